@@ -1,0 +1,1 @@
+"""One module per artifact, in pipeline order."""

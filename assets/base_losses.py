@@ -1,0 +1,53 @@
+"""`base_losses`: how well each base model already digests each response."""
+
+import dagster as dg
+
+from assets import checks
+from assets.metadata import materialized
+from assets.responses import responses
+from assets.study import STUDY, dimensions, teacher_and_base
+from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES
+from resources.lake import LakeResource
+from resources.loss import LossResource
+
+
+@dg.asset(
+    partitions_def=teacher_and_base,
+    deps=[responses],
+    group_name="score",
+    kinds={"deltalake", "pytorch"},
+    pool="gpu",
+    check_specs=[
+        checks.spec("base_losses", "unique_keys", "One row per response", blocking=True),
+        checks.spec("base_losses", "failure_rate", "Few responses could not be scored"),
+        checks.spec("base_losses", "finite", "No NaN or infinity among the sums", blocking=True),
+        checks.spec("base_losses", "tokens_scored", "Most response tokens fit into the base's context"),
+    ],
+)
+def base_losses(
+    context: dg.AssetExecutionContext, lake: LakeResource, loss: LossResource
+) -> dg.MaterializeResult:
+    """Each untuned base model's view of every response, from one forward pass given the instruction.
+
+    A row is one response: sums over its scored tokens of surprisal, probability, rank, entropy and more.
+    """
+    store, key = lake.open(), dimensions(context)
+    versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
+    answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
+    base = STUDY.base(key["base"])
+    outcome = loss.score(store, base, key["teacher"], answers, instructions)
+    return materialized(
+        store,
+        outcome,
+        read=versions,
+        checks=[
+            checks.unique_keys(BASE_LOSSES, outcome.rows),
+            checks.failure_rate(outcome.rows, STUDY.limits),
+            checks.finite(outcome.rows),
+            checks.tokens_scored(outcome.rows, STUDY.limits),
+        ],
+        mean_loss=(outcome.rows["nll_sum"] / outcome.rows["tokens"]).mean(),
+        tokens=int(outcome.rows["tokens"].sum()),
+        base=base.model_dump(mode="json", exclude_none=True),
+    )

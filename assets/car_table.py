@@ -1,0 +1,87 @@
+"""`car_table` and `car_beta_sweep`: teachers ranked per base."""
+
+import base64
+
+import dagster as dg
+import polars as pl
+
+from assets import checks
+from assets.base_losses import base_losses
+from assets.metadata import listed, materialized, preview
+from assets.rewards import rewards
+from assets.study import STUDY
+from preceptor.car.plot import car_plot
+from preceptor.car.table import beta_sweep, build_car_table, car_fingerprint, sweep_fingerprint
+from preceptor.lake.resume import put
+from preceptor.lake.schemas import CAR_BETA_SWEEP, CAR_TABLE
+from resources.lake import LakeResource
+from resources.warehouse import WarehouseResource
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep(rewards, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(base_losses, partition_mapping=dg.AllPartitionMapping()),
+    ],
+    group_name="rank",
+    kinds={"deltalake", "duckdb", "sql"},
+    check_specs=[
+        checks.spec("car_table", "unique_keys", "One row per base and teacher", blocking=True),
+        checks.spec("car_table", "completeness", "About every teacher can be ranked"),
+        checks.spec("car_table", "common_rows", "The teachers share most instructions"),
+    ],
+)
+def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
+    """Teachers ranked for each base by Compatibility-Adjusted Reward, with intervals, and who is missing.
+
+    A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.
+    """
+    store, session = lake.open(), warehouse.open()
+    rows = build_car_table(session, STUDY)
+    outcome = put(store, CAR_TABLE, {}, car_fingerprint(STUDY, session.versions), rows)
+    missing = sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
+    picture = base64.b64encode(car_plot(rows)).decode()
+    shown = rows.drop("reward_model", "beta", "form", "missing")
+    return materialized(
+        store,
+        outcome,
+        read=session.versions,
+        checks=[
+            checks.unique_keys(CAR_TABLE, rows),
+            checks.completeness(rows.height, rows["rank"].count(), missing, STUDY.limits),
+            _common_rows(rows),
+        ],
+        ranking=dg.MetadataValue.md(preview(shown, limit=shown.height)),
+        plot=dg.MetadataValue.md(f"![CAR by base and teacher](data:image/png;base64,{picture})"),
+        missing_teachers=dg.MetadataValue.md(listed(missing)),
+    )
+
+
+@dg.asset(deps=[car_table], group_name="rank", kinds={"deltalake", "duckdb", "sql"})
+def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
+    """How much the ranking hangs on β: CAR and rank of every teacher at every β of the study's sweep.
+
+    A row is one ranked teacher for one base at one β.
+    """
+    store, session = lake.open(), warehouse.open()
+    rows = beta_sweep(session, STUDY.car)
+    outcome = put(store, CAR_BETA_SWEEP, {}, sweep_fingerprint(STUDY.car, session.versions), rows)
+    first = rows.filter(rank=1).pivot("beta", index="base", values="teacher", aggregate_function="first")
+    return materialized(
+        store,
+        outcome,
+        read=session.versions,
+        first_teacher_by_beta=dg.MetadataValue.md(preview(first, limit=first.height)),
+    )
+
+
+def _common_rows(rows: pl.DataFrame) -> dg.AssetCheckResult:
+    ranked = rows.filter(pl.col("missing").is_null())
+    share = float((ranked["instructions"] / ranked["expected"]).min())
+    return dg.AssetCheckResult(
+        check_name="common_rows",
+        passed=share >= 1 - STUDY.limits.missing_rows,
+        severity=checks.WARN,
+        description=f"the means are taken over {share:.1%} of the study's instructions",
+        metadata={"share": share},
+    )

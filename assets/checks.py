@@ -1,0 +1,95 @@
+"""Checks on each partition as it is written; blocking only where going on would mislead.
+
+They run inside the asset's step: a step of its own would cost each of hundreds of partitions a fresh start.
+"""
+
+import dagster as dg
+import polars as pl
+
+from preceptor.lake.schemas import Table
+from preceptor.study.schema import Limits
+
+WARN = dg.AssetCheckSeverity.WARN
+
+
+def spec(asset: str, name: str, description: str, blocking: bool = False) -> dg.AssetCheckSpec:
+    """Declare a check of an asset."""
+    return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking)
+
+
+def completeness(expected: int, found: int, missing: list[str], limits: Limits) -> dg.AssetCheckResult:
+    """Whether about every expected row is there; those missing are named."""
+    share = (expected - found) / expected if expected else 0.0
+    return dg.AssetCheckResult(
+        check_name="completeness",
+        passed=share <= limits.missing_rows,
+        severity=WARN,
+        description=f"{found:,} of {expected:,} expected rows are there",
+        metadata={"expected": expected, "found": found, "missing": ", ".join(missing[:20])},
+    )
+
+
+def unique_keys(table: Table, rows: pl.DataFrame) -> dg.AssetCheckResult:
+    """Whether the table's key is unique: a repeated row would count twice in every mean."""
+    repeated = rows.height - rows.n_unique(list(table.key))
+    return dg.AssetCheckResult(
+        check_name="unique_keys",
+        passed=repeated == 0,
+        description=f"{repeated} rows repeat ({', '.join(table.key)})",
+        metadata={"repeated": repeated},
+    )
+
+
+def failure_rate(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
+    """Whether few rows carry an error; the reasons are counted."""
+    reasons = rows.filter(pl.col("error").is_not_null())["error"].value_counts(sort=True)
+    failed = int(reasons["count"].sum())
+    share = failed / rows.height if rows.height else 0.0
+    return dg.AssetCheckResult(
+        check_name="failure_rate",
+        passed=share <= limits.failed_rows,
+        severity=WARN,
+        description=f"{failed:,} of {rows.height:,} rows failed ({share:.1%}; {limits.failed_rows:.0%} is fine)",
+        metadata={
+            "failed": failed,
+            "reasons": "; ".join(f"{n} × {e}" for e, n in reasons.head(10).iter_rows()),
+        },
+    )
+
+
+def finite(rows: pl.DataFrame) -> dg.AssetCheckResult:
+    """Whether no number is NaN or infinite: one would poison every mean that it enters."""
+    floats = [name for name, dtype in rows.schema.items() if dtype == pl.Float64]
+    bad = [name for name in floats if not rows[name].drop_nulls().is_finite().all()]
+    return dg.AssetCheckResult(
+        check_name="finite",
+        passed=not bad,
+        description=f"not finite: {', '.join(bad)}" if bad else "every number is finite",
+        metadata={"columns": ", ".join(bad)},
+    )
+
+
+def tokens_scored(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
+    """Whether most response tokens fit into the base's context."""
+    total = int(rows["response_tokens"].sum() or 0)
+    share = float(rows["tokens"].sum() or 0) / total if total else 0.0
+    return dg.AssetCheckResult(
+        check_name="tokens_scored",
+        passed=share >= limits.tokens_scored,
+        severity=WARN,
+        description=f"{share:.1%} of {total:,} response tokens fit into the context and are scored",
+        metadata={"share": share},
+    )
+
+
+def positive_mean_reward(rows: pl.DataFrame) -> dg.AssetCheckResult:
+    """Whether CAR can use the rewards as they are."""
+    mean = rows["reward"].mean()
+    good = mean is None or (isinstance(mean, float) and mean > 0)
+    advice = "" if good else ": set 'car.reward_map', or the CAR table will refuse to rank"
+    return dg.AssetCheckResult(
+        check_name="positive_mean_reward",
+        passed=good,
+        severity=WARN,
+        description=("no reward at all" if mean is None else f"the mean reward is {mean:.4g}") + advice,
+    )

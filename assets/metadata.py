@@ -1,0 +1,71 @@
+"""What a person wants to know of a materialization, in Dagster's terms."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from preceptor.lake.resume import Outcome
+from preceptor.lake.schemas import Table
+from preceptor.lake.store import Lake
+
+PREVIEW_ROWS = 5
+PREVIEW_CHARACTERS = 80
+ROWS_LISTED = 20
+
+
+def materialized(
+    lake: Lake,
+    outcome: Outcome,
+    read: Mapping[str, int | None],
+    checks: Iterable[dg.AssetCheckResult] = (),
+    **facts: Any,
+) -> dg.MaterializeResult:
+    """The event of a written table: rows, versions read and written, fingerprint, preview, and `facts`."""
+    partitioned = bool(outcome.table.partition_by)
+    metadata = {
+        "dagster/partition_row_count" if partitioned else "dagster/row_count": outcome.rows.height,
+        "dagster/table_name": outcome.table.name,
+        "dagster/uri": lake.uri(outcome.table),
+        "dagster/column_schema": column_schema(outcome.table),
+        "lake_version": outcome.version,
+        "fingerprint": outcome.fingerprint,
+        "rows_computed": outcome.computed,
+        "rows_reused": outcome.reused,
+        "seconds": round(outcome.seconds, 3),
+        "preview": dg.MetadataValue.md(preview(outcome.rows)),
+        **{f"read/{table}": version for table, version in read.items() if version is not None},
+        **facts,
+    }
+    return dg.MaterializeResult(
+        metadata=metadata, data_version=dg.DataVersion(outcome.fingerprint), check_results=list(checks)
+    )
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """A table's columns and their types."""
+    return dg.TableSchema(
+        columns=[dg.TableColumn(name, str(dtype)) for name, dtype in table.schema.items()],
+    )
+
+
+def preview(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> str:
+    """The first rows as a Markdown table, long cells cut: the event log is no place for whole responses."""
+    head = rows.head(limit)
+    lines = [" | ".join(head.columns), " | ".join("---" for _ in head.columns)]
+    lines += [" | ".join(_cell(value) for value in row) for row in head.iter_rows()]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def listed(sentences: list[str]) -> str:
+    """Sentences as a Markdown list, the first few of many."""
+    lines = [f"- {_cell(sentence, 200)}" for sentence in sentences[:ROWS_LISTED]]
+    more = len(sentences) - ROWS_LISTED
+    return "\n".join([*lines, f"- … and {more} more"] if more > 0 else lines)
+
+
+def _cell(value: Any, characters: int = PREVIEW_CHARACTERS) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    text = " ".join(text.split()).replace("|", "\\|")
+    return text if len(text) <= characters else text[: characters - 1] + "…"

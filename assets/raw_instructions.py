@@ -1,0 +1,44 @@
+"""`raw_instructions`: the deduplicated instructions of all the study's sources."""
+
+import dagster as dg
+
+from assets import checks
+from assets.metadata import listed, materialized
+from assets.study import STUDY
+from preceptor.instructions.collect import SourceCount, collect_instructions, instructions_fingerprint
+from preceptor.lake.resume import put
+from preceptor.lake.schemas import RAW_INSTRUCTIONS
+from resources.lake import LakeResource
+
+
+@dg.asset(
+    group_name="collect",
+    kinds={"deltalake", "polars"},
+    check_specs=[checks.spec("raw_instructions", "unique_keys", "One row per instruction_id", blocking=True)],
+)
+def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
+    """The study's instructions: read from every source, exact and near-duplicates removed, drops counted.
+
+    A row is one instruction (system prompt and user turns) under an id that is a hash of what it says.
+    """
+    rows, counts = collect_instructions(STUDY.instructions)
+    store = lake.open()
+    outcome = put(store, RAW_INSTRUCTIONS, {}, instructions_fingerprint(STUDY.instructions), rows)
+    return materialized(
+        store,
+        outcome,
+        read={},
+        checks=[checks.unique_keys(RAW_INSTRUCTIONS, rows)],
+        sources=dg.MetadataValue.md(_account(counts)),
+        dropped_examples=dg.MetadataValue.md(
+            listed([f"{reason}: {place}" for c in counts for reason, place in c.examples.items()])
+        ),
+    )
+
+
+def _account(counts: list[SourceCount]) -> str:
+    lines = ["| source | read | kept | dropped |", "| --- | --- | --- | --- |"]
+    for count in counts:
+        dropped = "; ".join(f"{n} × {reason}" for reason, n in count.dropped.most_common())
+        lines.append(f"| {count.source} | {count.read} | {count.kept} | {dropped or 'none'} |")
+    return "\n".join(lines)

@@ -1,0 +1,69 @@
+"""`responses`: what each teacher answered."""
+
+import dagster as dg
+import polars as pl
+
+from assets import checks
+from assets.metadata import listed, materialized
+from assets.raw_instructions import raw_instructions
+from assets.study import STUDY, teachers
+from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES
+from preceptor.responses.recorded import RecordingCount
+from preceptor.study.schema import TransformersTeacher
+from resources.generation import GenerationResource
+from resources.lake import LakeResource
+
+
+@dg.asset(
+    partitions_def=teachers,
+    deps=[raw_instructions],
+    group_name="collect",
+    kinds={"deltalake", "transformers"},
+    pool="gpu",
+    check_specs=[
+        checks.spec("responses", "completeness", "About every instruction has a row"),
+        checks.spec("responses", "unique_keys", "One row per instruction and sample", blocking=True),
+        checks.spec("responses", "failure_rate", "Few rows carry an error", blocking=True),
+    ],
+)
+def responses(
+    context: dg.AssetExecutionContext, lake: LakeResource, generation: GenerationResource
+) -> dg.MaterializeResult:
+    """Every teacher's response to every instruction: recorded by somebody, or generated here.
+
+    A row is one sample: its assistant turns, finish reason and token counts, or the error that it met.
+    """
+    store, teacher = lake.open(), STUDY.teacher(context.partition_key)
+    version = store.version(RAW_INSTRUCTIONS)
+    instructions = store.read(RAW_INSTRUCTIONS, version=version)
+    outcome, recording = generation.respond(store, teacher, instructions)
+    missing = instructions.join(outcome.rows, on="instruction_id", how="anti")["instruction_id"].to_list()
+    expected = instructions.height * (teacher.sampling.n if isinstance(teacher, TransformersTeacher) else 1)
+    failed = checks.failure_rate(outcome.rows, STUDY.limits)
+    return materialized(
+        store,
+        outcome,
+        read={"raw_instructions": version},
+        checks=[
+            checks.completeness(expected, expected - len(missing), missing, STUDY.limits),
+            checks.unique_keys(RESPONSES, outcome.rows),
+            # Unlike a missing score, a failing teacher is a fault to mend before anything is built on it.
+            failed._replace(severity=dg.AssetCheckSeverity.ERROR),
+        ],
+        teacher=teacher.model_dump(mode="json", exclude_none=True),
+        empty_responses=_empty(outcome.rows),
+        **({} if recording is None else _account(recording)),
+    )
+
+
+def _empty(rows: pl.DataFrame) -> int:
+    texts = rows.select(pl.col("turns").list.join("").str.strip_chars())["turns"]
+    return int((texts == "").sum())
+
+
+def _account(recording: RecordingCount) -> dict[str, dg.MetadataValue | int]:
+    return {
+        "recording_rows": recording.read,
+        "recording_unmatched": sum(recording.unmatched.values()),
+        "recording_unmatched_rows": dg.MetadataValue.md(listed(recording.places)),
+    }

@@ -1,0 +1,65 @@
+"""`rewards`: what each reward model thinks of each response."""
+
+import dagster as dg
+
+from assets import checks
+from assets.metadata import listed, materialized
+from assets.responses import responses
+from assets.study import STUDY, dimensions, teacher_and_reward_model
+from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, REWARDS
+from preceptor.rewards.recorded import ScoreCount
+from resources.lake import LakeResource
+from resources.reward import RewardResource
+
+
+@dg.asset(
+    partitions_def=teacher_and_reward_model,
+    deps=[responses],
+    group_name="score",
+    kinds={"deltalake", "transformers"},
+    pool="gpu",
+    check_specs=[
+        checks.spec("rewards", "unique_keys", "One row per response", blocking=True),
+        checks.spec("rewards", "failure_rate", "Few responses are without a reward"),
+        checks.spec("rewards", "finite", "No NaN or infinity among the rewards", blocking=True),
+        checks.spec("rewards", "positive_mean_reward", "CAR needs a positive mean reward"),
+    ],
+)
+def rewards(
+    context: dg.AssetExecutionContext, lake: LakeResource, reward: RewardResource
+) -> dg.MaterializeResult:
+    """Every reward model's score of every response.
+
+    A row is one response: its reward, or why it has none. A missing score is never a zero.
+    """
+    store, key = lake.open(), dimensions(context)
+    versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
+    answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
+    reward_model = STUDY.reward_model(key["reward_model"])
+    outcome, scores = reward.score(store, reward_model, key["teacher"], answers, instructions)
+    return materialized(
+        store,
+        outcome,
+        read=versions,
+        checks=[
+            checks.unique_keys(REWARDS, outcome.rows),
+            checks.failure_rate(outcome.rows, STUDY.limits),
+            checks.finite(outcome.rows),
+            checks.positive_mean_reward(outcome.rows),
+        ],
+        mean_reward=outcome.rows["reward"].mean(),
+        reward_model=reward_model.model_dump(mode="json", exclude_none=True),
+        **({} if scores is None else _account(scores, set(reward_model.teachers.values()))),
+    )
+
+
+def _account(scores: ScoreCount, renamed: set[str]) -> dict[str, dg.MetadataValue | int]:
+    known = {teacher.name for teacher in STUDY.teachers} | renamed
+    unknown = [f"{model}: {rows} scores" for model, rows in scores.models.items() if model not in known]
+    return {
+        "scores_read": scores.read,
+        "scores_of_unknown_models": dg.MetadataValue.md(listed(unknown)),
+        "scores_of_unknown_ids": dg.MetadataValue.md(listed(scores.unmatched_ids)),
+        "scores_unreadable": dg.MetadataValue.md(listed(scores.bad_rows)),
+    }

@@ -1,0 +1,48 @@
+"""`selected_subset`: the rows that a base is to be tuned on."""
+
+import dagster as dg
+
+from assets import checks
+from assets.car_table import car_table
+from assets.metadata import materialized, preview
+from assets.study import STUDY, recipes
+from preceptor.lake.resume import put
+from preceptor.lake.schemas import SELECTED_SUBSET
+from preceptor.selection.recipes import select_rows, selection_fingerprint
+from resources.lake import LakeResource
+from resources.warehouse import WarehouseResource
+
+
+@dg.asset(
+    partitions_def=recipes,
+    deps=[car_table],
+    group_name="select",
+    kinds={"deltalake", "duckdb", "sql"},
+    check_specs=[
+        checks.spec("selected_subset", "unique_keys", "No response is chosen twice", blocking=True),
+        checks.spec("selected_subset", "completeness", "As many rows as the recipe asks for"),
+    ],
+)
+def selected_subset(
+    context: dg.AssetExecutionContext, lake: LakeResource, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """The responses that each recipe chooses for tuning.
+
+    A row is one chosen response: whose it is, the value it was chosen by, and why in words.
+    """
+    store, session, name = lake.open(), warehouse.open(), context.partition_key
+    rows = select_rows(session, STUDY, name)
+    fingerprint = selection_fingerprint(STUDY, name, session.versions)
+    outcome = put(store, SELECTED_SUBSET, {"recipe": name}, fingerprint, rows)
+    wanted = STUDY.recipe(name).rows or rows.height
+    teachers = rows["teacher"].value_counts(sort=True)
+    return materialized(
+        store,
+        outcome,
+        read=session.versions,
+        checks=[
+            checks.unique_keys(SELECTED_SUBSET, rows),
+            checks.completeness(wanted, rows.height, [], STUDY.limits),
+        ],
+        rows_per_teacher=dg.MetadataValue.md(preview(teachers, limit=teachers.height)),
+    )

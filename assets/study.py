@@ -1,0 +1,35 @@
+"""The study that this code location serves, and its partitions. PRECEPTOR_STUDY names the file."""
+
+import os
+
+import dagster as dg
+
+from preceptor.study.load import StudyError, load_study
+
+
+def _path() -> str:
+    path = os.environ.get("PRECEPTOR_STUDY")
+    if not path:
+        raise StudyError(
+            "PRECEPTOR_STUDY is not set: export the path of a study, say studies/arena_bench.yaml"
+        )
+    return path
+
+
+STUDY = load_study(_path())
+
+# Dynamic partitions live in the Dagster instance, so their names carry the study's: two never collide.
+teachers = dg.DynamicPartitionsDefinition(name=f"{STUDY.name}/teachers")
+bases = dg.DynamicPartitionsDefinition(name=f"{STUDY.name}/bases")
+reward_models = dg.StaticPartitionsDefinition([model.name for model in STUDY.reward_models])
+recipes = dg.StaticPartitionsDefinition([recipe.name for recipe in STUDY.recipes])
+
+teacher_and_reward_model = dg.MultiPartitionsDefinition({"teacher": teachers, "reward_model": reward_models})
+teacher_and_base = dg.MultiPartitionsDefinition({"teacher": teachers, "base": bases})
+
+
+def dimensions(context: dg.AssetExecutionContext) -> dict[str, str]:
+    """The partition key of a two-dimensional asset, by dimension."""
+    key = context.partition_key
+    assert isinstance(key, dg.MultiPartitionKey)
+    return dict(key.keys_by_dimension)

@@ -1,0 +1,36 @@
+"""The CAR table as text for a terminal."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+
+def ranking_text(table: pl.DataFrame) -> str:
+    """One block per base: rank, CAR, their intervals, what CAR is made of, and who is missing."""
+    return "\n".join(
+        line for base in table["base"].unique(maintain_order=True) for line in _block(table, base)
+    )
+
+
+def _block(table: pl.DataFrame, base: str) -> Iterator[str]:
+    rows = table.filter(base=base)
+    ranked = rows.filter(pl.col("missing").is_null())
+    first = ranked.row(0, named=True)
+    yield (
+        f"{base}: CAR = r / (1 + {first['beta']:g}·L)"
+        if first["form"] == "ratio"
+        else f"{base}: CAR = r · (1 + {first['beta']:g}·L)"
+    ) + f", r from {first['reward_model']}, {first['instructions']} of {first['expected']} instructions"
+    width = max(len(name) for name in ranked["teacher"])
+    columns = "    CAR  [low, high]          reward    loss  tokens scored"
+    yield f"  rank  [low-high]  {'teacher':{width}}  {columns}"
+    for row in ranked.iter_rows(named=True):
+        span = f"[{row['rank_low']}-{row['rank_high']}]"
+        yield (
+            f"  {row['rank']:>4}  {span:<10}  {row['teacher']:{width}}  {row['car']:7.4f}"
+            f"  [{row['car_low']:.4f}, {row['car_high']:.4f}]  {row['mean_reward']:8.3f}"
+            f"  {row['mean_loss']:6.3f}  {row['tokens_scored']:12.1%}"
+        )
+    for row in rows.filter(pl.col("missing").is_not_null()).iter_rows(named=True):
+        yield f"     -  missing     {row['teacher']}: {row['missing']}"
+    yield ""

@@ -1,0 +1,1 @@
+"""Which teacher should a base model learn from: the domain, free of any orchestrator."""

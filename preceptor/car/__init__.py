@@ -1,0 +1,1 @@
+"""Compatibility-Adjusted Reward, its intervals and its ranks."""

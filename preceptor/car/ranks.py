@@ -1,0 +1,48 @@
+"""Rank intervals from simultaneous pairwise comparisons.
+
+Percentiles of bootstrapped ranks cover far too little. Instead, all pairwise differences get intervals that
+hold jointly; a teacher's rank lies between 1 + those surely better and all − those surely worse (Klein,
+Wright and Wieczorek 2020; Mogstad, Romano, Shaikh and Wilhelm 2024).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def ranks(values: Floats) -> Integers:
+    """1 + how many are strictly higher; ties share the better rank."""
+    higher: Integers = (values[None, :] > values[:, None]).sum(axis=1)
+    return 1 + higher
+
+
+def rank_intervals(values: Floats, draws: Floats, confidence: float) -> tuple[Integers, Integers]:
+    """Lowest and highest rank of each of the values, jointly at the confidence.
+
+    values (items,) are the estimates, draws (resamples, items) their bootstrap replicates.
+    """
+    items = len(values)
+    better = surely_better(values, draws, confidence)
+    return 1 + better.sum(axis=0), items - better.sum(axis=1)
+
+
+def surely_better(values: Floats, draws: Floats, confidence: float) -> NDArray[np.bool_]:
+    """(items, items): whether row's item is above column's, jointly over all pairs at the confidence."""
+    items = len(values)
+    first, second = np.triu_indices(items, k=1)
+    difference = values[first] - values[second]
+    replicates = draws[:, first] - draws[:, second]
+    spread = replicates.std(axis=0, ddof=1)
+    # Two teachers with the same answers differ by exactly 0 in every draw: a tie, not a certainty.
+    varies = spread > 1e-12 * np.maximum(np.abs(values).max(initial=0.0), 1e-300)
+    critical = 0.0
+    if varies.any():
+        z = np.abs(replicates[:, varies] - difference[varies]) / spread[varies]
+        critical = float(np.quantile(z.max(axis=1), confidence))
+    margin = np.where(varies, critical * spread, 1e-12 * np.abs(values).max(initial=0.0))
+    result = np.zeros((items, items), dtype=bool)
+    result[first, second] = difference > margin
+    result[second, first] = -difference > margin
+    return result

@@ -1,0 +1,175 @@
+"""The CAR table: teachers ranked per base, with intervals, and who is missing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from preceptor.car.bootstrap import car, percentile_interval, resampled_means
+from preceptor.car.ranks import rank_intervals, ranks
+from preceptor.fingerprint import fingerprint
+from preceptor.lake.schemas import BASE_LOSSES, CAR_TABLE, RAW_INSTRUCTIONS, RESPONSES, REWARDS
+from preceptor.lake.warehouse import Warehouse
+from preceptor.study.schema import Car, Study
+
+VERSION = 1
+Floats = NDArray[np.float64]
+
+
+class RankingError(ValueError):
+    """A ranking that would mislead; its text says why and what to set."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Dense (bases, teachers, instructions) rewards and losses, NaN where a teacher has none."""
+
+    reward: Floats
+    loss: Floats
+
+
+def build_car_table(warehouse: Warehouse, study: Study) -> pl.DataFrame:
+    """Rows of `car_table`. Raises RankingError where a ranking would mislead."""
+    settings = study.car
+    warehouse.attach(RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
+    _register_indices(warehouse, study)
+    warehouse.keep(
+        "car_cells",
+        "car_cells",
+        reward_model=study.car_reward_model,
+        map=settings.reward_map.kind,
+        shift=settings.reward_map.shift,
+        scale=settings.reward_map.scale,
+    )
+    warehouse.keep(
+        "car_used_cells", "car_common_cells" if settings.rows == "common" else "car_available_cells"
+    )
+    used = warehouse.rows("car_used_cells")
+    _refuse_no_common_rows(warehouse.rows("car_cells"), used, study)
+    warehouse.register("car_intervals", _intervals(used, study))
+    table = warehouse.query(
+        "car_table", reward_model=study.car_reward_model, beta=settings.beta, form=settings.form
+    )
+    table = CAR_TABLE.conform(table)
+    _refuse_not_positive(table, settings)
+    return table
+
+
+def beta_sweep(warehouse: Warehouse, settings: Car) -> pl.DataFrame:
+    """Rows of `car_beta_sweep`: CAR and rank of every ranked teacher at every β of the sweep."""
+    warehouse.attach(CAR_TABLE)
+    warehouse.register("betas", pl.DataFrame({"beta": sorted({*settings.sweep, settings.beta})}))
+    return warehouse.query("car_beta_sweep", form=settings.form)
+
+
+def car_fingerprint(study: Study, versions: dict[str, int]) -> str:
+    """Changes with the CAR settings, who takes part, and the versions of the tables read."""
+    names = {"teachers": [t.name for t in study.teachers], "bases": [b.name for b in study.bases]}
+    settings = study.car.model_dump(exclude={"sweep"})
+    return fingerprint(
+        "car_table",
+        VERSION,
+        **names,
+        settings=settings,
+        reward_model=study.car_reward_model,
+        versions=versions,
+    )
+
+
+def sweep_fingerprint(settings: Car, versions: dict[str, int]) -> str:
+    """Changes with the values of β and the version of the CAR table."""
+    betas = sorted({*settings.sweep, settings.beta})
+    return fingerprint("car_beta_sweep", VERSION, betas=betas, form=settings.form, versions=versions)
+
+
+def _register_indices(warehouse: Warehouse, study: Study) -> None:
+    """Names as small integers; a teacher that left the study keeps its rows but has no index."""
+    for name, parts in (("teacher", study.teachers), ("base", study.bases)):
+        names = [part.name for part in parts]
+        frame = pl.DataFrame({name: names, f"{name}_index": range(len(names))})
+        warehouse.register(f"study_{name}s", frame.cast({f"{name}_index": pl.Int32}))
+    warehouse.keep("instruction_indices", "instruction_indices")
+
+
+def _intervals(used: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Per base and ranked teacher: CAR's interval, the rank and its interval."""
+    settings = study.car
+    cells = _dense(used, len(study.bases), len(study.teachers))
+    draws = _resampled(cells, settings)
+    frames = []
+    for base in range(len(study.bases)):
+        ranked = np.flatnonzero((~np.isnan(cells.reward[base])).any(axis=1))
+        if not len(ranked):
+            continue
+        means = np.nanmean(cells.reward[base, ranked], axis=1), np.nanmean(cells.loss[base, ranked], axis=1)
+        values = car(*means, settings.beta, settings.form)
+        frames.append(_base_intervals(base, ranked, values, draws[:, base, ranked], settings.confidence))
+    return pl.concat(frames)
+
+
+def _base_intervals(
+    base: int, ranked: NDArray[np.int64], values: Floats, draws: Floats, confidence: float
+) -> pl.DataFrame:
+    low, high = percentile_interval(draws, confidence)
+    best, worst = rank_intervals(values, draws, confidence)
+    return pl.DataFrame(
+        {
+            "base_index": np.full(len(ranked), base, dtype=np.int32),
+            "teacher_index": ranked.astype(np.int32),
+            "rank": ranks(values),
+            "rank_low": best,
+            "rank_high": worst,
+            "car_low": low,
+            "car_high": high,
+        }
+    )
+
+
+def _dense(used: pl.DataFrame, bases: int, teachers: int) -> Cells:
+    index = used["instruction_index"].to_numpy()
+    present = np.bincount(index) > 0  # an instruction that nothing uses would be drawn for nothing
+    places = (np.cumsum(present) - 1)[index]
+    at = used["base_index"].to_numpy(), used["teacher_index"].to_numpy(), places
+    shape = (bases, teachers, int(present.sum()))
+    cells = Cells(np.full(shape, np.nan), np.full(shape, np.nan))
+    cells.reward[at] = used["reward"].to_numpy()
+    cells.loss[at] = used["loss"].to_numpy()
+    return cells
+
+
+def _resampled(cells: Cells, settings: Car) -> Floats:
+    """CAR of every resample: (resamples, bases, teachers)."""
+    bases, teachers, instructions = cells.reward.shape
+    columns = np.concatenate([cells.reward.reshape(-1, instructions), cells.loss.reshape(-1, instructions)]).T
+    means = resampled_means(columns, settings.resamples, settings.seed)
+    means = means.reshape(settings.resamples, 2, bases, teachers)
+    return car(means[:, 0], means[:, 1], settings.beta, settings.form)
+
+
+def _refuse_no_common_rows(cells: pl.DataFrame, used: pl.DataFrame, study: Study) -> None:
+    if cells.is_empty():
+        raise RankingError(
+            f"study {study.name!r}: no response has both a reward from {study.car_reward_model} and a loss;"
+            " materialize `rewards` and `base_losses` first"
+        )
+    for base in set(cells["base_index"]) - set(used["base_index"]):
+        counts = cells.filter(base_index=base)["teacher_index"].value_counts().sort("count")
+        fewest = study.teachers[counts["teacher_index"][0]].name
+        raise RankingError(
+            f"base {study.bases[base].name!r}: no instruction is common to all {counts.height} teachers;"
+            f" {fewest} has the fewest rows ({counts['count'][0]}). Complete it, drop it from the study, or"
+            " set 'car.rows: available'"
+        )
+
+
+def _refuse_not_positive(table: pl.DataFrame, settings: Car) -> None:
+    bad = table.filter(pl.col("mean_reward") <= 0).unique("teacher", maintain_order=True)
+    if bad.is_empty():
+        return
+    named = ", ".join(f"{t} ({r:.4g})" for t, r in bad.select("teacher", "mean_reward").head(5).iter_rows())
+    raise RankingError(
+        f"the mean reward of {bad.height} teachers is not positive: {named}. CAR divides r by 1 + β·L, so a"
+        f" larger loss would raise a negative r. Set 'car.reward_map' (now {settings.reward_map.kind}) to"
+        " {kind: sigmoid}, or to {kind: affine, shift: …, scale: …}, which keeps scores above zero"
+    )

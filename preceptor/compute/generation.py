@@ -1,0 +1,194 @@
+"""Responses from a teacher through transformers: batched, greedy or sampled, each row with its own seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt, template_of
+from preceptor.compute.load import context_length, load_causal_lm, load_tokenizer, pick_device
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Sampling parameters; temperature 0 is greedy, top_k 0 and top_p 1 are off."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """One conversation to answer, with the seed of its random draws."""
+
+    system: str | None
+    user: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a teacher said, turn by turn, or why it said nothing."""
+
+    turns: tuple[str, ...] = ()
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    response_tokens: int | None = None
+    error: str | None = None
+
+
+class RowSeededSampling(LogitsProcessor):  # type: ignore[misc]
+    """Draws each row's next token by inverting its distribution at that row's own random numbers.
+
+    Batch neighbours do not matter then, so that a resumed run gives what an uninterrupted one gives.
+    """
+
+    def __init__(self, uniforms: torch.Tensor, prompt_length: int) -> None:
+        self.uniforms = uniforms  # (rows, steps)
+        self.prompt_length = prompt_length
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Leave only the drawn token possible, so that greedy decoding takes it."""
+        cumulative = scores.double().softmax(-1).cumsum(-1)
+        draw = self.uniforms[:, input_ids.shape[1] - self.prompt_length].to(cumulative.device).unsqueeze(1)
+        token = torch.searchsorted(cumulative, draw * cumulative[:, -1:], right=True)
+        drawn = torch.full_like(scores, float("-inf"))
+        return drawn.scatter(1, token.clamp(max=scores.shape[1] - 1), 0.0)
+
+
+class TransformersGenerator:
+    """A teacher loaded into this process."""
+
+    def __init__(
+        self,
+        model: str,
+        revision: str = "main",
+        dtype: str = "float32",
+        prompt_format: str = "own",
+        decoding: Decoding | None = None,
+        max_length: int | None = None,
+        device: str = "auto",
+        batch_size: int = 16,
+    ) -> None:
+        self.device = pick_device(device)
+        self.tokenizer = load_tokenizer(model, revision)
+        self.template = template_of(self.tokenizer, prompt_format)
+        self.model = load_causal_lm(model, revision, dtype, self.device)
+        self.context = context_length(self.model, max_length)
+        self.decoding = decoding or Decoding()
+        self.batch_size = batch_size
+        self.stop_ids = _stop_ids(self.model, self.tokenizer)
+        # Only what the study says decides how tokens are drawn, not the defaults that a model ships with.
+        self.model.generation_config = GenerationConfig()
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Answer every request, turn after turn; a row that cannot be answered carries an `error`."""
+        answers = [Generation() for _ in requests]
+        for turn in range(max((len(r.user) for r in requests), default=0)):
+            prompts: dict[int, list[int]] = {}
+            for number, request in enumerate(requests):
+                if turn >= len(request.user) or answers[number].error is not None:
+                    continue
+                try:
+                    prompts[number] = self._prompt(request, answers[number].turns)
+                except TemplateProblem as problem:
+                    answers[number] = Generation(error=str(problem))
+            for group in self._groups(prompts):
+                self._answer({n: prompts[n] for n in group}, requests, answers, turn)
+        return answers
+
+    def _prompt(self, request: Request, answered: tuple[str, ...]) -> list[int]:
+        conversation = Conversation(request.system, request.user, answered)
+        text = render_prompt(self.tokenizer, self.template, conversation)
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) >= self.context:
+            raise TemplateProblem(f"the prompt has {len(ids)} tokens, but the teacher sees {self.context}")
+        return ids
+
+    def _room(self, prompt: list[int]) -> int:
+        return min(self.decoding.max_new_tokens, self.context - len(prompt))
+
+    def _groups(self, prompts: dict[int, list[int]]) -> list[list[int]]:
+        """Batches of rows that may grow by the same number of tokens, similar prompt lengths together."""
+        ordered = sorted(prompts, key=lambda n: (self._room(prompts[n]), len(prompts[n])))
+        groups = []
+        for _, same_room in groupby(ordered, key=lambda n: self._room(prompts[n])):
+            rows = list(same_room)
+            groups += [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        return groups
+
+    def _answer(
+        self,
+        prompts: dict[int, list[int]],
+        requests: Sequence[Request],
+        answers: list[Generation],
+        turn: int,
+    ) -> None:
+        room = self._room(next(iter(prompts.values())))
+        seeds = [requests[n].seed + turn for n in prompts]
+        for (number, prompt), new in zip(
+            prompts.items(), self._decode(list(prompts.values()), seeds, room), strict=True
+        ):
+            stop = next((i for i, token in enumerate(new) if token in self.stop_ids), None)
+            text = self.tokenizer.decode(new[:stop], skip_special_tokens=True)
+            before = answers[number]
+            answers[number] = Generation(
+                turns=(*before.turns, text),
+                finish_reason="length" if stop is None else "stop",
+                prompt_tokens=(before.prompt_tokens or 0) + len(prompt),
+                response_tokens=(before.response_tokens or 0) + (room if stop is None else stop + 1),
+            )
+
+    @torch.inference_mode()
+    def _decode(self, prompts: list[list[int]], seeds: list[int], room: int) -> list[list[int]]:
+        """New token ids per prompt, all of the same number of steps."""
+        width = max(len(prompt) for prompt in prompts)
+        ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        output = self.model.generate(
+            input_ids=ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            generation_config=GenerationConfig(
+                do_sample=False,
+                max_new_tokens=room,
+                eos_token_id=list(self.stop_ids) or None,
+                pad_token_id=next(iter(self.stop_ids), 0),
+            ),
+            logits_processor=self._processors(seeds, room, width),
+        )
+        new: list[list[int]] = output[:, width:].tolist()
+        return new
+
+    def _processors(self, seeds: list[int], room: int, width: int) -> LogitsProcessorList:
+        decoding = self.decoding
+        if decoding.temperature == 0:
+            return LogitsProcessorList()
+        processors: list[Any] = [TemperatureLogitsWarper(decoding.temperature)]
+        if decoding.top_k > 0:
+            processors.append(TopKLogitsWarper(decoding.top_k))
+        if decoding.top_p < 1:
+            processors.append(TopPLogitsWarper(decoding.top_p))
+        draws = [
+            torch.rand(room, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+            for seed in seeds
+        ]
+        return LogitsProcessorList([*processors, RowSeededSampling(torch.stack(draws), width)])
+
+
+def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The end tokens that the model and its tokenizer declare."""
+    declared = model.generation_config.eos_token_id
+    ids = declared if isinstance(declared, list) else [declared]
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)

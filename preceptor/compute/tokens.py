@@ -1,0 +1,87 @@
+"""Which tokens of a rendered conversation are scored, and what is cut when it is too long."""
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+from preceptor.compute.conversation import Rendered
+
+STEP = re.compile(r"[.?] ")  # a step begins after a full stop or question mark (ASLEC, arXiv 2604.06834)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids; the positions of response tokens, of the first tokens of steps, and of the first two."""
+
+    ids: list[int]
+    response: list[int]
+    head1: frozenset[int]
+    head2: frozenset[int]
+    response_tokens: int  # before anything was cut
+
+    @property
+    def prompt_length(self) -> int:
+        """Tokens before the response's first one."""
+        return self.response[0] if self.response else len(self.ids)
+
+
+def tokenize(tokenizer: Any, texts: list[Rendered], include_end_of_turn: bool) -> list[Tokens]:
+    """Tokenize each whole text once, as tuning does, and find its response tokens by their characters."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        [rendered.text for rendered in texts], add_special_tokens=False, return_offsets_mapping=True
+    )
+    pairs = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    return [_locate(rendered, ids, offsets, include_end_of_turn) for rendered, ids, offsets in pairs]
+
+
+def _locate(
+    rendered: Rendered, ids: list[int], offsets: list[tuple[int, int]], include_end_of_turn: bool
+) -> Tokens:
+    ends = [end for _, end in offsets]
+    response: list[int] = []
+    head1: set[int] = set()
+    head2: set[int] = set()
+    for start, end in rendered.spans:
+        # A token belongs to the response if any of its characters does: the first token that ends behind
+        # the span's start, up to the last that begins before the span's end.
+        first = bisect_right(ends, start)
+        last = first
+        while last < len(ids) and offsets[last][0] < end:
+            last += 1
+        if include_end_of_turn and last < len(ids):
+            last += 1
+        response += range(first, last)
+        if end > start:
+            for step in [start, *(start + m.end() for m in STEP.finditer(rendered.text[start:end]))]:
+                head = bisect_right(ends, step)
+                head1.update(p for p in (head,) if p < last)
+                head2.update(p for p in (head, head + 1) if p < last)
+    return Tokens(ids, response, frozenset(head1), frozenset(head2), len(response))
+
+
+def truncate(tokens: Tokens, context: int, bos: int | None) -> Tokens:
+    """Fit a too long conversation: at most half the context for the prompt's end, then the response's start.
+
+    A BOS token stays in front, since models read badly without the one they were trained with.
+    """
+    if len(tokens.ids) <= context:
+        return tokens
+    prompt = tokens.ids[: tokens.prompt_length]
+    kept = min(len(prompt), context // 2)
+    front = [bos] if bos is not None and kept > 0 and kept < len(prompt) and prompt[0] == bos else []
+    dropped = len(prompt) - kept
+    ids = front + prompt[dropped + len(front) :] + tokens.ids[tokens.prompt_length :]
+
+    def shifted(positions: list[int] | frozenset[int]) -> list[int]:
+        return [p - dropped for p in positions if p - dropped < context]
+
+    return Tokens(
+        ids[:context],
+        shifted(tokens.response),
+        frozenset(shifted(tokens.head1)),
+        frozenset(shifted(tokens.head2)),
+        tokens.response_tokens,
+    )

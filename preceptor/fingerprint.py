@@ -1,0 +1,54 @@
+"""What would change a row: hashed, so that finished work is recognised and stale work never mixes in."""
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+def fingerprint(step: str, version: int, **parts: Any) -> str:
+    """16 hexadecimal digits over a step's name, its hand-bumped version and all that it depends on."""
+    text = json.dumps({"step": step, "version": version, **parts}, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_identity(path: str | Path) -> str:
+    """The SHA-256 of a file, or of all files of a folder with their names."""
+    root = Path(path)
+    if root.is_file():
+        return _file_hash(str(root), root.stat().st_size, root.stat().st_mtime_ns)
+    sha = hashlib.sha256()
+    for file in sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")):
+        content = _file_hash(str(file), file.stat().st_size, file.stat().st_mtime_ns)
+        sha.update(f"{file.relative_to(root)}\0{content}\n".encode())
+    return sha.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 - size and time make the key
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=256)
+def model_identity(model: str, revision: str) -> str:
+    """The commit that a hub revision stands for, or the hash of a local folder's files.
+
+    Raises ValueError where the hub cannot be reached and the model is not in the local cache.
+    """
+    if Path(model).is_dir():
+        return f"sha256:{file_identity(model)}"
+    if re.fullmatch(r"[0-9a-f]{40}", revision):
+        return f"{model}@{revision}"
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(model, revision=revision, allow_patterns=["config.json"])
+    except Exception as error:
+        raise ValueError(
+            f"model {model!r} at revision {revision!r} is neither in the local cache nor reachable: {error}."
+            " Give a folder, or download it first."
+        ) from error
+    return f"{model}@{Path(folder).name}"

@@ -1,0 +1,149 @@
+"""Long work, done once: only missing rows are computed, each chunk is committed, a kill loses one chunk.
+
+Chunks go to a staging table beside the real one. Only when a partition is complete does it replace the old
+rows, in one commit. So readers never see a half-finished partition, and a changed fingerprint never mixes.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from preceptor.lake.schemas import Table
+from preceptor.lake.store import Lake, Partition
+from preceptor.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one materialization did: the published rows, and how many of them it had to compute."""
+
+    table: Table
+    rows: pl.DataFrame
+    version: int
+    fingerprint: str
+    computed: int
+    reused: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """One partition's work. `wanted` holds the identity columns of every row, and what computing needs."""
+
+    table: Table
+    partition: Partition
+    fingerprint: str
+    identity: tuple[str, ...]
+    wanted: pl.DataFrame
+
+
+def complete(lake: Lake, work: Work, compute: Callable[[pl.DataFrame], Iterator[pl.DataFrame]]) -> Outcome:
+    """Bring a partition to exactly the wanted rows, computing only those that nobody committed yet.
+
+    `compute` gets the missing rows of `wanted` and yields frames of finished rows in any order.
+    """
+    started = time.monotonic()
+    published = _current(lake, work.table, work)
+    finished = _finished(work, published, _current(lake, _staging(work.table), work))
+    missing = work.wanted.join(finished, on=list(work.identity), how="anti", maintain_order="left")
+    if not missing.is_empty():
+        finished = _finished(work, finished, *_computed(lake, work, missing, compute))
+    lacking = work.wanted.height - finished.height
+    if lacking:
+        raise RuntimeError(f"{_title(work)}: {lacking} of {work.wanted.height} rows were not computed")
+    version = _publish(lake, work, published, finished)
+    _clear_staging(lake, work)
+    reused = finished.height - missing.height
+    seconds = time.monotonic() - started
+    return Outcome(work.table, finished, version, work.fingerprint, missing.height, reused, seconds)
+
+
+def put(lake: Lake, table: Table, partition: Partition, fingerprint: str, rows: pl.DataFrame) -> Outcome:
+    """Bring a partition to rows that were cheap to make; an unchanged partition gets no new version."""
+    started = time.monotonic()
+    work = Work(table, partition, fingerprint, table.key, rows)
+    rows = table.conform(rows)
+    published = _current(lake, table, work)
+    version = _publish(lake, work, published, rows)
+    computed = 0 if rows.equals(published) else rows.height
+    seconds = time.monotonic() - started
+    return Outcome(table, rows, version, fingerprint, computed, rows.height - computed, seconds)
+
+
+def _computed(
+    lake: Lake, work: Work, missing: pl.DataFrame, compute: Callable[[pl.DataFrame], Iterator[pl.DataFrame]]
+) -> list[pl.DataFrame]:
+    lake.create(work.table)  # an unwritable store fails here, before the expensive part
+    progress = Progress(_title(work), missing.height)
+    chunks = []
+    for chunk in compute(missing):
+        _stage(lake, work, chunk)
+        chunks.append(chunk)
+        progress.advance(chunk.height, _tokens(chunk))
+    return chunks
+
+
+def _tokens(chunk: pl.DataFrame) -> int:
+    """Tokens that went through a model: those scored where that is recorded, else those generated."""
+    seen = "tokens" if "tokens" in chunk.columns else "response_tokens"
+    return int(sum(chunk[column].sum() for column in ("prompt_tokens", seen) if column in chunk.columns))
+
+
+def _staging(table: Table) -> Table:
+    return replace(table, name=f"_staging/{table.name}")
+
+
+def _title(work: Work) -> str:
+    return f"{work.table.name} {' × '.join(work.partition.values())}".strip()
+
+
+def _current(lake: Lake, table: Table, work: Work) -> pl.DataFrame:
+    """The partition's rows under this fingerprint; rows under another one count as absent."""
+    rows = lake.read(table, work.partition)
+    return rows.filter(pl.col("fingerprint") == work.fingerprint).select(list(table.row_schema))
+
+
+def _finished(work: Work, *parts: pl.DataFrame) -> pl.DataFrame:
+    """Rows that are wanted, each once, in the order of `wanted`."""
+    rows = pl.concat(parts).unique(work.identity, keep="first", maintain_order=True)
+    wanted = work.wanted.select(list(work.identity))
+    joined = wanted.join(rows, on=list(work.identity), how="inner", maintain_order="left")
+    return joined.select(list(work.table.row_schema))
+
+
+def _stage(lake: Lake, work: Work, chunk: pl.DataFrame) -> None:
+    """Commit a chunk once: where another process of the same work was first, its rows are kept."""
+    staging = _staging(work.table)
+    transaction = "/".join((*work.partition.values(), work.fingerprint))
+    while not chunk.is_empty():
+        if lake.append(staging, chunk, work.partition, work.fingerprint, transaction):
+            return
+        log.warning("%s: another process does the same work; keeping its rows", _title(work))
+        theirs = _current(lake, staging, work)
+        chunk = chunk.join(theirs, on=list(work.identity), how="anti")
+
+
+def _clear_staging(lake: Lake, work: Work) -> None:
+    staging = _staging(work.table)
+    if not lake.read(staging, work.partition, columns=["fingerprint"]).is_empty():
+        lake.delete(staging, work.partition)
+
+
+def _refuse_incomplete(work: Work, finished: pl.DataFrame) -> None:
+    lacking = work.wanted.height - finished.height
+    if lacking:
+        raise RuntimeError(f"{_title(work)}: {lacking} of {work.wanted.height} rows were not computed")
+
+
+def _publish(lake: Lake, work: Work, published: pl.DataFrame, finished: pl.DataFrame) -> int:
+    """Replace the partition, unless it already holds exactly these rows."""
+    version = lake.version(work.table)
+    stale = lake.read(work.table, work.partition, columns=["fingerprint"]).height != published.height
+    if version is not None and not stale and finished.equals(published):
+        return version
+    return lake.publish(work.table, finished, work.partition, work.fingerprint).version

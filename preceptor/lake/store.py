@@ -1,0 +1,187 @@
+"""The lake: one Delta table per asset under a folder or an S3 prefix that carries the study's name.
+
+A partition is replaced whole, in one commit, or not at all. Readers of other processes see the old rows
+until then, and old versions stay readable. Conflicting commits are retried on the fresh state.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from preceptor.lake.schemas import Table
+
+log = logging.getLogger(__name__)
+ATTEMPTS = 12
+Partition = Mapping[str, str]
+
+
+class LakeError(RuntimeError):
+    """A store that cannot be read or written; its text says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A published partition: the table's Delta version that holds it, and its rows."""
+
+    version: int
+    rows: int
+
+
+def partition_predicate(partition: Partition) -> str:
+    """SQL that selects a partition; quotes in values are doubled."""
+    return " AND ".join(
+        f"{column} = '{value.replace(chr(39), chr(39) * 2)}'" for column, value in partition.items()
+    )
+
+
+@dataclass(frozen=True)
+class Lake:
+    """All tables of one study. `root` is a local folder or an `s3://bucket/prefix`."""
+
+    root: str
+    study: str
+
+    @cached_property
+    def storage_options(self) -> dict[str, str] | None:
+        """S3 settings come from the AWS_* environment variables, so that no secret is in any file."""
+        if "://" not in self.root:
+            return None
+        return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+    def uri(self, table: Table) -> str:
+        """Where a table lies."""
+        root = self.root.rstrip("/") if "://" in self.root else str(Path(self.root).expanduser().absolute())
+        return f"{root}/{self.study}/{table.name}"
+
+    def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
+        """The Delta table at a version (the newest by default), or None where it does not exist yet."""
+        try:
+            return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"cannot read table {table.name} at {self.uri(table)}: {error}") from error
+
+    def create(self, table: Table) -> DeltaTable:
+        """The Delta table, made empty where it does not exist: two first writers then do not clash."""
+        for attempt in range(ATTEMPTS):
+            existing = self.open(table)
+            if existing is not None:
+                return existing
+            try:
+                DeltaTable.create(
+                    self.uri(table),
+                    schema=table.schema.to_frame().to_arrow().schema,
+                    mode="ignore",
+                    partition_by=list(table.partition_by),
+                    storage_options=self.storage_options,
+                )
+            except CommitFailedError:
+                _wait(attempt)
+            except (DeltaError, OSError) as error:
+                raise self._unwritable(table, error) from error
+        raise LakeError(f"table {table.name} at {self.uri(table)} could not be created: too many writers")
+
+    def read(
+        self,
+        table: Table,
+        partition: Partition | None = None,
+        columns: list[str] | None = None,
+        version: int | None = None,
+    ) -> pl.DataFrame:
+        """Rows of a table, or of one partition of it; no rows where it does not exist yet."""
+        delta = self.open(table, version)
+        wanted = columns or list(table.schema)
+        if delta is None:
+            return table.schema.to_frame().select(wanted)
+        where = [(column, "=", value) for column, value in (partition or {}).items()]
+        try:
+            rows = pl.from_arrow(delta.to_pyarrow_dataset(partitions=where or None).to_table(columns=wanted))
+        except OSError as error:
+            raise LakeError(f"a data file of {self.uri(table)} cannot be read: {error}") from error
+        assert isinstance(rows, pl.DataFrame)
+        return rows.cast({column: table.schema[column] for column in wanted})
+
+    def version(self, table: Table) -> int | None:
+        """The newest Delta version, or None where the table does not exist yet."""
+        delta = self.open(table)
+        return None if delta is None else delta.version()
+
+    def publish(self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str) -> Commit:
+        """Replace a partition by these rows in one commit.
+
+        Raises LakeError for no rows (they would silently empty the partition) and for repeated keys.
+        """
+        if rows.is_empty():
+            raise LakeError(f"refusing to replace {table.name} {dict(partition)} by no rows at all")
+        repeated = rows.height - rows.n_unique(list(table.key))
+        if repeated:
+            raise LakeError(f"{repeated} rows of {table.name} {dict(partition)} repeat a key {table.key}")
+        frame = self._complete(table, rows, partition, fingerprint)
+        predicate = partition_predicate(partition) or None
+
+        def commit(delta: DeltaTable) -> None:
+            write_deltalake(delta, frame, mode="overwrite", predicate=predicate, schema_mode=None)
+
+        return Commit(self._commit(table, commit), rows.height)
+
+    def append(
+        self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str, transaction: str
+    ) -> bool:
+        """Add rows, unless another writer of the same transaction added any in the meantime (False then)."""
+        frame = self._complete(table, rows, partition, fingerprint)
+        delta = self.create(table)
+        last = delta.transaction_version(transaction)
+        properties = CommitProperties(
+            app_transactions=[Transaction(transaction, 0 if last is None else last + 1)]
+        )
+        try:
+            write_deltalake(delta, frame, mode="append", commit_properties=properties)
+        except CommitFailedError:
+            return False
+        except (DeltaError, OSError) as error:
+            raise self._unwritable(table, error) from error
+        return True
+
+    def delete(self, table: Table, partition: Partition) -> None:
+        """Remove a partition's rows in one commit; old versions keep them."""
+        self._commit(table, lambda delta: delta.delete(partition_predicate(partition)))
+
+    def _commit(self, table: Table, change: Callable[[DeltaTable], object]) -> int:
+        for attempt in range(ATTEMPTS):
+            delta = self.create(table)
+            try:
+                change(delta)
+                return delta.version()
+            except CommitFailedError as error:
+                log.info("another writer changed %s first, trying again: %s", table.name, error)
+                _wait(attempt)
+            except (DeltaError, OSError) as error:
+                raise self._unwritable(table, error) from error
+        raise LakeError(f"{table.name} at {self.uri(table)}: {ATTEMPTS} commits in a row met other writers")
+
+    def _complete(
+        self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str
+    ) -> pl.DataFrame:
+        """Add partition and fingerprint, and hold the frame against the schema."""
+        constants = {**partition, "fingerprint": fingerprint}
+        frame = rows.with_columns(pl.lit(value).alias(column) for column, value in constants.items())
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in table.schema.items())
+
+    def _unwritable(self, table: Table, error: Exception) -> LakeError:
+        return LakeError(
+            f"cannot write table {table.name} at {self.uri(table)}: {error}."
+            " Nothing of this commit is visible; set PRECEPTOR_STORE to a place with space and write access."
+        )
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(0.02 * 2 ** min(attempt, 6))

@@ -1,0 +1,54 @@
+"""Analytics over the lake: in-memory DuckDB, one .sql file per statement, values only as parameters."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from preceptor.lake.schemas import Table
+from preceptor.lake.store import Lake
+
+
+class NotMaterializedError(RuntimeError):
+    """A table that a query needs and that nobody has materialized yet."""
+
+
+class Warehouse:
+    """One DuckDB session over fixed versions of the lake's tables; `versions` says which."""
+
+    def __init__(self, lake: Lake, sql_folder: Path) -> None:
+        self.lake = lake
+        self.sql_folder = sql_folder
+        self.versions: dict[str, int] = {}
+        self._session = duckdb.connect()
+
+    def attach(self, *tables: Table) -> None:
+        """Make tables queryable under their names, at their newest version now."""
+        for table in tables:
+            delta = self.lake.open(table)
+            if delta is None:
+                raise NotMaterializedError(f"{table.name} has no rows yet: materialize it first")
+            self.versions[table.name] = delta.version()
+            self._session.register(table.name, delta.to_pyarrow_dataset())
+
+    def register(self, name: str, rows: pl.DataFrame) -> None:
+        """Make a frame queryable under a name."""
+        self._session.register(name, rows.to_arrow())
+
+    def keep(self, name: str, statement: str, **parameters: Any) -> None:
+        """Run a statement once and keep its rows under a name for later statements."""
+        self._session.execute(f'CREATE TEMP TABLE "{name}" AS {self._sql(statement)}', parameters or None)
+
+    def query(self, statement: str, **parameters: Any) -> pl.DataFrame:
+        """The rows that sql/<statement>.sql gives, with its $parameters bound."""
+        found: pl.DataFrame = self._session.sql(self._sql(statement), params=parameters or None).pl()
+        return found
+
+    def rows(self, name: str) -> pl.DataFrame:
+        """All rows kept or registered under a name."""
+        found: pl.DataFrame = self._session.table(name).pl()
+        return found
+
+    def _sql(self, statement: str) -> str:
+        return (self.sql_folder / f"{statement}.sql").read_text(encoding="utf-8")

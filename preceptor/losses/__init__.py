@@ -1,0 +1,1 @@
+"""How well each base model already digests each response."""

@@ -1,0 +1,47 @@
+"""Progress of long work, in sentences for a log: rows, tokens per second, time left."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+log = logging.getLogger(__name__)
+SECONDS_BETWEEN_REPORTS = 5.0
+
+
+@dataclass
+class Progress:
+    """Counts finished rows and reports every few seconds, and once at the end."""
+
+    title: str
+    total: int
+    done: int = 0
+    tokens: int = 0
+    started: float = field(default_factory=time.monotonic)
+    reported: float = field(default_factory=time.monotonic)
+
+    def advance(self, rows: int, tokens: int = 0) -> None:
+        """Add finished rows and the tokens that they took."""
+        self.done += rows
+        self.tokens += tokens
+        now = time.monotonic()
+        if self.done >= self.total or now - self.reported >= SECONDS_BETWEEN_REPORTS:
+            self.reported = now
+            log.info(self.sentence(now - self.started))
+
+    def sentence(self, seconds: float) -> str:
+        """Where the work stands after this many seconds."""
+        text = f"{self.title}: {self.done:,} of {self.total:,} rows in {duration(seconds)}"
+        if self.tokens and seconds > 0:
+            text += f", {self.tokens / seconds:,.0f} tokens/s"
+        if 0 < self.done < self.total:
+            text += f", about {duration(seconds / self.done * (self.total - self.done))} left"
+        return text
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person would write them: 8 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,1 @@
+"""What each reward model thinks of each response."""

@@ -1,0 +1,1 @@
+"""Which rows a base model is tuned on."""

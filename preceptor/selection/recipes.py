@@ -1,0 +1,69 @@
+"""Recipes: which rows a base is tuned on, each row with why it was chosen."""
+
+import polars as pl
+
+from preceptor.fingerprint import fingerprint
+from preceptor.lake.schemas import (
+    BASE_LOSSES,
+    CAR_TABLE,
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    REWARDS,
+    SELECTED_SUBSET,
+)
+from preceptor.lake.warehouse import Warehouse
+from preceptor.study.schema import BestOfN, BestTeacher, Random, Study, TopK
+
+VERSION = 1
+EVERYTHING = 2**62
+
+
+class EmptySelectionError(ValueError):
+    """A recipe that chooses no row; its text says what it looked for."""
+
+
+def select_rows(warehouse: Warehouse, study: Study, name: str) -> pl.DataFrame:
+    """Rows of `selected_subset` for one recipe. Raises EmptySelectionError."""
+    recipe = study.recipe(name)
+    warehouse.attach(RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
+    _candidates(warehouse, study, recipe)
+    chosen = _chosen(warehouse, recipe)
+    if chosen.is_empty():
+        raise EmptySelectionError(
+            f"recipe {name!r} ({recipe.model_dump(exclude_none=True)}) chooses nothing: of"
+            f" {warehouse.rows('candidates').height} usable responses none has what it asks for"
+        )
+    return SELECTED_SUBSET.conform(chosen)
+
+
+def selection_fingerprint(study: Study, name: str, versions: dict[str, int]) -> str:
+    """Changes with the recipe and the versions of the tables that it read."""
+    recipe = study.recipe(name).model_dump()
+    return fingerprint("selected_subset", VERSION, recipe=recipe, versions=versions)
+
+
+def _candidates(warehouse: Warehouse, study: Study, recipe: BestTeacher | Random | TopK | BestOfN) -> None:
+    teachers = [teacher.name for teacher in study.teachers]
+    base = ""
+    if isinstance(recipe, BestOfN):
+        teachers = [recipe.teacher]
+    elif isinstance(recipe, Random | TopK) and recipe.teachers:
+        teachers = list(recipe.teachers)
+    if isinstance(recipe, BestTeacher | TopK):
+        base = recipe.base or ""
+    parameters = {"reward_model": study.car_reward_model, "base": base, "teachers": teachers}
+    warehouse.keep("candidates", "selection/candidates", **parameters)
+
+
+def _chosen(warehouse: Warehouse, recipe: BestTeacher | Random | TopK | BestOfN) -> pl.DataFrame:
+    statement = f"selection/{recipe.kind}"
+    match recipe:
+        case BestTeacher(base=base, rows=rows, seed=seed):
+            warehouse.attach(CAR_TABLE)
+            return warehouse.query(statement, base=base, rows=rows or EVERYTHING, seed=str(seed))
+        case Random(rows=rows, seed=seed):
+            return warehouse.query(statement, rows=rows, seed=str(seed))
+        case TopK(rows=rows, column=column, order=order):
+            return warehouse.query(statement, rows=rows, column=column, order=order)
+        case BestOfN(n=n, order=order):
+            return warehouse.query(statement, n=n or EVERYTHING, order=order)

@@ -1,0 +1,1 @@
+"""What a study declares, and how its file is read."""

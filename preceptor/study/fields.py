@@ -1,0 +1,102 @@
+"""The field types that a study is made of: names, files, records, models."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+
+
+class Frozen(BaseModel):
+    """A part of a study: immutable, and an unknown key in it is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", value):
+        raise ValueError(
+            "a name is 1 to 100 letters, digits, '.', '_', '+' or '-' and starts with a letter or digit"
+            " (it becomes a partition key and a folder)"
+        )
+    return value
+
+
+def _local(value: str, info: ValidationInfo) -> str:
+    path = Path(value).expanduser()
+    folder: Path = (info.context or {}).get("folder", Path())
+    return str(path if path.is_absolute() else folder / path)
+
+
+def _existing(value: str, info: ValidationInfo) -> str:
+    path = _local(value, info)
+    if not Path(path).exists():
+        raise ValueError(f"no such file or folder (looked for {path})")
+    return path
+
+
+def _model(value: str, info: ValidationInfo) -> str:
+    """A hub id stays as it is; whatever looks like a path must be a folder with a config.json."""
+    if not value.startswith((".", "/", "~")):
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", value):
+            raise ValueError("a model is a hub id (organisation/model) or a folder (./folder, /folder)")
+        return value
+    path = _existing(value, info)
+    if not (Path(path) / "config.json").is_file():
+        raise ValueError(f"{path} is not a model folder: it holds no config.json")
+    return path
+
+
+Name = Annotated[str, AfterValidator(_name)]
+ExistingPath = Annotated[str, AfterValidator(_existing)]
+ModelReference = Annotated[str, AfterValidator(_model)]
+Dtype = Literal["float32", "bfloat16", "float16"]
+PromptFormat = Literal["own", "tulu", "chatml", "plain"]
+
+
+class Records(Frozen):
+    """Where rows are read from: a file, a folder saved by `datasets`, or a `datasets` id."""
+
+    path: ExistingPath | None = None
+    dataset: str | None = None
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    limit: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.path is None) == (self.dataset is None):
+            raise ValueError("give exactly one of 'path' (a file or saved folder) and 'dataset' (a hub id)")
+        return self
+
+    @property
+    def origin(self) -> str:
+        """The path or dataset id, for messages."""
+        return self.path or f"{self.dataset}"
+
+
+class Model(Frozen):
+    """A transformers model: a hub id or a folder, at a revision, in a floating-point type."""
+
+    model: ModelReference
+    revision: str = "main"
+    dtype: Dtype = "float32"
+    max_length: Annotated[int, Field(gt=1)] | None = None
+
+
+class Sampling(Frozen):
+    """How a teacher decodes. Temperature 0 is greedy; every row has its own seed, made from `seed`."""
+
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    max_new_tokens: Annotated[int, Field(gt=0)] = 1024
+    n: Annotated[int, Field(gt=0, le=1000)] = 1
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _greedy_is_single(self) -> Self:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError("n above 1 needs a temperature above 0: greedy samples are all the same")
+        return self

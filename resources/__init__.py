@@ -1,0 +1,1 @@
+"""One configurable resource per engine or store."""

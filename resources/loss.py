@@ -1,0 +1,40 @@
+"""The engine that measures how well a base digests responses: one forward pass by transformers."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+
+from preceptor.lake.resume import Outcome
+from preceptor.lake.store import Lake
+from preceptor.losses.score import score_losses
+from preceptor.study.schema import Base
+
+if TYPE_CHECKING:
+    from preceptor.compute.loss import LossScorer
+
+
+class LossResource(dg.ConfigurableResource):
+    """How this machine scores. None of these settings changes a row."""
+
+    device: str = "auto"
+    tokens_per_batch: int = 8192
+    rows_per_commit: int = 128
+
+    def score(
+        self, lake: Lake, base: Base, teacher: str, responses: pl.DataFrame, instructions: pl.DataFrame
+    ) -> Outcome:
+        """Complete a (base, teacher) partition of `base_losses`."""
+        return score_losses(lake, base, teacher, responses, instructions, self._load, self.rows_per_commit)
+
+    def _load(self, base: Base) -> "LossScorer":
+        return _scorer(base, self.device, self.tokens_per_batch)
+
+
+@lru_cache(maxsize=1)  # the next teacher's partition usually wants the same base
+def _scorer(base: Base, device: str, tokens_per_batch: int) -> "LossScorer":
+    from preceptor.compute.loss import LossScorer
+
+    settings = base.model_dump(exclude={"name", "family", "size_billions"})
+    return LossScorer(device=device, tokens_per_batch=tokens_per_batch, **settings)

@@ -1,0 +1,34 @@
+-- A row is one of the k best responses by one column, at most one per instruction.
+WITH valued AS (
+    SELECT
+        *,
+        CASE $column
+            WHEN 'reward' THEN reward
+            WHEN 'mean_nll' THEN mean_nll
+            WHEN 'perplexity' THEN perplexity
+            WHEN 'ifd' THEN ifd
+            WHEN 'rank_surprisal_ratio' THEN rank_surprisal_ratio
+            WHEN 'response_tokens' THEN response_tokens
+        END AS value,
+        CASE $order WHEN 'highest' THEN -value ELSE value END AS place
+    FROM candidates
+),
+
+best AS (
+    SELECT *
+    FROM valued
+    WHERE value IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY instruction_id ORDER BY place, response_id) = 1
+)
+
+SELECT
+    response_id,
+    instruction_id,
+    teacher,
+    sample,
+    value,
+    printf('number %d by %s %s (%.4g)',
+        row_number() OVER (ORDER BY place, response_id), $order, $column, value) AS why
+FROM best
+ORDER BY place, response_id
+LIMIT $rows

@@ -1,0 +1,91 @@
+"""Generation: rows do not depend on their neighbours, draws follow the distribution, trouble is a row."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from preceptor.compute.generation import Decoding, Request, RowSeededSampling, TransformersGenerator
+from tests.conftest import CHATML, save_language_model
+
+PROMPTS = ["Hi", "What is the answer to everything?", "Tell me", "the rain in there"]
+SAMPLED = Decoding(temperature=0.8, top_p=0.9, max_new_tokens=12)
+
+
+def requests(prompts=PROMPTS) -> list[Request]:
+    return [Request(None, (prompt,), seed=number) for number, prompt in enumerate(prompts)]
+
+
+@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=12), SAMPLED], ids=["greedy", "sampled"])
+def test_a_row_does_not_depend_on_its_batch(teacher_model, decoding):
+    together = TransformersGenerator(teacher_model, decoding=decoding, batch_size=4).generate(requests())
+    generator = TransformersGenerator(teacher_model, decoding=decoding, batch_size=1)
+    alone = [generator.generate([request])[0] for request in reversed(requests())]
+    assert together == alone[::-1]
+    assert all(answer.error is None and answer.response_tokens for answer in together)
+
+
+def test_greedy_equals_a_plain_argmax_loop(teacher_model):
+    tokenizer = AutoTokenizer.from_pretrained(teacher_model)
+    model = AutoModelForCausalLM.from_pretrained(teacher_model).eval()
+    text = f"<|im_start|>user\n{PROMPTS[1]}<|im_end|>\n<|im_start|>assistant\n"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    start = len(ids)
+    with torch.no_grad():
+        while len(ids) - start < 12 and (len(ids) == start or ids[-1] != tokenizer.eos_token_id):
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+    answer = TransformersGenerator(teacher_model, decoding=Decoding(max_new_tokens=12)).generate(requests())[
+        1
+    ]
+    assert answer.turns == (tokenizer.decode(ids[start:], skip_special_tokens=True),)
+
+
+def test_the_seed_decides_a_sample(teacher_model):
+    generator = TransformersGenerator(teacher_model, decoding=SAMPLED)
+    first, again, other = (generator.generate([Request(None, ("Hi",), s)])[0] for s in (1, 1, 2))
+    assert first == again != other
+
+
+def test_draws_follow_the_distribution():
+    # 3 tokens with probabilities .2 .5 .3, one masked out by an earlier warper; 4,000 rows, one draw each.
+    scores = torch.tensor([0.2, 0.5, 0.3, 0.0]).log().repeat(4000, 1)
+    uniforms = torch.rand(4000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    drawn = RowSeededSampling(uniforms, prompt_length=5)(torch.zeros(4000, 5, dtype=torch.long), scores)
+    shares = drawn.argmax(1).bincount(minlength=4) / 4000
+    # Four standard errors of a share of .5 over 4,000 draws: 4 · sqrt(.25 / 4000) = .032
+    assert shares.tolist() == pytest.approx([0.2, 0.5, 0.3, 0.0], abs=0.032)
+
+
+def test_a_prompt_that_does_not_fit_is_an_error_and_the_rest_goes_on(teacher_model):
+    long, short = TransformersGenerator(teacher_model, decoding=SAMPLED).generate(
+        requests(["x" * 5000, "Hi"])
+    )
+    assert "the teacher sees 128" in long.error
+    assert long.turns == ()
+    assert short.error is None
+
+
+def test_a_nearly_full_context_cuts_the_answer_there(teacher_model):
+    generator = TransformersGenerator(teacher_model, decoding=Decoding(max_new_tokens=1000))
+    for answer in generator.generate(requests()):
+        assert answer.prompt_tokens + answer.response_tokens <= 128
+        assert answer.finish_reason in ("stop", "length")
+
+
+def test_each_turn_is_answered_after_the_teachers_own_previous_answer(teacher_model):
+    generator = TransformersGenerator(teacher_model, decoding=Decoding(max_new_tokens=5))
+    single, double = generator.generate([Request(None, ("Hi",), 0), Request(None, ("Hi", "More"), 0)])
+    assert len(double.turns) == 2
+    assert double.turns[0] == single.turns[0]
+    assert double.prompt_tokens > single.prompt_tokens
+
+
+def test_end_tokens_stop_and_are_not_part_of_the_text(tmp_path):
+    folder = save_language_model(tmp_path, template=CHATML)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        model.lm_head.weight.zero_()  # all logits equal: greedy takes token 0
+    model.generation_config.eos_token_id = 0
+    model.save_pretrained(folder)
+    answer = TransformersGenerator(folder, decoding=Decoding(max_new_tokens=9)).generate(requests(["Hi"]))[0]
+    assert (answer.turns, answer.finish_reason, answer.response_tokens) == (("",), "stop", 1)

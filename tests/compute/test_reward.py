@@ -1,0 +1,82 @@
+"""Rewards: a batch gives each row what it gets alone, and trouble is an error, never a number."""
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from preceptor.compute.conversation import Conversation, TemplateProblem
+from preceptor.compute.load import ModelError
+from preceptor.compute.reward import RewardScorer
+from tests.conftest import CHATML, save_classifier
+
+ROWS = [
+    Conversation(None, (q,), (a,)) for q, a in [("Hi", "x"), ("Why?", "because of the rain " * 3), ("", "")]
+]
+
+
+def alone(folder: str, conversation: Conversation) -> float:
+    """One row without padding or batch: the model's last token, as transformers itself reads it."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model.config.pad_token_id = None
+    text = tokenizer.apply_chat_template(conversation.messages(1, 1), tokenize=False)
+    ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        return model(ids).logits[0, 0].item()
+
+
+@pytest.mark.parametrize("tokens_per_batch", [1, 100_000])
+def test_batched_rewards_equal_single_ones(reward_model, tokens_per_batch):
+    rewards = RewardScorer(reward_model, tokens_per_batch=tokens_per_batch).score(ROWS)
+    assert [r.reward for r in rewards] == pytest.approx([alone(reward_model, row) for row in ROWS], abs=1e-5)
+
+
+def test_a_row_that_ends_in_the_pad_token_is_read_at_its_end(tmp_path):
+    # EOS doubles as pad in many tokenizers; a template that ends in EOS then hides its own last token.
+    template = CHATML.replace("<|im_end|>\n{% endfor %}", "<|eos|>{% endfor %}")
+    folder = save_classifier(tmp_path, template=template)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.save_pretrained(folder)
+    rewards = RewardScorer(folder).score(ROWS)
+    assert [r.reward for r in rewards] == pytest.approx([alone(folder, row) for row in ROWS], abs=1e-5)
+
+
+def test_nan_and_over_long_are_errors_and_the_rest_goes_on(tmp_path):
+    folder = save_classifier(tmp_path, template=CHATML)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tokenizer("%", add_special_tokens=False)["input_ids"][0]] = (
+            torch.nan
+        )
+    model.save_pretrained(folder)
+    good, poisoned, long = RewardScorer(folder).score(
+        [ROWS[0], Conversation(None, ("Q",), ("%",)), Conversation(None, ("Q",), ("x" * 50_000,))]
+    )
+    assert good.error is None
+    assert (poisoned.reward, poisoned.error) == (None, "reward is nan")
+    assert long.reward is None
+    assert "the reward model sees 128" in long.error
+
+
+def test_pair_input_needs_no_template(tmp_path):
+    folder = save_classifier(tmp_path)
+    assert RewardScorer(folder, prompt_format="pair").score(ROWS[:2])[1].error is None
+    with pytest.raises(TemplateProblem, match="set 'prompt_format' to one of"):
+        RewardScorer(folder)
+
+
+def test_a_classifier_of_several_labels_must_be_told_which(tmp_path):
+    folder = save_classifier(tmp_path, labels=3, template=CHATML)
+    with pytest.raises(ModelError, match="3 labels; 'label' must say"):
+        RewardScorer(folder)
+    with pytest.raises(ModelError, match="beyond the classifier's 3"):
+        RewardScorer(folder, label=3)
+    values = {RewardScorer(folder, label=label).score(ROWS[:1])[0].reward for label in range(3)}
+    assert len(values) == 3
+
+
+def test_a_model_that_is_not_there_is_named():
+    with pytest.raises(ModelError, match="model 'nobody/nothing' at revision 'main' cannot be loaded"):
+        RewardScorer("nobody/nothing")

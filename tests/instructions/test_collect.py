@@ -1,0 +1,205 @@
+"""All sources as one table of instructions, and the account of every row that is not in it."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preceptor.instructions.collect import (
+    NoInstructionsError,
+    collect_instructions,
+    instructions_fingerprint,
+)
+from preceptor.lake.schemas import RAW_INSTRUCTIONS
+from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource
+
+COLUMNS = InstructionColumns(instruction="text", system="system", id="id")
+
+
+def source(folder: Path, name: str, *rows, **options) -> InstructionSource:
+    """A source with one row per line; a str is written as it is."""
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    options = {"columns": COLUMNS, **options}
+    return InstructionSource(name=name, path=str(folder / f"{name}.jsonl"), **options)
+
+
+def collect(*sources):
+    return collect_instructions(Instructions(sources=sources, near_duplicate_threshold=None))
+
+
+def text(text, **more) -> dict:
+    return {"text": text, **more}
+
+
+def test_a_row_holds_the_conversation_its_source_and_its_place(tmp_path):
+    rows, _ = collect(source(tmp_path, "a", "", text("Hi\nthere", id=7, system="Be kind")))
+    assert rows.schema == pl.Schema(RAW_INSTRUCTIONS.row_schema)
+    [row] = rows.to_dicts()
+    assert row | {"instruction_id": "", "prompt_hash": ""} == {
+        "instruction_id": "",
+        "source": "a",
+        "source_ids": ["7"],
+        "place": "a.jsonl:2",
+        "system": "Be kind",
+        "turns": ["Hi\nthere"],
+        "prompt_hash": "",
+    }
+
+
+def test_bad_rows_are_counted_by_reason_with_the_first_place_of_each(tmp_path):
+    rows, [count] = collect(source(tmp_path, "a", text(None), text("Hi"), text(5), text(None), {"q": "x"}))
+    assert rows["turns"].to_list() == [["Hi"]]
+    assert dict(count.dropped) == {
+        "column 'text' is null": 2,
+        "column 'text' holds a int, not text": 1,
+        "no column 'text' (there are q)": 1,
+    }
+    assert count.examples["column 'text' is null"] == "a.jsonl:1"
+    assert count.examples["column 'text' holds a int, not text"] == "a.jsonl:3"
+
+
+def test_a_line_that_is_not_json_is_counted_and_the_others_go_on(tmp_path):
+    rows, [count] = collect(source(tmp_path, "a", text("one"), '{"text": ', text("two")))
+    assert rows["turns"].to_list() == [["one"], ["two"]]
+    [(reason, times)] = count.dropped.items()
+    assert (reason.split(":")[0], times, count.examples[reason]) == ("not JSON", 1, "a.jsonl:2")
+
+
+@pytest.mark.parametrize("turns", [[""], [" \n\t"], ["\u3000\u2028"], ["Hi", " "]])
+def test_an_empty_instruction_is_dropped_and_counted(tmp_path, turns):
+    good = {"question_id": 1, "turns": ["Hi", "More"]}
+    rows, [count] = collect(
+        source(tmp_path, "a", good, {"question_id": 2, "turns": turns}, format="fastchat")
+    )
+    assert rows["source_ids"].to_list() == [["1"]]
+    assert dict(count.dropped) == {"an empty instruction": 1}
+    assert count.examples == {"an empty instruction": "a.jsonl:2"}
+
+
+def test_duplicates_in_other_case_and_blanks_are_merged_and_their_ids_kept(tmp_path):
+    first = source(tmp_path, "a", text("Write a Poem", id="x"), text("write  a\npoem ", id="y"))
+    second = source(tmp_path, "b", text("WRITE A POEM", id="z"), text("Write a song", id="x"))
+    rows, [a, b] = collect(first, second)
+    assert rows["turns"].to_list() == [["Write a Poem"], ["Write a song"]]
+    assert rows["source_ids"].to_list() == [["x", "y", "z"], ["x"]]
+    assert dict(a.dropped) == dict(b.dropped) == {"exact duplicate of a row of a": 1}
+    assert (a.examples, b.examples) == (
+        {"exact duplicate of a row of a": "a.jsonl:2"},
+        {"exact duplicate of a row of a": "b.jsonl:1"},
+    )
+    assert [(c.read, c.kept) for c in (a, b)] == [(2, 1), (2, 1)]
+
+
+def test_a_system_prompt_a_later_turn_or_another_split_of_turns_is_another_instruction(tmp_path):
+    chats = [
+        [("user", "a b")],
+        [("system", "a"), ("user", "b")],
+        [("user", "a"), ("assistant", "x"), ("user", "b")],
+        [("user", "a"), ("assistant", "x"), ("user", "c")],
+    ]
+    records = [{"messages": [{"role": r, "content": c} for r, c in chat]} for chat in chats]
+    rows, _ = collect(source(tmp_path, "a", *records, format="messages"))
+    assert rows["instruction_id"].n_unique() == rows["prompt_hash"].n_unique() == 4
+
+
+def test_spellings_of_one_instruction_share_its_id_and_not_the_hash_of_the_prompt(tmp_path):
+    one, _ = collect(source(tmp_path, "a", text("Write a Poem")))
+    other, _ = collect(source(tmp_path, "b", text("write a poem")))
+    assert one["instruction_id"].to_list() == other["instruction_id"].to_list()
+    assert one["prompt_hash"].to_list() != other["prompt_hash"].to_list()
+
+
+def test_ids_hang_neither_on_the_run_nor_on_other_sources_nor_on_their_order(tmp_path):
+    a = source(tmp_path, "a", text("one", id=1), text("two"))
+    b = source(tmp_path, "b", text("three"), text("TWO"))
+    alone, again, swapped = collect(a)[0], collect(a, b)[0], collect(b, a)[0]
+    columns = ["instruction_id", "prompt_hash"]
+    assert again.head(2)[columns].equals(alone[columns])
+    assert set(swapped["instruction_id"]) == set(again["instruction_id"])
+    # Stored rows are joined on these, so that no later version may change them.
+    assert alone["instruction_id"].to_list() == ["3e2d7cb0da3a5ce8", "e3b0f9e6d3ea3b47"]
+
+
+ROWS = st.one_of(
+    st.builds(text, st.text(st.characters(exclude_categories=()), max_size=3)),
+    st.builds(text, st.sampled_from(["one", "ONE ", "two", " ", ""])),
+    st.sampled_from(["broken", "[]", {"other": "x"}, text(None), text(["list"])]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ROWS, max_size=8), st.lists(ROWS, max_size=8))
+def test_every_row_read_is_kept_or_dropped_for_a_reason(first, second):
+    with tempfile.TemporaryDirectory() as folder:
+        a = source(Path(folder), "a", text("usable"), *first)
+        b = source(Path(folder), "b", *second, text("useful"))
+        rows, counts = collect(a, b)
+    assert [count.read for count in counts] == [len(first) + 1, len(second) + 1]
+    for count in counts:
+        assert count.read == count.kept + count.dropped.total()
+        assert count.kept == rows.filter(source=count.source).height
+        assert count.examples.keys() == count.dropped.keys()
+    assert rows["instruction_id"].is_unique().all()
+
+
+def test_a_source_without_one_usable_row_is_refused_with_its_reasons(tmp_path):
+    good = source(tmp_path, "good", text("Hi"))
+    bad = source(tmp_path, "bad", text(None), text(" "), text(None))
+    with pytest.raises(NoInstructionsError) as refusal:
+        collect(good, bad)
+    sentence = str(refusal.value)
+    assert "'bad'" in sentence
+    assert bad.path in sentence
+    assert "format plain" in sentence
+    assert "2 × column 'text' is null (bad.jsonl:1)" in sentence
+    assert "1 × an empty instruction (bad.jsonl:2)" in sentence
+
+
+def test_an_empty_source_is_refused(tmp_path):
+    with pytest.raises(NoInstructionsError, match="it is empty"):
+        collect(source(tmp_path, "a", text("Hi")), source(tmp_path, "b"))
+
+
+def test_a_source_read_in_the_wrong_format_is_refused_with_the_columns_it_has(tmp_path):
+    with pytest.raises(NoInstructionsError, match=r"there are question, answer"):
+        collect(source(tmp_path, "a", {"question": "x", "answer": "y"}, format="alpaca"))
+
+
+def test_a_source_of_nothing_but_duplicates_of_an_earlier_one_is_fine(tmp_path):
+    rows, [a, b] = collect(source(tmp_path, "a", text("one")), source(tmp_path, "b", text("ONE"), text(" ")))
+    assert rows.height == a.kept == 1
+    assert (b.read, b.kept, b.dropped.total()) == (2, 0, 2)
+
+
+def test_lone_surrogates_survive_as_replacement_characters(tmp_path):
+    rows, [count] = collect(
+        source(tmp_path, "a", r'{"text": "a\ud800b", "id": "\udfff", "system": "\ud800"}')
+    )
+    [row] = rows.to_dicts()
+    assert (row["turns"], row["source_ids"], row["system"]) == (["a\ufffdb"], ["\ufffd"], "\ufffd")
+    assert count.kept == 1
+
+
+def test_the_fingerprint_changes_with_whatever_changes_the_table(tmp_path):
+    a = source(tmp_path, "a", text("one"), text("two"))
+    same = source(tmp_path, "b", text("one"), text("two")).model_copy(update={"name": "a"})
+    other = source(tmp_path, "c", text("one"), text("three")).model_copy(update={"name": "a"})
+    first = Instructions(sources=(a,))
+    assert instructions_fingerprint(first) == instructions_fingerprint(Instructions(sources=(same,)))
+    changed = [
+        first,
+        Instructions(sources=(other,)),
+        Instructions(sources=(a.model_copy(update={"name": "z"}),)),
+        Instructions(sources=(a.model_copy(update={"limit": 1}),)),
+        Instructions(sources=(a.model_copy(update={"format": "alpaca"}),)),
+        Instructions(sources=(a.model_copy(update={"columns": InstructionColumns()}),)),
+        Instructions(sources=(a,), near_duplicate_threshold=None),
+        Instructions(sources=(a, other.model_copy(update={"name": "c"}))),
+        Instructions(sources=(other.model_copy(update={"name": "c"}), a)),
+    ]
+    assert len({instructions_fingerprint(instructions) for instructions in changed}) == len(changed)

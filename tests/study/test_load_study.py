@@ -1,0 +1,166 @@
+"""What a study is once it is loaded, which names it may hold, and all mistakes of one file at once."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from preceptor.study.load import load_study
+from tests.conftest import REAL_DATA
+from tests.study.documents import VALID, load, problems, replaced
+
+SPARE = "{name: spare, engine: recorded, dataset: organisation/answers}"
+CAR = "{reward_model: grades, beta: 3}"
+
+
+def test_all_mistakes_of_a_file_show_at_once_in_the_order_of_its_lines(tmp_path):
+    text = replaced(
+        ("questions.jsonl", "nowhere.jsonl"),
+        ("name: graded", "name: ../../etc"),
+        ("engine: transformers", "engine: transformers\n    color: red"),
+        ("temperature: 0.7, n: 4", "temperature: -1, top_p: 2, top_p: 3"),
+        (SPARE, "{name: SAMPLED, engine: recorder}"),
+        ("./model", "./no-model"),
+        ("base-b, model: organisation/base", "base-b"),
+        ("path: scores.csv", "path: '${UNSET}'"),
+        (CAR, "{beta: '${API_KEY}'}"),
+        ("teacher: sampled", "teacher: t"),
+    )
+    found = [problem[:2] for problem in problems(tmp_path, text, API_KEY="s3cret")]
+    assert [number for number, _ in found] == sorted(number for number, _ in found)
+    assert sorted(found) == [
+        (4, "instructions.sources[0].path"),
+        (6, "teachers[0].name"),
+        (11, "teachers[1].color"),
+        (13, "teachers[1].sampling.temperature"),
+        (13, "teachers[1].sampling.top_p"),
+        (14, "teachers[2].engine"),
+        (14, "teachers[2].name"),
+        (16, "bases[0].model"),
+        (17, "bases[1].model"),
+        (19, "reward_models[0].path"),
+        (19, "reward_models[0].teachers.graded"),
+        (21, "car"),
+        (21, "car.beta"),
+        (24, "recipes[1].teachers[0]"),
+        (24, "recipes[1].teachers[1]"),
+        (26, "recipes[3].teacher"),
+    ]
+
+
+def test_the_order_of_lines_does_not_change_between_processes(tmp_path):
+    spare = "".join(f"\n  - {{name: 'a|{i % 2}', engine: recorded, dataset: a/b}}" for i in range(8))
+    found = problems(tmp_path, replaced((SPARE, SPARE + spare)))
+    assert len(found) == 8 + 6  # each is refused, and all but two repeat one
+    assert found == sorted(found)
+
+
+NAMES = [
+    "../../etc",
+    "a|b",
+    "a/b",
+    "",
+    " a",
+    "-a",
+    ".a",
+    "a b",
+    "a" * 101,
+    "a\n",
+    "Größe",
+    "老师",
+    "٣",
+    "a\u200bb",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_no_safe_folder_is_refused(tmp_path, name):
+    (problem,) = problems(
+        tmp_path, replaced(("name: spare", f"name: {json.dumps(name)}"), ("graded, spare", ""))
+    )
+    assert problem[:2] == (13, "teachers[2].name")
+    assert repr(name) in problem.message
+    assert "1 to 100 letters, digits" in problem.message
+
+
+@pytest.mark.parametrize("name", ["a", "7", "A" * 100, "gpt-3.5-turbo-1106", "C++", "a_b.c"])
+def test_a_safe_name_is_kept_as_it_is(tmp_path, name):
+    text = replaced(("name: spare", f"name: {json.dumps(name)}"), ("graded, spare", ""))
+    assert load(tmp_path, text).teachers[2].name == name
+
+
+@pytest.mark.parametrize("word", ["no", "yes", "on", "off", "true", "3.5", "7", "2024-01-01"])
+def test_a_name_that_yaml_reads_as_something_else_wants_quotes(tmp_path, word):
+    text = replaced(("name: judge", f"name: {word}"))
+    (problem,) = problems(tmp_path, text)
+    assert problem[:2] == (19, "reward_models[1].name")
+    assert "quote" in problem.message
+    quoted = load(tmp_path, text.replace(f"name: {word}", f"name: '{word}'"))
+    assert quoted.reward_models[1].name == word
+
+
+@pytest.mark.parametrize(
+    "column", ["mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens"]
+)
+def test_a_column_that_differs_between_bases_needs_a_base(tmp_path, column):
+    recipe = f"column: {column}, order: lowest, rows: 5"
+    old = "column: mean_nll, order: lowest, rows: 5, base: base-b"
+    (problem,) = problems(tmp_path, replaced((old, recipe)))
+    assert problem[:2] == (24, "recipes[2]")
+    assert column in problem.message
+    assert "'base'" in problem.message
+    assert load(tmp_path, replaced((old, f"{recipe}, base: base-a"))).recipes[2].base == "base-a"
+
+
+def test_a_study_without_car_must_still_choose_among_several_reward_models(tmp_path):
+    (problem,) = problems(tmp_path, replaced((f"car: {CAR}\n", "")))
+    assert problem.path == "car"
+    judge = "  - {name: judge, engine: sequence_classification, model: organisation/reward}\n"
+    assert load(tmp_path, replaced((f"car: {CAR}\n", ""), (judge, ""))).car_reward_model == "grades"
+
+
+def test_the_same_name_may_stand_in_different_lists(tmp_path):
+    study = load(tmp_path, replaced(("name: judge", "name: graded"), ("name: alpaca", "name: graded")))
+    assert study.reward_model("graded").engine == "sequence_classification"
+
+
+def test_a_valid_study_says_what_its_file_says(tmp_path):
+    study = load(tmp_path, VALID)
+    assert [teacher.name for teacher in study.teachers] == ["graded", "sampled", "spare"]
+    assert study.teacher("sampled").sampling.n == 4
+    assert study.base("base-a").prompt_format == "tulu"
+    assert (study.car_reward_model, study.car.beta) == ("grades", 3.0)
+    assert study.recipe("likely").order == "lowest"
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        (lambda study: study, "name"),
+        (lambda study: study.instructions.sources[0], "path"),
+        (lambda study: study.teachers[1].sampling, "temperature"),
+        (lambda study: study.bases[0], "model"),
+        (lambda study: study.car, "beta"),
+        (lambda study: study.recipes[0], "base"),
+    ],
+)
+def test_no_part_of_a_study_can_be_changed(tmp_path, part, field):
+    study = load(tmp_path, VALID)
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(part(study), field, getattr(part(study), field))
+
+
+@pytest.mark.skipif(not (REAL_DATA / "arena_bench").is_dir(), reason="the recorded answers are not here")
+def test_the_shipped_study_loads_on_real_data(pytestconfig):
+    file = pytestconfig.rootpath / "studies" / "arena_bench.yaml"
+    study = load_study(file, {"PRECEPTOR_DATA": str(REAL_DATA)})
+    assert (len(study.teachers), len(study.bases), len(study.recipes)) == (18, 3, 3)
+
+
+def test_the_shipped_study_names_its_variable_at_every_path_where_that_is_not_set(tmp_path, pytestconfig):
+    text = (pytestconfig.rootpath / "studies" / "arena_bench.yaml").read_text()
+    found = problems(tmp_path, text)
+    assert len(found) == text.count('"${PRECEPTOR_DATA}')
+    assert {problem.message for problem in found} == {
+        "PRECEPTOR_DATA is not set: export it, or write ${PRECEPTOR_DATA:-default}"
+    }
