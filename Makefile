@@ -42,7 +42,7 @@ test-slow: .venv/dev ## engines, kills, servers
 	$(BIN)/python -m pytest -m slow
 
 benchmarks: .venv/dev ## measure again what benchmarks/RESULTS.md reports
-	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/[a-z]*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 clean: ## remove .venv, the store and Dagster's history of this checkout
 	rm -rf .venv store .dagster *.egg-info

@@ -11,8 +11,14 @@ from assets.metadata import listed, materialized, preview
 from assets.rewards import rewards
 from assets.study import STUDY
 from preceptor.car.plot import car_plot
-from preceptor.car.table import beta_sweep, build_car_table, car_fingerprint, sweep_fingerprint
-from preceptor.lake.resume import put
+from preceptor.car.table import (
+    CAR_READS,
+    beta_sweep,
+    build_car_table,
+    car_fingerprint,
+    sweep_fingerprint,
+)
+from preceptor.lake.resume import derive
 from preceptor.lake.schemas import CAR_BETA_SWEEP, CAR_TABLE
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
@@ -36,9 +42,10 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
 
     A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.
     """
-    store, session = lake.open(), warehouse.open()
-    rows = build_car_table(session, STUDY)
-    outcome = put(store, CAR_TABLE, {}, car_fingerprint(STUDY, session.versions), rows)
+    store, session = lake.open(), warehouse.open(*CAR_READS)
+    fingerprint = car_fingerprint(STUDY, session.versions)
+    outcome = derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, STUDY))
+    rows = outcome.rows
     missing = sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
     picture = base64.b64encode(car_plot(rows)).decode()
     shown = rows.drop("reward_model", "beta", "form", "missing")
@@ -63,10 +70,12 @@ def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.Mater
 
     A row is one ranked teacher for one base at one β.
     """
-    store, session = lake.open(), warehouse.open()
-    rows = beta_sweep(session, STUDY.car)
-    outcome = put(store, CAR_BETA_SWEEP, {}, sweep_fingerprint(STUDY.car, session.versions), rows)
-    first = rows.filter(rank=1).pivot("beta", index="base", values="teacher", aggregate_function="first")
+    store, session = lake.open(), warehouse.open(CAR_TABLE)
+    fingerprint = sweep_fingerprint(STUDY.car, session.versions)
+    outcome = derive(store, CAR_BETA_SWEEP, {}, fingerprint, lambda: beta_sweep(session, STUDY.car))
+    first = outcome.rows.filter(rank=1).pivot(
+        "beta", index="base", values="teacher", aggregate_function="first"
+    )
     return materialized(
         store,
         outcome,

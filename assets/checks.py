@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from preceptor.lake.schemas import Table
-from preceptor.study.schema import Limits
+from preceptor.study.schema import Limits, RewardMap
 
 WARN = dg.AssetCheckSeverity.WARN
 
@@ -49,7 +49,7 @@ def failure_rate(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
         check_name="failure_rate",
         passed=share <= limits.failed_rows,
         severity=WARN,
-        description=f"{failed:,} of {rows.height:,} rows failed ({share:.1%}; {limits.failed_rows:.0%} is fine)",
+        description=f"{failed:,} of {rows.height:,} rows failed ({share:.1%})",
         metadata={
             "failed": failed,
             "reasons": "; ".join(f"{n} × {e}" for e, n in reasons.head(10).iter_rows()),
@@ -82,14 +82,19 @@ def tokens_scored(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
     )
 
 
-def positive_mean_reward(rows: pl.DataFrame) -> dg.AssetCheckResult:
-    """Whether CAR can use the rewards as they are."""
-    mean = rows["reward"].mean()
-    good = mean is None or (isinstance(mean, float) and mean > 0)
-    advice = "" if good else ": set 'car.reward_map', or the CAR table will refuse to rank"
+def positive_mean_reward(rows: pl.DataFrame, reward_map: RewardMap) -> dg.AssetCheckResult:
+    """Whether the mean of the rewards, as the study maps them, can be CAR's r."""
+    mapped = {
+        "identity": pl.col("reward"),
+        "sigmoid": 1 / (1 + (-pl.col("reward")).exp()),
+        "affine": reward_map.shift + reward_map.scale * pl.col("reward"),
+    }
+    mean = rows.select(mapped[reward_map.kind].mean()).item()
+    good = mean is None or mean > 0
+    advice = "" if good else ": set another 'car.reward_map', or the CAR table will refuse to rank"
     return dg.AssetCheckResult(
         check_name="positive_mean_reward",
         passed=good,
         severity=WARN,
-        description=("no reward at all" if mean is None else f"the mean reward is {mean:.4g}") + advice,
+        description=("no reward" if mean is None else f"the mean reward, mapped, is {mean:.4g}") + advice,
     )

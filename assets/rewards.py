@@ -46,7 +46,7 @@ def rewards(
             checks.unique_keys(REWARDS, outcome.rows),
             checks.failure_rate(outcome.rows, STUDY.limits),
             checks.finite(outcome.rows),
-            checks.positive_mean_reward(outcome.rows),
+            checks.positive_mean_reward(outcome.rows, STUDY.car.reward_map),
         ],
         mean_reward=outcome.rows["reward"].mean(),
         reward_model=reward_model.model_dump(mode="json", exclude_none=True),

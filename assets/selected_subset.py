@@ -6,9 +6,9 @@ from assets import checks
 from assets.car_table import car_table
 from assets.metadata import materialized, preview
 from assets.study import STUDY, recipes
-from preceptor.lake.resume import put
+from preceptor.lake.resume import derive
 from preceptor.lake.schemas import SELECTED_SUBSET
-from preceptor.selection.recipes import select_rows, selection_fingerprint
+from preceptor.selection.recipes import select_rows, selection_fingerprint, selection_reads
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
@@ -30,10 +30,14 @@ def selected_subset(
 
     A row is one chosen response: whose it is, the value it was chosen by, and why in words.
     """
-    store, session, name = lake.open(), warehouse.open(), context.partition_key
-    rows = select_rows(session, STUDY, name)
+    store, name = lake.open(), context.partition_key
+    session = warehouse.open(*selection_reads(STUDY, name))
     fingerprint = selection_fingerprint(STUDY, name, session.versions)
-    outcome = put(store, SELECTED_SUBSET, {"recipe": name}, fingerprint, rows)
+    partition = {"recipe": name}
+    outcome = derive(
+        store, SELECTED_SUBSET, partition, fingerprint, lambda: select_rows(session, STUDY, name)
+    )
+    rows = outcome.rows
     wanted = STUDY.recipe(name).rows or rows.height
     teachers = rows["teacher"].value_counts(sort=True)
     return materialized(

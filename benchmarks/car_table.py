@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from preceptor.car.table import build_car_table
+from preceptor.car.table import CAR_READS, build_car_table
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS, Table
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
@@ -48,9 +48,7 @@ def fill(lake: Lake, instructions: int, study: Study) -> None:
     generator = np.random.default_rng(0)
     ids = [digest(str(i)) for i in range(instructions)]
     shared = {"instruction_id": ids, "prompt_hash": ids, "sample": 0}
-    lake.publish(
-        RAW_INSTRUCTIONS, padded(RAW_INSTRUCTIONS, {**shared, "source": "made"}), {}, "benchmark"
-    )
+    lake.publish(RAW_INSTRUCTIONS, padded(RAW_INSTRUCTIONS, {**shared, "source": "made"}), {}, "benchmark")
     for number, teacher in enumerate(study.teachers):
         keys = {**shared, "response_id": [digest(teacher.name, id) for id in ids]}
         place = {"teacher": teacher.name}
@@ -77,6 +75,13 @@ def timed(work: Callable[[], object]) -> tuple[float, object]:
     started = time.perf_counter()
     result = work()
     return time.perf_counter() - started, result
+
+
+def attached(lake: Lake) -> Warehouse:
+    """A fresh session over the lake."""
+    warehouse = Warehouse(lake, SQL)
+    warehouse.attach(*CAR_READS)
+    return warehouse
 
 
 def polars_means(lake: Lake) -> pl.DataFrame:
@@ -128,8 +133,8 @@ def main() -> None:
         responses = options.instructions * options.teachers
         print(f"{responses:,} responses, {responses * options.bases:,} losses, written in {seconds:.0f} s\n")
         few = study.model_copy(update={"car": study.car.model_copy(update={"resamples": 100})})
-        means, _ = timed(lambda: build_car_table(Warehouse(lake, SQL), few))
-        whole, _ = timed(lambda: build_car_table(Warehouse(lake, SQL), study))
+        means, _ = timed(lambda: build_car_table(attached(lake), few))
+        whole, _ = timed(lambda: build_car_table(attached(lake), study))
         peer_means, _ = timed(lambda: polars_means(lake))
         one, _ = timed(lambda: scipy_interval(options.instructions))
     resamples = study.car.resamples

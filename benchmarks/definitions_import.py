@@ -1,6 +1,6 @@
 """What `import definitions` costs beside `import dagster`: paired runs in fresh processes.
 
-    PRECEPTOR_STUDY=studies/… python benchmarks/definitions_import.py [--runs 9]
+PRECEPTOR_STUDY=studies/… python benchmarks/definitions_import.py [--runs 9]
 """
 
 import argparse

@@ -28,9 +28,17 @@ def _block(table: pl.DataFrame, base: str) -> Iterator[str]:
         span = f"[{row['rank_low']}-{row['rank_high']}]"
         yield (
             f"  {row['rank']:>4}  {span:<10}  {row['teacher']:{width}}  {row['car']:7.4f}"
-            f"  [{row['car_low']:.4f}, {row['car_high']:.4f}]  {row['mean_reward']:8.3f}"
-            f"  {row['mean_loss']:6.3f}  {row['tokens_scored']:12.1%}"
+            f"  {_interval(row['car_low'], row['car_high']):16}  {row['mean_reward']:8.3f}"
+            f"  {row['mean_loss']:6.3f}  {_share(row['tokens_scored'])}"
         )
     for row in rows.filter(pl.col("missing").is_not_null()).iter_rows(named=True):
         yield f"     -  missing     {row['teacher']}: {row['missing']}"
     yield ""
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "too few rows" if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
+
+
+def _share(share: float | None) -> str:
+    return f"{'–' if share is None else f'{share:.1%}':>12}"

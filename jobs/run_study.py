@@ -91,6 +91,8 @@ def run(study: Study, instance: dg.DagsterInstance) -> Tally:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         _record(step, result, tally)
+        if any("DagsterExecutionInterruptedError" in failure for failure in tally.failures):
+            raise KeyboardInterrupt
         outcome = _outcome(result, step) if result.success else "FAILED"
         print(
             f"[{number:>{len(str(len(planned)))}}/{len(planned)}] {step}: {outcome}"
@@ -109,8 +111,14 @@ def _record(step: Step, result: dg.ExecuteInProcessResult, tally: Tally) -> None
     if not result.success:
         tally.failed.add((step.asset, str(step.key) if step.key else None))
         errors = [event.step_failure_data.error for event in result.get_step_failure_events()]
-        causes = [(error.cause or error).message.strip() for error in errors if error is not None]
+        causes = [_sentence((error.cause or error).message) for error in errors if error is not None]
         tally.failures.append(f"{step}: {'; '.join(causes) or 'failed'}")
+
+
+def _sentence(message: str) -> str:
+    """An error's text; our own errors speak for themselves, without the name of their class."""
+    name, _, text = message.strip().partition(": ")
+    return text if name.startswith("preceptor.") and text else message.strip()
 
 
 def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:
@@ -151,7 +159,10 @@ def main() -> None:
     instance = open_instance(study)
     for change in synchronise(instance, study):
         print(f"{study.name}: {change}")
-    tally = run(study, instance)
+    try:
+        tally = run(study, instance)
+    except KeyboardInterrupt:
+        sys.exit(f"stopped: what is committed stays, and `make study STUDY={path}` goes on from there")
     _report(study, tally, time.monotonic() - started)
     sys.exit(1 if tally.failures else 0)
 

@@ -20,10 +20,14 @@ def file_identity(path: str | Path) -> str:
     if root.is_file():
         return _file_hash(str(root), root.stat().st_size, root.stat().st_mtime_ns)
     sha = hashlib.sha256()
-    for file in sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")):
+    for file in sorted(p for p in root.rglob("*") if p.is_file() and not _hidden(p.relative_to(root))):
         content = _file_hash(str(file), file.stat().st_size, file.stat().st_mtime_ns)
         sha.update(f"{file.relative_to(root)}\0{content}\n".encode())
     return sha.hexdigest()
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 @lru_cache(maxsize=4096)
@@ -32,7 +36,6 @@ def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 - si
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@lru_cache(maxsize=256)
 def model_identity(model: str, revision: str) -> str:
     """The commit that a hub revision stands for, or the hash of a local folder's files.
 
@@ -42,6 +45,11 @@ def model_identity(model: str, revision: str) -> str:
         return f"sha256:{file_identity(model)}"
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return f"{model}@{revision}"
+    return f"{model}@{_commit(model, revision)}"
+
+
+@lru_cache(maxsize=256)
+def _commit(model: str, revision: str) -> str:
     from huggingface_hub import snapshot_download
 
     try:
@@ -51,4 +59,4 @@ def model_identity(model: str, revision: str) -> str:
             f"model {model!r} at revision {revision!r} is neither in the local cache nor reachable: {error}."
             " Give a folder, or download it first."
         ) from error
-    return f"{model}@{Path(folder).name}"
+    return Path(folder).name

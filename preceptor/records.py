@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from itertools import islice
@@ -29,7 +30,7 @@ def read_records(records: Records) -> Iterator[tuple[str, Row | str]]:
     """
     try:
         yield from islice(_rows(records), records.limit)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, RecursionError, csv.Error, ValueError) as error:
         if isinstance(error, RecordsError):
             raise
         raise RecordsError(f"{records.origin}: cannot be read: {error}") from error
@@ -95,7 +96,9 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Row | str]]:
 def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[str, Row | str]]:
     csv.field_size_limit(sys.maxsize)
     with _open(path) as raw:
-        reader = csv.DictReader(io.TextIOWrapper(raw, "utf-8-sig", newline=""), delimiter=delimiter)
+        reader = csv.DictReader(
+            io.TextIOWrapper(raw, "utf-8-sig", newline=""), delimiter=delimiter, strict=True
+        )
         for row in reader:
             place = f"{path.name}:{reader.line_num}"
             yield place, "more fields than the header has" if None in row else row

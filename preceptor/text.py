@@ -14,7 +14,8 @@ def repair(text: str) -> str:
 
 def normalise(text: str) -> str:
     """The form in which two instructions count as the same: NFKC, case folded, blanks collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def digest(*parts: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from preceptor.lake.schemas import Table
 from preceptor.lake.warehouse import Warehouse
 from resources.lake import LakeResource
 
@@ -15,6 +16,8 @@ class WarehouseResource(dg.ConfigurableResource):
 
     lake: dg.ResourceDependency[LakeResource]
 
-    def open(self) -> Warehouse:
-        """A fresh session; the tables that it attaches stay at one version."""
-        return Warehouse(self.lake.open(), SQL)
+    def open(self, *tables: Table) -> Warehouse:
+        """A fresh session with these tables attached, each at the version that is the newest now."""
+        warehouse = Warehouse(self.lake.open(), SQL)
+        warehouse.attach(*tables)
+        return warehouse

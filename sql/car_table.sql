@@ -1,5 +1,6 @@
 -- A row is one teacher for one base: mean reward, mean loss, CAR, its interval and rank, and what is missing.
--- CAR = r / (1 + β·L), or r · (1 + β·L) in the product form (arXiv 2411.07133).
+-- CAR = r / (1 + β·L), or r · (1 + β·L) in the product form (arXiv 2411.07133). Sums of decimals are exact, so
+-- that threads cannot change a digit.
 WITH size AS (
     SELECT count(*) AS expected
     FROM instruction_indices
@@ -28,7 +29,7 @@ loss_counts AS (
         base,
         teacher,
         count(*) FILTER (error IS NULL) AS scored,
-        sum(tokens) / sum(response_tokens) AS tokens_scored
+        sum(tokens) / nullif(sum(response_tokens), 0) AS tokens_scored
     FROM base_losses
     GROUP BY base, teacher
 ),
@@ -46,8 +47,8 @@ means AS (
     SELECT
         base_index,
         teacher_index,
-        avg(reward) AS mean_reward,
-        avg(loss) AS mean_loss,
+        avg(reward::DECIMAL(38, 18)) AS mean_reward,
+        avg(loss::DECIMAL(38, 18)) AS mean_loss,
         count(*) AS instructions
     FROM car_used_cells
     GROUP BY base_index, teacher_index

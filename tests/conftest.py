@@ -1,6 +1,9 @@
 """Tiny random-weight models, built in memory, and small studies: what most tests stand on."""
 
 import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
+
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,6 @@ from transformers import (
 
 from preceptor.lake.store import Lake
 
-os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)  # tiny models run best on one
 REAL_DATA = Path(os.environ.get("PRECEPTOR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -35,9 +35,14 @@ def car(reward: Floats, loss: Floats, beta: float, form: str) -> Floats:
 
 
 def percentile_interval(draws: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Per column of (resamples, columns), the interval that holds the middle share of the draws."""
+    """Per column of (resamples, columns), the interval that holds the middle share of the draws.
+
+    A draw that has no value (NaN) is left out; a column without any draw has no interval (NaN).
+    """
     tail = (1 - confidence) / 2
-    low, high = np.nanquantile(draws, [tail, 1 - tail], axis=0)
+    low, high = (np.full(draws.shape[1], np.nan) for _ in range(2))
+    drawn = ~np.isnan(draws).all(axis=0)
+    low[drawn], high[drawn] = np.nanquantile(draws[:, drawn], [tail, 1 - tail], axis=0)
     return low, high
 
 

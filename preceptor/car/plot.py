@@ -3,6 +3,7 @@
 import io
 import math
 
+import numpy as np
 import polars as pl
 
 PANEL_WIDTH = 4.6  # inches
@@ -22,7 +23,8 @@ def car_plot(table: pl.DataFrame) -> bytes:
     for axes, base in zip(figure.subplots(1, len(bases), squeeze=False)[0], bases, strict=True):
         rows = ranked.filter(base=base).sort("rank", descending=True)
         car, low, high = (rows[name].to_numpy() for name in ("car", "car_low", "car_high"))
-        errors = (car - low, high - car)
+        # Ends can pass the estimate by a rounding error; NaN, where there is no interval, draws no bar.
+        errors = (np.maximum(car - low, 0), np.maximum(high - car, 0))
         axes.errorbar(
             car, range(rows.height), xerr=errors, fmt="o", color="#1f5fa8", capsize=2.5, markersize=4
         )

@@ -29,20 +29,25 @@ def rank_intervals(values: Floats, draws: Floats, confidence: float) -> tuple[In
 
 
 def surely_better(values: Floats, draws: Floats, confidence: float) -> NDArray[np.bool_]:
-    """(items, items): whether row's item is above column's, jointly over all pairs at the confidence."""
-    items = len(values)
-    first, second = np.triu_indices(items, k=1)
+    """(items, items): whether row's item is above column's, jointly over all pairs at the confidence.
+
+    An item without draws (all NaN) is surely better or worse than none.
+    """
+    first, second = np.triu_indices(len(values), k=1)
     difference = values[first] - values[second]
     replicates = draws[:, first] - draws[:, second]
-    spread = replicates.std(axis=0, ddof=1)
-    # Two teachers with the same answers differ by exactly 0 in every draw: a tie, not a certainty.
-    varies = spread > 1e-12 * np.maximum(np.abs(values).max(initial=0.0), 1e-300)
+    known = (~np.isnan(replicates)).sum(axis=0) > 1
+    spread = np.full(len(first), np.inf)
+    spread[known] = np.nanstd(replicates[:, known], axis=0, ddof=1)
+    # Two teachers with the same answers differ by 0 in every draw, but for rounding: a tie, no certainty.
+    rounding = 1e-12 * np.abs(values).max(initial=0.0)
+    varies = known & (spread > rounding)
     critical = 0.0
     if varies.any():
         z = np.abs(replicates[:, varies] - difference[varies]) / spread[varies]
-        critical = float(np.quantile(z.max(axis=1), confidence))
-    margin = np.where(varies, critical * spread, 1e-12 * np.abs(values).max(initial=0.0))
-    result = np.zeros((items, items), dtype=bool)
+        critical = float(np.quantile(np.nanmax(z, axis=1), confidence))
+    margin = np.where(known, np.maximum(critical * spread, rounding), np.inf)
+    result = np.zeros((len(values), len(values)), dtype=bool)
     result[first, second] = difference > margin
     result[second, first] = -difference > margin
     return result

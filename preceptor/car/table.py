@@ -14,6 +14,8 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Car, Study
 
 VERSION = 1
+CAR_READS = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
+MINIMUM_ROWS = 10  # resampling fewer instructions says nothing of what others would have given
 Floats = NDArray[np.float64]
 
 
@@ -30,9 +32,11 @@ class Cells:
 
 
 def build_car_table(warehouse: Warehouse, study: Study) -> pl.DataFrame:
-    """Rows of `car_table`. Raises RankingError where a ranking would mislead."""
+    """Rows of `car_table`, from a warehouse with CAR_READS attached.
+
+    Raises RankingError where a ranking would mislead.
+    """
     settings = study.car
-    warehouse.attach(RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
     _register_indices(warehouse, study)
     warehouse.keep(
         "car_cells",
@@ -57,8 +61,7 @@ def build_car_table(warehouse: Warehouse, study: Study) -> pl.DataFrame:
 
 
 def beta_sweep(warehouse: Warehouse, settings: Car) -> pl.DataFrame:
-    """Rows of `car_beta_sweep`: CAR and rank of every ranked teacher at every β of the sweep."""
-    warehouse.attach(CAR_TABLE)
+    """Rows of `car_beta_sweep`, from a warehouse with CAR_TABLE attached."""
     warehouse.register("betas", pl.DataFrame({"beta": sorted({*settings.sweep, settings.beta})}))
     return warehouse.query("car_beta_sweep", form=settings.form)
 
@@ -104,7 +107,9 @@ def _intervals(used: pl.DataFrame, study: Study) -> pl.DataFrame:
             continue
         means = np.nanmean(cells.reward[base, ranked], axis=1), np.nanmean(cells.loss[base, ranked], axis=1)
         values = car(*means, settings.beta, settings.form)
-        frames.append(_base_intervals(base, ranked, values, draws[:, base, ranked], settings.confidence))
+        few = (~np.isnan(cells.reward[base, ranked])).sum(axis=1) < MINIMUM_ROWS
+        replicates = np.where(few, np.nan, draws[:, base, ranked])
+        frames.append(_base_intervals(base, ranked, values, replicates, settings.confidence))
     return pl.concat(frames)
 
 
@@ -123,7 +128,7 @@ def _base_intervals(
             "car_low": low,
             "car_high": high,
         }
-    )
+    ).with_columns(pl.col("car_low", "car_high").fill_nan(None))
 
 
 def _dense(used: pl.DataFrame, bases: int, teachers: int) -> Cells:

@@ -92,7 +92,7 @@ def _fastchat(row: Row, columns: Columns) -> Conversation:
         return Conversation(id, None, (), _answer_turns(row["choices"]))
     if "messages" in row:
         return Conversation(id, None, (), _messages(row, columns).assistant)
-    turns = row.get("turns") if "turns" in row else [row.get("prompt")]
+    turns = row["turns"] if "turns" in row else [_text(row, "prompt")]
     return Conversation(id, None, _texts(turns, "turns"), ())
 
 
@@ -127,7 +127,7 @@ def _chat(row: Row, column: str, role: str, content: str) -> Conversation:
     for number, message in enumerate(messages):
         if not isinstance(message, dict):
             raise RecordError(f"{column}[{number}] is not an object")
-        speaker, text = message.get(role), _text(message, content)
+        speaker, text = message.get(role), _text(_unwrapped(message, content), content)
         if speaker == "system" and number == 0:
             system = text
         elif speaker in USER and len(user) == len(assistant):
@@ -139,6 +139,12 @@ def _chat(row: Row, column: str, role: str, content: str) -> Conversation:
                 f"{column}: turns do not alternate between user and assistant ({role} {speaker!r})"
             )
     return Conversation(_id(row, "id"), system, tuple(user), tuple(assistant))
+
+
+def _unwrapped(message: Row, content: str) -> Row:
+    """Arena-Hard 2 wraps an answer as {"answer": text}."""
+    value = message.get(content)
+    return {**message, content: value.get("answer")} if isinstance(value, dict) else message
 
 
 READERS: dict[str, Callable[[Row, Columns], Conversation]] = {

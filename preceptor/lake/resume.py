@@ -42,14 +42,24 @@ class Work:
     wanted: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class Published:
+    """What a partition holds at a version: the rows under the work's fingerprint, and whether others too."""
+
+    version: int | None
+    rows: pl.DataFrame
+    stale: bool
+
+
 def complete(lake: Lake, work: Work, compute: Callable[[pl.DataFrame], Iterator[pl.DataFrame]]) -> Outcome:
     """Bring a partition to exactly the wanted rows, computing only those that nobody committed yet.
 
     `compute` gets the missing rows of `wanted` and yields frames of finished rows in any order.
     """
     started = time.monotonic()
-    published = _current(lake, work.table, work)
-    finished = _finished(work, published, _current(lake, _staging(work.table), work))
+    staged = _rows(lake, _staging(work.table), work)  # first: who publishes in between clears it after
+    published = _published(lake, work)
+    finished = _finished(work, published.rows, staged)
     missing = work.wanted.join(finished, on=list(work.identity), how="anti", maintain_order="left")
     if not missing.is_empty():
         finished = _finished(work, finished, *_computed(lake, work, missing, compute))
@@ -68,11 +78,22 @@ def put(lake: Lake, table: Table, partition: Partition, fingerprint: str, rows: 
     started = time.monotonic()
     work = Work(table, partition, fingerprint, table.key, rows)
     rows = table.conform(rows)
-    published = _current(lake, table, work)
+    published = _published(lake, work)
     version = _publish(lake, work, published, rows)
-    computed = 0 if rows.equals(published) else rows.height
+    computed = 0 if rows.equals(published.rows) else rows.height
     seconds = time.monotonic() - started
     return Outcome(table, rows, version, fingerprint, computed, rows.height - computed, seconds)
+
+
+def derive(
+    lake: Lake, table: Table, partition: Partition, fingerprint: str, make: Callable[[], pl.DataFrame]
+) -> Outcome:
+    """Rows that follow from what the fingerprint covers: made only where they are not there yet."""
+    work = Work(table, partition, fingerprint, table.key, pl.DataFrame())
+    present = _published(lake, work)
+    if present.version is None or present.rows.is_empty():
+        return put(lake, table, partition, fingerprint, make())
+    return Outcome(table, present.rows, present.version, fingerprint, 0, present.rows.height, 0.0)
 
 
 def _computed(
@@ -102,10 +123,19 @@ def _title(work: Work) -> str:
     return f"{work.table.name} {' × '.join(work.partition.values())}".strip()
 
 
-def _current(lake: Lake, table: Table, work: Work) -> pl.DataFrame:
+def _rows(lake: Lake, table: Table, work: Work, version: int | None = None) -> pl.DataFrame:
     """The partition's rows under this fingerprint; rows under another one count as absent."""
-    rows = lake.read(table, work.partition)
+    rows = lake.read(table, work.partition, version=version)
     return rows.filter(pl.col("fingerprint") == work.fingerprint).select(list(table.row_schema))
+
+
+def _published(lake: Lake, work: Work) -> Published:
+    version = lake.version(work.table)
+    if version is None:
+        return Published(None, work.table.conform(work.table.schema.to_frame()), stale=False)
+    everything = lake.read(work.table, work.partition, columns=["fingerprint"], version=version)
+    rows = _rows(lake, work.table, work, version)
+    return Published(version, rows, stale=rows.height < everything.height)
 
 
 def _finished(work: Work, *parts: pl.DataFrame) -> pl.DataFrame:
@@ -124,7 +154,7 @@ def _stage(lake: Lake, work: Work, chunk: pl.DataFrame) -> None:
         if lake.append(staging, chunk, work.partition, work.fingerprint, transaction):
             return
         log.warning("%s: another process does the same work; keeping its rows", _title(work))
-        theirs = _current(lake, staging, work)
+        theirs = _rows(lake, staging, work)
         chunk = chunk.join(theirs, on=list(work.identity), how="anti")
 
 
@@ -140,10 +170,8 @@ def _refuse_incomplete(work: Work, finished: pl.DataFrame) -> None:
         raise RuntimeError(f"{_title(work)}: {lacking} of {work.wanted.height} rows were not computed")
 
 
-def _publish(lake: Lake, work: Work, published: pl.DataFrame, finished: pl.DataFrame) -> int:
+def _publish(lake: Lake, work: Work, published: Published, finished: pl.DataFrame) -> int:
     """Replace the partition, unless it already holds exactly these rows."""
-    version = lake.version(work.table)
-    stale = lake.read(work.table, work.partition, columns=["fingerprint"]).height != published.height
-    if version is not None and not stale and finished.equals(published):
-        return version
+    if published.version is not None and not published.stale and finished.equals(published.rows):
+        return published.version
     return lake.publish(work.table, finished, work.partition, work.fingerprint).version

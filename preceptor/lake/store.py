@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from pyarrow import ArrowException
 
 from preceptor.lake.schemas import Table
 
@@ -36,10 +37,13 @@ class Commit:
 
 
 def partition_predicate(partition: Partition) -> str:
-    """SQL that selects a partition; quotes in values are doubled."""
-    return " AND ".join(
-        f"{column} = '{value.replace(chr(39), chr(39) * 2)}'" for column, value in partition.items()
-    )
+    """SQL that selects a partition; quotes in values are doubled.
+
+    A table without partitions gets `true`, not None: without a predicate delta-rs takes an overwrite for a
+    blind one, and two of them at once both stay.
+    """
+    terms = [f"{column} = '{value.replace(chr(39), chr(39) * 2)}'" for column, value in partition.items()]
+    return " AND ".join(terms) or "true"
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,21 @@ class Lake:
     root: str
     study: str
 
+    @property
+    def remote(self) -> bool:
+        """Whether the tables lie behind a network protocol."""
+        return "://" in self.root
+
     @cached_property
     def storage_options(self) -> dict[str, str] | None:
         """S3 settings come from the AWS_* environment variables, so that no secret is in any file."""
-        if "://" not in self.root:
+        if not self.remote:
             return None
         return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
     def uri(self, table: Table) -> str:
         """Where a table lies."""
-        root = self.root.rstrip("/") if "://" in self.root else str(Path(self.root).expanduser().absolute())
+        root = self.root.rstrip("/") if self.remote else str(Path(self.root).expanduser().absolute())
         return f"{root}/{self.study}/{table.name}"
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
@@ -72,6 +81,8 @@ class Lake:
 
     def create(self, table: Table) -> DeltaTable:
         """The Delta table, made empty where it does not exist: two first writers then do not clash."""
+        if not self.remote and set("[]|^\\") & set(self.uri(table)):  # delta-rs panics on these
+            raise LakeError(f"{self.uri(table)}: no '[', ']', '|', '^' or '\\' can be in PRECEPTOR_STORE")
         for attempt in range(ATTEMPTS):
             existing = self.open(table)
             if existing is not None:
@@ -104,8 +115,10 @@ class Lake:
             return table.schema.to_frame().select(wanted)
         where = [(column, "=", value) for column, value in (partition or {}).items()]
         try:
-            rows = pl.from_arrow(delta.to_pyarrow_dataset(partitions=where or None).to_table(columns=wanted))
-        except OSError as error:
+            rows = pl.from_arrow(
+                delta.to_pyarrow_dataset(file_pruning_predicate=where or None).to_table(columns=wanted)
+            )
+        except (OSError, ArrowException) as error:
             raise LakeError(f"a data file of {self.uri(table)} cannot be read: {error}") from error
         assert isinstance(rows, pl.DataFrame)
         return rows.cast({column: table.schema[column] for column in wanted})
@@ -126,7 +139,7 @@ class Lake:
         if repeated:
             raise LakeError(f"{repeated} rows of {table.name} {dict(partition)} repeat a key {table.key}")
         frame = self._complete(table, rows, partition, fingerprint)
-        predicate = partition_predicate(partition) or None
+        predicate = partition_predicate(partition)
 
         def commit(delta: DeltaTable) -> None:
             write_deltalake(delta, frame, mode="overwrite", predicate=predicate, schema_mode=None)
@@ -172,6 +185,8 @@ class Lake:
         self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str
     ) -> pl.DataFrame:
         """Add partition and fingerprint, and hold the frame against the schema."""
+        if not all(partition.values()):  # Delta would store null, which no read finds
+            raise LakeError(f"{table.name} {dict(partition)}: a partition's name is empty")
         constants = {**partition, "fingerprint": fingerprint}
         frame = rows.with_columns(pl.lit(value).alias(column) for column, value in constants.items())
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.schema.items())

@@ -48,8 +48,10 @@ def collect_recorded_rewards(
     name = reward_model.teachers.get(teacher, teacher)
     scores = _scores(reward_model, name, count)
     source_ids = dict(instructions.select("instruction_id", "source_ids").iter_rows())
-    known = {source_id for ids in source_ids.values() for source_id in ids}
-    count.unmatched_ids = sorted(set(scores) - known)
+    known = Counter(source_id for ids in source_ids.values() for source_id in set(ids))
+    for source_id in scores.keys() & {source_id for source_id, times in known.items() if times > 1}:
+        scores[source_id] = Score(None, f"the id {source_id!r} belongs to several instructions")
+    count.unmatched_ids = sorted(set(scores) - set(known))
     rows = [
         _row(response, scores, source_ids.get(response["instruction_id"], []), reward_model.origin, name)
         for response in responses.iter_rows(named=True)
@@ -98,7 +100,7 @@ def _score(row: dict[str, Any], reward_model: RecordedRewardModel, place: str) -
         return Score(None, f"empty score in {place}")
     try:
         value = float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return Score(None, f"score {cell!r} in {place} is not a number")
     return Score(value) if math.isfinite(value) else Score(None, f"score in {place} is {value}")
 

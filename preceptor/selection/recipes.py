@@ -10,6 +10,7 @@ from preceptor.lake.schemas import (
     RESPONSES,
     REWARDS,
     SELECTED_SUBSET,
+    Table,
 )
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import BestOfN, BestTeacher, Random, Study, TopK
@@ -23,9 +24,11 @@ class EmptySelectionError(ValueError):
 
 
 def select_rows(warehouse: Warehouse, study: Study, name: str) -> pl.DataFrame:
-    """Rows of `selected_subset` for one recipe. Raises EmptySelectionError."""
+    """Rows of `selected_subset` for one recipe, from a warehouse with `selection_reads` attached.
+
+    Raises EmptySelectionError.
+    """
     recipe = study.recipe(name)
-    warehouse.attach(RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
     _candidates(warehouse, study, recipe)
     chosen = _chosen(warehouse, recipe)
     if chosen.is_empty():
@@ -36,10 +39,20 @@ def select_rows(warehouse: Warehouse, study: Study, name: str) -> pl.DataFrame:
     return SELECTED_SUBSET.conform(chosen)
 
 
+def selection_reads(study: Study, name: str) -> tuple[Table, ...]:
+    """The tables that a recipe's rows depend on."""
+    tables = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
+    return (*tables, CAR_TABLE) if isinstance(study.recipe(name), BestTeacher) else tables
+
+
 def selection_fingerprint(study: Study, name: str, versions: dict[str, int]) -> str:
-    """Changes with the recipe and the versions of the tables that it read."""
-    recipe = study.recipe(name).model_dump()
-    return fingerprint("selected_subset", VERSION, recipe=recipe, versions=versions)
+    """Changes with the recipe, who takes part, and the versions of the tables that it reads."""
+    settings = {
+        "recipe": study.recipe(name).model_dump(),
+        "teachers": [teacher.name for teacher in study.teachers],
+        "reward_model": study.car_reward_model,
+    }
+    return fingerprint("selected_subset", VERSION, versions=versions, **settings)
 
 
 def _candidates(warehouse: Warehouse, study: Study, recipe: BestTeacher | Random | TopK | BestOfN) -> None:
@@ -59,7 +72,6 @@ def _chosen(warehouse: Warehouse, recipe: BestTeacher | Random | TopK | BestOfN)
     statement = f"selection/{recipe.kind}"
     match recipe:
         case BestTeacher(base=base, rows=rows, seed=seed):
-            warehouse.attach(CAR_TABLE)
             return warehouse.query(statement, base=base, rows=rows or EVERYTHING, seed=str(seed))
         case Random(rows=rows, seed=seed):
             return warehouse.query(statement, rows=rows, seed=str(seed))

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 class Frozen(BaseModel):
     """A part of a study: immutable, and an unknown key in it is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 def _name(value: str) -> str:
@@ -22,17 +22,17 @@ def _name(value: str) -> str:
     return value
 
 
-def _local(value: str, info: ValidationInfo) -> str:
-    path = Path(value).expanduser()
-    folder: Path = (info.context or {}).get("folder", Path())
-    return str(path if path.is_absolute() else folder / path)
-
-
 def _existing(value: str, info: ValidationInfo) -> str:
-    path = _local(value, info)
-    if not Path(path).exists():
-        raise ValueError(f"no such file or folder (looked for {path})")
-    return path
+    """The path, relative ones from the study's folder."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    try:
+        path = folder / Path(value).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, an unknown home, a zero byte
+        raise ValueError(f"no such file or folder can be: {error}") from error
+    if not exists:
+        raise ValueError(f"no such file or folder (looked for {str(path)!r})")
+    return str(path)
 
 
 def _model(value: str, info: ValidationInfo) -> str:
@@ -43,7 +43,7 @@ def _model(value: str, info: ValidationInfo) -> str:
         return value
     path = _existing(value, info)
     if not (Path(path) / "config.json").is_file():
-        raise ValueError(f"{path} is not a model folder: it holds no config.json")
+        raise ValueError(f"{path!r} is not a model folder: it holds no config.json")
     return path
 
 

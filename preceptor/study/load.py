@@ -1,33 +1,20 @@
 """Read a study from its YAML file; every mistake in it is reported at once, with line and path."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from preceptor.study.document import Document, Place, Problem, StudyError, read_document
 from preceptor.study.references import reference_problems
 from preceptor.study.schema import Study
+from preceptor.study.variables import expand
 
-Place = tuple[str | int, ...]
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)($|_)", re.IGNORECASE)
-
-
-class StudyError(ValueError):
-    """A study that cannot be used; its text lists every problem found."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One mistake: where it is in the file, and what to do about it."""
-
-    place: Place
-    message: str
+__all__ = ["StudyError", "load_study"]
+SHOWN = 200  # characters of a refused value
 
 
 def load_study(path: str | Path, environment: Mapping[str, str] = os.environ) -> Study:
@@ -36,108 +23,98 @@ def load_study(path: str | Path, environment: Mapping[str, str] = os.environ) ->
     Raises StudyError with one line per problem: file, line, path, value and what is allowed.
     """
     file = Path(path)
-    try:
-        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StudyError(f"{file}: cannot be read as YAML: {error}") from error
-    if not isinstance(root, yaml.MappingNode):
-        raise StudyError(f"{file}: a study is a mapping with the keys {', '.join(Study.model_fields)}")
-    problems = list(_repeated_keys(root, ()))
-    document = _expand(yaml.safe_load(file.read_text(encoding="utf-8")), environment, (), problems)
-    broken = {problem.place for problem in problems}
-    problems += [Problem(place, message) for place, message in reference_problems(document)]
+    document = read_document(file)
+    data = expand(document.data, environment, (), document.problems)
+    broken = {problem.place for problem in document.problems}
+    problems = [*document.problems, *(Problem(*found) for found in reference_problems(data))]
     study = None
     try:
-        study = Study.model_validate(document, context={"folder": file.resolve().parent})
+        study = Study.model_validate(data, context={"folder": file.resolve().parent})
     except ValidationError as error:
-        problems += [p for p in _schema_problems(error, document) if p.place not in broken]
+        # A part that is already known to be broken would only be complained of twice.
+        found = [_problem(detail, data) for detail in error.errors(include_url=False) if _counts(detail)]
+        problems += [p for p in found if not any(place[: len(p.place)] == p.place for place in broken)]
     if problems or study is None:
-        raise StudyError("\n".join(_sentences(file, root, problems)))
+        text = "\n".join(_sentences(file, document, list(dict.fromkeys(problems))))
+        raise StudyError(text.encode(errors="backslashreplace").decode())
     return study
 
 
-def _expand(value: Any, environment: Mapping[str, str], place: Place, problems: list[Problem]) -> Any:
-    """Replace ${VAR} and ${VAR:-default} in every string."""
-    if isinstance(value, dict):
-        return {k: _expand(v, environment, (*place, k), problems) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_expand(v, environment, (*place, i), problems) for i, v in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def replacement(match: re.Match[str]) -> str:
-        name, default = match.groups()
-        if SECRET.search(name):
-            problems.append(Problem(place, f"{name} looks like a secret: engines read secrets themselves"))
-        elif name in environment:
-            return environment[name]
-        elif default is None:
-            problems.append(Problem(place, f"{name} is not set: export it, or write ${{{name}:-default}}"))
-        return default or ""
-
-    return VARIABLE.sub(replacement, value)
+def _counts(detail: ErrorDetails) -> bool:
+    """A list is not too short because its items are bad."""
+    return detail["type"] != "too_short" or not detail["input"]
 
 
-def _repeated_keys(node: yaml.Node, place: Place) -> Iterator[Problem]:
-    """YAML itself lets a later key silently replace an earlier one."""
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _repeated_keys(item, (*place, index))
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield Problem((*place, key.value), "the key stands here twice")
-            seen.add(key.value)
-            yield from _repeated_keys(value, (*place, key.value))
+def _problem(detail: ErrorDetails, data: Any) -> Problem:
+    """One of pydantic's errors, in our words and at its place in the file."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    place = _place(detail["loc"], data, missing=kind == "missing")
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        place = (*place, context["discriminator"].strip("'"))
+    if kind in ("missing", "union_tag_not_found"):
+        return Problem(place, "is required")
+    if kind == "union_tag_invalid":
+        return Problem(place, f"{context['tag']!r} is refused: allowed are {context['expected_tags']}")
+    if kind == "extra_forbidden":
+        return Problem(place, f"is no key known here; known are {', '.join(_known(detail['loc']))}")
+    message = detail["msg"].removeprefix("Value error, ")
+    if kind == "value_error" and isinstance(detail["input"], dict):
+        return Problem(place, message)
+    if kind == "string_type":
+        message += " (put it in quotes to make it one)"
+    value = repr(detail["input"])
+    value = value if len(value) <= SHOWN else value[:SHOWN] + "…"
+    return Problem(place, f"{value} is refused: {message}")
 
 
-def _schema_problems(error: ValidationError, document: Any) -> Iterator[Problem]:
-    for detail in error.errors(include_url=False):
-        place = _place(detail["loc"], document)
-        message = detail["msg"].removeprefix("Value error, ")
-        if detail["type"] == "missing":
-            message = "is required"
-        elif detail["type"] == "extra_forbidden":
-            message = "is not a key that a study knows here"
-        elif not isinstance(detail["input"], dict | list):
-            message = f"{detail['input']!r} is refused: {message}"
-        yield Problem(place, message)
-
-
-def _place(location: tuple[str | int, ...], document: Any) -> Place:
+def _place(location: tuple[str | int, ...], data: Any, missing: bool) -> Place:
     """Pydantic's location without the tags of unions, which do not stand in the file."""
     place: list[str | int] = []
     for number, part in enumerate(location):
-        if isinstance(document, dict) and part in document:
-            document = document[part]
-        elif isinstance(document, list) and isinstance(part, int):
-            document = document[part]
-        elif number < len(location) - 1:
-            continue
-        place.append(part)
+        inside = isinstance(data, dict) and part in data
+        if inside or (isinstance(data, list) and isinstance(part, int)):
+            data = data[part]
+            place.append(part)
+        elif missing and number == len(location) - 1:
+            place.append(part)
     return tuple(place)
 
 
-def _sentences(file: Path, root: yaml.Node, problems: list[Problem]) -> Iterator[str]:
+def _known(location: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model at a location has."""
+    model: type[BaseModel] = Study
+    candidates: list[type[BaseModel]] = []
+    for part in location[:-1]:
+        if part in model.model_fields and not candidates:
+            candidates = _models(model.model_fields[part].annotation)
+        if len(candidates) > 1 and isinstance(part, str):
+            candidates = [
+                c for c in candidates if any(part in get_args(f.annotation) for f in _fields(c))
+            ] or (candidates)
+        if len(candidates) == 1:
+            model, candidates = candidates[0], []
+    return list(model.model_fields)
+
+
+def _fields(model: type[BaseModel]) -> Iterator[Any]:
+    yield from model.model_fields.values()
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation is made of: those of a union, a tuple, an Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _sentences(file: Path, document: Document, problems: list[Problem]) -> Iterator[str]:
     count = len(problems)
     yield f"{file} has {count} problem{'s' if count > 1 else ''}:"
-    for problem in sorted(set(problems), key=lambda p: (_line(root, p.place), str(p.place))):
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem.place)
-        yield f"  {file}:{_line(root, problem.place)}: {path.removeprefix('.') or 'study'}: {problem.message}"
+    for problem in sorted(problems, key=lambda p: (document.line(p.place), _path(p.place), p.message)):
+        yield f"  {file}:{document.line(problem.place)}: {_path(problem.place) or 'study'}: {problem.message}"
 
 
-def _line(node: yaml.Node, place: Place) -> int:
-    """The line of the deepest node on the way to a place."""
-    line = node.start_mark.line + 1
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == part), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            found = (node.value[part], node.value[part])
-        else:
-            found = None
-        if found is None:
-            return line
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
+def _path(place: Place) -> str:
+    """teachers[1].sampling.n, with a key that cannot be printed as it is in quotes."""
+    words = (part if isinstance(part, int) or (part.isprintable() and part) else repr(part) for part in place)
+    return "".join(f"[{w}]" if isinstance(w, int) else f".{w}" for w in words).removeprefix(".")

@@ -8,15 +8,20 @@ REFERENCES = (
     ("recipes", "base", "bases"),
     ("recipes", "teacher", "teachers"),
     ("recipes", "teachers", "teachers"),
+    ("reward_models", "teachers", "teachers"),
     ("runs", "base", "bases"),
     ("runs", "recipe", "recipes"),
 )
-LOSS_COLUMNS = ("mean_nll", "perplexity", "ifd", "rank_surprisal_ratio")
-Found = tuple[tuple[str | int, ...], str]
+LOSS_COLUMNS = ("mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens")
+Place = tuple[str | int, ...]
+Found = tuple[Place, str]
 
 
 def reference_problems(document: dict[str, Any]) -> Iterator[Found]:
-    """Yield (place, message) on the raw document, so that they show beside all other problems."""
+    """Yield (place, message) on the raw document, so that they show beside all other problems.
+
+    Whatever is not text where a name belongs is left to the schema.
+    """
     for key in LISTS:
         yield from _repeated_names(_items(document.get(key)), (key,))
     instructions = document.get("instructions")
@@ -25,10 +30,13 @@ def reference_problems(document: dict[str, Any]) -> Iterator[Found]:
     for key, field, target in REFERENCES:
         for index, item in _items(document.get(key)):
             yield from _unknown(document, item.get(field), target, (key, index, field))
-    yield from _reward_models(document)
+    yield from _reward_model(document)
     for index, recipe in _items(document.get("recipes")):
-        if recipe.get("column") in LOSS_COLUMNS and not recipe.get("base"):
-            yield ("recipes", index), f"column {recipe['column']} needs 'base': it differs between bases"
+        if recipe.get("column") in LOSS_COLUMNS and "base" not in recipe:
+            yield (
+                ("recipes", index),
+                f"column {recipe['column']!r} differs between bases: 'base' must name one",
+            )
 
 
 def _items(value: Any) -> list[tuple[int, dict[str, Any]]]:
@@ -36,39 +44,41 @@ def _items(value: Any) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _names(document: dict[str, Any], key: str) -> list[str]:
-    return [str(item.get("name")) for _, item in _items(document.get(key))]
+    return [item["name"] for _, item in _items(document.get(key)) if isinstance(item.get("name"), str)]
 
 
-def _repeated_names(items: list[tuple[int, dict[str, Any]]], place: tuple[str | int, ...]) -> Iterator[Found]:
+def _repeated_names(items: list[tuple[int, dict[str, Any]]], place: Place) -> Iterator[Found]:
     first: dict[str, int] = {}
     for index, item in items:
+        name = item.get("name")
+        if not isinstance(name, str):
+            continue
         # Two names that differ in case only would share a folder on some file systems.
-        name = str(item.get("name")).lower()
-        if "name" in item and name in first:
-            other = f"{place[-1]}[{first[name]}]"
-            yield (*place, index, "name"), f"{item['name']!r} repeats the name of {other}"
-        first.setdefault(name, index)
+        if name.lower() in first:
+            yield (*place, index, "name"), f"{name!r} repeats the name of {place[-1]}[{first[name.lower()]}]"
+        first.setdefault(name.lower(), index)
 
 
-def _unknown(
-    document: dict[str, Any], value: Any, target: str, place: tuple[str | int, ...]
-) -> Iterator[Found]:
+def _unknown(document: dict[str, Any], value: Any, target: str, place: Place) -> Iterator[Found]:
+    """Names at a place (one, a list of them, or the keys of a mapping) that no part of the study has."""
+    named: list[tuple[Place, Any]] = [(place, value)]
+    if isinstance(value, list):
+        named = [((*place, index), item) for index, item in enumerate(value)]
+    elif isinstance(value, dict):
+        named = [((*place, key), key) for key in value]
     known = _names(document, target)
-    for name in value if isinstance(value, list) else [value] if value is not None else []:
-        if str(name) not in known:
+    listed = ", ".join(name if name.isprintable() else repr(name) for name in known)
+    for where, name in named:
+        if isinstance(name, str) and name not in known:
             yield (
-                place,
-                f"{name!r} is not among the study's {target} ({', '.join(known) or 'there are none'})",
+                where,
+                f"{name!r} is not among the study's {target} ({listed or 'there are none'})",
             )
 
 
-def _reward_models(document: dict[str, Any]) -> Iterator[Found]:
+def _reward_model(document: dict[str, Any]) -> Iterator[Found]:
     car = document.get("car")
-    chosen = car.get("reward_model") if isinstance(car, dict) else None
-    yield from _unknown(document, chosen, "reward_models", ("car", "reward_model"))
-    if chosen is None and len(_names(document, "reward_models")) > 1:
+    if isinstance(car, dict) and "reward_model" in car:
+        yield from _unknown(document, car["reward_model"], "reward_models", ("car", "reward_model"))
+    elif (car is None or isinstance(car, dict)) and len(_items(document.get("reward_models"))) > 1:
         yield ("car",), "with several reward models 'car.reward_model' must say which one gives r"
-    for index, item in _items(document.get("reward_models")):
-        mapping = item.get("teachers")
-        for teacher in mapping if isinstance(mapping, dict) else ():
-            yield from _unknown(document, teacher, "teachers", ("reward_models", index, "teachers"))

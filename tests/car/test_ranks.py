@@ -73,3 +73,11 @@ def test_both_forms_of_car():
     # r = 6, L = 4, β = 3: 6 / (1 + 12) and 6 · (1 + 12), arXiv 2411.07133 and the digest's form
     assert car(np.array([6.0]), np.array([4.0]), 3.0, "ratio")[0] == pytest.approx(6 / 13)
     assert car(np.array([6.0]), np.array([4.0]), 3.0, "product")[0] == pytest.approx(78)
+
+
+def test_an_item_without_draws_is_sure_of_nothing():
+    rows = np.random.default_rng(0).normal(0, 0.01, (100, 3)) + [1.0, 3.0, 2.0]
+    draws = resampled_means(rows, 500, 0)
+    draws[:, 2] = np.nan
+    best, worst = rank_intervals(rows.mean(0), draws, 0.95)
+    assert (best.tolist(), worst.tolist()) == ([2, 1, 1], [3, 2, 3])

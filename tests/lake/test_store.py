@@ -1,9 +1,8 @@
 """The store: what goes in comes out, a commit is whole or nothing, and trouble has a name."""
 
-import dataclasses
-
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,12 +11,10 @@ from polars.testing import assert_frame_equal
 from preceptor.lake import schemas, store
 from preceptor.lake.schemas import RESPONSES, REWARDS, TEXTS, Table
 from preceptor.lake.store import Lake, LakeError
-from tests.lake.samples import partition, rewards
+from tests.lake.samples import LOOKALIKES, NAMES, UNPARTITIONED, partition, read_rows, rewards
 
 TABLES = [value for value in vars(schemas).values() if isinstance(value, Table)]
-UNPARTITIONED = dataclasses.replace(REWARDS, name="unpartitioned", partition_by=())
 NASTY = "a\u2028b 😀 \x00 'quoted' \"twice\"\r\n\t{} é e\u0301"
-NAMES = ["a'; drop table--", "org/model", "a%2Fb", "a b:c=d", "..", "é😀\u2028", "007", "null", "*", "a\\b"]
 AWKWARD = {
     pl.String: [NASTY, ""],
     TEXTS: [[NASTY, None, ""], []],
@@ -34,10 +31,6 @@ def awkward_rows(table):
         third = {pl.String: "third", pl.Int32: 3, pl.Float64: 3.5}[dtype] if name in table.key else None
         columns[name] = [*AWKWARD[dtype], third]
     return pl.DataFrame(columns, schema=table.row_schema)
-
-
-def read_rows(lake, table=REWARDS, place=None, version=None):
-    return lake.read(table, place, list(table.row_schema), version)
 
 
 def interrupt_first_write(monkeypatch, action):
@@ -69,9 +62,9 @@ def test_every_table_comes_back_as_it_went_in(lake, table):
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.none() | st.lists(st.none() | st.text(), max_size=3), min_size=1, max_size=4))
 def test_any_texts_come_back(shared_lake, turns):
-    rows = pl.DataFrame({"sample": range(len(turns)), "turns": turns}, schema_overrides={"turns": TEXTS})
-    empty = pl.DataFrame({"instruction_id": "i"}, schema=RESPONSES.row_schema)
-    rows = RESPONSES.conform(empty.drop("sample", "turns").join(rows, how="cross"))
+    nothing = dict.fromkeys(RESPONSES.row_schema)
+    rows = [{**nothing, "instruction_id": "i", "sample": n, "turns": turn} for n, turn in enumerate(turns)]
+    rows = pl.DataFrame(rows, schema=RESPONSES.row_schema)
     shared_lake.publish(RESPONSES, rows, {"teacher": "t"}, "f1")
     assert_frame_equal(read_rows(shared_lake, RESPONSES, {"teacher": "t"}), rows)
 
@@ -84,7 +77,7 @@ def test_any_name_is_a_partition_of_its_own(shared_lake, name):
     assert_frame_equal(read_rows(shared_lake, REWARDS, partition(name)), rewards(2))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + LOOKALIKES)
 def test_names_are_data_in_writes_reads_and_deletes(lake, name):
     lake.publish(REWARDS, rewards(1), partition("other"), "f1")
     lake.publish(REWARDS, rewards(3), partition(name), "f1")
@@ -97,14 +90,14 @@ def test_names_are_data_in_writes_reads_and_deletes(lake, name):
 
 
 def test_an_empty_name_is_refused(lake):
-    # Delta stores an empty partition value as null: its rows would be found no more, and repeat.
+    # Delta stores an empty partition value as null: its rows would never be found again.
     with pytest.raises(LakeError, match="teacher"):
         lake.publish(REWARDS, rewards(), partition(""), "f1")
 
 
 def test_no_rows_never_replace_rows(lake):
     lake.publish(REWARDS, rewards(), partition(), "f1")
-    with pytest.raises(LakeError, match="rewards.*no rows"):
+    with pytest.raises(LakeError, match=r"rewards.*no rows"):
         lake.publish(REWARDS, rewards().clear(), partition(), "f2")
     assert_frame_equal(read_rows(lake), rewards())
 
@@ -152,8 +145,21 @@ def test_studies_in_one_store_do_not_see_each_other(tmp_path):
 
 
 def test_an_unwritable_store_is_named_with_its_remedy():
-    with pytest.raises(LakeError, match="/proc/nowhere/test/rewards.*(?s:.)*PRECEPTOR_STORE"):
+    with pytest.raises(LakeError, match=r"(?s)/proc/nowhere/test/rewards.*PRECEPTOR_STORE"):
         Lake("/proc/nowhere", "test").publish(REWARDS, rewards(), partition(), "f1")
+
+
+@pytest.mark.parametrize("folder", ["a b", "é", "a#b?", "run=3", "it's"])
+def test_a_store_may_lie_in_a_folder_of_an_odd_name(tmp_path, folder):
+    lake = Lake(str(tmp_path / folder), "test")
+    lake.publish(REWARDS, rewards(), partition(), "f1")
+    assert_frame_equal(read_rows(lake, REWARDS, partition()), rewards())
+
+
+@pytest.mark.parametrize("folder", ["[draft]", "a|b", "a%20b"])
+def test_a_folder_that_delta_cannot_take_is_refused(tmp_path, folder):
+    with pytest.raises(LakeError, match="PRECEPTOR_STORE"):
+        Lake(str(tmp_path / folder), "test").publish(REWARDS, rewards(), partition(), "f1")
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "overwritten"])
@@ -196,6 +202,20 @@ def test_appends_of_different_transactions_do_not_hinder_each_other(lake, monkey
     assert lake.read(REWARDS).height == 10
 
 
+def test_a_table_that_another_writer_creates_first_is_shared_with_it(lake, monkeypatch):
+    create, pending = DeltaTable.create, [True]
+
+    def raced(*arguments, **options):
+        if pending:
+            pending.pop()
+            lake.publish(REWARDS, rewards(5), partition("b"), "f1")
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(DeltaTable, "create", raced)
+    lake.publish(REWARDS, rewards(4), partition("a"), "f1")
+    assert lake.read(REWARDS).height == 9
+
+
 @pytest.mark.parametrize("table", [REWARDS, UNPARTITIONED], ids=["partitioned", "unpartitioned"])
 @pytest.mark.parametrize("before", [0, 3], ids=["first publish", "later publish"])
 def test_of_two_conflicting_publishes_one_wins_whole(lake, monkeypatch, table, before):
@@ -214,7 +234,7 @@ def test_a_commit_that_never_gets_through_is_an_error_that_names_the_table(lake,
 
     monkeypatch.setattr(store, "write_deltalake", lose)
     monkeypatch.setattr(store, "_wait", lambda attempt: None)
-    with pytest.raises(LakeError, match="rewards.*12 commits in a row"):
+    with pytest.raises(LakeError, match=r"rewards.*12 commits in a row"):
         lake.publish(REWARDS, rewards(), partition(), "f1")
 
 

@@ -1,0 +1,143 @@
+"""A study's YAML as plain data: text, numbers, truth values, lists and mappings, and where each stands.
+
+Stricter than YAML: no tags, no repeated keys, every key is text, `no` and dates are text, and nesting and
+aliases are bounded, so that a file can neither run code nor hang the loader.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Place = tuple[str | int, ...]
+DEEPEST = 30
+MOST_NODES = 100_000
+NULL = re.compile(r"|~|null|Null|NULL")
+TRUTH = re.compile(r"(true|True|TRUE)|(false|False|FALSE)")
+INTEGER = re.compile(r"[-+]?[0-9]{1,300}")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+SPECIAL_FLOAT = re.compile(r"([-+]?)\.(inf|nan)", re.IGNORECASE)
+
+
+class StudyError(ValueError):
+    """A study that cannot be used; its text lists every problem found."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where it is in the file, and what to do about it."""
+
+    place: Place
+    message: str
+
+
+@dataclass
+class Document:
+    """The data of a file, the line of every place, and the mistakes that are YAML's own."""
+
+    data: Any = None
+    lines: dict[Place, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    visited: int = 0
+
+    def visit(self, node: yaml.Node, place: Place) -> None:
+        """Count a node, as often as aliases repeat it; raises ValueError where they never end."""
+        self.visited += 1
+        if self.visited > MOST_NODES or len(place) > DEEPEST:
+            raise ValueError(f"line {_line(node)}: aliases blow the study up")
+
+    def line(self, place: Place) -> int:
+        """The line of a place, or of the part that it should stand in."""
+        while place not in self.lines:
+            place = place[:-1]
+        return self.lines[place]
+
+
+def read_document(file: Path) -> Document:
+    """Read a file. Raises StudyError where it is not a mapping in YAML."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        _refuse_unsafe(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise StudyError(f"{file}: cannot be read as a study: {error}") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise StudyError(
+            f"{file}: a study is a mapping with the keys name, instructions, teachers, bases, reward_models …"
+        )
+    document = Document()
+    try:
+        document.data = _data(root, (), document)
+    except ValueError as error:
+        raise StudyError(f"{file}: cannot be read as a study: {error}") from error
+    return document
+
+
+def _refuse_unsafe(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+            raise ValueError(f"line {_line(event)}: the tag {event.tag} has no place in a study")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"line {_line(event)}: nested deeper than {DEEPEST} levels")
+
+
+def _line(node: yaml.Node | yaml.Event) -> int:
+    return 0 if node.start_mark is None else node.start_mark.line + 1
+
+
+def _data(node: yaml.Node, place: Place, document: Document) -> Any:
+    document.visit(node, place)
+    document.lines.setdefault(place, _line(node))
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return [_data(item, (*place, index), document) for index, item in enumerate(node.value)]
+    assert isinstance(node, yaml.MappingNode)
+    return {key: _data(value, (*place, key), document) for key, value in _pairs(node, place, document)}
+
+
+def _pairs(node: yaml.MappingNode, place: Place, document: Document) -> Iterator[tuple[str, yaml.Node]]:
+    """Keys and values: those merged in with `<<` that the mapping does not set itself, then its own."""
+    document.visit(node, place)
+    own: dict[str, yaml.Node] = {}
+    merged: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise ValueError(f"line {_line(key)}: a key must be a word")
+        if key.value == "<<" and key.style is None:
+            for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(part, yaml.MappingNode):
+                    raise ValueError(f"line {_line(key)}: << merges mappings only")
+                merged = {**dict(_pairs(part, (*place, "<<"), document)), **merged}
+        elif key.value in own:
+            document.problems.append(Problem((*place, key.value), "the key stands here twice"))
+        else:
+            own[key.value] = value
+            document.lines[(*place, key.value)] = _line(key)
+    yield from {**merged, **own}.items()
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text: str = node.value
+    if node.style is not None:  # quoted, or a block of text
+        return text
+    if NULL.fullmatch(text):
+        return None
+    if truth := TRUTH.fullmatch(text):
+        return truth.group(1) is not None
+    return _number(text)
+
+
+def _number(text: str) -> int | float | str:
+    if INTEGER.fullmatch(text):
+        return int(text)
+    if FLOAT.fullmatch(text):
+        return float(text)
+    special = SPECIAL_FLOAT.fullmatch(text)
+    return float(special.group(1) + special.group(2)) if special else text

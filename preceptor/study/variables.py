@@ -1,0 +1,32 @@
+"""${VAR} and ${VAR:-default} in a study's texts; secrets stay out of them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from preceptor.study.document import Place, Problem
+
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PWD|CREDENTIALS?)($|_)|PASSWORD|PASSWD", re.IGNORECASE)
+
+
+def expand(value: Any, environment: Mapping[str, str], place: Place, problems: list[Problem]) -> Any:
+    """The value with every variable replaced, as a shell would; a text that cannot be is None, a problem."""
+    if isinstance(value, dict):
+        return {key: expand(item, environment, (*place, key), problems) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expand(item, environment, (*place, i), problems) for i, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    faults = []
+    for name, _ in VARIABLE.findall(value):
+        if SECRET.search(name):
+            faults.append(
+                f"{name} looks like a secret: a study is stored, so engines read secrets themselves"
+            )
+        elif name not in environment and f"${{{name}:-" not in value:
+            faults.append(f"{name} is not set: export it, or write ${{{name}:-default}}")
+    problems += [Problem(place, fault) for fault in dict.fromkeys(faults)]
+    if faults:
+        return None
+    return VARIABLE.sub(lambda match: environment.get(match[1]) or match[2] or "", value)

@@ -1,0 +1,53 @@
+"""The code location: what Dagster sees, and what importing it costs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.studies import write_study
+
+CHECKOUT = Path(__file__).parents[2]
+
+LOOK = """
+import sys
+import dagster as dg
+from definitions import defs
+graph = defs.resolve_asset_graph()
+for key in graph.get_all_asset_keys():
+    node = graph.get(key)
+    assert node.description and node.kinds and node.group_name != "default", key
+    assert "A row is" in node.description, key
+    parents = sorted(parent.to_user_string() for parent in node.parent_keys)
+    print(key.to_user_string(), parents, type(node.partitions_def).__name__)
+print("heavy", sorted({"torch", "transformers", "matplotlib", "datasets", "vllm", "pandas"} & set(sys.modules)))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory) -> list[str]:
+    study = write_study(tmp_path_factory.mktemp("study"))
+    environment = {**os.environ, "PRECEPTOR_STUDY": str(study)}
+    command = [sys.executable, "-W", "error::DeprecationWarning:dagster", "-c", LOOK]
+    result = subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
+    return result.stdout.splitlines()
+
+
+def test_the_graph_is_the_designs(seen):
+    assert sorted(seen[:-1]) == [
+        "base_losses ['responses'] MultiPartitionsDefinition",
+        "car_beta_sweep ['car_table'] NoneType",
+        "car_table ['base_losses', 'rewards'] NoneType",
+        "raw_instructions [] NoneType",
+        "responses ['raw_instructions'] DynamicPartitionsDefinition",
+        "rewards ['responses'] MultiPartitionsDefinition",
+        "selected_subset ['car_table'] StaticPartitionsDefinition",
+    ]
+
+
+def test_importing_the_definitions_loads_nothing_heavy(seen):
+    assert seen[-1] == "heavy []"

@@ -1,0 +1,131 @@
+"""`make study` end to end: every engine, a real lake, a real Dagster instance."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from preceptor.lake import schemas
+from preceptor.lake.store import Lake
+from tests.studies import document, lines, write_study
+
+CHECKOUT = Path(__file__).parents[2]
+TABLES = [
+    schemas.RAW_INSTRUCTIONS,
+    schemas.RESPONSES,
+    schemas.REWARDS,
+    schemas.BASE_LOSSES,
+    schemas.CAR_TABLE,
+    schemas.CAR_BETA_SWEEP,
+    schemas.SELECTED_SUBSET,
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    write_study(folder)
+    return folder
+
+
+def run(folder: Path, study: str = "small.yaml") -> subprocess.CompletedProcess:
+    environment = {
+        **os.environ,
+        "PRECEPTOR_STORE": str(folder / "store"),
+        "DAGSTER_HOME": str(folder / "dagster" / study),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "jobs.run_study", str(folder / study)]
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True, timeout=300)
+
+
+def versions(folder: Path) -> dict[str, int | None]:
+    lake = Lake(str(folder / "store"), "small")
+    return {table.name: lake.version(table) for table in TABLES}
+
+
+def test_a_study_runs_and_running_it_again_recomputes_nothing(folder):
+    first = run(folder)
+    assert first.returncode == 0, first.stdout + first.stderr
+    before = versions(folder)
+    assert None not in before.values()
+    second = run(folder)
+    assert second.returncode == 0
+    assert second.stdout.count("up to date") == first.stdout.count(" rows (")
+    assert versions(folder) == before
+    # What the ranking says must not depend on whether it was just made.
+    assert first.stdout.split("base-a: CAR")[1][:600] == second.stdout.split("base-a: CAR")[1][:600]
+
+
+def test_the_table_holds_every_teacher_for_every_base(folder):
+    run(folder)
+    table = Lake(str(folder / "store"), "small").read(schemas.CAR_TABLE)
+    assert table.height == 6
+    assert table["missing"].null_count() == 6
+    assert table["instructions"].unique().to_list() == [12]
+    recomputed = table["mean_reward"] / (1 + 3 * table["mean_loss"])
+    assert (recomputed - table["car"]).abs().max() < 1e-12
+    for _, rows in table.group_by("base"):
+        assert rows.sort("rank")["car"].is_sorted(descending=True)
+
+
+def test_a_new_teacher_computes_only_itself(folder):
+    run(folder)
+    study = document("small")
+    lines(folder / "new.jsonl", [{"instruction": "who wrote HAMLET?", "response": "Shakespeare."}])
+    study["teachers"].append({"name": "new", "engine": "recorded", "path": "new.jsonl"})
+    study["car"]["rows"] = "available"
+    (folder / "more.yaml").write_text(yaml.safe_dump(study))
+    result = run(folder, "more.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    computed = [
+        line for line in result.stdout.splitlines() if line.startswith("[") and "up to date" not in line
+    ]
+    assert all(" new:" in line or "car_" in line or "selected_subset" in line for line in computed), computed
+    assert "completeness" in result.stdout
+
+
+def test_a_broken_teacher_is_named_and_the_others_go_on(folder):
+    study = document("broken")
+    study["teachers"][0]["format"] = "fastchat"
+    study["teachers"][2]["prompt_format"] = "own"
+    (folder / "broken.yaml").write_text(yaml.safe_dump(study))
+    result = run(folder, "broken.yaml")
+    assert result.returncode == 1
+    assert "FAILED responses brief: teacher 'brief': no row of" in result.stdout
+    assert "FAILED base_losses base-a × brief: skipped, since responses brief failed" in result.stdout
+    table = Lake(str(folder / "store"), "broken").read(schemas.CAR_TABLE)
+    missing = table.filter(pl.col("missing").is_not_null())
+    assert missing.select("teacher", "missing").unique().rows() == [("brief", "no responses")]
+    assert table["rank"].count() == 4
+
+
+def test_negative_rewards_are_explained_not_ranked(folder):
+    study = document("negative")
+    study["car"] = {
+        "reward_model": "scores",
+        "reward_map": {"kind": "affine", "shift": -100},
+        "resamples": 200,
+    }
+    study["teachers"].pop()
+    study["recipes"] = []
+    (folder / "negative.yaml").write_text(yaml.safe_dump(study))
+    result = run(folder, "negative.yaml")
+    assert result.returncode == 1
+    assert "mean reward of 2 teachers is not positive" in result.stdout
+    assert "Set 'car.reward_map'" in result.stdout
+    assert Lake(str(folder / "store"), "negative").version(schemas.CAR_TABLE) is None
+
+
+def test_a_study_with_mistakes_is_refused_before_anything_runs(folder):
+    study = document("wrong")
+    study["teachers"][0]["name"] = "../../etc"
+    (folder / "wrong.yaml").write_text(yaml.safe_dump(study))
+    result = run(folder, "wrong.yaml")
+    assert result.returncode == 1
+    assert "teachers[0].name: '../../etc' is refused" in result.stderr
+    assert not (folder / "store" / "wrong").exists()

@@ -1,0 +1,99 @@
+"""The lake on a real S3 API: moto's server on loopback."""
+
+import itertools
+import threading
+import uuid
+
+import boto3
+import polars as pl
+import pytest
+from moto.server import ThreadedMotoServer
+from polars.testing import assert_frame_equal
+
+from preceptor.lake.resume import complete
+from preceptor.lake.schemas import REWARDS
+from preceptor.lake.store import Lake, LakeError
+from preceptor.lake.warehouse import Warehouse
+from tests.lake.samples import (
+    STAGING,
+    answer_in_chunks,
+    partition,
+    read_rows,
+    rewards,
+    run_together,
+    work,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint():
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    app, turn = server._server.app, threading.Lock()
+
+    def one_request_at_a_time(*request):  # moto checks If-None-Match and writes in two steps; S3 in one
+        with turn:
+            return app(*request)
+
+    server._server.app = one_request_at_a_time
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_lake(s3_endpoint, monkeypatch):
+    settings = {"ENDPOINT_URL": s3_endpoint, "ALLOW_HTTP": "true", "REGION": "us-east-1"}
+    for name, value in {**settings, "ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "secret"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    bucket = f"lake-{uuid.uuid4()}"
+    boto3.client("s3", region_name="us-east-1", endpoint_url=s3_endpoint).create_bucket(Bucket=bucket)
+    return Lake(f"s3://{bucket}/some/prefix", "test")
+
+
+def test_s3_holds_what_was_published_and_its_old_versions(s3_lake):
+    name = "a'; drop table--"
+    old = s3_lake.publish(REWARDS, rewards(4), partition(name), "f1")
+    s3_lake.publish(REWARDS, rewards(3, "f2"), partition(name), "f2")
+    assert_frame_equal(read_rows(s3_lake, place=partition(name)), rewards(3, "f2"))
+    assert s3_lake.read(REWARDS, version=old.version).height == 4
+
+
+def test_s3_work_resumes_where_it_stopped(s3_lake):
+    def stop_after_two(missing):
+        yield from itertools.islice(answer_in_chunks(missing), 2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        complete(s3_lake, work(), stop_after_two)
+    assert s3_lake.read(REWARDS).is_empty()
+    outcome = complete(s3_lake, work(), answer_in_chunks)
+    assert (outcome.computed, outcome.reused) == (10, 10)
+    assert_frame_equal(read_rows(s3_lake), rewards())
+    assert s3_lake.read(STAGING).is_empty()
+
+
+@pytest.mark.parametrize("teachers", [("a", "b"), ("a", "a")], ids=["two partitions", "one partition"])
+def test_s3_takes_two_writers_at_once(s3_lake, start, teachers):
+    run_together(start(s3_lake.root, *teachers, count=30), s3_lake.study)
+    for teacher in set(teachers):
+        assert_frame_equal(read_rows(s3_lake, place=partition(teacher)), rewards(30))
+    assert s3_lake.read(REWARDS).height == 30 * len(set(teachers))
+    assert s3_lake.read(STAGING).is_empty()
+
+
+def test_s3_tables_are_queried_at_the_attached_version(s3_lake, tmp_path):
+    statement = "SELECT teacher, count(*) AS n FROM rewards WHERE response_id = 'r000' GROUP BY teacher"
+    (tmp_path / "counts.sql").write_text(statement)
+    s3_lake.publish(REWARDS, rewards(4), partition("007"), "f1")
+    warehouse = Warehouse(s3_lake, tmp_path)
+    warehouse.attach(REWARDS)
+    s3_lake.publish(REWARDS, rewards(2), partition("007"), "f2")
+    assert_frame_equal(warehouse.query("counts"), pl.DataFrame({"teacher": ["007"], "n": [1]}))
+
+
+def test_an_s3_bucket_that_is_not_there_is_named(s3_lake):
+    with pytest.raises(LakeError, match="s3://nobody-made-this/test/rewards"):
+        Lake("s3://nobody-made-this", "test").publish(REWARDS, rewards(), partition(), "f1")

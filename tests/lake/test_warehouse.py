@@ -1,0 +1,113 @@
+"""The warehouse: fixed versions, values only as parameters, names as text."""
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from preceptor.lake.schemas import RESPONSES, REWARDS
+from preceptor.lake.store import Lake
+from preceptor.lake.warehouse import NotMaterializedError, Warehouse
+from tests.lake.samples import LOOKALIKES, NAMES, partition, rewards
+
+STATEMENTS = {
+    "counts": "SELECT teacher, count(*) AS n FROM rewards GROUP BY teacher ORDER BY teacher",
+    "of_teacher": "SELECT teacher, count(*) AS n FROM rewards WHERE teacher = $teacher GROUP BY teacher",
+    "echo": "SELECT $value AS value",
+    "joined": "SELECT rewards.teacher, kind FROM rewards JOIN kinds USING (teacher) ORDER BY ALL",
+    "kept": "SELECT * FROM kept WHERE n >= $least",
+}
+QUOTED = "a'; DROP TABLE rewards; --"
+
+
+@pytest.fixture
+def warehouse(lake, tmp_path):
+    for name, statement in STATEMENTS.items():
+        (tmp_path / f"{name}.sql").write_text(statement)
+    return Warehouse(lake, tmp_path)
+
+
+def counts(**teachers):
+    return pl.DataFrame({"teacher": list(teachers), "n": list(teachers.values())})
+
+
+def test_a_table_that_nobody_materialized_is_named(warehouse):
+    with pytest.raises(NotMaterializedError, match="responses has no rows yet: materialize it first"):
+        warehouse.attach(RESPONSES)
+    assert warehouse.versions == {}
+
+
+def test_a_session_keeps_reading_the_versions_that_it_recorded(lake, warehouse):
+    attached = lake.publish(REWARDS, rewards(4), partition("a"), "f1").version
+    warehouse.attach(REWARDS)
+    lake.publish(REWARDS, rewards(2), partition("a"), "f2")
+    newest = lake.publish(REWARDS, rewards(3), partition("b"), "f2").version
+    assert warehouse.versions == {"rewards": attached}
+    assert_frame_equal(warehouse.query("counts"), counts(a=4))
+
+    warehouse.attach(REWARDS)
+    assert warehouse.versions == {"rewards": newest}
+    assert_frame_equal(warehouse.query("counts"), counts(a=2, b=3))
+
+
+def test_a_table_that_got_its_first_rows_is_read_once_attached_again(lake, warehouse):
+    lake.create(REWARDS)
+    warehouse.attach(REWARDS)
+    assert warehouse.query("counts").is_empty()
+    lake.publish(REWARDS, rewards(4), partition("a"), "f1")
+    warehouse.attach(REWARDS)
+    assert_frame_equal(warehouse.query("counts"), counts(a=4))
+
+
+@pytest.mark.parametrize("folder", ["a b", "é", "a#b?", "it's", "run=3", "teacher=other"])
+def test_the_folder_around_a_store_says_nothing_about_its_rows(tmp_path, monkeypatch, folder):
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    lake = Lake("store", "test")
+    lake.publish(REWARDS, rewards(4), partition("a"), "f1")
+    (tmp_path / "all.sql").write_text("SELECT * FROM rewards WHERE error = 'r001 under f1'")
+    warehouse = Warehouse(lake, tmp_path)
+    warehouse.attach(REWARDS)
+    found = warehouse.query("all")
+    assert sorted(found.columns) == sorted(REWARDS.schema)
+    assert_frame_equal(found.select(list(REWARDS.schema)), lake.read(REWARDS).filter(response_id="r001"))
+
+
+@pytest.mark.parametrize("value", [QUOTED, "$value", "\u2028😀", "", 7, 0.1, True, None])
+def test_a_parameter_reaches_sql_as_its_value(warehouse, value):
+    assert warehouse.query("echo", value=value)["value"].to_list() == [value]
+
+
+def test_a_quote_in_a_parameter_selects_and_harms_nothing(lake, warehouse):
+    lake.publish(REWARDS, rewards(4), partition(QUOTED), "f1")
+    lake.publish(REWARDS, rewards(3), partition("a"), "f1")
+    warehouse.attach(REWARDS)
+    assert_frame_equal(warehouse.query("of_teacher", teacher=QUOTED), counts(**{QUOTED: 4}))
+    assert warehouse.query("of_teacher", teacher="' OR '' = '").is_empty()
+    assert warehouse.query("counts").height == 2
+
+
+@pytest.mark.parametrize("name", NAMES + LOOKALIKES)
+def test_names_stay_the_text_that_they_are(lake, warehouse, name):
+    lake.publish(REWARDS, rewards(4), partition(name), "f1")
+    warehouse.attach(REWARDS)
+    warehouse.register("kinds", pl.DataFrame({"teacher": [name, "7"], "kind": ["same", "other"]}))
+    assert_frame_equal(warehouse.query("counts"), counts(**{name: 4}))
+    assert_frame_equal(warehouse.query("of_teacher", teacher=name), counts(**{name: 4}))
+    assert set(warehouse.query("joined").iter_rows()) == {(name, "same")}
+
+
+def test_kept_rows_serve_later_statements_and_outlive_a_new_version(lake, warehouse):
+    lake.publish(REWARDS, rewards(4), partition("a"), "f1")
+    warehouse.attach(REWARDS)
+    warehouse.keep("kept", "of_teacher", teacher="a")
+    lake.publish(REWARDS, rewards(2), partition("a"), "f2")
+    warehouse.attach(REWARDS)
+    assert_frame_equal(warehouse.rows("kept"), counts(a=4))
+    assert_frame_equal(warehouse.query("kept", least=4), counts(a=4))
+    assert warehouse.query("kept", least=5).is_empty()
+
+
+def test_rows_gives_back_a_registered_frame(warehouse):
+    frame = pl.DataFrame({"teacher": ["007", None], "n": [1, 2]})
+    warehouse.register("frame", frame)
+    assert_frame_equal(warehouse.rows("frame"), frame)
