@@ -44,9 +44,13 @@ def materialized(
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """A table's columns and their types."""
+    """A table's columns, their types and what they mean."""
+    meanings = {name: meaning for name, (_, meaning) in table.columns.items()}
     return dg.TableSchema(
-        columns=[dg.TableColumn(name, str(dtype)) for name, dtype in table.schema.items()],
+        columns=[
+            dg.TableColumn(name, str(dtype), description=meanings.get(name))
+            for name, dtype in table.schema.items()
+        ],
     )
 
 

@@ -16,7 +16,7 @@ def open_instance(study: Study) -> dg.DagsterInstance:
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(CHECKOUT / ".dagster" / study.name)))
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        shutil.copy(CHECKOUT / "dagster.yaml", home / "dagster.yaml")
+        shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
     return dg.DagsterInstance.get()
 
 

@@ -6,8 +6,9 @@ import math
 import numpy as np
 import polars as pl
 
-PANEL_WIDTH = 4.6  # inches
-ROW_HEIGHT = 0.27
+PANEL_WIDTH = 5.0  # inches
+ROW_HEIGHT = 0.23
+COLUMNS = 2  # three would not fit into the UI's dialog
 
 
 def car_plot(table: pl.DataFrame) -> bytes:
@@ -17,10 +18,14 @@ def car_plot(table: pl.DataFrame) -> bytes:
     ranked = table.filter(pl.col("missing").is_null())
     bases = ranked["base"].unique(maintain_order=True).to_list()
     most = max(ranked["base"].value_counts()["count"].to_list())
-    figure = Figure(
-        figsize=(PANEL_WIDTH * len(bases), 1.3 + ROW_HEIGHT * most), layout="constrained", dpi=110
-    )
-    for axes, base in zip(figure.subplots(1, len(bases), squeeze=False)[0], bases, strict=True):
+    columns = min(len(bases), COLUMNS)
+    lines = math.ceil(len(bases) / columns)
+    height = lines * (1.0 + ROW_HEIGHT * most) + 0.4
+    figure = Figure(figsize=(PANEL_WIDTH * columns, height), layout="constrained", dpi=100)
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for unused in panels[len(bases) :]:
+        unused.set_axis_off()
+    for axes, base in zip(panels, bases, strict=False):
         rows = ranked.filter(base=base).sort("rank", descending=True)
         car, low, high = (rows[name].to_numpy() for name in ("car", "car_low", "car_high"))
         # Ends can pass the estimate by a rounding error; NaN, where there is no interval, draws no bar.

@@ -92,7 +92,9 @@ def derive(
     work = Work(table, partition, fingerprint, table.key, pl.DataFrame())
     present = _published(lake, work)
     if present.version is None or present.rows.is_empty():
-        return put(lake, table, partition, fingerprint, make())
+        started = time.monotonic()
+        outcome = put(lake, table, partition, fingerprint, make())
+        return replace(outcome, seconds=time.monotonic() - started)
     return Outcome(table, present.rows, present.version, fingerprint, 0, present.rows.height, 0.0)
 
 

@@ -19,12 +19,12 @@ def expand(value: Any, environment: Mapping[str, str], place: Place, problems: l
     if not isinstance(value, str):
         return value
     faults = []
-    for name, _ in VARIABLE.findall(value):
+    for name, default in (match.groups() for match in VARIABLE.finditer(value)):
         if SECRET.search(name):
             faults.append(
                 f"{name} looks like a secret: a study is stored, so engines read secrets themselves"
             )
-        elif name not in environment and f"${{{name}:-" not in value:
+        elif name not in environment and default is None:
             faults.append(f"{name} is not set: export it, or write ${{{name}:-default}}")
     problems += [Problem(place, fault) for fault in dict.fromkeys(faults)]
     if faults:

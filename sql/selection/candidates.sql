@@ -26,4 +26,4 @@ LEFT JOIN base_losses
 WHERE
     responses.error IS NULL
     AND list_contains($teachers, responses.teacher)
-    AND list_sum([len(trim(turn)) FOR turn IN responses.turns]) > 0
+    AND list_bool_or([regexp_matches(turn, '[^\s\pZ]') FOR turn IN responses.turns])

@@ -17,7 +17,7 @@ WITH valued AS (
 best AS (
     SELECT *
     FROM valued
-    WHERE value IS NOT NULL
+    WHERE isfinite(value)
     QUALIFY row_number() OVER (PARTITION BY instruction_id ORDER BY place, response_id) = 1
 )
 

@@ -82,7 +82,6 @@ def test_each_turn_is_answered_after_the_teachers_own_previous_answer(teacher_mo
 def test_end_tokens_stop_and_are_not_part_of_the_text(tmp_path):
     folder = save_language_model(tmp_path, template=CHATML)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
     with torch.no_grad():
         model.lm_head.weight.zero_()  # all logits equal: greedy takes token 0
     model.generation_config.eos_token_id = 0

@@ -104,6 +104,25 @@ def test_a_broken_teacher_is_named_and_the_others_go_on(folder):
     assert table["rank"].count() == 4
 
 
+def test_a_teacher_that_mostly_fails_is_held_back_by_its_check(folder):
+    study = document("failing")
+    turns = [["one", "two"] if i % 3 == 0 else ["one"] for i in range(12)]
+    rows = [{"question_id": str(i), "choices": [{"turns": t}]} for i, t in enumerate(turns)]
+    lines(folder / "failing.jsonl", rows)
+    study["teachers"][1]["path"] = "failing.jsonl"
+    study["teachers"].pop()
+    study["recipes"] = []
+    (folder / "failing.yaml").write_text(yaml.safe_dump(study))
+    result = run(folder, "failing.yaml")
+    assert result.returncode == 1
+    assert "responses.failure_rate" in result.stdout
+    assert "4 of 12 rows failed (33.3%)" in result.stdout
+    assert "FAILED base_losses base-a × chatty: skipped, since responses chatty failed" in result.stdout
+    lake = Lake(str(folder / "store"), "failing")
+    assert lake.read(schemas.RESPONSES, {"teacher": "chatty"}).height == 12
+    assert set(lake.read(schemas.CAR_TABLE).filter(pl.col("missing").is_not_null())["teacher"]) == {"chatty"}
+
+
 def test_negative_rewards_are_explained_not_ranked(folder):
     study = document("negative")
     study["car"] = {

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from preceptor.lake.resume import complete, put
+from preceptor.lake.resume import complete, derive, put
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
 from tests.lake.samples import CHUNK, STAGING, UNPARTITIONED, answers, partition, read_rows, rewards, work
@@ -234,3 +234,13 @@ def test_put_publishes_once_and_again_only_on_a_change(lake):
     assert_frame_equal(read_rows(lake), changed)
     assert put(lake, REWARDS, partition(), "f2", changed).version == first.version + 2
     assert set(lake.read(REWARDS)["fingerprint"]) == {"f2"}
+
+
+def test_derived_rows_are_made_once_under_each_fingerprint(lake):
+    made = []
+    outcomes = [
+        derive(lake, REWARDS, partition(), name, lambda: made.append(1) or rewards())
+        for name in ("f1", "f1", "f2")
+    ]
+    assert len(made) == 2
+    assert [(outcome.version, outcome.reused) for outcome in outcomes] == [(1, 0), (1, 20), (2, 0)]
