@@ -3,7 +3,8 @@
 import dagster as dg
 
 from assets import checks
-from assets.metadata import materialized
+from assets.metadata import distribution, materialized
+from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_base
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES
@@ -13,7 +14,7 @@ from resources.loss import LossResource
 
 @dg.asset(
     partitions_def=teacher_and_base,
-    deps=[responses],
+    deps=[raw_instructions, responses],
     group_name="score",
     kinds={"deltalake", "pytorch"},
     pool="gpu",
@@ -47,6 +48,7 @@ def base_losses(
             checks.finite(outcome.rows),
             checks.tokens_scored(outcome.rows, STUDY.limits),
         ],
+        plot=distribution(outcome.rows["nll_sum"] / outcome.rows["tokens"], "mean NLL, nats per token"),
         mean_loss=(outcome.rows["nll_sum"] / outcome.rows["tokens"]).mean(),
         tokens=int(outcome.rows["tokens"].sum()),
         base=base.model_dump(mode="json", exclude_none=True),

@@ -1,23 +1,23 @@
 """`car_table` and `car_beta_sweep`: teachers ranked per base."""
 
-import base64
-
 import dagster as dg
 import polars as pl
 
 from assets import checks
 from assets.base_losses import base_losses
-from assets.metadata import listed, materialized, preview
+from assets.metadata import distribution, listed, materialized, picture, preview
+from assets.raw_instructions import raw_instructions
+from assets.responses import responses
 from assets.rewards import rewards
 from assets.study import STUDY
 from preceptor.car.plot import car_plot
 from preceptor.car.table import (
-    CAR_READS,
     beta_sweep,
     build_car_table,
     car_fingerprint,
     sweep_fingerprint,
 )
+from preceptor.current import ROW_TABLES, current_fingerprints
 from preceptor.lake.resume import derive
 from preceptor.lake.schemas import CAR_BETA_SWEEP, CAR_TABLE
 from resources.lake import LakeResource
@@ -26,6 +26,8 @@ from resources.warehouse import WarehouseResource
 
 @dg.asset(
     deps=[
+        raw_instructions,
+        dg.AssetDep(responses, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(rewards, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(base_losses, partition_mapping=dg.AllPartitionMapping()),
     ],
@@ -42,12 +44,12 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
 
     A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.
     """
-    store, session = lake.open(), warehouse.open(*CAR_READS)
-    fingerprint = car_fingerprint(STUDY, session.versions)
-    outcome = derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, STUDY))
+    store, session = lake.open(), warehouse.open(*ROW_TABLES)
+    current = current_fingerprints(STUDY)
+    fingerprint = car_fingerprint(STUDY, current, session.versions)
+    outcome = derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, STUDY, current))
     rows = outcome.rows
     missing = sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
-    picture = base64.b64encode(car_plot(rows)).decode()
     shown = rows.drop("reward_model", "beta", "form", "missing")
     return materialized(
         store,
@@ -59,7 +61,7 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
             _common_rows(rows),
         ],
         ranking=dg.MetadataValue.md(preview(shown, limit=shown.height)),
-        plot=dg.MetadataValue.md(f"![CAR by base and teacher](data:image/png;base64,{picture})"),
+        plot=picture(car_plot(rows), "CAR by base and teacher"),
         missing_teachers=dg.MetadataValue.md(listed(missing)),
     )
 
@@ -80,6 +82,7 @@ def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.Mater
         store,
         outcome,
         read=session.versions,
+        plot=distribution(outcome.rows["car"], "CAR over all β"),
         first_teacher_by_beta=dg.MetadataValue.md(preview(first, limit=first.height)),
     )
 

@@ -1,5 +1,7 @@
 """What a person wants to know of a materialization, in Dagster's terms."""
 
+import base64
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ import polars as pl
 from preceptor.lake.resume import Outcome
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake
+from preceptor.plot import histogram
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
@@ -39,7 +42,7 @@ def materialized(
         **facts,
     }
     return dg.MaterializeResult(
-        metadata=metadata, data_version=dg.DataVersion(outcome.fingerprint), check_results=list(checks)
+        metadata=metadata, data_version=content_version(outcome), check_results=list(checks)
     )
 
 
@@ -52,6 +55,22 @@ def column_schema(table: Table) -> dg.TableSchema:
             for name, dtype in table.schema.items()
         ],
     )
+
+
+def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
+    """A picture that the event log holds itself."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def distribution(values: pl.Series, label: str) -> dg.MarkdownMetadataValue:
+    """A histogram of a column."""
+    return picture(histogram(values, label), label)
+
+
+def content_version(outcome: Outcome) -> dg.DataVersion:
+    """Changes whenever the rows do, so that Dagster knows which children are stale."""
+    content = hashlib.sha256(outcome.rows.write_ipc(None).getbuffer()).hexdigest()
+    return dg.DataVersion(f"{outcome.fingerprint}-{content[:16]}")
 
 
 def preview(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> str:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets import checks
-from assets.metadata import listed, materialized
+from assets.metadata import distribution, listed, materialized
 from assets.study import STUDY
 from preceptor.instructions.collect import SourceCount, collect_instructions, instructions_fingerprint
 from preceptor.lake.resume import put
@@ -29,6 +29,7 @@ def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
         outcome,
         read={},
         checks=[checks.unique_keys(RAW_INSTRUCTIONS, rows)],
+        plot=distribution(rows["turns"].list.join("").str.len_chars(), "characters of an instruction"),
         sources=dg.MetadataValue.md(_account(counts)),
         dropped_examples=dg.MetadataValue.md(
             listed([f"{reason}: {place}" for c in counts for reason, place in c.examples.items()])

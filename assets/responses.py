@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets import checks
-from assets.metadata import listed, materialized
+from assets.metadata import distribution, listed, materialized
 from assets.raw_instructions import raw_instructions
 from assets.study import STUDY, teachers
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES
@@ -50,6 +50,7 @@ def responses(
             # Unlike a missing score, a failing teacher is a fault to mend before anything is built on it.
             failed._replace(severity=dg.AssetCheckSeverity.ERROR),
         ],
+        plot=distribution(outcome.rows["turns"].list.join("").str.len_chars(), "characters of a response"),
         teacher=teacher.model_dump(mode="json", exclude_none=True),
         empty_responses=_empty(outcome.rows),
         **({} if recording is None else _account(recording)),

@@ -3,7 +3,8 @@
 import dagster as dg
 
 from assets import checks
-from assets.metadata import listed, materialized
+from assets.metadata import distribution, listed, materialized
+from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_reward_model
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, REWARDS
@@ -14,7 +15,7 @@ from resources.reward import RewardResource
 
 @dg.asset(
     partitions_def=teacher_and_reward_model,
-    deps=[responses],
+    deps=[raw_instructions, responses],
     group_name="score",
     kinds={"deltalake", "transformers"},
     pool="gpu",
@@ -48,6 +49,7 @@ def rewards(
             checks.finite(outcome.rows),
             checks.positive_mean_reward(outcome.rows, STUDY.car.reward_map),
         ],
+        plot=distribution(outcome.rows["reward"], "reward"),
         mean_reward=outcome.rows["reward"].mean(),
         reward_model=reward_model.model_dump(mode="json", exclude_none=True),
         **({} if scores is None else _account(scores, set(reward_model.teachers.values()))),

@@ -3,9 +3,14 @@
 import dagster as dg
 
 from assets import checks
+from assets.base_losses import base_losses
 from assets.car_table import car_table
-from assets.metadata import materialized, preview
+from assets.metadata import distribution, materialized, preview
+from assets.raw_instructions import raw_instructions
+from assets.responses import responses
+from assets.rewards import rewards
 from assets.study import STUDY, recipes
+from preceptor.current import current_fingerprints
 from preceptor.lake.resume import derive
 from preceptor.lake.schemas import SELECTED_SUBSET
 from preceptor.selection.recipes import select_rows, selection_fingerprint, selection_reads
@@ -15,7 +20,13 @@ from resources.warehouse import WarehouseResource
 
 @dg.asset(
     partitions_def=recipes,
-    deps=[car_table],
+    deps=[
+        car_table,
+        raw_instructions,
+        dg.AssetDep(responses, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(rewards, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(base_losses, partition_mapping=dg.AllPartitionMapping()),
+    ],
     group_name="select",
     kinds={"deltalake", "duckdb", "sql"},
     check_specs=[
@@ -32,10 +43,14 @@ def selected_subset(
     """
     store, name = lake.open(), context.partition_key
     session = warehouse.open(*selection_reads(STUDY, name))
-    fingerprint = selection_fingerprint(STUDY, name, session.versions)
-    partition = {"recipe": name}
+    current = current_fingerprints(STUDY)
+    fingerprint = selection_fingerprint(STUDY, name, current, session.versions)
     outcome = derive(
-        store, SELECTED_SUBSET, partition, fingerprint, lambda: select_rows(session, STUDY, name)
+        store,
+        SELECTED_SUBSET,
+        {"recipe": name},
+        fingerprint,
+        lambda: select_rows(session, STUDY, name, current),
     )
     rows = outcome.rows
     wanted = STUDY.recipe(name).rows or rows.height
@@ -48,5 +63,6 @@ def selected_subset(
             checks.unique_keys(SELECTED_SUBSET, rows),
             checks.completeness(wanted, rows.height, [], STUDY.limits),
         ],
+        plot=distribution(rows["value"], "value chosen by"),
         rows_per_teacher=dg.MetadataValue.md(preview(teachers, limit=teachers.height)),
     )

@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from preceptor.car.table import CAR_READS, build_car_table
+from preceptor.car.table import build_car_table
+from preceptor.current import ROW_TABLES, Current
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS, Table
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
@@ -80,7 +81,7 @@ def timed(work: Callable[[], object]) -> tuple[float, object]:
 def attached(lake: Lake) -> Warehouse:
     """A fresh session over the lake."""
     warehouse = Warehouse(lake, SQL)
-    warehouse.attach(*CAR_READS)
+    warehouse.attach(*ROW_TABLES)
     return warehouse
 
 
@@ -127,14 +128,16 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     study = study_of(options.teachers, options.bases)
+    teachers = {teacher.name: "benchmark" for teacher in study.teachers}
+    current = Current(teachers, teachers, {base.name: "benchmark" for base in study.bases})
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(folder, study.name)
         seconds, _ = timed(lambda: fill(lake, options.instructions, study))
         responses = options.instructions * options.teachers
         print(f"{responses:,} responses, {responses * options.bases:,} losses, written in {seconds:.0f} s\n")
         few = study.model_copy(update={"car": study.car.model_copy(update={"resamples": 100})})
-        means, _ = timed(lambda: build_car_table(attached(lake), few))
-        whole, _ = timed(lambda: build_car_table(attached(lake), study))
+        means, _ = timed(lambda: build_car_table(attached(lake), few, current))
+        whole, _ = timed(lambda: build_car_table(attached(lake), study, current))
         peer_means, _ = timed(lambda: polars_means(lake))
         one, _ = timed(lambda: scipy_interval(options.instructions))
     resamples = study.car.resamples

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import dagster as dg
 
 from preceptor.study.schema import Study
 
+HOST, PROCESS = "preceptor/host", "preceptor/process"
 CHECKOUT = Path(__file__).parent.parent
 
 
@@ -18,6 +20,29 @@ def open_instance(study: Study) -> dg.DagsterInstance:
     if not (home / "dagster.yaml").exists():
         shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
     return dg.DagsterInstance.get()
+
+
+def process_tags() -> dict[str, str]:
+    """Tags by which a later process can tell that this one is gone."""
+    return {HOST: socket.gethostname(), PROCESS: str(os.getpid())}
+
+
+def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs of processes of this machine that were killed, and give back the slots that they hold.
+
+    Without this the next GPU step would wait for ever for the pool of a run that is no more.
+    """
+    released = []
+    here = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+        tags={HOST: socket.gethostname()},
+    )
+    for run in instance.get_runs(here):
+        if not Path(f"/proc/{run.tags[PROCESS]}").exists():
+            instance.report_run_failed(run, "its process was killed")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            released.append(run.run_id)
+    return released
 
 
 def synchronise(instance: dg.DagsterInstance, study: Study) -> list[str]:

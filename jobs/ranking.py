@@ -15,6 +15,17 @@ def ranking_text(table: pl.DataFrame) -> str:
 def _block(table: pl.DataFrame, base: str) -> Iterator[str]:
     rows = table.filter(base=base)
     ranked = rows.filter(pl.col("missing").is_null())
+    missing = rows.filter(pl.col("missing").is_not_null())
+    if ranked.is_empty():
+        yield f"{base}: no teacher can be ranked"
+    else:
+        yield from _ranked(ranked, base)
+    for row in missing.iter_rows(named=True):
+        yield f"     -  missing     {row['teacher']}: {row['missing']}"
+    yield ""
+
+
+def _ranked(ranked: pl.DataFrame, base: str) -> Iterator[str]:
     first = ranked.row(0, named=True)
     yield (
         f"{base}: CAR = r / (1 + {first['beta']:g}·L)"
@@ -31,9 +42,6 @@ def _block(table: pl.DataFrame, base: str) -> Iterator[str]:
             f"  {_interval(row['car_low'], row['car_high']):16}  {row['mean_reward']:8.3f}"
             f"  {row['mean_loss']:6.3f}  {_share(row['tokens_scored'])}"
         )
-    for row in rows.filter(pl.col("missing").is_not_null()).iter_rows(named=True):
-        yield f"     -  missing     {row['teacher']}: {row['missing']}"
-    yield ""
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from jobs.instance import open_instance, synchronise
+from jobs.instance import open_instance, process_tags, release_dead_runs, synchronise
 from jobs.ranking import ranking_text
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.store import Lake
 from preceptor.progress import duration
 from preceptor.study.load import StudyError, load_study
-from preceptor.study.schema import Study
+from preceptor.study.schema import BestTeacher, Study
 
 PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
 
@@ -66,7 +66,8 @@ def steps(study: Study) -> Iterator[Step]:
     yield Step("car_table", None, (instructions,))
     yield Step("car_beta_sweep", None, (("car_table", None),))
     for recipe in study.recipes:
-        yield Step("selected_subset", recipe.name, (("car_table", None),))
+        need = ("car_table", None) if isinstance(recipe, BestTeacher) else instructions
+        yield Step("selected_subset", recipe.name, (need,))
 
 
 def run(study: Study, instance: dg.DagsterInstance) -> Tally:
@@ -88,6 +89,7 @@ def run(study: Study, instance: dg.DagsterInstance) -> Tally:
             resources=dict(defs.resources or {}),
             instance=instance,
             raise_on_error=False,
+            tags=process_tags(),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         _record(step, result, tally)
@@ -159,6 +161,8 @@ def main() -> None:
     instance = open_instance(study)
     for change in synchronise(instance, study):
         print(f"{study.name}: {change}")
+    for run_id in release_dead_runs(instance):
+        print(f"{study.name}: run {run_id} was killed; going on from what it committed")
     try:
         tally = run(study, instance)
     except KeyboardInterrupt:

@@ -1,6 +1,5 @@
 """The engine that measures how well a base digests responses: one forward pass by transformers."""
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -10,6 +9,7 @@ from preceptor.lake.resume import Outcome
 from preceptor.lake.store import Lake
 from preceptor.losses.score import score_losses
 from preceptor.study.schema import Base
+from resources.model import hold
 
 if TYPE_CHECKING:
     from preceptor.compute.loss import LossScorer
@@ -29,12 +29,8 @@ class LossResource(dg.ConfigurableResource):
         return score_losses(lake, base, teacher, responses, instructions, self._load, self.rows_per_commit)
 
     def _load(self, base: Base) -> "LossScorer":
-        return _scorer(base, self.device, self.tokens_per_batch)
+        from preceptor.compute.loss import LossScorer
 
-
-@lru_cache(maxsize=1)  # the next teacher's partition usually wants the same base
-def _scorer(base: Base, device: str, tokens_per_batch: int) -> "LossScorer":
-    from preceptor.compute.loss import LossScorer
-
-    settings = base.model_dump(exclude={"name", "family", "size_billions"})
-    return LossScorer(device=device, tokens_per_batch=tokens_per_batch, **settings)
+        settings = base.model_dump(exclude={"name", "family", "size_billions"})
+        options = {"device": self.device, "tokens_per_batch": self.tokens_per_batch}
+        return hold((base, *options.values()), lambda: LossScorer(**settings, **options))

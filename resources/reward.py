@@ -1,6 +1,5 @@
 """The engines that give rewards: `recorded` and `sequence_classification`."""
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,6 +10,7 @@ from preceptor.lake.store import Lake
 from preceptor.rewards.recorded import ScoreCount, collect_recorded_rewards
 from preceptor.rewards.score import score_rewards
 from preceptor.study.schema import ClassifierRewardModel, RecordedRewardModel
+from resources.model import hold
 
 if TYPE_CHECKING:
     from preceptor.compute.reward import RewardScorer
@@ -42,12 +42,8 @@ class RewardResource(dg.ConfigurableResource):
                 return outcome, None
 
     def _load(self, reward_model: ClassifierRewardModel) -> "RewardScorer":
-        return _scorer(reward_model, self.device, self.tokens_per_batch)
+        from preceptor.compute.reward import RewardScorer
 
-
-@lru_cache(maxsize=1)  # the next teacher's partition usually wants the same model
-def _scorer(reward_model: ClassifierRewardModel, device: str, tokens_per_batch: int) -> "RewardScorer":
-    from preceptor.compute.reward import RewardScorer
-
-    settings = reward_model.model_dump(exclude={"name", "engine"})
-    return RewardScorer(device=device, tokens_per_batch=tokens_per_batch, **settings)
+        settings = reward_model.model_dump(exclude={"name", "engine"})
+        options = {"device": self.device, "tokens_per_batch": self.tokens_per_batch}
+        return hold((reward_model, *options.values()), lambda: RewardScorer(**settings, **options))

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from preceptor.car.bootstrap import car, percentile_interval, resampled_means
 from preceptor.car.ranks import rank_intervals, ranks
+from preceptor.current import Current, register_current
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.schemas import BASE_LOSSES, CAR_TABLE, RAW_INSTRUCTIONS, RESPONSES, REWARDS
+from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Car, Study
 
 VERSION = 1
-CAR_READS = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
 MINIMUM_ROWS = 10  # resampling fewer instructions says nothing of what others would have given
 Floats = NDArray[np.float64]
 
@@ -31,27 +31,24 @@ class Cells:
     loss: Floats
 
 
-def build_car_table(warehouse: Warehouse, study: Study) -> pl.DataFrame:
-    """Rows of `car_table`, from a warehouse with CAR_READS attached.
+def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.DataFrame:
+    """Rows of `car_table`, from a warehouse with ROW_TABLES attached. Only current rows count.
 
     Raises RankingError where a ranking would mislead.
     """
     settings = study.car
-    _register_indices(warehouse, study)
+    register_current(warehouse, study, current)
+    warehouse.keep("instruction_indices", "instruction_indices")
+    reward_map = settings.reward_map
     warehouse.keep(
-        "car_cells",
-        "car_cells",
-        reward_model=study.car_reward_model,
-        map=settings.reward_map.kind,
-        shift=settings.reward_map.shift,
-        scale=settings.reward_map.scale,
+        "car_responses", "car_responses", map=reward_map.kind, shift=reward_map.shift, scale=reward_map.scale
     )
-    warehouse.keep(
-        "car_used_cells", "car_common_cells" if settings.rows == "common" else "car_available_cells"
-    )
+    for name in ("car_losses", "car_cells"):
+        warehouse.keep(name, name)
+    warehouse.keep("car_used_cells", f"car_{settings.rows}_cells")
     used = warehouse.rows("car_used_cells")
     _refuse_no_common_rows(warehouse.rows("car_cells"), used, study)
-    warehouse.register("car_intervals", _intervals(used, study))
+    warehouse.register("car_estimates", _estimates(used, study))
     table = warehouse.query(
         "car_table", reward_model=study.car_reward_model, beta=settings.beta, form=settings.form
     )
@@ -66,18 +63,12 @@ def beta_sweep(warehouse: Warehouse, settings: Car) -> pl.DataFrame:
     return warehouse.query("car_beta_sweep", form=settings.form)
 
 
-def car_fingerprint(study: Study, versions: dict[str, int]) -> str:
-    """Changes with the CAR settings, who takes part, and the versions of the tables read."""
+def car_fingerprint(study: Study, current: Current, versions: dict[str, int]) -> str:
+    """Changes with the CAR settings, who takes part, which rows count, and the tables' versions."""
     names = {"teachers": [t.name for t in study.teachers], "bases": [b.name for b in study.bases]}
     settings = study.car.model_dump(exclude={"sweep"})
-    return fingerprint(
-        "car_table",
-        VERSION,
-        **names,
-        settings=settings,
-        reward_model=study.car_reward_model,
-        versions=versions,
-    )
+    parts = {**names, **current.parts(), "settings": settings, "reward_model": study.car_reward_model}
+    return fingerprint("car_table", VERSION, versions=versions, **parts)
 
 
 def sweep_fingerprint(settings: Car, versions: dict[str, int]) -> str:
@@ -86,17 +77,8 @@ def sweep_fingerprint(settings: Car, versions: dict[str, int]) -> str:
     return fingerprint("car_beta_sweep", VERSION, betas=betas, form=settings.form, versions=versions)
 
 
-def _register_indices(warehouse: Warehouse, study: Study) -> None:
-    """Names as small integers; a teacher that left the study keeps its rows but has no index."""
-    for name, parts in (("teacher", study.teachers), ("base", study.bases)):
-        names = [part.name for part in parts]
-        frame = pl.DataFrame({name: names, f"{name}_index": range(len(names))})
-        warehouse.register(f"study_{name}s", frame.cast({f"{name}_index": pl.Int32}))
-    warehouse.keep("instruction_indices", "instruction_indices")
-
-
-def _intervals(used: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Per base and ranked teacher: CAR's interval, the rank and its interval."""
+def _estimates(used: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Per base and ranked teacher: mean reward and loss, CAR's interval, the rank and its interval."""
     settings = study.car
     cells = _dense(used, len(study.bases), len(study.teachers))
     draws = _resampled(cells, settings)
@@ -109,7 +91,10 @@ def _intervals(used: pl.DataFrame, study: Study) -> pl.DataFrame:
         values = car(*means, settings.beta, settings.form)
         few = (~np.isnan(cells.reward[base, ranked])).sum(axis=1) < MINIMUM_ROWS
         replicates = np.where(few, np.nan, draws[:, base, ranked])
-        frames.append(_base_intervals(base, ranked, values, replicates, settings.confidence))
+        frame = _base_intervals(base, ranked, values, replicates, settings.confidence)
+        used_rows = (~np.isnan(cells.reward[base, ranked])).sum(axis=1)
+        columns = {"mean_reward": means[0], "mean_loss": means[1], "instructions": used_rows}
+        frames.append(frame.with_columns(pl.Series(name, column) for name, column in columns.items()))
     return pl.concat(frames)
 
 

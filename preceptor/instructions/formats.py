@@ -99,6 +99,8 @@ def _fastchat(row: Row, columns: Columns) -> Conversation:
 def _answer_turns(choices: Any) -> tuple[str, ...]:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise RecordError("'choices' holds no answer")
+    if len(choices) > 1:
+        raise RecordError("'choices' holds several answers: give each sample a row of its own")
     return _texts(choices[0].get("turns"), "choices[0].turns")
 
 

@@ -63,9 +63,7 @@ def complete(lake: Lake, work: Work, compute: Callable[[pl.DataFrame], Iterator[
     missing = work.wanted.join(finished, on=list(work.identity), how="anti", maintain_order="left")
     if not missing.is_empty():
         finished = _finished(work, finished, *_computed(lake, work, missing, compute))
-    lacking = work.wanted.height - finished.height
-    if lacking:
-        raise RuntimeError(f"{_title(work)}: {lacking} of {work.wanted.height} rows were not computed")
+    _refuse_incomplete(work, finished)
     version = _publish(lake, work, published, finished)
     _clear_staging(lake, work)
     reused = finished.height - missing.height

@@ -58,6 +58,7 @@ RESPONSES = Table(
     columns={
         "response_id": (pl.String, "hash of teacher, exact prompt, sample and turns"),
         "instruction_id": (pl.String, "the instruction answered"),
+        "source_id": (pl.String, "the id that the recording joined it by; null otherwise"),
         "prompt_hash": (pl.String, "hash of the exact conversation answered"),
         "sample": (pl.Int32, "0, 1, … where a teacher answers several times"),
         "turns": (TEXTS, "assistant turns, one per user turn"),

@@ -49,6 +49,10 @@ class Warehouse:
         """Make a frame queryable under a name."""
         self._session.register(name, rows.to_arrow())
 
+    def view(self, name: str, statement: str) -> None:
+        """Give a statement without parameters a name, to be run wherever later statements read it."""
+        self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {self._sql(statement)}')
+
     def keep(self, name: str, statement: str, **parameters: Any) -> None:
         """Run a statement once and keep its rows under a name for later statements."""
         self._session.execute(f'CREATE TEMP TABLE "{name}" AS {self._sql(statement)}', parameters or None)

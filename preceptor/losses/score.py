@@ -45,14 +45,15 @@ def score_losses(
     work = Work(
         BASE_LOSSES,
         {"base": base.name, "teacher": teacher},
-        _fingerprint(base),
+        loss_fingerprint(base),
         ("response_id", "instruction_id"),
         with_prompts(responses, instructions),
     )
     return complete(lake, work, compute)
 
 
-def _fingerprint(base: Base) -> str:
+def loss_fingerprint(base: Base) -> str:
+    """Changes with the model, its template and which tokens are scored."""
     how = base.model_dump(include={"dtype", "prompt_format", "include_end_of_turn", "max_length"})
     return fingerprint(
         "base_losses",

@@ -43,11 +43,12 @@ def generate_responses(
             )
 
     identity = ("instruction_id", "sample", "prompt_hash")
-    work = Work(RESPONSES, {"teacher": teacher.name}, _fingerprint(teacher), identity, wanted)
+    work = Work(RESPONSES, {"teacher": teacher.name}, generation_fingerprint(teacher), identity, wanted)
     return complete(lake, work, compute)
 
 
-def _fingerprint(teacher: TransformersTeacher) -> str:
+def generation_fingerprint(teacher: TransformersTeacher) -> str:
+    """Changes with the model, its template and how it decodes."""
     sampling = teacher.sampling.model_dump(exclude={"n"})  # more samples keep the first ones
     how = teacher.model_dump(include={"engine", "dtype", "prompt_format", "max_length"})
     identity = model_identity(teacher.model, teacher.revision)

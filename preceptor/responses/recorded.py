@@ -53,10 +53,11 @@ def collect_recorded(
             f"teacher {teacher.name!r}: no row of {teacher.origin} (format {teacher.format}, joined on"
             f" {teacher.joined_on}) answers an instruction: {_reasons(count) or 'it is empty'}"
         )
-    return put(lake, RESPONSES, {"teacher": teacher.name}, _fingerprint(teacher), rows), count
+    return put(lake, RESPONSES, {"teacher": teacher.name}, recording_fingerprint(teacher), rows), count
 
 
-def _fingerprint(teacher: RecordedTeacher) -> str:
+def recording_fingerprint(teacher: RecordedTeacher) -> str:
+    """Changes with the recording's content and how it is read."""
     how = teacher.model_dump(include={"engine", "format", "columns"})
     return fingerprint("responses", VERSION, join=teacher.joined_on, **how, **records_identity(teacher))
 
@@ -89,7 +90,9 @@ def _rows(
         turns = conversation.assistant[: len(instruction["turns"])]
         said, asked = len(conversation.assistant), len(instruction["turns"])
         fault = None if said == asked else f"the recording answers {said} of {asked} turns"
-        yield response_row(teacher.name, id, instruction["prompt_hash"], samples[id], turns, fault)
+        source_id = conversation.id if teacher.joined_on == "id" else None
+        prompt = instruction["prompt_hash"]
+        yield response_row(teacher.name, id, prompt, samples[id], turns, fault, source_id=source_id)
         samples[id] += 1
 
 

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -47,22 +47,30 @@ def collect_recorded_rewards(
     count = ScoreCount()
     name = reward_model.teachers.get(teacher, teacher)
     scores = _scores(reward_model, name, count)
+    nothing = Score(None, f"{Path(reward_model.origin).name} has no score of {name} for this instruction")
     source_ids = dict(instructions.select("instruction_id", "source_ids").iter_rows())
     known = Counter(source_id for ids in source_ids.values() for source_id in set(ids))
     for source_id in scores.keys() & {source_id for source_id, times in known.items() if times > 1}:
         scores[source_id] = Score(None, f"the id {source_id!r} belongs to several instructions")
     count.unmatched_ids = sorted(set(scores) - set(known))
-    rows = [
-        _row(response, scores, source_ids.get(response["instruction_id"], []), reward_model.origin, name)
-        for response in responses.iter_rows(named=True)
-    ]
+    scored_once = set(responses.unique("source_id", keep="first", maintain_order=True)["response_id"])
+    rows = []
+    for response in responses.iter_rows(named=True):
+        ids = source_ids.get(response["instruction_id"], [])
+        if response["source_id"] is not None:
+            ids = [response["source_id"]]
+        first = response["sample"] == 0 or (
+            response["source_id"] is not None and response["response_id"] in scored_once
+        )
+        rows.append(_row(response, first, [scores[id] for id in ids if id in scores], nothing))
     frame = pl.DataFrame(rows, schema=REWARDS.row_schema)
     partition = {"reward_model": reward_model.name, "teacher": teacher}
-    return put(lake, REWARDS, partition, _fingerprint(reward_model, name), frame), count
+    return put(lake, REWARDS, partition, recorded_reward_fingerprint(reward_model, teacher), frame), count
 
 
-def _fingerprint(reward_model: RecordedRewardModel, name: str) -> str:
-    columns = reward_model.columns.model_dump()
+def recorded_reward_fingerprint(reward_model: RecordedRewardModel, teacher: str) -> str:
+    """Changes with the file's content, its columns, and the teacher's name in it."""
+    columns, name = reward_model.columns.model_dump(), reward_model.teachers.get(teacher, teacher)
     return fingerprint("rewards", VERSION, columns=columns, model=name, **records_identity(reward_model))
 
 
@@ -105,16 +113,15 @@ def _score(row: dict[str, Any], reward_model: RecordedRewardModel, place: str) -
     return Score(value) if math.isfinite(value) else Score(None, f"score in {place} is {value}")
 
 
-def _row(
-    response: dict[str, Any], scores: dict[str, Score], ids: list[str], origin: str, name: str
-) -> dict[str, Any]:
-    matches = _matches(scores, ids)
+def _row(response: dict[str, Any], first: bool, found: list[Score], nothing: Score) -> dict[str, Any]:
     if response["error"] is not None:
         score = Score(None, f"no response: {response['error']}")
-    elif response["sample"] > 0:
+    elif not first:
         score = Score(None, "a file by question id and model scores the first sample only")
+    elif len({score.value for score in found}) > 1:
+        score = Score(None, "the ids of this instruction have different scores")
     else:
-        score = next(matches, Score(None, f"{origin} has no score of {name} for this instruction"))
+        score = found[0] if found else nothing
     return {
         "response_id": response["response_id"],
         "instruction_id": response["instruction_id"],
@@ -122,7 +129,3 @@ def _row(
         "reward": score.value,
         "error": score.error,
     }
-
-
-def _matches(scores: dict[str, Score], ids: list[str]) -> Iterator[Score]:
-    return (scores[id] for id in ids if id in scores)

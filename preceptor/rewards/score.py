@@ -45,14 +45,15 @@ def score_rewards(
     work = Work(
         REWARDS,
         {"reward_model": reward_model.name, "teacher": teacher},
-        _fingerprint(reward_model),
+        reward_fingerprint(reward_model),
         ("response_id", "instruction_id"),
         with_prompts(responses, instructions),
     )
     return complete(lake, work, compute)
 
 
-def _fingerprint(reward_model: ClassifierRewardModel) -> str:
+def reward_fingerprint(reward_model: ClassifierRewardModel) -> str:
+    """Changes with the model, its template and how its head is read."""
     how = reward_model.model_dump(include={"engine", "dtype", "prompt_format", "label", "max_length"})
     identity = model_identity(reward_model.model, reward_model.revision)
     return fingerprint(

@@ -2,16 +2,9 @@
 
 import polars as pl
 
+from preceptor.current import ROW_TABLES, Current, register_current
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.schemas import (
-    BASE_LOSSES,
-    CAR_TABLE,
-    RAW_INSTRUCTIONS,
-    RESPONSES,
-    REWARDS,
-    SELECTED_SUBSET,
-    Table,
-)
+from preceptor.lake.schemas import CAR_TABLE, SELECTED_SUBSET, Table
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import BestOfN, BestTeacher, Random, Study, TopK
 
@@ -23,12 +16,13 @@ class EmptySelectionError(ValueError):
     """A recipe that chooses no row; its text says what it looked for."""
 
 
-def select_rows(warehouse: Warehouse, study: Study, name: str) -> pl.DataFrame:
+def select_rows(warehouse: Warehouse, study: Study, name: str, current: Current) -> pl.DataFrame:
     """Rows of `selected_subset` for one recipe, from a warehouse with `selection_reads` attached.
 
     Raises EmptySelectionError.
     """
     recipe = study.recipe(name)
+    register_current(warehouse, study, current)
     _candidates(warehouse, study, recipe)
     chosen = _chosen(warehouse, recipe)
     if chosen.is_empty():
@@ -41,16 +35,15 @@ def select_rows(warehouse: Warehouse, study: Study, name: str) -> pl.DataFrame:
 
 def selection_reads(study: Study, name: str) -> tuple[Table, ...]:
     """The tables that a recipe's rows depend on."""
-    tables = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
-    return (*tables, CAR_TABLE) if isinstance(study.recipe(name), BestTeacher) else tables
+    return (*ROW_TABLES, CAR_TABLE) if isinstance(study.recipe(name), BestTeacher) else ROW_TABLES
 
 
-def selection_fingerprint(study: Study, name: str, versions: dict[str, int]) -> str:
-    """Changes with the recipe, who takes part, and the versions of the tables that it reads."""
+def selection_fingerprint(study: Study, name: str, current: Current, versions: dict[str, int]) -> str:
+    """Changes with the recipe, which rows count, and the versions of the tables that it reads."""
     settings = {
         "recipe": study.recipe(name).model_dump(),
-        "teachers": [teacher.name for teacher in study.teachers],
         "reward_model": study.car_reward_model,
+        **current.parts(),
     }
     return fingerprint("selected_subset", VERSION, versions=versions, **settings)
 
@@ -64,8 +57,7 @@ def _candidates(warehouse: Warehouse, study: Study, recipe: BestTeacher | Random
         teachers = list(recipe.teachers)
     if isinstance(recipe, BestTeacher | TopK):
         base = recipe.base or ""
-    parameters = {"reward_model": study.car_reward_model, "base": base, "teachers": teachers}
-    warehouse.keep("candidates", "selection/candidates", **parameters)
+    warehouse.keep("candidates", "selection/candidates", base=base, teachers=teachers)
 
 
 def _chosen(warehouse: Warehouse, recipe: BestTeacher | Random | TopK | BestOfN) -> pl.DataFrame:

@@ -22,7 +22,7 @@ def expand(value: Any, environment: Mapping[str, str], place: Place, problems: l
     for name, default in (match.groups() for match in VARIABLE.finditer(value)):
         if SECRET.search(name):
             faults.append(
-                f"{name} looks like a secret: a study is stored, so engines read secrets themselves"
+                f"{name} looks like a secret: a study's values are kept, so engines read secrets themselves"
             )
         elif name not in environment and default is None:
             faults.append(f"{name} is not set: export it, or write ${{{name}:-default}}")

@@ -1,29 +1,26 @@
 -- A row is one usable response with its reward and what one base makes of it; null where there is none.
 -- The base may be empty: then only the reward is known.
 SELECT
-    responses.response_id,
-    responses.instruction_id,
-    responses.teacher,
-    responses.sample,
-    rewards.reward,
-    base_losses.nll_sum / base_losses.tokens AS mean_nll,
-    exp(base_losses.nll_sum / base_losses.tokens) AS perplexity,
+    current_responses.response_id,
+    current_responses.instruction_id,
+    current_responses.teacher,
+    current_responses.sample,
+    current_rewards.reward,
+    current_losses.nll_sum / current_losses.tokens AS mean_nll,
+    exp(current_losses.nll_sum / current_losses.tokens) AS perplexity,
     exp(
-        base_losses.nll_sum / base_losses.tokens
-        - base_losses.unconditional_nll_sum / base_losses.unconditional_tokens
+        current_losses.nll_sum / current_losses.tokens
+        - current_losses.unconditional_nll_sum / current_losses.unconditional_tokens
     ) AS ifd,
-    base_losses.rank100_sum / base_losses.nll_sum AS rank_surprisal_ratio,
-    base_losses.response_tokens::DOUBLE AS response_tokens
-FROM responses
-INNER JOIN raw_instructions ON raw_instructions.instruction_id = responses.instruction_id
-LEFT JOIN rewards
-    ON rewards.response_id = responses.response_id
-    AND rewards.reward_model = $reward_model
-LEFT JOIN base_losses
-    ON base_losses.response_id = responses.response_id
-    AND base_losses.base = $base
-    AND base_losses.error IS NULL
+    current_losses.rank100_sum / current_losses.nll_sum AS rank_surprisal_ratio,
+    current_losses.response_tokens::DOUBLE AS response_tokens
+FROM current_responses
+LEFT JOIN current_rewards ON current_rewards.response_id = current_responses.response_id
+LEFT JOIN current_losses
+    ON current_losses.response_id = current_responses.response_id
+    AND current_losses.base = $base
+    AND current_losses.error IS NULL
 WHERE
-    responses.error IS NULL
-    AND list_contains($teachers, responses.teacher)
-    AND list_bool_or([regexp_matches(turn, '[^\s\pZ]') FOR turn IN responses.turns])
+    current_responses.error IS NULL
+    AND list_contains($teachers, current_responses.teacher)
+    AND list_bool_or([regexp_matches(turn, '[^\s\pZ]') FOR turn IN current_responses.turns])

@@ -22,7 +22,8 @@ for key in graph.get_all_asset_keys():
     assert "A row is" in node.description, key
     parents = sorted(parent.to_user_string() for parent in node.parent_keys)
     print(key.to_user_string(), parents, type(node.partitions_def).__name__)
-print("heavy", sorted({"torch", "transformers", "matplotlib", "datasets", "vllm", "pandas"} & set(sys.modules)))
+heavy = {"torch", "transformers", "matplotlib", "datasets", "vllm", "pandas"}
+print("heavy", sorted(heavy & set(sys.modules)))
 """
 
 
@@ -39,13 +40,14 @@ def seen(tmp_path_factory) -> list[str]:
 
 def test_the_graph_is_the_designs(seen):
     assert sorted(seen[:-1]) == [
-        "base_losses ['responses'] MultiPartitionsDefinition",
+        "base_losses ['raw_instructions', 'responses'] MultiPartitionsDefinition",
         "car_beta_sweep ['car_table'] NoneType",
-        "car_table ['base_losses', 'rewards'] NoneType",
+        "car_table ['base_losses', 'raw_instructions', 'responses', 'rewards'] NoneType",
         "raw_instructions [] NoneType",
         "responses ['raw_instructions'] DynamicPartitionsDefinition",
-        "rewards ['responses'] MultiPartitionsDefinition",
-        "selected_subset ['car_table'] StaticPartitionsDefinition",
+        "rewards ['raw_instructions', 'responses'] MultiPartitionsDefinition",
+        "selected_subset ['base_losses', 'car_table', 'raw_instructions', 'responses', 'rewards']"
+        " StaticPartitionsDefinition",
     ]
 
 

@@ -18,8 +18,9 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from preceptor.car.table import CAR_READS, build_car_table
+from preceptor.car.table import build_car_table
 from preceptor.compute.loss import LossScorer
+from preceptor.current import ROW_TABLES, current_fingerprints
 from preceptor.instructions.collect import collect_instructions
 from preceptor.lake.resume import put
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS
@@ -137,8 +138,11 @@ def found(tmp_path_factory) -> Found:
         for base in study.bases:
             score_losses(lake, base, teacher.name, responses.rows, instructions, scorer, rows_per_commit=64)
     warehouse = Warehouse(lake, REPOSITORY / "sql")
-    warehouse.attach(*CAR_READS)
-    rows = {(row["base"], row["teacher"]): row for row in build_car_table(warehouse, study).to_dicts()}
+    warehouse.attach(*ROW_TABLES)
+    rows = {
+        (row["base"], row["teacher"]): row
+        for row in build_car_table(warehouse, study, current_fingerprints(study)).to_dicts()
+    }
     return Found(rows, stored_losses(lake, instructions))
 
 

@@ -207,3 +207,14 @@ def test_the_fingerprint_changes_with_the_file_its_columns_and_the_models_name(
         found.append(collect_recorded_rewards(lake, model, "t", answered, asked)[0].fingerprint)
     assert len(set(found[:4])) == 4
     assert found[4] == found[0]  # another teacher's name
+
+
+def test_of_two_ids_for_one_prompt_each_answer_gets_the_score_of_its_own(lake, tmp_path):
+    rows = [{"instruction": text, "id": id} for id, text in (("q1", "Same?"), ("q2", "same? "))]
+    path = write(tmp_path / "asked.jsonl", rows)
+    source = InstructionSource(name="asked", path=path, columns=InstructionColumns(id="id"))
+    asked = collect_instructions(Instructions(sources=(source,)))[0]
+    answered = answers(lake, tmp_path, asked, {"id": "q2", "response": "b"}, {"id": "q1", "response": "a"})
+    outcome, _ = collect_recorded_rewards(lake, scores(tmp_path, "q1,t,10", "q2,t,1"), "t", answered, asked)
+    assert answered["turns"].to_list() == [["b"], ["a"]]
+    assert outcomes(outcome) == [(1.0, None), (10.0, None)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from preceptor.current import Current
 from preceptor.lake.schemas import BASE_LOSSES, CAR_TABLE, RAW_INSTRUCTIONS, RESPONSES, REWARDS
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
@@ -175,7 +176,13 @@ def select(lake, recipe, **changes):
     """The rows that one recipe chooses, by a warehouse of its own."""
     warehouse, declared = Warehouse(lake, SQL), study(recipe, **changes)
     warehouse.attach(*selection_reads(declared, "it"))
-    return select_rows(warehouse, declared, "it")
+    return select_rows(warehouse, declared, "it", everything(declared))
+
+
+def everything(declared):
+    """All rows of the lake count: they are published under "f"."""
+    names = {teacher.name: "f" for teacher in declared.teachers}
+    return Current(names, names, dict.fromkeys(BASES, "f"))
 
 
 def empty_lake(folder):

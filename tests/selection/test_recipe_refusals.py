@@ -1,5 +1,7 @@
 """What a recipe says when it finds nothing, and when its rows must be chosen anew."""
 
+from dataclasses import replace
+
 import pytest
 
 from preceptor.lake.warehouse import NotMaterializedError
@@ -12,6 +14,7 @@ from tests.selection.lakes import (
     TOP,
     Row,
     empty_lake,
+    everything,
     fill,
     loss,
     select,
@@ -57,10 +60,9 @@ def test_only_the_best_teacher_is_read_from_the_car_table(recipe):
 
 
 def test_the_fingerprint_stays_with_the_same_recipe_and_versions():
-    before = selection_fingerprint(study(DRAWN), "it", {"responses": 1, "rewards": 2})
-    assert selection_fingerprint(study(DRAWN), "it", {"rewards": 2, "responses": 1}) == before
-    beside = study(DRAWN, {**TOP, "name": "another"})
-    assert selection_fingerprint(beside, "it", {"responses": 1, "rewards": 2}) == before
+    before = stamp(study(DRAWN), {"responses": 1, "rewards": 2})
+    assert stamp(study(DRAWN), {"rewards": 2, "responses": 1}) == before
+    assert stamp(study(DRAWN, {**TOP, "name": "another"}), {"responses": 1, "rewards": 2}) == before
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,13 @@ def test_the_fingerprint_stays_with_the_same_recipe_and_versions():
     ids=["rows", "order", "base", "teachers", "kind", "reward model", "teacher gone", "version", "table"],
 )
 def test_the_fingerprint_changes_with_whatever_can_change_the_rows(changed, versions):
-    assert selection_fingerprint(changed, "it", versions) != selection_fingerprint(
-        study(TOP), "it", {"responses": 1}
-    )
+    assert stamp(changed, versions) != stamp(study(TOP), {"responses": 1})
+
+
+def test_the_fingerprint_changes_with_the_settings_that_rows_must_have_been_made_under():
+    newer = replace(everything(study(TOP)), losses={"base-a": "g", "base-b": "f"})
+    assert stamp(study(TOP), {}) != selection_fingerprint(study(TOP), "it", newer, {})
+
+
+def stamp(declared, versions):
+    return selection_fingerprint(declared, "it", everything(declared), versions)
