@@ -34,7 +34,7 @@ def texts(data: Path) -> Iterator[str]:
     for name, column in (
         ("gsm8k/train.jsonl.gz", "question"),
         ("arena_bench/questions.jsonl.gz", "turns"),
-        ("arena_hard/questions.jsonl.gz", "turns"),
+        ("arena_hard/questions.jsonl.gz", "prompt"),
         ("lima/lima_data.jsonl.gz", "messages"),
     ):
         with gzip.open(data / name) as file:

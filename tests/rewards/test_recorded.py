@@ -99,7 +99,7 @@ def test_a_json_score_that_is_no_finite_number_is_an_error_with_its_place(
 def test_a_teacher_without_scores_has_a_row_per_response_that_names_the_file(lake, tmp_path, asked, answered):
     model = scores(tmp_path, "q1,other,1")
     outcome, count = collect_recorded_rewards(lake, model, "t", answered, asked)
-    expected = f"{model.path} has no score of t for this instruction"
+    expected = "scores.csv has no score of t for this instruction"
     assert outcomes(outcome) == [(None, expected)] * 3
     assert dict(count.models) == {"other": 1}
 
