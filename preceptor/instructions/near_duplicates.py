@@ -1,7 +1,7 @@
 """Near-duplicate texts: MinHash finds candidates, the exact Jaccard similarity of 5-grams decides.
 
 Measured against datasketch and an exact join in benchmarks/RESULTS.md. MinHash's own estimate of the
-similarity is too coarse to decide by: it dropped 7 to 13 % of the wrong rows there.
+similarity is too coarse to decide by.
 """
 
 from collections.abc import Sequence
