@@ -1,13 +1,13 @@
-# Two commands do all the set-up: `make test`, and `make study STUDY=…`. `make ui` shows what they made.
+# Two commands do all the set-up: `make demo` and `make test`. `make ui` shows what the demo made.
 PYTHON ?= python3
-STUDY ?= studies/arena_bench.yaml
+STUDY ?= studies/demo.yaml
 PORT ?= 3000
 BIN := .venv/bin
 TARGETS := assets definitions.py jobs preceptor resources benchmarks tests
 
 export PRECEPTOR_STUDY = $(STUDY)
 
-.PHONY: help test test-slow lint study ui benchmarks clean
+.PHONY: help demo test test-slow lint study ui miniature benchmarks clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -22,6 +22,11 @@ help:
 .venv/dev: .venv/core
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch .venv/dev
+
+# One torch thread is the fastest for models as small as the demo's, and the same everywhere.
+demo: export OMP_NUM_THREADS = 1
+demo: .venv/core ## the whole graph on tiny models: rank, tune, evaluate, report
+	$(BIN)/python -m jobs.run_study studies/demo.yaml --processes 2
 
 study: .venv/core ## materialize a whole study: make study STUDY=studies/arena_bench.yaml
 	$(BIN)/python -m jobs.run_study $(STUDY)
@@ -40,6 +45,9 @@ test: lint ## everything that fits into ten minutes
 
 test-slow: .venv/dev ## engines, kills, servers
 	$(BIN)/python -m pytest -m slow
+
+miniature: .venv/core ## train the demo's models again (a quarter of an hour)
+	$(BIN)/python -m preceptor.miniature.build studies/demo
 
 benchmarks: .venv/dev ## measure again what benchmarks/RESULTS.md reports
 	for script in benchmarks/[a-z]*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done

@@ -6,29 +6,49 @@ import dagster as dg
 
 from assets.base_losses import base_losses
 from assets.car_table import car_beta_sweep, car_table
+from assets.eval_results import eval_results
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
 from assets.selected_subset import selected_subset
 from assets.study import STUDY
+from assets.study_report import study_report
+from assets.tuned_checkpoint import tuned_checkpoint
+from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
 from resources.lake import LakeResource
 from resources.loss import LossResource
 from resources.reward import RewardResource
+from resources.training import TrainingResource
 from resources.warehouse import WarehouseResource
 
 lake = LakeResource(store=os.environ.get("PRECEPTOR_STORE", "store"), study=STUDY.name)
 
-# A study without recipes has no partition to select, and Dagster refuses an empty partition set.
+# Dagster refuses an empty partition set: a study without recipes, runs or evaluations has no such asset.
 selection = [selected_subset] if STUDY.recipes else []
+tuning = [tuned_checkpoint] if STUDY.runs else []
+evaluation = [eval_results] if STUDY.runs and STUDY.evaluations else []
 
 defs = dg.Definitions(
-    assets=[raw_instructions, responses, rewards, base_losses, car_table, car_beta_sweep, *selection],
+    assets=[
+        raw_instructions,
+        responses,
+        rewards,
+        base_losses,
+        car_table,
+        car_beta_sweep,
+        *selection,
+        *tuning,
+        *evaluation,
+        study_report,
+    ],
     resources={
         "lake": lake,
         "warehouse": WarehouseResource(lake=lake),
         "generation": GenerationResource(),
         "reward": RewardResource(),
         "loss": LossResource(),
+        "training": TrainingResource(),
+        "evaluation": EvaluationResource(),
     },
 )

@@ -23,9 +23,12 @@ teachers = dg.DynamicPartitionsDefinition(name=f"{STUDY.name}/teachers")
 bases = dg.DynamicPartitionsDefinition(name=f"{STUDY.name}/bases")
 reward_models = dg.StaticPartitionsDefinition([model.name for model in STUDY.reward_models])
 recipes = dg.StaticPartitionsDefinition([recipe.name for recipe in STUDY.recipes])
+runs = dg.StaticPartitionsDefinition([run.name for run in STUDY.runs])
+benchmarks = dg.StaticPartitionsDefinition([evaluation.name for evaluation in STUDY.evaluations])
 
 teacher_and_reward_model = dg.MultiPartitionsDefinition({"teacher": teachers, "reward_model": reward_models})
 teacher_and_base = dg.MultiPartitionsDefinition({"teacher": teachers, "base": bases})
+run_and_benchmark = dg.MultiPartitionsDefinition({"run": runs, "benchmark": benchmarks})
 
 
 def dimensions(context: dg.AssetExecutionContext) -> dict[str, str]:

@@ -1,145 +1,100 @@
-"""`python -m jobs.run_study STUDY`: materialize a whole study, key after key, in dependency order.
+"""`python -m jobs.run_study STUDY`: materialize a whole study, asset after asset, in dependency order.
 
 What is up to date is recognised and costs nothing. A teacher that fails is skipped downstream and named;
 the others go on. The exit status is 1 if anything failed.
 """
 
 import argparse
-import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import dagster as dg
 
-from jobs.instance import open_instance, process_tags, release_dead_runs, synchronise
+from jobs.agreement import agreement_text
+from jobs.instance import open_instance, release_dead_runs, synchronise
+from jobs.materialize import Result, materialize, show_progress
 from jobs.ranking import ranking_text
-from preceptor.lake.schemas import CAR_TABLE
+from jobs.steps import Need, Step, steps
+from jobs.workers import allowed_at_once, side_by_side, workers
+from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
 from preceptor.lake.store import Lake
 from preceptor.progress import duration
+from preceptor.report.publish import report_uri
 from preceptor.study.load import StudyError, load_study
-from preceptor.study.schema import BestTeacher, Study
+from preceptor.study.schema import Study
 
-PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One asset's partition; `needs` are (asset, key) pairs without which it makes no sense."""
-
-    asset: str
-    key: str | dg.MultiPartitionKey | None = None
-    needs: tuple[tuple[str, str | None], ...] = ()
-
-    def __str__(self) -> str:
-        keys = (
-            self.key.keys_by_dimension.values() if isinstance(self.key, dg.MultiPartitionKey) else [self.key]
-        )
-        return " ".join([self.asset, " × ".join(key for key in keys if key)]).strip()
+KILLED = "a worker process was killed, perhaps for want of memory (fewer --processes need less)"
 
 
 @dataclass
 class Tally:
     """What happened so far."""
 
-    failed: set[tuple[str, str | None]] = field(default_factory=set)
+    planned: int
+    done: int = 0
+    failed: set[Need] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
-def steps(study: Study) -> Iterator[Step]:
-    """Every partition of every asset, parents first; base after base, so that each model is loaded once."""
-    instructions = ("raw_instructions", None)
-    yield Step("raw_instructions")
-    for teacher in study.teachers:
-        yield Step("responses", teacher.name, (instructions,))
-    for model in study.reward_models:
-        for teacher in study.teachers:
-            key = dg.MultiPartitionKey({"reward_model": model.name, "teacher": teacher.name})
-            yield Step("rewards", key, (("responses", teacher.name),))
-    for base in study.bases:
-        for teacher in study.teachers:
-            key = dg.MultiPartitionKey({"base": base.name, "teacher": teacher.name})
-            yield Step("base_losses", key, (("responses", teacher.name),))
-    yield Step("car_table", None, (instructions,))
-    yield Step("car_beta_sweep", None, (("car_table", None),))
-    for recipe in study.recipes:
-        need = ("car_table", None) if isinstance(recipe, BestTeacher) else instructions
-        yield Step("selected_subset", recipe.name, (need,))
+def run(planned: list[Step], instance: dg.DagsterInstance, processes: int, tally: Tally) -> None:
+    """Materialize the steps; the partitions of one asset side by side, if there are several processes."""
+    if processes == 1:
+        for step in planned:
+            _take_all(tally, (materialize(s, instance) for s in _sensible([step], tally)))
+        return
+    with allowed_at_once(instance, processes), workers(processes) as pool:
+        for _, group in groupby(planned, key=lambda step: step.asset):
+            _take_all(tally, side_by_side(pool, list(_sensible(group, tally))))
 
 
-def run(study: Study, instance: dg.DagsterInstance) -> Tally:
-    """Materialize all steps in this process."""
-    from definitions import defs
-
-    tally, planned = Tally(), list(steps(study))
-    for number, step in enumerate(planned, 1):
+def _sensible(planned: Iterable[Step], tally: Tally) -> Iterator[Step]:
+    """Steps whose needs are met; the others are named as skipped."""
+    for step in planned:
         lacking = [need for need in step.needs if need in tally.failed]
         if lacking:
-            tally.failed.add((step.asset, str(step.key) if step.key else None))
+            tally.done += 1
+            tally.failed.add(step.place)
             tally.failures.append(f"{step}: skipped, since {' '.join(p for p in lacking[0] if p)} failed")
-            continue
-        started = time.monotonic()
-        result = dg.materialize(
-            list(defs.assets or []),
-            selection=[step.asset],
-            partition_key=step.key,
-            resources=dict(defs.resources or {}),
-            instance=instance,
-            raise_on_error=False,
-            tags=process_tags(),
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-        _record(step, result, tally)
-        if any("DagsterExecutionInterruptedError" in failure for failure in tally.failures):
+        else:
+            yield step
+
+
+def _take_all(tally: Tally, results: Iterable[Result]) -> None:
+    for result in results:
+        tally.done += 1
+        for check, sentence in result.warnings:
+            tally.warnings.setdefault(check, []).append(sentence)
+        if result.failure is not None:
+            tally.failed.add(result.step.place)
+            tally.failures.append(f"{result.step}: {result.failure}")
+        if result.interrupted:
             raise KeyboardInterrupt
-        outcome = _outcome(result, step) if result.success else "FAILED"
         print(
-            f"[{number:>{len(str(len(planned)))}}/{len(planned)}] {step}: {outcome}"
-            f" ({duration(time.monotonic() - started)})",
+            f"[{tally.done:>{len(str(tally.planned))}}/{tally.planned}] {result.step}: {result.outcome}"
+            f" ({duration(result.seconds)})",
             flush=True,
         )
-    return tally
-
-
-def _record(step: Step, result: dg.ExecuteInProcessResult, tally: Tally) -> None:
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.severity in PROBLEMS:
-            tally.warnings.setdefault(f"{step.asset}.{check.check_name}", []).append(
-                f"{step}: {check.description}"
-            )
-    if not result.success:
-        tally.failed.add((step.asset, str(step.key) if step.key else None))
-        errors = [event.step_failure_data.error for event in result.get_step_failure_events()]
-        causes = [_sentence((error.cause or error).message) for error in errors if error is not None]
-        tally.failures.append(f"{step}: {'; '.join(causes) or 'failed'}")
-
-
-def _sentence(message: str) -> str:
-    """An error's text; our own errors speak for themselves, without the name of their class."""
-    name, _, text = message.strip().partition(": ")
-    return text if name.startswith("preceptor.") and text else message.strip()
-
-
-def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:
-    metadata = result.asset_materializations_for_node(step.asset)[0].metadata
-    computed, reused = metadata["rows_computed"].value, metadata["rows_reused"].value
-    if computed == 0:
-        return f"{reused:,} rows, up to date"
-    return f"{computed:,} rows" + (f" and {reused:,} kept" if reused else "")
 
 
 def _report(study: Study, tally: Tally, seconds: float) -> None:
     lake = Lake(os.environ.get("PRECEPTOR_STORE", "store"), study.name)
     if ("car_table", None) not in tally.failed:
         print(f"\n{ranking_text(lake.read(CAR_TABLE))}")
+    if study.runs and ("study_report", None) not in tally.failed:
+        print(agreement_text(lake.read(PREDICTED_ACTUAL)))
     for check, sentences in tally.warnings.items():
         print(f"! {check}, {len(sentences)} ×, first: {sentences[0]}")
     for failure in tally.failures:
         print(f"FAILED {failure}")
-    print(f"\n{study.name} in {duration(seconds)}. Tables: {lake.uri(CAR_TABLE).removesuffix('/car_table')}")
+    print(f"\n{study.name} in {duration(seconds)}. Tables: {lake.home}")
+    if ("study_report", None) not in tally.failed:
+        print(f"Report, opens in any browser: {report_uri(lake)}")
     print(f"Browse every row's origin: make ui STUDY={os.environ['PRECEPTOR_STUDY']}")
 
 
@@ -147,14 +102,14 @@ def main() -> None:
     """Run the study named on the command line."""
     parser = argparse.ArgumentParser(description="Materialize a whole study.")
     parser.add_argument("study", help="the study's YAML file")
-    path = parser.parse_args().study
-    os.environ["PRECEPTOR_STUDY"] = path
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("    %(message)s"))
-    logging.getLogger("preceptor").addHandler(handler)
-    logging.getLogger("preceptor").setLevel(logging.INFO)
+    parser.add_argument(
+        "--processes", type=int, default=1, help="steps side by side: 1 on a machine with a GPU"
+    )
+    options = parser.parse_args()
+    os.environ["PRECEPTOR_STUDY"] = options.study
+    show_progress()
     try:
-        study = load_study(path)
+        study = load_study(options.study)
     except StudyError as error:
         sys.exit(str(error))
     started = time.monotonic()
@@ -163,10 +118,16 @@ def main() -> None:
         print(f"{study.name}: {change}")
     for run_id in release_dead_runs(instance):
         print(f"{study.name}: run {run_id} was killed; going on from what it committed")
+    again = f"what is committed stays, and the same command goes on from there ({options.study})"
+    planned = list(steps(study))
+    tally = Tally(len(planned))
     try:
-        tally = run(study, instance)
-    except KeyboardInterrupt:
-        sys.exit(f"stopped: what is committed stays, and `make study STUDY={path}` goes on from there")
+        run(planned, instance, options.processes, tally)
+    except (KeyboardInterrupt, BrokenProcessPool) as error:
+        for failure in tally.failures:
+            print(f"FAILED {failure}")
+        why = "stopped" if isinstance(error, KeyboardInterrupt) else KILLED
+        sys.exit(f"{why}: {again}")
     _report(study, tally, time.monotonic() - started)
     sys.exit(1 if tally.failures else 0)
 

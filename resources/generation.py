@@ -19,7 +19,7 @@ class GenerationResource(dg.ConfigurableResource):
     """How this machine generates. None of these settings changes a row."""
 
     device: str = "auto"
-    batch_size: int = 16
+    batch_size: int = 64
     rows_per_commit: int = 256
 
     def respond(

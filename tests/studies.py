@@ -94,6 +94,38 @@ def document(name: str) -> dict:
     }
 
 
+def with_runs(study: dict) -> dict:
+    """The study with two runs, tuned on one teacher each, and a benchmark of each kind."""
+    study["recipes"] += [{"kind": "teacher", "name": f"of-{t}", "teacher": t} for t in ("brief", "chatty")]
+    study["tunings"] = [{"name": "quick", "epochs": 2, "learning_rate": 1e-3, "batch_size": 4}]
+    study["runs"] = [
+        {"name": f"a-{t}", "base": "base-a", "recipe": f"of-{t}", "tuning": "quick"}
+        for t in ("brief", "chatty")
+    ]
+    sampling = {"max_new_tokens": 6}
+    judge = {"name": "classifier", "model": "./classifier"}
+    study["evaluations"] = [
+        {"name": "sums", "kind": "checkers", "path": "sums.jsonl", "sampling": sampling},
+        {
+            "name": "duels",
+            "kind": "pairwise",
+            "path": "reference.jsonl",
+            "judge": judge,
+            "sampling": sampling,
+        },
+    ]
+    return study
+
+
+def write_benchmarks(folder: Path) -> None:
+    """Six sums with their answers, and a reference's responses to them."""
+    sums = [(f"What is {a} plus {a + 1}?", str(2 * a + 1)) for a in range(6)]
+    checked = [{"instruction": q, "answer": a, "check": "number"} for q, a in sums]
+    lines(folder / "sums.jsonl", checked)
+    answered = [{"instruction": q, "output": f"It is {a}." + " Yes." * i} for i, (q, a) in enumerate(sums)]
+    lines(folder / "reference.jsonl", answered)
+
+
 def lines(path: Path, rows: list[dict]) -> None:
     """Write rows as JSONL."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -12,9 +13,9 @@ from preceptor.instructions.near_duplicates import near_duplicates
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.records import read_records, records_identity
 from preceptor.study.schema import Instructions, InstructionSource
-from preceptor.text import digest, normalise
+from preceptor.text import digest, normalise, repair
 
-VERSION = 1
+VERSION = 2  # 2: the right answer and its check, where a source knows them
 
 
 class NoInstructionsError(ValueError):
@@ -46,6 +47,8 @@ class Instruction:
     conversation: Conversation
     key: str
     source_ids: list[str]
+    answer: str | None
+    check: str | None
 
 
 def instructions_fingerprint(instructions: Instructions) -> str:
@@ -88,7 +91,7 @@ def collect_instructions(instructions: Instructions) -> tuple[pl.DataFrame, list
 
 
 def _read(source: InstructionSource, count: SourceCount) -> Iterator[Instruction]:
-    columns = Columns(**source.columns.model_dump())
+    columns = Columns(**source.columns.model_dump(exclude={"answer", "check"}))
     for place, row in read_records(source):
         count.read += 1
         try:
@@ -102,7 +105,12 @@ def _read(source: InstructionSource, count: SourceCount) -> Iterator[Instruction
             continue
         key = digest(*(normalise(turn) for turn in (conversation.system or "", *conversation.user)))
         ids = [conversation.id] if conversation.id is not None else []
-        yield Instruction(source.name, place, conversation, key, ids)
+        answer, check = (_known(row, column) for column in (source.columns.answer, source.columns.check))
+        yield Instruction(source.name, place, conversation, key, ids, answer, check)
+
+
+def _known(row: dict[str, Any], column: str | None) -> str | None:
+    return None if column is None or row.get(column) is None else repair(str(row[column]))
 
 
 def _refuse_empty(source: InstructionSource, count: SourceCount, kept: dict[str, Instruction]) -> None:
@@ -136,6 +144,8 @@ def _frame(items: list[Instruction]) -> pl.DataFrame:
             "place": [item.place for item in items],
             "system": [item.conversation.system for item in items],
             "turns": [list(item.conversation.user) for item in items],
+            "answer": [item.answer for item in items],
+            "check": [item.check for item in items],
             "prompt_hash": [
                 digest(item.conversation.system or "", *item.conversation.user) for item in items
             ],

@@ -46,6 +46,8 @@ RAW_INSTRUCTIONS = Table(
         "place": (pl.String, "file and line"),
         "system": (pl.String, "system prompt, or null"),
         "turns": (TEXTS, "user turns"),
+        "answer": (pl.String, "the right answer, where the source knows it"),
+        "check": (pl.String, "which checker compares a response with it"),
         "prompt_hash": (pl.String, "hash of the exact conversation"),
     },
 )
@@ -172,4 +174,122 @@ SELECTED_SUBSET = Table(
         "value": (pl.Float64, "what it was chosen by, if by a number"),
         "why": (pl.String, "the reason in words"),
     },
+)
+
+TUNED_CHECKPOINT = Table(
+    name="tuned_checkpoint",
+    row="one tuned model: where its folder is, what it was made of, and its loss curve",
+    partition_by=("run",),
+    key=("uri",),
+    columns={
+        "base": (pl.String, "base model"),
+        "recipe": (pl.String, "whose rows it was tuned on"),
+        "tuning": (pl.String, "the study's name of the hyper-parameters"),
+        "seed": (pl.Int64, "of data order and of new weights"),
+        "rows": (pl.Int64, "tuned on"),
+        "truncated_rows": (pl.Int64, "of them did not fit and lost their end"),
+        "failed_rows": (pl.Int64, "chosen, but left out; the manifest names each and says why"),
+        "tokens": (pl.Int64, "of responses, an epoch"),
+        "steps": (pl.Int64, "of the optimizer"),
+        "final_loss": (pl.Float64, "mean over the last epoch's logged steps, nats per token"),
+        "loss_steps": (pl.List(pl.Int64), "steps at which the loss was logged"),
+        "losses": (pl.List(pl.Float64), "training loss at these steps"),
+        "uri": (pl.String, "folder of safetensors, tokenizer and manifest.json"),
+        "manifest": (pl.String, "manifest.json's text"),
+    },
+)
+
+STUDENT_RESPONSES = Table(
+    name="student_responses",
+    row="one answer of a tuned model to an evaluation's instruction",
+    partition_by=("run", "items"),  # items: a hash of the instructions and the sampling; benchmarks share it
+    key=("item_id",),
+    columns={
+        "item_id": (pl.String, "hash of the exact instruction"),
+        "turns": (TEXTS, "the tuned model's turns"),
+        "finish_reason": (pl.String, "stop or length"),
+        "prompt_tokens": (pl.Int64, "in the tuned model's tokens"),
+        "response_tokens": (pl.Int64, "in the tuned model's tokens, the end token included"),
+        "error": (pl.String, "why there is no response"),
+    },
+)
+
+EVAL_RESULTS = Table(
+    name="eval_results",
+    row="one item of a benchmark: what the tuned model answered and how well",
+    partition_by=("run", "benchmark"),
+    key=("item_id",),
+    columns={
+        "item_id": (pl.String, "hash of the exact instruction"),
+        "instruction": (TEXTS, "user turns"),
+        "task": (pl.String, "the kind of item, where the file says it"),
+        "response": (TEXTS, "the tuned model's turns"),
+        "reference": (pl.String, "the right answer, or the reference model's response"),
+        "outcome": (pl.Float64, "0 to 1: correct or not, or the probability of winning; null with an error"),
+        "score": (pl.Float64, "the judge's score of the response"),
+        "reference_score": (pl.Float64, "the judge's score of the reference"),
+        "response_tokens": (pl.Int64, "in the tuned model's tokens, the end token included"),
+        "error": (pl.String, "why the item has no outcome"),
+    },
+)
+
+EVAL_SCORES = Table(
+    name="eval_scores",
+    row="one metric of a tuned model on a benchmark, with its interval",
+    partition_by=("run", "benchmark"),
+    key=("metric",),
+    columns={
+        "metric": (
+            pl.String,
+            "accuracy, win_rate, lc_win_rate, discrete_win_rate; the first row is the main one",
+        ),
+        "value": (pl.Float64, "0 to 1"),
+        "low": (pl.Float64, "lower end of the 95 % interval"),
+        "high": (pl.Float64, "upper end"),
+        "n": (pl.Int64, "items that have an outcome"),
+        "failed": (pl.Int64, "items that have none"),
+        "method": (pl.String, "the formula of value and interval"),
+        "judge": (pl.String, "identity of the model that judged; null for a program"),
+        "reference": (pl.String, "whose responses it is compared with"),
+        "error": (pl.String, "why there is no value"),
+    },
+)
+
+PREDICTED_ACTUAL = Table(
+    name="predicted_actual",
+    row="one run tuned on one teacher's rows: what was known before tuning, and what came out",
+    partition_by=(),
+    key=("run", "benchmark", "metric"),
+    columns={
+        "base": (pl.String, "base model"),
+        "teacher": (pl.String, "whose rows the run was tuned on"),
+        "run": (pl.String, "run"),
+        "benchmark": (pl.String, "benchmark"),
+        "metric": (pl.String, "metric"),
+        "main": (pl.Boolean, "whether this is the benchmark's main metric"),
+        "value": (pl.Float64, "what came out, 0 to 1"),
+        "low": (pl.Float64, "lower end of its 95 % interval"),
+        "high": (pl.Float64, "upper end"),
+        "n": (pl.Int64, "items"),
+        "car": (pl.Float64, "predicted: Compatibility-Adjusted Reward"),
+        "car_rank": (pl.Int64, "its rank among the base's teachers"),
+        "mean_reward": (pl.Float64, "r alone"),
+        "mean_loss": (pl.Float64, "L alone, nats per token"),
+        "mean_characters": (pl.Float64, "of the teacher's responses"),
+    },
+)
+
+TABLES = (
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    REWARDS,
+    BASE_LOSSES,
+    CAR_TABLE,
+    CAR_BETA_SWEEP,
+    SELECTED_SUBSET,
+    TUNED_CHECKPOINT,
+    STUDENT_RESPONSES,
+    EVAL_RESULTS,
+    EVAL_SCORES,
+    PREDICTED_ACTUAL,
 )

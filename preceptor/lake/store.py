@@ -65,10 +65,15 @@ class Lake:
             return None
         return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
+    @property
+    def home(self) -> str:
+        """Where all that belongs to the study lies."""
+        root = self.root.rstrip("/") if self.remote else str(Path(self.root).expanduser().absolute())
+        return f"{root}/{self.study}"
+
     def uri(self, table: Table) -> str:
         """Where a table lies."""
-        root = self.root.rstrip("/") if self.remote else str(Path(self.root).expanduser().absolute())
-        return f"{root}/{self.study}/{table.name}"
+        return f"{self.home}/{table.name}"
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         """The Delta table at a version (the newest by default), or None where it does not exist yet."""
@@ -115,13 +120,15 @@ class Lake:
             return table.schema.to_frame().select(wanted)
         where = [(column, "=", value) for column, value in (partition or {}).items()]
         try:
-            rows = pl.from_arrow(
-                delta.to_pyarrow_dataset(file_pruning_predicate=where or None).to_table(columns=wanted)
-            )
+            dataset = delta.to_pyarrow_dataset(file_pruning_predicate=where or None)
+            stored = [column for column in wanted if column in dataset.schema.names]
+            rows = pl.from_arrow(dataset.to_table(columns=stored))
         except (OSError, ArrowException) as error:
             raise LakeError(f"a data file of {self.uri(table)} cannot be read: {error}") from error
         assert isinstance(rows, pl.DataFrame)
-        return rows.cast({column: table.schema[column] for column in wanted})
+        # A table that an older release made may lack columns: nobody knew them then.
+        rows = rows.with_columns(pl.lit(None).alias(column) for column in wanted if column not in stored)
+        return rows.select(pl.col(column).cast(table.schema[column]) for column in wanted)
 
     def version(self, table: Table) -> int | None:
         """The newest Delta version, or None where the table does not exist yet."""
@@ -142,7 +149,8 @@ class Lake:
         predicate = partition_predicate(partition)
 
         def commit(delta: DeltaTable) -> None:
-            write_deltalake(delta, frame, mode="overwrite", predicate=predicate, schema_mode=None)
+            # merge: a table that an older release made gets the columns that it lacks.
+            write_deltalake(delta, frame, mode="overwrite", predicate=predicate, schema_mode="merge")
 
         return Commit(self._commit(table, commit), rows.height)
 

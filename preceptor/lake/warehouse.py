@@ -47,6 +47,7 @@ class Warehouse:
 
     def register(self, name: str, rows: pl.DataFrame) -> None:
         """Make a frame queryable under a name."""
+        self._session.execute(f'DROP VIEW IF EXISTS "{name}"')
         self._session.register(name, rows.to_arrow())
 
     def view(self, name: str, statement: str) -> None:

@@ -6,7 +6,7 @@ from preceptor.current import ROW_TABLES, Current, register_current
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import CAR_TABLE, SELECTED_SUBSET, Table
 from preceptor.lake.warehouse import Warehouse
-from preceptor.study.schema import BestOfN, BestTeacher, Random, Study, TopK
+from preceptor.study.schema import BestOfN, BestTeacher, OneTeacher, Random, Study, TopK
 
 VERSION = 1
 EVERYTHING = 2**62
@@ -48,10 +48,12 @@ def selection_fingerprint(study: Study, name: str, current: Current, versions: d
     return fingerprint("selected_subset", VERSION, versions=versions, **settings)
 
 
-def _candidates(warehouse: Warehouse, study: Study, recipe: BestTeacher | Random | TopK | BestOfN) -> None:
+def _candidates(
+    warehouse: Warehouse, study: Study, recipe: OneTeacher | BestTeacher | Random | TopK | BestOfN
+) -> None:
     teachers = [teacher.name for teacher in study.teachers]
     base = ""
-    if isinstance(recipe, BestOfN):
+    if isinstance(recipe, OneTeacher | BestOfN):
         teachers = [recipe.teacher]
     elif isinstance(recipe, Random | TopK) and recipe.teachers:
         teachers = list(recipe.teachers)
@@ -60,9 +62,11 @@ def _candidates(warehouse: Warehouse, study: Study, recipe: BestTeacher | Random
     warehouse.keep("candidates", "selection/candidates", base=base, teachers=teachers)
 
 
-def _chosen(warehouse: Warehouse, recipe: BestTeacher | Random | TopK | BestOfN) -> pl.DataFrame:
+def _chosen(warehouse: Warehouse, recipe: OneTeacher | BestTeacher | Random | TopK | BestOfN) -> pl.DataFrame:
     statement = f"selection/{recipe.kind}"
     match recipe:
+        case OneTeacher(rows=rows, seed=seed):
+            return warehouse.query(statement, rows=rows or EVERYTHING, seed=str(seed))
         case BestTeacher(base=base, rows=rows, seed=seed):
             return warehouse.query(statement, base=base, rows=rows or EVERYTHING, seed=str(seed))
         case Random(rows=rows, seed=seed):

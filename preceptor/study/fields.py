@@ -51,6 +51,7 @@ Name = Annotated[str, AfterValidator(_name)]
 ExistingPath = Annotated[str, AfterValidator(_existing)]
 ModelReference = Annotated[str, AfterValidator(_model)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+InstructionFormat = Literal["plain", "alpaca", "alpaca_eval", "fastchat", "messages", "sharegpt"]
 PromptFormat = Literal["own", "tulu", "chatml", "plain"]
 
 

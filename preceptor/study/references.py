@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-LISTS = ("teachers", "bases", "reward_models", "recipes", "runs", "evaluations")
+LISTS = ("teachers", "bases", "reward_models", "recipes", "tunings", "runs", "evaluations")
 REFERENCES = (
     ("recipes", "base", "bases"),
     ("recipes", "teacher", "teachers"),
@@ -11,6 +11,7 @@ REFERENCES = (
     ("reward_models", "teachers", "teachers"),
     ("runs", "base", "bases"),
     ("runs", "recipe", "recipes"),
+    ("runs", "tuning", "tunings"),
 )
 LOSS_COLUMNS = ("mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens")
 Place = tuple[str | int, ...]

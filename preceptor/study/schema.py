@@ -1,12 +1,13 @@
-"""What a study declares: instructions, teachers, bases, reward models, CAR settings, recipes, runs."""
+"""What a study declares: instructions, teachers, bases, reward models, CAR settings, recipes."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from preceptor.study.fields import Frozen, Model, Name, PromptFormat, Records, Sampling
+from preceptor.study.evaluation import Evaluation
+from preceptor.study.fields import Frozen, InstructionFormat, Model, Name, PromptFormat, Records, Sampling
+from preceptor.study.tuning import Run, Tuning
 
-InstructionFormat = Literal["plain", "alpaca", "alpaca_eval", "fastchat", "messages", "sharegpt"]
 Positive = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
@@ -17,6 +18,8 @@ class InstructionColumns(Frozen):
     instruction: str = "instruction"
     system: str | None = None
     id: str | None = None
+    answer: str | None = None
+    check: str | None = None
 
 
 class InstructionSource(Records):
@@ -149,6 +152,16 @@ class Limits(Frozen):
     tokens_scored: Annotated[float, Field(ge=0, le=1)] = 0.9
 
 
+class OneTeacher(Frozen):
+    """The responses of one teacher: tuned on, they show whether the ranking predicted well."""
+
+    kind: Literal["teacher"]
+    name: Name
+    teacher: str
+    rows: Positive | None = None
+    seed: int = 0
+
+
 class BestTeacher(Frozen):
     """The responses of the teacher that CAR ranks first for a base."""
 
@@ -195,23 +208,7 @@ class BestOfN(Frozen):
     order: Literal["best", "worst"] = "best"
 
 
-Recipe = Annotated[BestTeacher | Random | TopK | BestOfN, Field(discriminator="kind")]
-
-
-class Run(Frozen):
-    """One base tuned on one recipe's rows."""
-
-    name: Name
-    base: str
-    recipe: str
-    seed: int = 0
-
-
-class Evaluation(Frozen):
-    """One benchmark that tuned bases are measured on."""
-
-    name: Name
-    benchmark: str
+Recipe = Annotated[OneTeacher | BestTeacher | Random | TopK | BestOfN, Field(discriminator="kind")]
 
 
 class Study(Frozen):
@@ -226,6 +223,7 @@ class Study(Frozen):
     car: Car = Car()
     limits: Limits = Limits()
     recipes: tuple[Recipe, ...] = ()
+    tunings: tuple[Tuning, ...] = ()
     runs: tuple[Run, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
 
@@ -241,9 +239,21 @@ class Study(Frozen):
         """The reward model of that name."""
         return next(model for model in self.reward_models if model.name == name)
 
-    def recipe(self, name: str) -> BestTeacher | Random | TopK | BestOfN:
+    def recipe(self, name: str) -> OneTeacher | BestTeacher | Random | TopK | BestOfN:
         """The recipe of that name."""
         return next(recipe for recipe in self.recipes if recipe.name == name)
+
+    def run(self, name: str) -> Run:
+        """The run of that name."""
+        return next(run for run in self.runs if run.name == name)
+
+    def tuning(self, name: str) -> Tuning:
+        """The tuning settings of that name."""
+        return next(tuning for tuning in self.tunings if tuning.name == name)
+
+    def evaluation(self, name: str) -> Evaluation:
+        """The evaluation of that name."""
+        return next(evaluation for evaluation in self.evaluations if evaluation.name == name)
 
     @property
     def car_reward_model(self) -> str:

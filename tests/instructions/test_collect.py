@@ -47,8 +47,17 @@ def test_a_row_holds_the_conversation_its_source_and_its_place(tmp_path):
         "place": "a.jsonl:2",
         "system": "Be kind",
         "turns": ["Hi\nthere"],
+        "answer": None,
+        "check": None,
         "prompt_hash": "",
     }
+
+
+def test_a_known_answer_and_its_check_are_kept(tmp_path):
+    columns = COLUMNS.model_copy(update={"answer": "right", "check": "how"})
+    known = source(tmp_path, "a", text("2+2?", right=4, how="number"), text("Why?"), columns=columns)
+    rows, _ = collect(known)
+    assert rows.select("answer", "check").rows() == [("4", "number"), (None, None)]
 
 
 def test_bad_rows_are_counted_by_reason_with_the_first_place_of_each(tmp_path):

@@ -1,5 +1,7 @@
 """The store: what goes in comes out, a commit is whole or nothing, and trouble has a name."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from deltalake import DeltaTable
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from preceptor.lake import schemas, store
-from preceptor.lake.schemas import RESPONSES, REWARDS, TEXTS, Table
+from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, REWARDS, TEXTS, Table
 from preceptor.lake.store import Lake, LakeError
 from tests.lake.samples import LOOKALIKES, NAMES, UNPARTITIONED, partition, read_rows, rewards
 
@@ -21,6 +23,9 @@ AWKWARD = {
     pl.Int32: [-(2**31), 2**31 - 1],
     pl.Int64: [-(2**63), 2**63 - 1],
     pl.Float64: [-0.0, 5e-324],
+    pl.Boolean: [True, False],
+    pl.List(pl.Int64): [[2**63 - 1, None], []],
+    pl.List(pl.Float64): [[-0.0, 5e-324, None], []],
 }
 
 
@@ -245,3 +250,16 @@ def test_delete_empties_a_partition_and_old_versions_keep_it(lake, table):
     lake.delete(table, place)
     assert lake.read(table).is_empty()
     assert_frame_equal(read_rows(lake, table, version=version), rewards(3))
+
+
+def test_a_table_of_an_older_release_is_read_and_gets_its_new_columns(lake):
+    columns = dict(RAW_INSTRUCTIONS.columns)
+    older = replace(RAW_INSTRUCTIONS, columns={k: v for k, v in columns.items() if k != "answer"})
+    row = {"instruction_id": "i", "source": "s", "source_ids": ["1"], "place": "p", "system": None}
+    row |= {"turns": ["Hi"], "prompt_hash": "h", "answer": "yes", "check": None}
+    old = pl.DataFrame([row], schema=RAW_INSTRUCTIONS.row_schema)
+    lake.publish(older, old.drop("answer"), {}, "f")
+    assert lake.read(RAW_INSTRUCTIONS)["answer"].to_list() == [None]
+    lake.publish(RAW_INSTRUCTIONS, old, {}, "g")
+    assert lake.read(RAW_INSTRUCTIONS)["answer"].to_list() == ["yes"]
+    assert lake.read(RAW_INSTRUCTIONS, version=1)["answer"].to_list() == [None]

@@ -22,6 +22,7 @@ GREEDY = {"007": 1}  # samples per instruction; the others have four
 # CAR ranks c++ first for base-a and 007 for base-b; alpha-1.5 cannot be ranked for base-a
 RANKS = {"base-a": {"c++": 1, "007": 2, "alpha-1.5": None}, "base-b": {"007": 1, "alpha-1.5": 2, "c++": 3}}
 
+ONE = {"kind": "teacher", "teacher": "007"}
 BEST = {"kind": "best_teacher", "base": "base-a"}
 DRAWN = {"kind": "random", "rows": 10}
 TOP = {"kind": "top_k", "column": "mean_nll", "order": "lowest", "base": "base-a", "rows": 9}

@@ -11,6 +11,7 @@ from tests.selection.lakes import (
     DRAWN,
     GOOD,
     INSTRUCTIONS,
+    ONE,
     PICKED,
     RANKS,
     TEACHERS,
@@ -26,6 +27,8 @@ from tests.selection.lakes import (
 
 COLUMNS = ["mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens", "reward"]
 RECIPES = {
+    "teacher": ONE,
+    "some of a teacher": {**ONE, "rows": 7},
     "best_teacher": BEST,
     "some of best_teacher": {**BEST, "rows": 7},
     "random": DRAWN,
@@ -113,7 +116,7 @@ def test_best_teacher_breaks_a_tie_by_name(tmp_path):
     assert set(select(lake, BEST)["teacher"]) == {"007"}
 
 
-@pytest.mark.parametrize("recipe", [BEST, DRAWN], ids=["best_teacher", "random"])
+@pytest.mark.parametrize("recipe", [ONE, BEST, DRAWN], ids=["teacher", "best_teacher", "random"])
 def test_a_draw_is_the_same_for_the_same_seed_and_grows_with_its_size(lake, recipe):
     drawn = {seed: ids(select(lake, {**recipe, "rows": 6, "seed": seed})) for seed in range(5)}
     assert {len(names) for names in drawn.values()} == {6}
@@ -210,3 +213,18 @@ def test_the_reward_is_that_of_the_model_that_car_uses(lake):
     rows = select(lake, recipe, reward_model="other")
     assert set(rows["value"]) <= {-1.0, -2.0, -3.0, -4.0, -9.0}
     assert ids(rows) != ids(select(lake, recipe))
+
+
+def test_one_teacher_gives_all_its_good_rows_and_no_others(lake):
+    assert set(ids(select(lake, ONE))) == {row.response_id for row in GOOD if row.teacher == "007"}
+
+
+def test_teachers_with_the_same_seed_answer_the_same_instructions(lake):
+    """Else a comparison of two teachers would compare instructions too."""
+    order = [
+        select(lake, {**ONE, "teacher": t})["instruction_id"].unique(maintain_order=True)
+        for t in ("007", "c++")
+    ]
+    common = set(order[0]) & set(order[1])
+    assert len(common) > 3
+    assert [i for i in order[0] if i in common] == [i for i in order[1] if i in common]

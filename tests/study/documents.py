@@ -35,10 +35,12 @@ recipes:
   - {kind: random, name: drawn, rows: 10, teachers: [graded, spare]}
   - {kind: top_k, name: likely, column: mean_nll, order: lowest, rows: 5, base: base-b}
   - {kind: best_of_n, name: picked, teacher: sampled}
+tunings:
+  - {name: full, epochs: 2, learning_rate: 1.0e-4}
 runs:
-  - {name: first, base: base-a, recipe: best}
+  - {name: first, base: base-a, recipe: best, tuning: full}
 evaluations:
-  - {name: alpaca, benchmark: alpaca_eval}
+  - {name: alpaca, kind: checkers, dataset: organisation/benchmark}
 """
 
 

@@ -11,12 +11,12 @@ SOURCE = "{name: questions, path: questions.jsonl}"
 BASE_B = "{name: base-b, model: organisation/base}"
 CAR = "{reward_model: grades, beta: 3}"
 DRAWN = "rows: 10, teachers: [graded, spare]"
-EVALUATION = "{name: alpaca, benchmark: alpaca_eval}"
-RUN = "{name: first, base: base-a, recipe: best}"
+EVALUATION = "{name: alpaca, kind: checkers, dataset: organisation/benchmark}"
+RUN = "{name: first, base: base-a, recipe: best, tuning: full}"
 
 # what is replaced, by what, the line and path of the one problem, and parts of its message
 MISTAKES = {
-    "unknown key": (TOP, "smapling: 1\nevaluations:\n", "28 smapling", "teachers, bases, reward_models"),
+    "unknown key": (TOP, "smapling: 1\nevaluations:\n", "30 smapling", "teachers, bases, reward_models"),
     "unknown key of a teacher": (
         SPARE,
         SPARE.replace("dataset", "sampling: {}, dataset"),
@@ -75,7 +75,7 @@ MISTAKES = {
     "no model": ("    model: organisation/teacher\n", "", "9 teachers[1].model", "required"),
     "no name": ("name: small\n", "", "1 name", "required"),
     "no instructions": ("instructions:\n  sources:\n    - " + SOURCE, "", "1 instructions", "required"),
-    "a word for a part": (EVALUATION, "a", "29 evaluations[0]", "'a' … dictionary"),
+    "a word for a part": (EVALUATION, "a", "31 evaluations[0]", "'a' … dictionary"),
     "two origins": (
         SPARE,
         SPARE.replace("}", ", path: answers.jsonl}"),
@@ -114,7 +114,7 @@ MISTAKES = {
         "20 car.beta",
         "twice",
     ),
-    "repeated part": (TOP, "limits: {}\nlimits: {}\nevaluations:\n", "28 limits", "twice"),
+    "repeated part": (TOP, "limits: {}\nlimits: {}\nevaluations:\n", "30 limits", "twice"),
     "unknown base of a recipe": (
         "best, base: base-a",
         "best, base: b",
@@ -127,11 +127,18 @@ MISTAKES = {
         "25 recipes[3].teacher",
         "'t' … graded, sampled, spare",
     ),
-    "unknown base of a run": (RUN, RUN.replace("base-a", "b"), "27 runs[0].base", "'b' … base-a, base-b"),
+    "unknown base of a run": (RUN, RUN.replace("base-a", "b"), "29 runs[0].base", "'b' … base-a, base-b"),
+    "unknown tuning": (RUN, RUN.replace("full", "f"), "29 runs[0].tuning", "'f' … full"),
+    "several answers to an item": (
+        EVALUATION,
+        EVALUATION.replace("}", ", sampling: {temperature: 1, n: 2}}"),
+        "31 evaluations[0].sampling",
+        "one answer per item",
+    ),
     "unknown recipe": (
         RUN,
         RUN.replace("best", "r"),
-        "27 runs[0].recipe",
+        "29 runs[0].recipe",
         "'r' … best, drawn, likely, picked",
     ),
     "unknown teacher of a list": (

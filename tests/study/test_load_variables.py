@@ -67,7 +67,7 @@ UNSET = {
     "beta: 3": ("beta: '${A_B}'", (20, "car.beta")),
     "engine: transformers": ("engine: '${A_B}'", (10, "teachers[1].engine")),
     "path: answers.jsonl": ("path: '${A_B}/answers.jsonl'", (8, "teachers[0].path")),
-    "base: base-a, recipe: best": ("base: base-a, recipe: '${A_B}'", (27, "runs[0].recipe")),
+    "base: base-a, recipe: best": ("base: base-a, recipe: '${A_B}'", (29, "runs[0].recipe")),
     "[graded, spare]": ("[graded, 'x${A_B}']", (23, "recipes[1].teachers[1]")),
     "./model": ("'${A_B}'", (15, "bases[0].model")),
 }

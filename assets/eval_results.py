@@ -1,0 +1,49 @@
+"""`eval_results`: each tuned model on each benchmark."""
+
+import dagster as dg
+
+from assets import checks
+from assets.metadata import distribution, materialized, preview
+from assets.study import STUDY, dimensions, run_and_benchmark
+from assets.tuned_checkpoint import tuned_checkpoint
+from preceptor.lake.schemas import EVAL_RESULTS, TUNED_CHECKPOINT
+from resources.evaluation import EvaluationResource
+from resources.lake import LakeResource
+
+
+@dg.asset(
+    partitions_def=run_and_benchmark,
+    deps=[tuned_checkpoint],
+    group_name="evaluate",
+    kinds={"deltalake", "pytorch"},
+    pool="gpu",
+    check_specs=[
+        checks.spec("eval_results", "unique_keys", "One row per item", blocking=True),
+        checks.spec("eval_results", "failure_rate", "Few items are without an outcome"),
+    ],
+)
+def eval_results(
+    context: dg.AssetExecutionContext, lake: LakeResource, evaluation: EvaluationResource
+) -> dg.MaterializeResult:
+    """What every tuned model answers on every benchmark, how well, and the scores with their intervals.
+
+    A row is one item; the table `eval_scores` beside it holds the metrics of each partition.
+    """
+    store, key = lake.open(), dimensions(context)
+    versions = {"tuned_checkpoint": store.version(TUNED_CHECKPOINT)}
+    benchmark = STUDY.evaluation(key["benchmark"])
+    found = evaluation.evaluate(store, key["run"], benchmark)
+    scores = found.scores.rows
+    return materialized(
+        store,
+        found.items,
+        read=versions,
+        checks=[
+            checks.unique_keys(EVAL_RESULTS, found.items.rows),
+            checks.failure_rate(found.items.rows, STUDY.limits),
+        ],
+        scores=dg.MetadataValue.md(preview(scores, limit=scores.height)),
+        plot=distribution(found.items.rows["outcome"], "outcome of an item"),
+        **{scores["metric"][0]: scores["value"][0]},
+        benchmark=benchmark.model_dump(mode="json", exclude_none=True),
+    )

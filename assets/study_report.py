@@ -1,0 +1,57 @@
+"""`study_report`: the whole study on one page."""
+
+import dagster as dg
+
+from assets.base_losses import base_losses
+from assets.car_table import car_beta_sweep, car_table
+from assets.eval_results import eval_results
+from assets.metadata import preview
+from assets.raw_instructions import raw_instructions
+from assets.responses import responses
+from assets.rewards import rewards
+from assets.selected_subset import selected_subset
+from assets.study import STUDY
+from assets.tuned_checkpoint import tuned_checkpoint
+from preceptor.report.predicted import agreements
+from preceptor.report.publish import REPORT_TABLES, publish_report
+from resources.lake import LakeResource
+from resources.warehouse import WarehouseResource
+
+PARTITIONED = [responses, rewards, base_losses]
+if STUDY.recipes:
+    PARTITIONED.append(selected_subset)
+if STUDY.runs:
+    PARTITIONED.append(tuned_checkpoint)
+if STUDY.runs and STUDY.evaluations:
+    PARTITIONED.append(eval_results)
+
+
+@dg.asset(
+    deps=[
+        raw_instructions,
+        car_table,
+        car_beta_sweep,
+        *(dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping()) for asset in PARTITIONED),
+    ],
+    group_name="report",
+    kinds={"html", "plotly", "duckdb"},
+)
+def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
+    """One self-contained HTML page: who was predicted to teach best, who did, and how far to trust it.
+
+    A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
+    """
+    session = warehouse.open_existing(*REPORT_TABLES)
+    published = publish_report(lake.open(), STUDY, session)
+    found = agreements(published.predicted_actual)
+    return dg.MaterializeResult(
+        metadata={
+            "report": dg.MetadataValue.path(published.uri),
+            "fingerprint": published.fingerprint,
+            "rows_computed": int(published.made),  # the page itself
+            "rows_reused": int(not published.made),
+            "agreement": dg.MetadataValue.md(preview(found, limit=found.height)),
+            **{f"read/{table}": version for table, version in session.versions.items()},
+        },
+        data_version=dg.DataVersion(published.fingerprint),
+    )

@@ -1,0 +1,57 @@
+"""`tuned_checkpoint`: each base tuned on what a recipe chose."""
+
+import dagster as dg
+from preceptor.tuning.plot import loss_curve_plot
+
+from assets.metadata import materialized, picture
+from assets.raw_instructions import raw_instructions
+from assets.responses import responses
+from assets.selected_subset import selected_subset
+from assets.study import STUDY, runs
+from preceptor.selection.conversations import CONVERSATION_TABLES, chosen_conversations
+from resources.lake import LakeResource
+from resources.training import TrainingResource
+from resources.warehouse import WarehouseResource
+
+# Said outright: without it Dagster would take a run for the recipe of the same name.
+RECIPE_TO_RUNS = dg.StaticPartitionMapping(
+    {recipe.name: [run.name for run in STUDY.runs if run.recipe == recipe.name] for recipe in STUDY.recipes}
+)
+
+
+@dg.asset(
+    partitions_def=runs,
+    deps=[
+        dg.AssetDep(selected_subset, partition_mapping=RECIPE_TO_RUNS),
+        dg.AssetDep(responses, partition_mapping=dg.AllPartitionMapping()),
+        raw_instructions,
+    ],
+    group_name="tune",
+    kinds={"deltalake", "pytorch", "huggingface"},
+    pool="gpu",
+)
+def tuned_checkpoint(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    warehouse: WarehouseResource,
+    training: TrainingResource,
+) -> dg.MaterializeResult:
+    """A base model tuned on a recipe's rows: safetensors, tokenizer and a manifest that names every origin.
+
+    A row is one run: where its folder is, what went in, and its loss curve.
+    """
+    run = STUDY.run(context.partition_key)
+    session = warehouse.open(*CONVERSATION_TABLES)
+    rows = chosen_conversations(session, run.recipe)
+    outcome = training.tune(lake.open(), STUDY, run.name, rows, session.versions)
+    tuned = outcome.rows.row(0, named=True)
+    return materialized(
+        lake.open(),
+        outcome,
+        read=session.versions,
+        checkpoint=dg.MetadataValue.path(tuned["uri"]),
+        manifest=dg.MetadataValue.json(training.manifest(outcome)),
+        plot=picture(loss_curve_plot(tuned["loss_steps"], tuned["losses"]), "training loss"),
+        final_loss=tuned["final_loss"],
+        run=run.model_dump(mode="json"),
+    )

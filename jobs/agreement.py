@@ -1,0 +1,45 @@
+"""Predicted against actual as text for a terminal."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from preceptor.report.agreement import conclusion
+from preceptor.report.answer import as_agreement
+from preceptor.report.predicted import GROUP, agreements, teacher_means
+
+
+def agreement_text(predicted_actual: pl.DataFrame) -> str:
+    """One block per base and benchmark: every teacher's place in both orders, then Spearman's ρ of CAR."""
+    means, found = teacher_means(predicted_actual), agreements(predicted_actual).filter(predictor="CAR")
+    return "\n".join(
+        line
+        for key, teachers in means.group_by(GROUP, maintain_order=True)
+        for line in _block(dict(zip(GROUP, key, strict=True)), teachers, found)
+    )
+
+
+def _block(group: dict[str, object], teachers: pl.DataFrame, found: pl.DataFrame) -> Iterator[str]:
+    agreement = as_agreement(found.filter(**group).row(0, named=True))
+    yield f"{group['base']} on {group['benchmark']} ({group['metric']}): Spearman, predicted against actual"
+    ranked = teachers.with_columns(pl.col("value").rank("min", descending=True).alias("place")).sort(
+        "place", nulls_last=True
+    )
+    width = max(len(teacher) for teacher in ranked["teacher"])
+    yield f"  actual  predicted  {'tuned on':{width}}  {group['metric']} [low, high]"
+    for row in ranked.iter_rows(named=True):
+        places = f"{_place(row['place']):>6}  {_place(row['car_rank']):>9}"
+        yield f"  {places}  {row['teacher']:{width}}  {_score(row)}"
+    yield f"  {conclusion(agreement)}"
+    yield ""
+
+
+def _place(rank: float | None) -> str:
+    return "–" if rank is None else f"{rank:g}"
+
+
+def _score(row: dict[str, float | None]) -> str:
+    value, low, high = (row[name] for name in ("value", "low", "high"))
+    if value is None:
+        return "no score"
+    return f"{value:.1%}" + ("" if low is None or high is None else f" [{low:.1%}, {high:.1%}]")

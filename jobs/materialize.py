@@ -1,0 +1,87 @@
+"""Materialize one step in this process, and say in words what came of it."""
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+
+import dagster as dg
+
+from jobs.instance import process_tags
+from jobs.steps import Step
+
+PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one step did: plain text, so that a worker process can hand it back."""
+
+    step: Step
+    outcome: str
+    seconds: float
+    failure: str | None = None
+    interrupted: bool = False
+    warnings: tuple[tuple[str, str], ...] = ()  # check, and what it says
+
+
+def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
+    """Run the step's asset for its partition. It never raises for a failure of the asset itself."""
+    from definitions import defs
+
+    started = time.monotonic()
+    result = dg.materialize(
+        list(defs.assets or []),
+        selection=[step.asset],
+        partition_key=step.key,
+        resources=dict(defs.resources or {}),
+        instance=instance,
+        raise_on_error=False,
+        tags=process_tags(),
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    failure = None if result.success else _failure(result)
+    return Result(
+        step,
+        _outcome(result, step) if result.success else "FAILED",
+        time.monotonic() - started,
+        failure,
+        failure is not None and "DagsterExecutionInterruptedError" in failure,
+        _warnings(result, step),
+    )
+
+
+def show_progress() -> None:
+    """Print what preceptor/ logs, indented below the steps."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("    %(message)s"))
+    logging.getLogger("preceptor").addHandler(handler)
+    logging.getLogger("preceptor").setLevel(logging.INFO)
+
+
+def _warnings(result: dg.ExecuteInProcessResult, step: Step) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (f"{step.asset}.{check.check_name}", f"{step}: {check.description}")
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity in PROBLEMS
+    )
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> str:
+    errors = [event.step_failure_data.error for event in result.get_step_failure_events()]
+    causes = [_sentence((error.cause or error).message) for error in errors if error is not None]
+    return "; ".join(causes) or "failed"
+
+
+def _sentence(message: str) -> str:
+    """An error's text; our own errors speak for themselves, without the name of their class."""
+    name, _, text = message.strip().partition(": ")
+    return text if name.startswith("preceptor.") and text else message.strip()
+
+
+def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:
+    metadata = result.asset_materializations_for_node(step.asset)[0].metadata
+    computed, reused = metadata["rows_computed"].value, metadata["rows_reused"].value
+    if computed == 0:
+        return f"{reused:,} rows, up to date"
+    return f"{computed:,} rows" + (f" and {reused:,} kept" if reused else "")

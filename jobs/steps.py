@@ -1,0 +1,74 @@
+"""Which partitions of which assets a study consists of, in dependency order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from preceptor.study.schema import BestOfN, BestTeacher, OneTeacher, Recipe, Study
+
+Need = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One asset's partition; `needs` are (asset, key) pairs without which it makes no sense."""
+
+    asset: str
+    key: str | dg.MultiPartitionKey | None = None
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def place(self) -> Need:
+        """What later steps call it in their needs."""
+        return self.asset, None if self.key is None else str(self.key)
+
+    def __str__(self) -> str:
+        keys = (
+            self.key.keys_by_dimension.values() if isinstance(self.key, dg.MultiPartitionKey) else [self.key]
+        )
+        return " ".join([self.asset, " × ".join(key for key in keys if key)]).strip()
+
+
+def steps(study: Study) -> Iterator[Step]:
+    """Every partition of every asset, parents first; base after base, so that a process loads each once."""
+    instructions = ("raw_instructions", None)
+    yield Step("raw_instructions")
+    for teacher in study.teachers:
+        yield Step("responses", teacher.name, (instructions,))
+    for model in study.reward_models:
+        for teacher in study.teachers:
+            key = dg.MultiPartitionKey({"reward_model": model.name, "teacher": teacher.name})
+            yield Step("rewards", key, (("responses", teacher.name),))
+    for base in study.bases:
+        for teacher in study.teachers:
+            key = dg.MultiPartitionKey({"base": base.name, "teacher": teacher.name})
+            yield Step("base_losses", key, (("responses", teacher.name),))
+    yield Step("car_table", None, (instructions,))
+    yield Step("car_beta_sweep", None, (("car_table", None),))
+    yield from _after_the_ranking(study)
+
+
+def _after_the_ranking(study: Study) -> Iterator[Step]:
+    for recipe in study.recipes:
+        yield Step("selected_subset", recipe.name, (_origin(recipe),))
+    for run in study.runs:
+        yield Step("tuned_checkpoint", run.name, (("selected_subset", run.recipe),))
+    # A run's benchmarks may share its answers: not side by side.
+    for evaluation in study.evaluations:
+        for run in study.runs:
+            key = dg.MultiPartitionKey({"benchmark": evaluation.name, "run": run.name})
+            yield Step("eval_results", key, (("tuned_checkpoint", run.name),))
+    # The report names what failed: it needs no run and no evaluation.
+    yield Step("study_report", None, (("car_table", None), ("car_beta_sweep", None)))
+
+
+def _origin(recipe: Recipe) -> Need:
+    """What a recipe makes no sense without."""
+    match recipe:
+        case BestTeacher():
+            return "car_table", None
+        case OneTeacher(teacher=teacher) | BestOfN(teacher=teacher):
+            return "responses", teacher
+        case _:
+            return "raw_instructions", None

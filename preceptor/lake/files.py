@@ -1,0 +1,38 @@
+"""Single text files beside the tables: a reader sees the old text or the new one, never a part."""
+
+import tempfile
+from pathlib import Path
+
+from pyarrow.fs import LocalFileSystem, copy_files
+
+from preceptor.lake.folders import object_key, s3_filesystem
+from preceptor.lake.store import Lake, LakeError
+
+
+def read_text(lake: Lake, uri: str) -> str | None:
+    """The file's text, None where there is none."""
+    try:
+        if not lake.remote:
+            return Path(uri).read_text(encoding="utf-8")
+        with s3_filesystem(lake).open_input_stream(object_key(uri)) as file:
+            return bytes(file.read()).decode()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LakeError(f"cannot read {uri}: {error}") from error
+
+
+def write_text(lake: Lake, uri: str, text: str) -> None:
+    """Replace the file. Raises LakeError where it cannot be written; the old text stays then."""
+    try:
+        with tempfile.TemporaryDirectory(dir=None if lake.remote else Path(uri).parent) as folder:
+            incoming = Path(folder, "incoming")
+            incoming.write_text(text, encoding="utf-8")
+            if lake.remote:  # PyArrow copies, since a stream of ours would publish a part when interrupted
+                copy_files(str(incoming), object_key(uri), LocalFileSystem(), s3_filesystem(lake))
+            else:
+                incoming.replace(uri)
+    except OSError as error:
+        raise LakeError(
+            f"cannot write {uri}: {error}. Set PRECEPTOR_STORE to a place with space and write access."
+        ) from error

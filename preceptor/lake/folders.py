@@ -1,0 +1,177 @@
+"""Whole folders in the lake, models above all: published at once or not at all, under a URI of their own.
+
+A folder exists as soon as its manifest.json does. Locally it appears by one rename; on S3, which has none,
+the manifest is uploaded last.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from preceptor.lake.store import Lake, LakeError
+from preceptor.text import digest
+
+log = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+INCOMING = ".incoming-"
+
+
+def folder_uri(lake: Lake, *parts: str) -> str:
+    """Where a folder of the study lies, beside its tables."""
+    return "/".join((lake.home, *parts))
+
+
+def workplace(lake: Lake, *parts: str) -> Path:
+    """A local folder for unfinished work: in a local lake itself, else in this machine's cache."""
+    if lake.remote:
+        return _cache() / "work" / digest(lake.root) / Path(lake.study, *parts)
+    return Path(folder_uri(lake, "_work", *parts))
+
+
+def exists(lake: Lake, uri: str) -> bool:
+    """Whether a folder is published under this URI."""
+    return read_manifest(lake, uri) is not None
+
+
+def read_manifest(lake: Lake, uri: str) -> str | None:
+    """The text of the folder's manifest.json; None where no such folder is published."""
+    try:
+        if not lake.remote:
+            return (Path(uri) / MANIFEST).read_text(encoding="utf-8")
+        with s3_filesystem(lake).open_input_stream(f"{object_key(uri)}/{MANIFEST}") as file:
+            return bytes(file.read()).decode()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LakeError(f"cannot read {uri}/{MANIFEST}: {error}") from error
+
+
+def publish(lake: Lake, folder: Path, uri: str) -> None:
+    """Move a local folder with a manifest.json to a URI; where one is published already, that one stays.
+
+    Raises LakeError where the store cannot be written; nothing is published then.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise LakeError(f"{folder} holds no {MANIFEST}: refusing to publish what does not say what it is")
+    try:
+        if not exists(lake, uri):
+            _upload(s3_filesystem(lake), folder, object_key(uri)) if lake.remote else _move(folder, Path(uri))
+    except OSError as error:
+        raise LakeError(
+            f"cannot publish {uri}: {error}."
+            " Nothing of it is visible; set PRECEPTOR_STORE to a place with space and write access."
+        ) from error
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def fetch(lake: Lake, uri: str) -> Path:
+    """A published folder as a local one: itself, or a copy from S3 that is downloaded once to this machine.
+
+    Raises LakeError where nothing is published under the URI.
+    """
+    manifest = read_manifest(lake, uri)
+    if manifest is None:
+        raise LakeError(f"nothing is published at {uri}: materialize what makes it again")
+    if not lake.remote:
+        return Path(uri)
+    copy = _cache() / "folders" / digest(uri) / Path(uri).name
+    with alone(copy.parent):
+        if not (copy / MANIFEST).is_file() or (copy / MANIFEST).read_text(encoding="utf-8") != manifest:
+            _download(s3_filesystem(lake), object_key(uri), copy)
+    return copy
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process or thread works in this folder; a killed one does not count."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another process that works in %s", folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _move(folder: Path, target: Path) -> None:
+    with alone(target.parent):
+        for leftover in target.parent.glob(f"{INCOMING}*"):  # whoever left it is dead: we are alone here
+            shutil.rmtree(leftover)
+        if (target / MANIFEST).is_file():
+            return
+        shutil.rmtree(target, ignore_errors=True)  # somebody took its manifest away
+        incoming = target.parent / f"{INCOMING}{uuid.uuid4().hex}"
+        shutil.move(folder, incoming)
+        _synchronise(incoming)
+        incoming.rename(target)
+        _synchronise_one(target.parent)
+
+
+def _synchronise(folder: Path) -> None:
+    """Bring all of a folder to the disk itself, so that not even a power cut leaves half of it behind."""
+    for path in (*folder.rglob("*"), folder):
+        _synchronise_one(path)
+
+
+def _synchronise_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _upload(s3: Any, folder: Path, key: str) -> None:
+    """Manifest last. PyArrow copies, since a stream of ours would publish a part when interrupted."""
+    from pyarrow import fs
+
+    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    for name in sorted(names, key=lambda name: (name == MANIFEST, name)):
+        fs.copy_files(str(folder / name), f"{key}/{name}", fs.LocalFileSystem(), s3)
+
+
+def _download(s3: Any, key: str, copy: Path) -> None:
+    from pyarrow import fs
+
+    for leftover in copy.parent.glob(f"{INCOMING}*"):
+        shutil.rmtree(leftover)
+    incoming = copy.parent / f"{INCOMING}{uuid.uuid4().hex}"
+    incoming.mkdir()
+    fs.copy_files(key, str(incoming), s3, fs.LocalFileSystem())
+    shutil.rmtree(copy, ignore_errors=True)
+    incoming.rename(copy)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preceptor"
+
+
+def object_key(uri: str) -> str:
+    """Bucket and path, as PyArrow names an object."""
+    return uri.removeprefix("s3://")
+
+
+def s3_filesystem(lake: Lake) -> Any:
+    """PyArrow's S3 under the settings that the lake's tables are read with."""
+    from pyarrow import fs
+
+    if not lake.root.startswith("s3://"):
+        raise LakeError(f"{lake.root}: tuned models are kept in a local folder or under s3://")
+    options = lake.storage_options or {}
+    endpoint = urlsplit(options.get("AWS_ENDPOINT_URL") or options.get("AWS_ENDPOINT") or "")
+    return fs.S3FileSystem(
+        access_key=options.get("AWS_ACCESS_KEY_ID"),
+        secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=options.get("AWS_SESSION_TOKEN"),
+        region=options.get("AWS_REGION") or options.get("AWS_DEFAULT_REGION"),
+        endpoint_override=endpoint.netloc + endpoint.path.rstrip("/") or None,
+        scheme=endpoint.scheme or "https",
+    )

@@ -1,0 +1,1 @@
+"""What a study found: predictions held against what came out, and one page that says so."""

@@ -1,0 +1,51 @@
+"""All that the report says, as frames of rows that count today: aggregated in SQL, read once."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from preceptor.lake.warehouse import Warehouse
+from preceptor.report.predicted import agreements, predicted_actual, teacher_means
+from preceptor.report.reward_check import RewardCheck, check_reward
+from preceptor.study.schema import Study
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One frame per statement of sql/report, and what is made of them."""
+
+    ranking: pl.DataFrame
+    sweep: pl.DataFrame
+    means: pl.DataFrame  # main metric by base, benchmark and teacher
+    agreements: pl.DataFrame
+    scores: pl.DataFrame
+    tasks: pl.DataFrame
+    checkpoints: pl.DataFrame
+    selections: pl.DataFrame
+    spreads: pl.DataFrame
+    failures: pl.DataFrame
+    instructions: int
+    reward_check: RewardCheck
+
+
+def gather(warehouse: Warehouse, study: Study) -> Evidence:
+    """Everything that the report says, from a warehouse with every table of the lake, some without rows.
+
+    Raises ValueError for a model whose revision cannot be looked up.
+    """
+    predicted = predicted_actual(warehouse, study)
+    recipes = [recipe.name for recipe in study.recipes]
+    return Evidence(
+        ranking=warehouse.query("report/ranking"),
+        sweep=warehouse.query("report/sweep"),
+        means=teacher_means(predicted),
+        agreements=agreements(predicted),
+        scores=warehouse.query("report/scores"),
+        tasks=warehouse.query("report/tasks"),
+        checkpoints=warehouse.query("report/checkpoints"),
+        selections=warehouse.query("report/selections").filter(pl.col("recipe").is_in(recipes)),
+        spreads=warehouse.query("report/spreads"),
+        failures=warehouse.query("report/failures"),
+        instructions=warehouse.query("instruction_indices").height,
+        reward_check=check_reward(warehouse),
+    )

@@ -1,0 +1,168 @@
+"""The report's tables: texts in columns, as the page prints them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from preceptor.report.agreement import LEVEL
+from preceptor.report.evidence import Evidence
+from preceptor.report.missing import failures
+from preceptor.report.reward_check import RewardCheck
+from preceptor.report.words import NOTHING, column, decimals, number, ranks, share, span
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table's column names and rows; the first `words` columns are texts, the others numbers."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    words: int = 1
+    title: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A table of shares: per row its name and, per column, the text and the share that colours the cell."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, list[tuple[str, float | None]]]]
+
+
+def ranking_listing(ranked: pl.DataFrame, confidence: float) -> Listing:
+    """One base's teachers by rank."""
+    interval = f"{confidence:.0%} interval".replace("%", " %")
+    columns = ("teacher", "rank", "possible", "CAR", interval, "reward r", "loss L", "rows", "scored")
+    measures = ("car", "car_low", "car_high", "mean_reward", "mean_loss")
+    texts = {name: column(ranked[name].to_list()) for name in measures}
+    rows = [
+        (
+            row["teacher"],
+            str(row["rank"]),
+            ranks(row["rank_low"], row["rank_high"]),
+            texts["car"][place],
+            span(texts["car_low"][place], texts["car_high"][place]),
+            texts["mean_reward"][place],
+            texts["mean_loss"][place],
+            f"{row['instructions']:,}",
+            share(row["tokens_scored"]),
+        )
+        for place, row in enumerate(ranked.iter_rows(named=True))
+    ]
+    return Listing(columns, rows)
+
+
+def predictor_listing(agreements: pl.DataFrame) -> Listing:
+    """ρ of every predictor on every base and benchmark."""
+    columns = (
+        "base",
+        "benchmark",
+        "predictor",
+        "teachers",
+        "ρ",
+        "95 % interval",
+        "p",
+        "|ρ| needed",
+        "left out",
+    )
+    rows = [
+        (
+            row["base"],
+            row["benchmark"],
+            row["predictor"],
+            str(row["n"]),
+            decimals(row["rho"]),
+            span(decimals(row["low"]), decimals(row["high"])),
+            number(row["p_value"], 2),
+            decimals(row["smallest_significant"]),
+            str(row["left_out"]),
+        )
+        for row in agreements.iter_rows(named=True)
+    ]
+    notes = (
+        f"|ρ| needed: the smallest with p ≤ {LEVEL} for this number of teachers.",
+        "Left out: teachers with runs, but without a prediction or an outcome.",
+    )
+    return Listing(columns, rows, words=3, notes=notes)
+
+
+def reward_listing(check: RewardCheck) -> Listing:
+    """Accuracy of each teacher and the AUC of the reward within its responses."""
+    rows = [
+        (teacher, f"{responses:,}", share(accuracy), decimals(auc, 3))
+        for teacher, responses, accuracy, auc in check.teachers.iter_rows()
+    ]
+    rows.append(("all teachers", f"{check.responses:,}", share(check.accuracy), decimals(check.auc, 3)))
+    return Listing(("teacher", "checked responses", "right", "AUC of the reward"), rows)
+
+
+def score_listings(scores: pl.DataFrame, main: bool) -> list[Listing]:
+    """Every score: a table per benchmark, metric, method, judge and reference, which its notes name."""
+    how = ["benchmark", "metric", "method", "judge", "reference"]
+    listings = []
+    for key, rows in scores.filter(pl.col("main") == main).group_by(how, maintain_order=True):
+        benchmark, metric, method, judge, reference = key
+        notes = (
+            f"Method: {str(method).rstrip('.')}.",
+            f"Judge: {judge or 'none, a program decides'}.",
+            f"Compared with: {reference or 'the right answers'}.",
+        )
+        listings.append(
+            Listing(
+                ("run", "base", "recipe", "score", "95 % interval", "items", "failed"),
+                [_score(row) for row in rows.iter_rows(named=True)],
+                words=3,
+                title=f"{benchmark}: {metric}",
+                notes=notes,
+            )
+        )
+    return listings
+
+
+def _score(row: dict[str, Any]) -> tuple[str, ...]:
+    ends = span(share(row["low"]), share(row["high"]))
+    counts = f"{row['n']:,}", f"{row['failed']:,}"
+    return row["run"], row["base"], row["recipe"], share(row["value"]), ends, *counts
+
+
+def checkpoint_listing(checkpoints: pl.DataFrame) -> Listing:
+    """What each tuned model was made of."""
+    columns = ("run", "base", "recipe", "tuning", "seed", "rows", "cut", "tokens", "steps", "final loss")
+    rows = [
+        (
+            *(row[name] for name in ("run", "base", "recipe", "tuning")),
+            *(number(row[name], 9) for name in ("seed", "rows", "truncated_rows", "tokens", "steps")),
+            decimals(row["final_loss"], 3),
+        )
+        for row in checkpoints.filter(pl.col("final_loss").is_not_null()).iter_rows(named=True)
+    ]
+    return Listing(columns, rows, words=4, notes=("Cut: rows that did not fit and lost their end.",))
+
+
+def failure_listing(evidence: Evidence) -> Listing:
+    """Failed rows per table, with why."""
+    rows = [
+        (table, reasons or NOTHING, total, failed) for table, total, failed, reasons in failures(evidence)
+    ]
+    return Listing(("table", "commonest reasons", "rows", "failed"), rows, words=2)
+
+
+def task_heats(tasks: pl.DataFrame) -> list[Heat]:
+    """Per benchmark and base, the mean outcome by recipe and kind of item, over the recipe's runs."""
+    heats = []
+    for (benchmark, base), rows in tasks.group_by("benchmark", "base", maintain_order=True):
+        kinds = rows["task"].unique().sort().to_list()
+        lines = []
+        for (recipe,), cells in rows.group_by("recipe", maintain_order=True):
+            values = dict(cells.select("task", "value").iter_rows())
+            lines.append((str(recipe), [(_percent(values.get(kind)), values.get(kind)) for kind in kinds]))
+        heats.append(Heat(f"{base} on {benchmark}", tuple(kinds), lines))
+    return heats
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:.0f}"

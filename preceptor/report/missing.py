@@ -1,0 +1,70 @@
+"""What the report does not know: teachers without a rank, rows that failed, runs without a result."""
+
+import polars as pl
+
+from preceptor.report.evidence import Evidence
+from preceptor.report.words import counted, listed
+from preceptor.study.schema import OneTeacher, Study
+
+
+def unranked(study: Study, evidence: Evidence) -> list[str]:
+    """Teachers that are not in a base's ranking, and why."""
+    sentences = []
+    for base in study.bases:
+        rows = evidence.ranking.filter(base=base.name)
+        if rows.is_empty():
+            sentences.append(f"{base.name}: the CAR table holds no row of this base")
+            continue
+        missing = rows.filter(pl.col("missing").is_not_null())
+        for (why,), teachers in missing.group_by("missing", maintain_order=True):
+            sentences.append(f"{base.name}: {listed(teachers['teacher'].to_list())} – {why}")
+        lost = {teacher.name for teacher in study.teachers} - set(rows["teacher"])
+        if lost:
+            sentences.append(f"{base.name}: {listed(sorted(lost))} – joined the study after its CAR table")
+    return sentences
+
+
+def failures(evidence: Evidence) -> list[tuple[str, str, str, str]]:
+    """Per table with rows: its name, its rows, how many failed, and the commonest reasons."""
+    found = []
+    for (table,), rows in evidence.failures.group_by("table_name", maintain_order=True):
+        failed = rows.filter(pl.col("reason").is_not_null())
+        reasons = "; ".join(
+            f"{count:,} × {reason}" for count, reason in failed.select("rows", "reason").head(3).iter_rows()
+        )
+        more = f"; and {counted(failed.height - 3, 'more reason')}" if failed.height > 3 else ""
+        found.append((str(table), f"{rows['total'][0]:,}", f"{failed['rows'].sum():,}", reasons + more))
+    return found
+
+
+def runs_without_results(study: Study, evidence: Evidence) -> list[str]:
+    """Runs without a tuned model, runs without a score on a benchmark, and scores without a value."""
+    tuned = set(evidence.checkpoints.filter(pl.col("final_loss").is_not_null())["run"])
+    scored = set(evidence.scores.select("run", "benchmark").iter_rows())
+    untuned = [run.name for run in study.runs if run.name not in tuned]
+    sentences = [f"Not tuned under today's settings: {listed(untuned, 20)}"] if untuned else []
+    for evaluation in study.evaluations:
+        lacking = [
+            run.name for run in study.runs if run.name in tuned and (run.name, evaluation.name) not in scored
+        ]
+        if lacking:
+            sentences.append(f"{evaluation.name}: no score of {listed(lacking, 20)}")
+    empty = evidence.scores.filter(pl.col("value").is_null())
+    named = empty.select("run", "benchmark", "metric", "error").iter_rows()
+    return sentences + [
+        f"{run}: {benchmark} has no {metric} – {error}" for run, benchmark, metric, error in named
+    ]
+
+
+def unlike_runs(study: Study) -> list[str]:
+    """Bases whose teachers were not tuned alike: their students differ by more than the teacher."""
+    sentences = []
+    for base in study.bases:
+        ways: dict[str, set[tuple[str, int | None]]] = {}
+        for run in study.runs:
+            recipe = study.recipe(run.recipe)
+            if run.base == base.name and isinstance(recipe, OneTeacher):
+                ways.setdefault(recipe.teacher, set()).add((run.tuning, recipe.rows))
+        if len({frozenset(way) for way in ways.values()}) > 1:
+            sentences.append(f"{base.name}: its teachers' runs differ in tuning or in the rows asked for")
+    return sentences

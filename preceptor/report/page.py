@@ -1,0 +1,210 @@
+"""One self-contained HTML page: the answer first, then its grounds, what is missing, how it was made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from preceptor.lake.warehouse import Warehouse
+from preceptor.report.agreement_charts import predictor_chart, scatter_chart
+from preceptor.report.answer import answers, as_agreement
+from preceptor.report.chart import colour
+from preceptor.report.evidence import Evidence, gather
+from preceptor.report.listings import (
+    Listing,
+    checkpoint_listing,
+    failure_listing,
+    predictor_listing,
+    ranking_listing,
+    reward_listing,
+    score_listings,
+    task_heats,
+)
+from preceptor.report.missing import runs_without_results, unlike_runs, unranked
+from preceptor.report.ranking_charts import car_chart, sweep_chart
+from preceptor.report.row_charts import loss_curve_chart, spread_chart
+from preceptor.report.words import counted
+from preceptor.study.schema import OneTeacher, Study
+
+TEMPLATE = "report.html.jinja"
+CAR_FORMS = {"ratio": "r / (1 + β·L)", "product": "r · (1 + β·L)"}
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """What the page says of its own making; `made` is the only thing that differs between equal inputs."""
+
+    packages: dict[str, str]
+    lake_versions: dict[str, int]
+    fingerprint: str
+    made: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart's HTML, what it shows of whom, and the table behind it."""
+
+    title: str
+    html: str
+    listing: Listing | None = None
+
+
+def build_report(study: Study, warehouse: Warehouse, facts: ReportFacts) -> str:
+    """The page as HTML that needs no network, from a warehouse with every table of the lake.
+
+    A table that nobody made yet must be there without rows. Raises ValueError for a model whose revision
+    cannot be looked up.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    evidence = gather(warehouse, study)
+    page = environment.get_template(TEMPLATE)
+    return page.render(
+        study=study,
+        facts=facts,
+        plotly_js=get_plotlyjs(),
+        **_answered(study, evidence),
+        **_charts(study, evidence),
+        **_tables(study, evidence),
+    )
+
+
+def _answered(study: Study, evidence: Evidence) -> dict[str, Any]:
+    return {"summary": _summary(study, evidence), "answers": answers(study, evidence)}
+
+
+def _summary(study: Study, evidence: Evidence) -> str:
+    """One sentence on the size of what was asked."""
+    asked = f"{counted(len(study.teachers), 'teacher')} and {counted(evidence.instructions, 'instruction')}"
+    tuned = evidence.checkpoints["final_loss"].count()
+    runs = f"{tuned} of {counted(len(study.runs), 'run')} tuned" if study.runs else "no runs"
+    measured = counted(len(study.evaluations), "benchmark")
+    return f"{asked}, {counted(len(study.bases), 'base model')}, {runs}, {measured}."
+
+
+def _charts(study: Study, evidence: Evidence) -> dict[str, Any]:
+    colours = _colours(study)
+    return {
+        "rankings": _rankings(study, evidence, colours),
+        "sweeps": _sweeps(study, evidence, colours),
+        "scatters": _by_outcome(
+            evidence,
+            "actual",
+            lambda teachers, rows, name: scatter_chart(
+                teachers, as_agreement(rows.filter(predictor="CAR").row(0, named=True)), colours, name
+            ),
+        ),
+        "predictors": _by_outcome(evidence, "predictors", lambda _, rows, name: predictor_chart(rows, name)),
+        "spreads": _spreads(study, evidence, colours),
+        "curves": _curves(study, evidence, colours),
+        "key": [
+            (name, colour(colours[name]))
+            for name in evidence.checkpoints["recipe"].unique(maintain_order=True)
+        ],
+    }
+
+
+def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
+    settings = yaml.safe_dump(
+        study.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True
+    )
+    return {
+        "car_form": CAR_FORMS[study.car.form],
+        "agreements": predictor_listing(evidence.agreements),
+        "reward": evidence.reward_check,
+        "rewards_listing": reward_listing(evidence.reward_check),
+        "main_scores": score_listings(evidence.scores, main=True),
+        "other_scores": score_listings(evidence.scores, main=False),
+        "heats": task_heats(evidence.tasks),
+        "checkpoints": checkpoint_listing(evidence.checkpoints),
+        "unranked": unranked(study, evidence),
+        "failures": failure_listing(evidence),
+        "runs_without_results": runs_without_results(study, evidence),
+        "unlike_runs": unlike_runs(study),
+        "selections": evidence.selections.rows(),
+        "instructions": evidence.instructions,
+        "run_seeds": sorted({run.seed for run in study.runs}),
+        "settings": settings,
+    }
+
+
+def _colours(study: Study) -> dict[str, int]:
+    """Every teacher's number, which the recipes of its rows alone share; other recipes follow."""
+    numbers = {teacher.name: number for number, teacher in enumerate(study.teachers)}
+    others = len(numbers)
+    for recipe in study.recipes:
+        if isinstance(recipe, OneTeacher):
+            numbers.setdefault(recipe.name, numbers[recipe.teacher])
+        else:
+            numbers.setdefault(recipe.name, others)
+            others += 1
+    return numbers
+
+
+def _rankings(study: Study, evidence: Evidence, colours: dict[str, int]) -> list[Chart]:
+    charts = []
+    for number, base in enumerate(study.bases):
+        ranked = evidence.ranking.filter(pl.col("base") == base.name, pl.col("missing").is_null())
+        if not ranked.is_empty():
+            chart = car_chart(ranked, colours, f"car-{number}")
+            charts.append(Chart(base.name, chart, ranking_listing(ranked, study.car.confidence)))
+    return charts
+
+
+def _sweeps(study: Study, evidence: Evidence, colours: dict[str, int]) -> list[Chart]:
+    charts = []
+    for number, base in enumerate(study.bases):
+        rows = evidence.sweep.filter(base=base.name)
+        if not rows.is_empty():
+            charts.append(Chart(base.name, sweep_chart(rows, study.car.beta, colours, f"sweep-{number}")))
+    return charts
+
+
+def _by_outcome(
+    evidence: Evidence, name: str, draw: Callable[[pl.DataFrame, pl.DataFrame, str], str]
+) -> list[Chart]:
+    """A chart per base and benchmark that has a CAR and an outcome of any teacher."""
+    charts = []
+    for number, (key, rows) in enumerate(
+        evidence.agreements.group_by("base", "benchmark", "metric", maintain_order=True)
+    ):
+        base, benchmark, metric = key
+        teachers = evidence.means.filter(base=base, benchmark=benchmark).drop_nulls(["car", "value"])
+        if not teachers.is_empty():
+            title = f"{base} on {benchmark}, {metric}"
+            charts.append(Chart(title, draw(teachers, rows, f"{name}-{number}")))
+    return charts
+
+
+def _spreads(study: Study, evidence: Evidence, colours: dict[str, int]) -> list[Chart]:
+    lengths, rewards = (evidence.spreads.filter(quantity=name) for name in ("characters", "reward"))
+    parts = [("Length of responses", "characters", lengths)]
+    parts.append((f"Reward by {study.car_reward_model}, before any mapping", "reward", rewards))
+    losses = evidence.spreads.filter(quantity="loss")
+    for base in study.bases:
+        parts.append((f"Loss under {base.name}", "nats per token", losses.filter(base=base.name)))
+    return [
+        Chart(title, spread_chart(rows, axis, colours, f"spread-{number}"))
+        for number, (title, axis, rows) in enumerate(parts)
+        if not rows.is_empty()
+    ]
+
+
+def _curves(study: Study, evidence: Evidence, colours: dict[str, int]) -> list[Chart]:
+    charts = []
+    for number, base in enumerate(study.bases):
+        rows = evidence.checkpoints.filter(pl.col("base") == base.name, pl.col("final_loss").is_not_null())
+        if not rows.is_empty():
+            charts.append(Chart(base.name, loss_curve_chart(rows, colours, f"loss-{number}")))
+    return charts

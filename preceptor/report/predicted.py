@@ -1,0 +1,105 @@
+"""Predicted against actual: runs tuned on one teacher's rows, beside what was known before tuning."""
+
+from dataclasses import asdict
+
+import polars as pl
+
+from preceptor.current import current_fingerprints, register_current
+from preceptor.lake.schemas import PREDICTED_ACTUAL
+from preceptor.lake.warehouse import Warehouse
+from preceptor.report.agreement import Agreement, agreement
+from preceptor.study.schema import OneTeacher, Study
+
+# What predicts: column of `predicted_actual`, and the sign that makes more of it better (arXiv 2411.07133,
+# Table 4, sets CAR beside the mean reward, the loss and the length of the responses).
+PREDICTORS = {
+    "CAR": ("car", 1),
+    "reward alone": ("mean_reward", 1),
+    "low loss alone": ("mean_loss", -1),
+    "response length": ("mean_characters", 1),
+}
+GROUP = ["base", "benchmark", "metric"]
+AGREEMENTS = pl.Schema(
+    {
+        **dict.fromkeys([*GROUP, "predictor"], pl.String),
+        "rho": pl.Float64,
+        "n": pl.Int64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p_value": pl.Float64,
+        "smallest_significant": pl.Float64,
+        "reason": pl.String,
+        "left_out": pl.Int64,
+    }
+)
+
+
+def register_study_runs(warehouse: Warehouse, study: Study) -> None:
+    """Give a warehouse `study_benchmarks` and `study_runs`, whose teacher is null for other recipes' runs."""
+    schema = dict.fromkeys(["run", "base", "recipe", "tuning", "teacher"], pl.String)
+    runs = pl.DataFrame(
+        [(run.name, run.base, run.recipe, run.tuning, one_teacher(study, run.recipe)) for run in study.runs],
+        schema=schema,
+        orient="row",
+    )
+    warehouse.register("study_runs", runs.with_row_index("run_index"))
+    benchmarks = pl.DataFrame(
+        [(evaluation.name, evaluation.metric) for evaluation in study.evaluations],
+        schema={"benchmark": pl.String, "main_metric": pl.String},
+        orient="row",
+    )
+    warehouse.register("study_benchmarks", benchmarks.with_row_index("benchmark_index"))
+
+
+def one_teacher(study: Study, recipe: str) -> str | None:
+    """The teacher of a recipe of kind `teacher`; None for any other recipe."""
+    declared = study.recipe(recipe)
+    return declared.teacher if isinstance(declared, OneTeacher) else None
+
+
+def predicted_actual(warehouse: Warehouse, study: Study) -> pl.DataFrame:
+    """Rows of `predicted_actual`, of a warehouse with ROW_TABLES, CAR_TABLE and EVAL_SCORES attached.
+
+    Several seeds of one base and teacher are several rows. Leaves register_current's views behind. Raises
+    ValueError for a model whose revision cannot be looked up.
+    """
+    register_current(warehouse, study, current_fingerprints(study))
+    register_study_runs(warehouse, study)
+    return PREDICTED_ACTUAL.conform(warehouse.query("report/predicted_actual"))
+
+
+def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
+    """Main metric of each base, benchmark and teacher: means over its runs, of values and of interval ends.
+
+    Items are the same in all of them, so the mean of the ends holds the sampling of items, not the seeds.
+    """
+    predictors = [column for column, _ in PREDICTORS.values()]
+    return (
+        predicted_actual.filter("main")
+        .group_by([*GROUP, "teacher"], maintain_order=True)
+        .agg(
+            pl.col("value", "low", "high").fill_nan(None).mean(),
+            pl.col("value").count().alias("runs"),
+            pl.col(*predictors, "car_rank").first(),
+        )
+    )
+
+
+def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
+    """A row is the agreement of one predictor with one base's results on one benchmark (main metric).
+
+    Teachers without a prediction or an outcome are counted in `left_out`.
+    """
+    rows = []
+    for key, teachers in teacher_means(predicted_actual).group_by(GROUP, maintain_order=True):
+        for predictor in PREDICTORS:
+            found, left_out = _agreement(teachers, predictor)
+            named = dict(zip(GROUP, key, strict=True))
+            rows.append({**named, "predictor": predictor, **asdict(found), "left_out": left_out})
+    return pl.DataFrame(rows, schema=AGREEMENTS)
+
+
+def _agreement(teachers: pl.DataFrame, predictor: str) -> tuple[Agreement, int]:
+    column, sign = PREDICTORS[predictor]
+    pairs = teachers.select(pl.col(column) * sign, "value").drop_nulls()
+    return agreement(pairs[column].to_list(), pairs["value"].to_list()), teachers.height - pairs.height

@@ -1,0 +1,95 @@
+"""Put the report where the study's tables are, once per state of the tables that it reads."""
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import polars as pl
+
+from preceptor.current import current_fingerprints
+from preceptor.fingerprint import fingerprint
+from preceptor.lake.files import read_text, write_text
+from preceptor.lake.resume import put
+from preceptor.lake.schemas import (
+    BASE_LOSSES,
+    CAR_BETA_SWEEP,
+    CAR_TABLE,
+    EVAL_RESULTS,
+    EVAL_SCORES,
+    PREDICTED_ACTUAL,
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    REWARDS,
+    SELECTED_SUBSET,
+    TUNED_CHECKPOINT,
+)
+from preceptor.lake.store import Lake
+from preceptor.lake.warehouse import Warehouse
+from preceptor.report.current_results import keep_current_results
+from preceptor.report.page import ReportFacts, build_report
+from preceptor.report.predicted import predicted_actual
+from preceptor.study.schema import Study
+
+VERSION = 1
+HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
+REPORT_TABLES = (
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    REWARDS,
+    BASE_LOSSES,
+    CAR_TABLE,
+    CAR_BETA_SWEEP,
+    SELECTED_SUBSET,
+    TUNED_CHECKPOINT,
+    EVAL_RESULTS,
+    EVAL_SCORES,
+)
+PACKAGES = (
+    "preceptor torch transformers trl peft accelerate alpaca-eval dagster deltalake duckdb polars".split()
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where the report lies, and whether it had to be made."""
+
+    uri: str
+    fingerprint: str
+    made: bool
+    predicted_actual: pl.DataFrame
+
+
+def report_uri(lake: Lake) -> str:
+    """The study's one report; old ones can be made again from old versions of the tables."""
+    return f"{lake.home}/report.html"
+
+
+def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
+    """Write report.html and the table `predicted_actual`, from a warehouse with REPORT_TABLES attached."""
+    keep_current_results(warehouse, study)
+    rows = predicted_actual(warehouse, study)
+    mark = report_fingerprint(study, warehouse.versions)
+    if not rows.is_empty():
+        put(lake, PREDICTED_ACTUAL, {}, mark, rows)
+    elif not lake.read(PREDICTED_ACTUAL).is_empty():
+        lake.delete(PREDICTED_ACTUAL, {})  # of runs that are no more
+    uri = report_uri(lake)
+    present = read_text(lake, uri)
+    if present is not None and mark in present[:HEAD]:
+        return Published(uri, mark, False, rows)
+    facts = ReportFacts(
+        packages={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        lake_versions=warehouse.versions,
+        fingerprint=mark,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+    write_text(lake, uri, build_report(study, warehouse, facts))
+    return Published(uri, mark, True, rows)
+
+
+def report_fingerprint(study: Study, versions: dict[str, int]) -> str:
+    """Changes with the study's settings, which rows count, and every version that the page reads."""
+    settings = study.model_dump(mode="json")
+    current = current_fingerprints(study).parts()
+    return fingerprint("study_report", VERSION, study=settings, versions=versions, **current)

@@ -1,0 +1,85 @@
+"""Is the reward model any good? Its scores against answers that a program can check."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from preceptor.lake.warehouse import Warehouse
+
+WEAK = 0.75  # below this AUC the reward misplaces more than every fourth pair of right and wrong
+SCHEMA = {
+    "teacher": pl.String,
+    "responses": pl.Int64,
+    "accuracy": pl.Float64,
+    "auc": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class RewardCheck:
+    """Accuracy and AUC per teacher, the AUC over all, and how many responses no checker could decide."""
+
+    teachers: pl.DataFrame
+    responses: int
+    accuracy: float | None
+    auc: float | None
+    undecided: int
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on how far r can be trusted."""
+        if not self.responses:
+            return (
+                "Nothing is known about r: no instruction has both an answer and a check, so no reward"
+                " could be held against a right or wrong response."
+            )
+        if self.auc is None:
+            return f"Nothing is known about r: all {self.responses:,} checked responses are equally right."
+        found = (
+            f"A right response gets the higher reward in {100 * self.auc:.0f} % of pairs (AUC {self.auc:.3f})"
+        )
+        if self.auc < WEAK:
+            return f"{found}, which is below {WEAK}: r is weak, and so is every ranking that stands on it."
+        return f"{found} over {self.responses:,} checked responses."
+
+
+def check_reward(warehouse: Warehouse) -> RewardCheck:
+    """Hold rewards against checked responses, in a warehouse with register_current's views.
+
+    Only rows with a reward, an answer and a known check take part; an unknown check is counted.
+    """
+    rows = warehouse.query("report/checked_responses")
+    checked = rows.with_columns(pl.Series("right", _decisions(rows), dtype=pl.Boolean))
+    decided = checked.filter(pl.col("right").is_not_null())
+    teachers = [
+        (name, rows.height, rows["right"].mean(), auc(rows["reward"], rows["right"]))
+        for (name,), rows in decided.group_by("teacher", maintain_order=True)
+    ]
+    return RewardCheck(
+        pl.DataFrame(teachers, schema=SCHEMA, orient="row"),
+        decided.height,
+        None if decided.is_empty() else float(decided["right"].mean()),  # type: ignore[arg-type]
+        auc(decided["reward"], decided["right"]),
+        checked.height - decided.height,
+    )
+
+
+def auc(scores: pl.Series, positive: pl.Series) -> float | None:
+    """Probability that a positive's score is above a negative's, ties half: the Mann-Whitney U by ranks.
+
+    None where all are positive, or none is.
+    """
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return None
+    rank_sum = float(scores.rank("average").filter(positive).sum())
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def _decisions(rows: pl.DataFrame) -> list[bool | None]:
+    from preceptor.evaluation.checkers import CHECKS
+
+    return [
+        CHECKS[check](response, answer) if check in CHECKS else None
+        for response, answer, check in rows.select("response", "answer", "check").iter_rows()
+    ]

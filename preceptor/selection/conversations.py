@@ -1,0 +1,32 @@
+"""The chosen rows with their words, as tuning wants them."""
+
+import polars as pl
+
+from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET
+from preceptor.lake.warehouse import NotMaterializedError, Warehouse
+
+CONVERSATION_TABLES = (RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET)
+
+
+class OutdatedSelectionError(RuntimeError):
+    """A selection of responses that are no more."""
+
+
+def chosen_conversations(warehouse: Warehouse, recipe: str) -> pl.DataFrame:
+    """A row per response that the recipe chose: ids, teacher, system, user turns, assistant turns.
+
+    Raises NotMaterializedError where nothing is chosen yet, OutdatedSelectionError where responses were
+    replaced after they were chosen.
+    """
+    rows = warehouse.query("chosen_conversations", recipe=recipe)
+    chosen = warehouse.query("chosen_count", recipe=recipe).item()
+    if not chosen:
+        raise NotMaterializedError(
+            f"recipe {recipe!r} chose nothing yet: materialize `selected_subset` for it"
+        )
+    if rows.height != chosen:
+        raise OutdatedSelectionError(
+            f"recipe {recipe!r}: of {chosen} chosen responses {chosen - rows.height} are gone, or their"
+            " instructions are: materialize `selected_subset` for it again"
+        )
+    return rows

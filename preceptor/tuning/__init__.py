@@ -1,0 +1,1 @@
+"""Supervised fine-tuning: chosen responses in, a model folder with a manifest out."""

@@ -1,0 +1,135 @@
+"""Conversations as training examples: the tokens that scoring saw, and the one that ends each turn."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from preceptor.compute.conversation import (
+    TEMPLATES,
+    Conversation,
+    Rendered,
+    TemplateProblem,
+    render,
+    template_of,
+)
+from preceptor.compute.tokens import Tokens, tokenize, truncate
+from preceptor.tuning.task import TuningError
+
+IGNORED = -100  # a label that the loss leaves out
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids, and as labels the same ids where the assistant speaks; IGNORED elsewhere."""
+
+    response_id: str
+    ids: list[int]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is trained on, which rows lost their end, and which are left out; both by response and reason."""
+
+    rows: list[Example] = field(default_factory=list)
+    truncated: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that count in the loss, in one epoch."""
+        return sum(label != IGNORED for row in self.rows for label in row.labels)
+
+
+def end_of_turn(tokenizer: Any, prompt_format: str, base: str) -> int:
+    """The token that the format writes behind an assistant's turn.
+
+    Raises TuningError where it is not one token of its own: the student would never learn to stop.
+    """
+    end, closing = _end(tokenizer, prompt_format)
+    if end is not None:
+        return end
+    raise TuningError(
+        f"bases.{base}.prompt_format: {prompt_format!r} ends a turn with {closing!r}, which begins with"
+        " no special token of the base's tokenizer, so the student would never learn to stop;"
+        f" {_advice(tokenizer)}"
+    )
+
+
+def make_examples(tokenizer: Any, template: str, rows: pl.DataFrame, length: int, end: int) -> Examples:
+    """Every row as an Example of at most `length` tokens, or counted as failed with the reason."""
+    examples = Examples()
+    rendered = dict(_rendered(tokenizer, template, rows, examples.failed))
+    turns = dict(zip(rows["response_id"], rows["turns"].list.len(), strict=True))
+    located = tokenize(tokenizer, list(rendered.values()), include_end_of_turn=True)
+    for response_id, tokens in zip(rendered, located, strict=True):
+        fitted = truncate(tokens, length, tokenizer.bos_token_id)
+        fault = _fault(tokenizer, tokens, fitted, turns[response_id], end)
+        if fault is not None:
+            examples.failed[response_id] = fault
+            continue
+        if len(tokens.ids) > length:
+            examples.truncated[response_id] = f"{len(tokens.ids):,} tokens, of which {length:,} fit"
+        examples.rows.append(_example(response_id, fitted))
+    return examples
+
+
+def _rendered(
+    tokenizer: Any, template: str, rows: pl.DataFrame, failed: dict[str, str]
+) -> Iterator[tuple[str, Rendered]]:
+    for row in rows.iter_rows(named=True):
+        response_id, user, turns = row["response_id"], row["user"], row["turns"]
+        if len(user) != len(turns):
+            failed[response_id] = f"{len(user)} user turns, but {len(turns)} turns of the response"
+            continue
+        try:
+            yield response_id, render(tokenizer, template, Conversation(row["system"], (*user,), (*turns,)))
+        except TemplateProblem as problem:
+            failed[response_id] = str(problem)
+
+
+def _fault(tokenizer: Any, tokens: Tokens, fitted: Tokens, turns: int, end: int) -> str | None:
+    """Why nothing, or something wrong, would be learned from a row."""
+    ends = sum(tokens.ids[position] == end for position in tokens.response)
+    if ends > turns:
+        return f"the response holds {tokenizer.convert_ids_to_tokens(end)!r}, which ends a turn, in its text"
+    if ends < turns:
+        return f"a turn does not end with {tokenizer.convert_ids_to_tokens(end)!r}"
+    if not any(fitted.ids[position] != end for position in fitted.response):
+        return "the response has no token that could be learned"
+    return None
+
+
+def _example(response_id: str, tokens: Tokens) -> Example:
+    learned = set(tokens.response)
+    labels = [token if position in learned else IGNORED for position, token in enumerate(tokens.ids)]
+    return Example(response_id, tokens.ids, labels)
+
+
+def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:
+    """The id of the end token, if there is one, and the text that the format writes behind a turn."""
+    probe = render(tokenizer, template_of(tokenizer, prompt_format), Conversation(None, ("Q",), ("A",)))
+    closing = probe.text[probe.spans[0][1] :]
+    (without,) = tokenize(tokenizer, [probe], include_end_of_turn=False)
+    (with_end,) = tokenize(tokenizer, [probe], include_end_of_turn=True)
+    if len(with_end.response) == len(without.response):
+        return None, closing
+    end = with_end.ids[with_end.response[-1]]
+    token = tokenizer.added_tokens_decoder.get(end)  # others can be part of a text, and so can added blanks
+    own = token is not None and bool(token.content.strip()) and closing.startswith(token.content)
+    return (end if own else None), closing
+
+
+def _advice(tokenizer: Any) -> str:
+    fit = [repr(name) for name in (*TEMPLATES, "own") if _fits(tokenizer, name)]
+    token = "add the token to the tokenizer and to the model's embeddings"
+    return f"set 'prompt_format' to {' or '.join(fit)}, or {token}" if fit else token
+
+
+def _fits(tokenizer: Any, prompt_format: str) -> bool:
+    try:
+        return _end(tokenizer, prompt_format)[0] is not None
+    except TemplateProblem:  # no template of its own, or one that wants more than a question
+        return False

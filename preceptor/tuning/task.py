@@ -1,0 +1,65 @@
+"""What is tuned, and how this machine does it."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from preceptor.compute.conversation import TEMPLATES
+from preceptor.fingerprint import fingerprint, model_identity
+from preceptor.study.schema import Base, Study
+from preceptor.study.tuning import Run, Tuning
+from preceptor.text import digest
+
+VERSION = 1
+
+
+class TuningError(RuntimeError):
+    """A run that cannot be tuned; its text says which and what to do."""
+
+
+class DivergedError(TuningError):
+    """A run whose numbers stopped being finite: the same settings would fail again."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run of a study, the base and hyper-parameters that it names, and the rows that its recipe chose."""
+
+    study: str
+    run: Run
+    base: Base
+    tuning: Tuning
+    rows: pl.DataFrame  # response_id, teacher, system, user, turns
+
+    @classmethod
+    def of(cls, study: Study, run_name: str, rows: pl.DataFrame) -> "Task":
+        """The task of that run."""
+        run = study.run(run_name)
+        return cls(study.name, run, study.base(run.base), study.tuning(run.tuning), rows)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the base, its template, the hyper-parameters, the seed, the rows and their order."""
+        base, texts = self.base, self.rows.select("response_id", "system", "user", "turns")
+        return fingerprint(
+            "tuned_checkpoint",
+            VERSION,
+            model=model_identity(base.model, base.revision),
+            template=TEMPLATES.get(base.prompt_format),
+            base=base.model_dump(include={"dtype", "prompt_format", "max_length"}),
+            tuning=self.tuning.model_dump(exclude={"name"}),
+            seed=self.run.seed,
+            rows=digest(*(json.dumps(row) for row in texts.iter_rows())),
+        )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How this machine tunes. None of these settings changes what is learned, beyond rounding."""
+
+    device: str = "auto"
+    rows_per_device: int = 16
+    gradient_checkpointing: bool = False
+    minutes_between_checkpoints: float = 10.0

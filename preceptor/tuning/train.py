@@ -1,0 +1,113 @@
+"""One run on one device: from examples to tuned weights, going on where an interrupted process stopped."""
+
+import json
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preceptor.tuning.task import DivergedError, TuningError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the training went; `seconds` and `device` are of the process that finished it."""
+
+    steps: int
+    loss_steps: list[int]
+    losses: list[float]
+    final_loss: float  # mean over the last epoch's points
+    resumed_from: int  # step, 0 for a run that was never interrupted
+    device: str
+    seconds: float
+
+
+def train(trainer: Any, run: str) -> Training:
+    """Train to the end, from the last complete checkpoint in the trainer's folder if there is one.
+
+    Raises TuningError for a loss or weights that are not finite, and where memory does not suffice.
+    """
+    import torch
+
+    started = time.monotonic()
+    checkpoint = last_checkpoint(Path(trainer.args.output_dir))
+    if checkpoint is not None:
+        log.info("run %s: going on from %s", run, checkpoint)
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except torch.OutOfMemoryError as error:
+        raise TuningError(
+            f"run {run!r}: {trainer.args.per_device_train_batch_size} rows at once do not fit into the GPU's"
+            " memory; lower 'rows_per_device' or turn on 'gradient_checkpointing' of TrainingResource in"
+            " definitions.py"
+        ) from error
+    if not all(bool(torch.isfinite(weights).all()) for weights in trainer.model.parameters()):
+        raise DivergedError(f"run {run!r}: weights are not finite after training; lower its 'learning_rate'")
+    return _training(trainer, 0 if checkpoint is None else _step(checkpoint), time.monotonic() - started)
+
+
+def _training(trainer: Any, resumed_from: int, seconds: float) -> Training:
+    state = trainer.state
+    points = [(entry["step"], entry["loss"]) for entry in state.log_history if "loss" in entry]
+    last_epoch = [e["loss"] for e in state.log_history if "loss" in e and e["epoch"] > state.epoch - 1]
+    return Training(
+        steps=state.global_step,
+        loss_steps=[step for step, _ in points],
+        losses=[loss for _, loss in points],
+        final_loss=sum(last_epoch) / len(last_epoch),
+        resumed_from=resumed_from,
+        device=_device_name(trainer.args.device),
+        seconds=seconds,
+    )
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; others are removed, since a kill left them."""
+    complete = []
+    for checkpoint in folder.glob("checkpoint-*"):
+        if _complete(checkpoint):
+            complete.append(checkpoint)
+        else:
+            shutil.rmtree(checkpoint)
+    return max(complete, key=_step, default=None)
+
+
+def _complete(checkpoint: Path) -> bool:
+    """The trainer writes its state after all else."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _device_name(device: Any) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings from transformers, TRL and peft: what matters is in this package's own log."""
+    from transformers.utils import logging as transformers_logging
+
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers_logging.set_verbosity(before)

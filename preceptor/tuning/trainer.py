@@ -1,0 +1,150 @@
+"""TRL's SFTTrainer as it is used here: its settings, what stops it, and what it does along the way."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from preceptor.progress import Progress
+from preceptor.tuning.examples import Examples
+from preceptor.tuning.schedule import Schedule
+from preceptor.tuning.task import DivergedError, Machine, Task, TuningError
+
+log = logging.getLogger(__name__)
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+
+
+def make_trainer(
+    task: Task, model: Any, tokenizer: Any, examples: Examples, machine: Machine, work: Path
+) -> Any:
+    """An SFTTrainer over these examples that reports by logging, and stops at a loss that is not finite."""
+    from datasets import Dataset
+    from transformers.trainer_callback import PrinterCallback
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    run, schedule = task.run.name, Schedule.of(len(examples.rows), task.tuning)
+    trainer = _trainer_class(run)(
+        model=model,
+        args=sft_config(task, schedule, machine, work),
+        train_dataset=Dataset.from_dict(
+            {"input_ids": [row.ids for row in examples.rows], "labels": [row.labels for row in examples.rows]}
+        ),
+        data_collator=DataCollatorForLanguageModeling(pad_token_id=0),  # masked, whatever token it is
+        processing_class=tokenizer,
+        callbacks=[_callback(run, schedule, machine.minutes_between_checkpoints)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def sft_config(task: Task, schedule: Schedule, machine: Machine, work: Path) -> Any:
+    """TRL's settings. What it turns on by itself (bf16, gradient checkpointing, cuts) is off unless asked."""
+    from trl import SFTConfig
+
+    tuning = task.tuning
+    rows = rows_per_device(tuning.batch_size, machine.rows_per_device)
+    config = SFTConfig(
+        output_dir=str(work),
+        num_train_epochs=tuning.epochs,
+        per_device_train_batch_size=rows,
+        gradient_accumulation_steps=tuning.batch_size // rows,
+        learning_rate=tuning.learning_rate,
+        lr_scheduler_type=SCHEDULES[tuning.schedule],
+        warmup_steps=tuning.warmup,  # below 1 it is a share of the steps
+        weight_decay=tuning.weight_decay,
+        max_grad_norm=tuning.max_gradient_norm,
+        bf16=tuning.mixed_precision == "bf16",
+        gradient_checkpointing=machine.gradient_checkpointing,
+        seed=task.run.seed,
+        data_seed=task.run.seed,
+        use_cpu=_device(machine.device) == "cpu",
+        max_length=None,  # the examples fit
+        dataset_kwargs={"skip_prepare_dataset": True},  # they have ids and labels
+        logging_steps=schedule.logging_steps,
+        include_num_input_tokens_seen="non_padding",
+        save_strategy="no",  # the callback says when
+        save_total_limit=1,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    config._n_gpu = min(config.n_gpu, 1)  # one process, one GPU, however many it sees
+    return config
+
+
+def rows_per_device(batch_size: int, most: int) -> int:
+    """The largest number of rows that divides the batch and fits the machine."""
+    return max(rows for rows in range(1, min(batch_size, most) + 1) if batch_size % rows == 0)
+
+
+def _device(device: str) -> str:
+    import torch
+
+    from preceptor.compute.load import pick_device
+
+    picked = pick_device(device)
+    if picked not in ("cpu", "cuda"):
+        raise TuningError(f"device {device!r}: set auto, cpu or cuda; CUDA_VISIBLE_DEVICES says which GPU")
+    if picked == "cuda" and not torch.cuda.is_available():
+        raise TuningError("device 'cuda': torch sees no GPU here; set the device to auto or cpu")
+    return picked
+
+
+def _trainer_class(run: str) -> Any:
+    import torch
+    from trl import SFTTrainer
+
+    class WatchedTrainer(SFTTrainer):  # type: ignore[misc]
+        """Stops before a loss that is not finite reaches the weights, and says what could not be saved."""
+
+        def training_step(self, *inputs: Any, **options: Any) -> Any:
+            loss = super().training_step(*inputs, **options)
+            if not torch.isfinite(loss):
+                raise DivergedError(
+                    f"run {run!r}: the loss is {loss.item()} at step {self.state.global_step + 1} of"
+                    f" {self.state.max_steps} (learning rate {self.lr_scheduler.get_last_lr()[0]:.3g});"
+                    " lower the tuning's 'learning_rate' or raise its 'warmup'"
+                )
+            return loss
+
+        def _save_checkpoint(self, *inputs: Any, **options: Any) -> None:
+            try:
+                super()._save_checkpoint(*inputs, **options)
+            except Exception as error:  # each library has its own way to say that a disk is full
+                raise TuningError(
+                    f"run {run!r}: its progress cannot be saved to {self.args.output_dir}: {error};"
+                    " make room there, and the run goes on from its last checkpoint"
+                ) from error
+
+        def _send_telemetry(self) -> None:
+            """TRL would tell its makers about the run."""
+
+    return WatchedTrainer
+
+
+def _callback(run: str, schedule: Schedule, minutes: float) -> Any:
+    from transformers import TrainerCallback
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        """Reports progress, logs the last step too, and saves a checkpoint every so many minutes."""
+
+        def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            self.saved = time.monotonic()
+            self.rows, self.tokens = schedule.rows_after(state.global_step), state.num_input_tokens_seen
+            self.progress = Progress(f"run {run}", schedule.rows_after(schedule.steps) - self.rows)
+
+        def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+            rows, tokens = schedule.rows_after(state.global_step), state.num_input_tokens_seen
+            self.progress.advance(rows - self.rows, tokens - self.tokens)
+            self.rows, self.tokens = rows, tokens
+            if state.global_step == schedule.steps:
+                control.should_log = True
+            elif time.monotonic() - self.saved >= 60 * minutes:
+                control.should_save = True
+                self.saved = time.monotonic()
+
+        def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in logs:
+                step, loss = state.global_step, logs["loss"]
+                log.debug("run %s: step %d of %d, loss %.4f", run, step, schedule.steps, loss)
+
+    return Watch()

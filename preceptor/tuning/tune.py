@@ -1,0 +1,130 @@
+"""A run of a study, tuned once: its folder of weights in the lake, and its row in `tuned_checkpoint`."""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from preceptor.compute.conversation import template_of
+from preceptor.lake.folders import MANIFEST, alone, exists, folder_uri, publish, read_manifest, workplace
+from preceptor.lake.resume import Outcome, put
+from preceptor.lake.schemas import TUNED_CHECKPOINT
+from preceptor.lake.store import Lake
+from preceptor.study.schema import Study
+from preceptor.tuning.examples import Examples, end_of_turn, make_examples
+from preceptor.tuning.manifest import make_manifest, origins
+from preceptor.tuning.model import load_model, save_model
+from preceptor.tuning.task import DivergedError, Machine, Task, TuningError
+from preceptor.tuning.train import Training, quiet, train
+from preceptor.tuning.trainer import make_trainer
+
+log = logging.getLogger(__name__)
+
+
+def tune(
+    lake: Lake,
+    study: Study,
+    run_name: str,
+    rows: pl.DataFrame,
+    read: Mapping[str, int | None],
+    machine: Machine | None = None,
+) -> Outcome:
+    """Bring a run's partition to its one row, training only where its folder is not published yet.
+
+    `rows` are what its recipe chose (response_id, teacher, system, user, turns); `read` says which versions
+    of the tables they were read from. Raises TuningError where the run cannot be tuned.
+    """
+    task = Task.of(study, run_name, rows)
+    uri = folder_uri(lake, "checkpoints", run_name, task.fingerprint)
+    if not exists(lake, uri):
+        lake.create(TUNED_CHECKPOINT)  # an unwritable store fails here, before the expensive part
+        _publish_new(lake, task, read, machine or Machine(), uri)
+    shutil.rmtree(
+        workplace(lake, "tuning", run_name) / task.fingerprint, ignore_errors=True
+    )  # left by a kill
+    manifest = json.loads(read_manifest(lake, uri) or "")
+    row = pl.DataFrame([_row(task, manifest, uri)], schema=TUNED_CHECKPOINT.row_schema)
+    return put(lake, TUNED_CHECKPOINT, {"run": run_name}, task.fingerprint, row)
+
+
+def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine: Machine, uri: str) -> None:
+    """Train, unless another process did while this one waited, and publish.
+
+    What an interrupted process left of the same work is used; of other settings' work, it is removed.
+    """
+    place = workplace(lake, "tuning", task.run.name)
+    with alone(place):
+        if exists(lake, uri):
+            return
+        work = place / task.fingerprint
+        for superseded in (path for path in place.iterdir() if path.is_dir() and path != work):
+            shutil.rmtree(superseded)
+        folder = work / "finished"
+        examples, training = _tuned(task, machine, folder)
+        manifest = make_manifest(task, origins(lake, task, read), examples, training)
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        publish(lake, folder, uri)
+        shutil.rmtree(work)
+
+
+def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Training]:
+    """Train in the folder's parent and leave the finished model in the folder."""
+    from preceptor.compute.load import context_length, load_tokenizer
+
+    base, run, work = task.base, task.run.name, folder.parent
+    tokenizer = load_tokenizer(base.model, base.revision)
+    end = end_of_turn(tokenizer, base.prompt_format, base.name)
+    with quiet():
+        model = load_model(task)
+        context = context_length(model, base.max_length)
+        length = min(context, task.tuning.max_length or context)
+        template = template_of(tokenizer, base.prompt_format)
+        examples = make_examples(tokenizer, template, task.rows, length, end)
+        _refuse_nothing(run, examples)
+        trainer = make_trainer(task, model, tokenizer, examples, machine, work)
+        try:
+            training = train(trainer, run)
+        except DivergedError:
+            shutil.rmtree(work)  # the same settings would diverge again
+            raise
+        _save(trainer.model, tokenizer, task, end, context, folder)
+    return examples, training
+
+
+def _refuse_nothing(run: str, examples: Examples) -> None:
+    if not examples.rows:
+        reason = next(iter(examples.failed.values()), "its recipe chose none")
+        raise TuningError(f"run {run!r}: no row that could be learned from ({reason})")
+    counts = len(examples.rows), len(examples.truncated), len(examples.failed)
+    log.info("run %s: %d rows, %d of them cut; %d left out, as the manifest says", run, *counts)
+
+
+def _save(model: Any, tokenizer: Any, task: Task, end: int, context: int, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it
+    try:
+        save_model(model, tokenizer, task.base, end, context, folder)
+    except Exception as error:  # each library has its own way to say that a disk is full
+        raise TuningError(
+            f"run {task.run.name!r}: the tuned model cannot be written to {folder}: {error};"
+            " make room there, and the run goes on from its last checkpoint"
+        ) from error
+
+
+def _row(task: Task, manifest: dict[str, Any], uri: str) -> dict[str, Any]:
+    same = ("rows", "tokens", "steps", "final_loss", "loss_steps", "losses")
+    return {
+        "base": task.base.name,
+        "recipe": task.run.recipe,
+        "tuning": task.tuning.name,
+        "seed": task.run.seed,
+        **{name: manifest[name] for name in same},
+        "truncated_rows": len(manifest["truncated_rows"]),
+        "failed_rows": len(manifest["failed_rows"]),
+        "uri": uri,
+        "manifest": json.dumps(manifest, ensure_ascii=False),
+    }

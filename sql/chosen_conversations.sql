@@ -1,0 +1,13 @@
+-- A row is a response that a recipe chose, as a conversation to tune on. $recipe names the recipe.
+SELECT
+    selected_subset.response_id,
+    selected_subset.instruction_id,
+    selected_subset.teacher,
+    raw_instructions.system,
+    raw_instructions.turns AS user,
+    responses.turns
+FROM selected_subset
+INNER JOIN responses ON responses.response_id = selected_subset.response_id
+INNER JOIN raw_instructions ON raw_instructions.instruction_id = selected_subset.instruction_id
+WHERE selected_subset.recipe = $recipe
+ORDER BY selected_subset.instruction_id, selected_subset.response_id

@@ -1,0 +1,42 @@
+-- A row is one reason why rows of one table failed: how many, of how many rows of the table that count.
+-- Digits in reasons are blanked, so that "… in scores.csv:12" and "… :57" are one reason.
+WITH counted AS (
+    SELECT
+        'responses' AS table_name,
+        error
+    FROM current_responses
+    UNION ALL
+    SELECT
+        'rewards' AS table_name,
+        error
+    FROM current_rewards
+    UNION ALL
+    SELECT
+        'base_losses' AS table_name,
+        error
+    FROM current_losses
+    UNION ALL
+    SELECT
+        'eval_results' AS table_name,
+        eval_results.error
+    FROM eval_results
+    SEMI JOIN study_runs ON study_runs.run = eval_results.run
+    SEMI JOIN study_benchmarks ON study_benchmarks.benchmark = eval_results.benchmark
+),
+
+reasons AS (
+    SELECT
+        table_name,
+        regexp_replace(error, '\d+', '…', 'g') AS reason,
+        count(*) AS rows
+    FROM counted
+    GROUP BY ALL
+)
+
+SELECT
+    table_name,
+    sum(rows) OVER (PARTITION BY table_name)::BIGINT AS total,
+    rows,
+    reason
+FROM reasons
+ORDER BY table_name, reason IS NULL, rows DESC, reason

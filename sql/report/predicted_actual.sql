@@ -1,0 +1,33 @@
+-- A row is one metric of one run tuned on one teacher's rows, beside what was known of the teacher before.
+WITH lengths AS (
+    SELECT
+        teacher,
+        sum(list_sum([length(turn) FOR turn IN turns])) / count(*) AS mean_characters
+    FROM current_responses
+    WHERE error IS NULL
+    GROUP BY teacher
+)
+
+SELECT
+    study_runs.base,
+    study_runs.teacher,
+    study_runs.run,
+    eval_scores.benchmark,
+    eval_scores.metric,
+    eval_scores.metric = study_benchmarks.main_metric AS main,
+    eval_scores.value,
+    eval_scores.low,
+    eval_scores.high,
+    eval_scores.n,
+    car_table.car,
+    car_table.rank AS car_rank,
+    car_table.mean_reward,
+    car_table.mean_loss,
+    lengths.mean_characters
+FROM study_runs
+INNER JOIN eval_scores ON eval_scores.run = study_runs.run
+INNER JOIN study_benchmarks ON study_benchmarks.benchmark = eval_scores.benchmark
+LEFT JOIN car_table ON car_table.base = study_runs.base AND car_table.teacher = study_runs.teacher
+LEFT JOIN lengths ON lengths.teacher = study_runs.teacher
+WHERE study_runs.teacher IS NOT NULL
+ORDER BY study_runs.run_index, study_benchmarks.benchmark_index, main DESC, eval_scores.metric

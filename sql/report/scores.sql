@@ -1,0 +1,11 @@
+-- A row is one metric of one of the study's runs on one of its benchmarks.
+SELECT
+    eval_scores.*,
+    study_runs.base,
+    study_runs.recipe,
+    study_runs.teacher,
+    eval_scores.metric = study_benchmarks.main_metric AS main
+FROM eval_scores
+INNER JOIN study_runs ON study_runs.run = eval_scores.run
+INNER JOIN study_benchmarks ON study_benchmarks.benchmark = eval_scores.benchmark
+ORDER BY study_benchmarks.benchmark_index, main DESC, eval_scores.metric, study_runs.run_index

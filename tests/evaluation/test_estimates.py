@@ -1,0 +1,54 @@
+"""Shares and their intervals against closed forms."""
+
+import math
+
+import pytest
+
+from preceptor.evaluation.estimates import NOTHING, Estimate, accuracy, discrete_win_rate, win_rate
+
+Z = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """Wilson (1927), JASA 22: the p0 with |p - p0| = z·√(p0(1 - p0)/n)."""
+    share = right / n
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+@pytest.mark.parametrize(("right", "n"), [(7, 10), (0, 10), (10, 10), (1, 1), (299, 300)])
+def test_accuracy_has_wilsons_interval(right, n):
+    found = accuracy([1.0] * right + [0.0] * (n - right))
+    assert found.value == right / n
+    assert (found.low, found.high) == pytest.approx(wilson(right, n), abs=1e-9)
+
+
+def test_win_rate_is_the_mean_with_1_96_standard_errors():
+    outcomes = [0.2, 0.4, 0.9]  # mean 0.5, squared deviations 0.09 + 0.01 + 0.16
+    margin = 1.96 * math.sqrt(0.26 / 2 / 3)
+    found = win_rate(outcomes)
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.5 - margin, 0.5 + margin))
+
+
+def test_discrete_win_rate_counts_a_draw_as_half():
+    found = discrete_win_rate([0.9, 0.6, 0.5, 0.2])  # 1, 1, 1/2, 0: mean 5/8
+    margin = 1.96 * math.sqrt((2 * (3 / 8) ** 2 + (1 / 8) ** 2 + (5 / 8) ** 2) / 3 / 4)
+    assert (found.value, found.low) == pytest.approx((0.625, 0.625 - margin))
+    assert found.high == 1.0  # 0.625 + 0.469, cut: no share is above 1
+
+
+@pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
+def test_one_duel_has_a_value_but_no_interval(metric):
+    assert metric([1.0]) == Estimate(1.0)
+
+
+@pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_all_won_or_all_lost_is_a_number(metric, outcome):
+    assert metric([outcome] * 4) == Estimate(outcome, outcome, outcome)
+
+
+@pytest.mark.parametrize("metric", [accuracy, win_rate, discrete_win_rate])
+def test_nothing_at_all_is_an_error(metric):
+    assert metric([]) == Estimate(error=NOTHING)

@@ -1,0 +1,106 @@
+"""A tuned model is asked once for what several benchmarks ask alike, each item with its own seed."""
+
+import pytest
+
+from preceptor.compute.generation import Decoding, TransformersGenerator
+from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.responses import Checkpoint, answer_items
+from preceptor.lake.schemas import STUDENT_RESPONSES
+from preceptor.study.fields import Sampling
+from preceptor.text import digest
+from tests.evaluation.benchmarks import Student, checkers, checkpoint, duels, forbidden, pairwise, sums
+
+ITEMS = [Item(digest("", f"say {n}"), None, (f"say {n}",)) for n in range(5)]
+
+
+def answer(lake, student, items=ITEMS, run="run", made="checkpoint", sampling=None, load=None):
+    sampling = sampling or Sampling(max_new_tokens=8)
+    return answer_items(lake, run, checkpoint(made), items, sampling, load or student.load, rows_per_commit=2)
+
+
+def test_every_item_has_one_row_with_its_answer(lake):
+    student = Student(lambda instruction: instruction.upper())
+    outcome = answer(lake, student)
+    rows = {row["item_id"]: row for row in lake.read(STUDENT_RESPONSES).iter_rows(named=True)}
+    assert {id: row["turns"] for id, row in rows.items()} == {i.item_id: [i.user[0].upper()] for i in ITEMS}
+    assert {(r["run"], r["finish_reason"], r["prompt_tokens"], r["error"]) for r in rows.values()} == {
+        ("run", "stop", 3, None)
+    }
+    assert (outcome.computed, outcome.reused, student.loaded) == (5, 0, ["/models/checkpoint"])
+
+
+def test_a_prompt_that_cannot_be_answered_is_a_row_with_an_error(lake):
+    student = Student(str.upper, fails=lambda instruction: "too long" if "3" in instruction else None)
+    errors = answer(lake, student).rows.filter(item_id=ITEMS[3].item_id).to_dicts()
+    assert [(row["turns"], row["error"]) for row in errors] == [([], "too long")]
+
+
+def test_a_lone_surrogate_is_stored_as_a_replacement_character(lake):
+    rows = answer(lake, Student(lambda instruction: "\ud800!"), ITEMS[:1]).rows
+    assert rows["turns"].to_list() == [["\ufffd!"]]
+
+
+def test_benchmarks_that_ask_the_same_share_the_answers(lake, tmp_path, reward_model):
+    answered = [{"instruction": row["instruction"], "output": "1"} for row in sums(4)]
+    first = read_items(checkers(tmp_path, sums(4)))
+    second = read_items(pairwise(tmp_path, answered[::-1], reward_model))
+    computed = answer(lake, Student(str.upper), first)
+    shared = answer(lake, None, second, load=forbidden)
+    assert (shared.computed, shared.rows.equals(computed.rows), shared.version) == (0, True, computed.version)
+
+
+def test_another_run_checkpoint_sampling_or_instruction_is_asked_anew(lake, tmp_path, reward_model):
+    student = Student(str.upper)
+    answer(lake, student)
+    assert answer(lake, student, run="other").computed == 5
+    assert answer(lake, student, sampling=Sampling(max_new_tokens=9)).computed == 5
+    assert answer(lake, student, items=ITEMS[:4]).computed == 4
+    assert answer(lake, student, made="another").computed == 5
+    assert read_items(pairwise(tmp_path, duels(5), reward_model))[2].item_id == ITEMS[2].item_id
+
+
+def test_answers_under_two_samplings_stand_side_by_side(lake):
+    answer(lake, Student(str.upper))
+    answer(lake, Student(str.upper), sampling=Sampling(max_new_tokens=9))
+    assert answer(lake, None, load=forbidden).reused == 5
+
+
+def test_every_item_has_a_seed_of_its_own_that_changes_with_the_samplings(lake):
+    seeds = []
+    for seed in (0, 1):
+        student = Student(str.upper)
+        answer(lake, student, sampling=Sampling(seed=seed))
+        seeds += [request.seed for request in student.asked]
+    assert len(set(seeds)) == 10
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_killed_run_asks_only_for_what_is_missing(lake):
+    def dies(instruction):
+        if instruction == last.user[0]:
+            raise KeyboardInterrupt
+        return instruction
+
+    last = max(ITEMS, key=lambda item: item.item_id)  # items are asked in the order of their ids
+    with pytest.raises(KeyboardInterrupt):
+        answer(lake, Student(dies))
+    student = Student(str.upper)
+    outcome = answer(lake, student)
+    assert (outcome.computed, outcome.reused) == (1, 4)
+    assert [request.user for request in student.asked] == [last.user]
+
+
+def test_a_real_models_sampled_answers_do_not_depend_on_the_batch_or_the_order(lake, teacher_model):
+    def load(batch_size):
+        decoding = Decoding(temperature=1.0, max_new_tokens=6)
+        return lambda folder, sampling: TransformersGenerator(
+            folder, decoding=decoding, device="cpu", batch_size=batch_size
+        )
+
+    sampling = Sampling(temperature=1.0, max_new_tokens=6, seed=3)
+    tuned = Checkpoint("tuned", lambda: teacher_model)
+    one = answer_items(lake, "one", tuned, ITEMS, sampling, load(1), rows_per_commit=1)
+    all_at_once = answer_items(lake, "all", tuned, ITEMS[::-1], sampling, load(8), rows_per_commit=8)
+    assert one.rows.equals(all_at_once.rows)
+    assert one.rows["turns"].n_unique() == len(ITEMS)
+    assert one.rows["response_tokens"].max() <= 6

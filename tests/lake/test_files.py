@@ -1,0 +1,43 @@
+"""Text files beside the tables: replaced whole or not at all, locally and on S3."""
+
+from pathlib import Path
+
+import pytest
+
+from preceptor.lake.files import read_text, write_text
+from preceptor.lake.store import LakeError
+from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
+
+
+def test_a_text_comes_back_and_is_replaced(lake):
+    uri = f"{lake.home}/page.html"
+    Path(lake.home).mkdir(parents=True)
+    assert read_text(lake, uri) is None
+    for text in ("<p>β = 3</p>\n", ""):
+        write_text(lake, uri, text)
+        assert read_text(lake, uri) == text
+    assert [path.name for path in Path(lake.home).iterdir()] == ["page.html"]
+
+
+def test_what_cannot_be_written_leaves_the_old_text(lake):
+    uri = f"{lake.home}/page.html"
+    Path(lake.home).mkdir(parents=True)
+    write_text(lake, uri, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(lake, uri, "\ud800")
+    assert read_text(lake, uri) == "old"
+    assert [path.name for path in Path(lake.home).iterdir()] == ["page.html"]
+
+
+def test_a_missing_folder_is_named(lake):
+    with pytest.raises(LakeError, match=r"cannot write .*page.html.*PRECEPTOR_STORE"):
+        write_text(lake, f"{lake.home}/nowhere/page.html", "text")
+
+
+@pytest.mark.slow
+def test_a_text_lies_on_s3_as_in_a_folder(s3_lake):  # noqa: F811
+    uri = f"{s3_lake.home}/page.html"
+    assert read_text(s3_lake, uri) is None
+    write_text(s3_lake, uri, "β")
+    write_text(s3_lake, uri, "γ")
+    assert read_text(s3_lake, uri) == "γ"

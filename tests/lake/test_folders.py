@@ -1,0 +1,216 @@
+"""Folders appear whole or not at all, and only once."""
+# ruff: noqa: F811 - fixtures are imported
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from preceptor.lake import folders
+from preceptor.lake.folders import alone, exists, fetch, folder_uri, publish, read_manifest, workplace
+from preceptor.lake.store import Lake, LakeError
+from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
+
+FILES = {
+    "manifest.json": '{"rows": 3}',
+    "model.safetensors": "weights",
+    "adapter/adapter.safetensors": "more",
+}
+
+
+def make_folder(place: Path, files=FILES) -> Path:
+    for name, text in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
+    return place
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_published_folder_is_where_its_uri_says(lake, tmp_path):
+    uri = folder_uri(lake, "checkpoints", "run", "f1")
+    assert not exists(lake, uri)
+    publish(lake, make_folder(tmp_path / "made"), uri)
+    assert uri == f"{tmp_path}/store/test/checkpoints/run/f1"
+    assert exists(lake, uri)
+    assert read_manifest(lake, uri) == '{"rows": 3}'
+    assert fetch(lake, uri) == Path(uri)
+    assert contents(fetch(lake, uri)) == FILES
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_is_published_stays(lake, tmp_path):
+    uri = folder_uri(lake, "f1")
+    publish(lake, make_folder(tmp_path / "first"), uri)
+    publish(lake, make_folder(tmp_path / "second", {"manifest.json": "other"}), uri)
+    assert contents(Path(uri)) == FILES
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_folder_without_a_manifest_is_neither_published_nor_there(lake, tmp_path):
+    uri = folder_uri(lake, "f1")
+    with pytest.raises(LakeError, match=r"holds no manifest\.json"):
+        publish(lake, make_folder(tmp_path / "made", {"model.safetensors": "weights"}), uri)
+    make_folder(Path(uri), {"model.safetensors": "stale"})
+    assert not exists(lake, uri)
+    with pytest.raises(LakeError, match=f"nothing is published at {uri}"):
+        fetch(lake, uri)
+    publish(lake, make_folder(tmp_path / "made"), uri)
+    assert contents(Path(uri)) == FILES
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+def test_a_kill_leaves_nothing_visible_and_the_next_one_clears_up(lake, tmp_path, monkeypatch):
+    uri = folder_uri(lake, "run", "f1")
+    synchronise = folders._synchronise
+
+    def killed(folder):
+        raise Killed
+
+    monkeypatch.setattr(folders, "_synchronise", killed)
+    with pytest.raises(Killed):
+        publish(lake, make_folder(tmp_path / "made"), uri)
+    assert not exists(lake, uri)
+    assert len(list(Path(uri).parent.glob(".incoming-*"))) == 1
+    monkeypatch.setattr(folders, "_synchronise", synchronise)
+    publish(lake, make_folder(tmp_path / "again"), uri)
+    assert sorted(path.name for path in Path(uri).parent.iterdir()) == [".lock", "f1"]
+
+
+def test_all_files_reach_the_disk_before_the_folder_appears(lake, tmp_path, monkeypatch):
+    uri, seen = folder_uri(lake, "run", "f1"), []
+    monkeypatch.setattr(folders.os, "fsync", lambda descriptor: seen.append(Path(uri).exists()))
+    publish(lake, make_folder(tmp_path / "made"), uri)
+    # Three files, the folder and its subfolder before; the folder that holds the new name after.
+    assert seen == [False] * 5 + [True]
+
+
+def test_a_store_that_cannot_be_written_is_named(lake, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folders.shutil, "move", full)
+    with pytest.raises(LakeError, match=r"cannot publish .*test/run/f1: .*No space left.* PRECEPTOR_STORE"):
+        publish(lake, make_folder(tmp_path / "made"), folder_uri(lake, "run", "f1"))
+    assert contents(tmp_path / "made") == FILES
+
+
+def test_other_protocols_are_refused():
+    lake = Lake("gs://bucket", "test")
+    with pytest.raises(LakeError, match=r"gs://bucket: .* a local folder or under s3://"):
+        exists(lake, folder_uri(lake, "f1"))
+
+
+def test_only_one_works_in_a_folder(tmp_path, caplog):
+    order = []
+
+    def work(name):
+        with alone(tmp_path / "place"):
+            order.append(f"{name} begins")
+            time.sleep(0.05)
+            order.append(f"{name} ends")
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+    with caplog.at_level(logging.INFO):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(order) == 6
+    assert all(order[i + 1] == order[i].replace("begins", "ends") for i in (0, 2, 4))
+    assert caplog.text.count("waiting for another process that works in") == 2
+
+
+def test_unfinished_work_lies_in_a_local_lake_or_in_the_cache(lake, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert workplace(lake, "tuning", "run") == tmp_path / "store" / "test" / "_work" / "tuning" / "run"
+    one, other = Lake("s3://one/a", "test"), Lake("s3://other/a", "test")
+    assert workplace(one, "tuning").is_relative_to(tmp_path / "cache" / "preceptor")
+    assert workplace(one, "tuning") != workplace(other, "tuning")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.slow
+def test_s3_folders_are_downloaded_once(s3_lake, cache, tmp_path, monkeypatch):
+    uri = folder_uri(s3_lake, "checkpoints", "run", "f1")
+    assert not exists(s3_lake, uri)
+    publish(s3_lake, make_folder(tmp_path / "made"), uri)
+    assert not (tmp_path / "made").exists()
+    assert read_manifest(s3_lake, uri) == FILES["manifest.json"]
+    copy = fetch(s3_lake, uri)
+    assert copy.is_relative_to(cache)
+    assert contents(copy) == FILES
+    monkeypatch.setattr(folders, "_download", lambda *_: pytest.fail("downloaded again"))
+    assert fetch(s3_lake, uri) == copy
+
+
+@pytest.mark.slow
+def test_an_s3_folder_is_there_only_when_all_of_it_is(s3_lake, cache, tmp_path, monkeypatch):
+    uri = folder_uri(s3_lake, "f1")
+    real, sent = fs.copy_files, []
+
+    def killed(source, *rest):
+        if len(sent) == 2:
+            raise Killed
+        sent.append(Path(source).name)
+        real(source, *rest)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(fs, "copy_files", killed)
+        publish(s3_lake, make_folder(tmp_path / "made"), uri)
+    assert sent == ["adapter.safetensors", "model.safetensors"]  # and the manifest would have been last
+    assert not exists(s3_lake, uri)
+    with pytest.raises(LakeError, match="nothing is published"):
+        fetch(s3_lake, uri)
+    publish(s3_lake, tmp_path / "made", uri)
+    assert contents(fetch(s3_lake, uri)) == FILES
+
+
+@pytest.mark.slow
+def test_a_killed_download_is_not_taken_for_a_folder(s3_lake, cache, tmp_path, monkeypatch):
+    uri = folder_uri(s3_lake, "f1")
+    publish(s3_lake, make_folder(tmp_path / "made"), uri)
+
+    def killed(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(fs, "copy_files", killed)
+        fetch(s3_lake, uri)
+    copy = fetch(s3_lake, uri)
+    assert contents(copy) == FILES
+    assert not list(copy.parent.glob(".incoming-*"))
+
+
+@pytest.mark.slow
+def test_an_s3_copy_of_a_folder_that_was_made_again_is_downloaded_again(s3_lake, cache, tmp_path):
+    uri = folder_uri(s3_lake, "f1")
+    publish(s3_lake, make_folder(tmp_path / "made"), uri)
+    fetch(s3_lake, uri)
+    folders.s3_filesystem(s3_lake).delete_file(f"{folders.object_key(uri)}/manifest.json")
+    publish(
+        s3_lake,
+        make_folder(tmp_path / "made", FILES | {"manifest.json": "new", "model.safetensors": "w"}),
+        uri,
+    )
+    assert contents(fetch(s3_lake, uri)) == FILES | {"manifest.json": "new", "model.safetensors": "w"}
+
+
+@pytest.mark.slow
+def test_an_s3_bucket_that_is_not_there_is_named(s3_lake, tmp_path):
+    lake = Lake("s3://nobody-made-this", "test")
+    with pytest.raises(LakeError, match="cannot publish s3://nobody-made-this/test/f1"):
+        publish(lake, make_folder(tmp_path / "made"), folder_uri(lake, "f1"))

@@ -1,0 +1,124 @@
+"""The sentences of the short answer, in every case that a study can be in."""
+
+import polars as pl
+import pytest
+
+from preceptor.lake.schemas import CAR_TABLE, EVAL_SCORES, TUNED_CHECKPOINT
+from preceptor.report.answer import answers
+from preceptor.report.evidence import gather
+from preceptor.report.missing import failures, runs_without_results, unranked
+from tests.report.lakes import BASES, empty_warehouse, put, small_study
+
+BASE = BASES[0]
+NAMES = ("a", "b", "c")
+
+
+def rank(*rows):
+    """Rows of the CAR table: teacher, rank, best and worst possible rank."""
+    columns = ("teacher", "rank", "rank_low", "rank_high")
+    known = {"base": BASE, "mean_reward": 1.0, "mean_loss": 1.0, "expected": 20, "instructions": 20}
+    return [{**known, "car": 1 / row[1], **dict(zip(columns, row, strict=True))} for row in rows]
+
+
+def accuracy(**values):
+    """Scores of runs tuned on one teacher, ten points wide."""
+    exam = {"benchmark": "tasks-exam", "metric": "accuracy", "n": 50, "failed": 0}
+    return [
+        {"run": f"notes-{name}", "value": value, "low": value - 0.05, "high": value + 0.05, **exam}
+        for name, value in values.items()
+    ]
+
+
+@pytest.fixture
+def found(tmp_path):
+    def gathered(ranking=(), scores=(), checkpoints=(), runs=True):
+        study, warehouse = small_study(NAMES, (BASE,), runs), empty_warehouse(tmp_path)
+        put(warehouse, CAR_TABLE, list(ranking))
+        put(warehouse, EVAL_SCORES, list(scores))
+        put(warehouse, TUNED_CHECKPOINT, list(checkpoints))
+        return study, gather(warehouse, study)
+
+    return gathered
+
+
+ORDER = (("a", 1, 1, 2), ("b", 2, 1, 2), ("c", 3, 3, 3))
+
+
+def test_rivals_that_could_be_first_are_named(found):
+    (answer,) = answers(*found(rank(*ORDER)))
+    assert (answer.first, answer.rank) == ("a", "rank 1 to 2 of 3")
+    assert answer.sentence == "The data cannot tell it from b, which could be first as well."
+
+
+def test_a_sure_winner_and_a_tie(found):
+    (sure,) = answers(*found(rank(("a", 1, 1, 1), ("b", 2, 2, 3), ("c", 3, 2, 3))))
+    assert (sure.rank, sure.sentence[:34]) == ("rank 1 of 3", "No other teacher could be first: t")
+    (tied,) = answers(*found(rank(("a", 1, 1, 2), ("b", 1, 1, 3), ("c", 3, 2, 3))))
+    assert (tied.first, tied.rank) == ("a and b", "rank 1 to 3 of 3")
+    assert tied.sentence == "a and b share the highest CAR."
+
+
+def test_the_prediction_was_right(found):
+    (answer,) = answers(*found(rank(*ORDER), accuracy(a=0.8, b=0.5, c=0.6)))
+    (outcome,) = answer.outcomes
+    assert (outcome.best, outcome.score) == ("a", "80.0 % (75.0 % to 85.0 %)")
+    assert outcome.sentence == "That is CAR's first teacher: best of 3 tuned students."
+    assert outcome.conclusion.startswith("ρ = 0.50 over 3 teachers (3 teachers give no interval)")
+
+
+def test_the_prediction_was_wrong_and_by_how_much(found):
+    (answer,) = answers(*found(rank(*ORDER), accuracy(a=0.5, b=0.55, c=0.7)))
+    assert answer.outcomes[0].best == "c"
+    assert answer.outcomes[0].sentence == (
+        "The student of CAR's first teacher, a, has place 3 of 3 tuned students with 50.0 %: 20.0 points"
+        " behind, and their intervals do not overlap."
+    )
+    (close,) = answers(*found(rank(*ORDER), accuracy(a=0.65, c=0.7)))
+    assert close.outcomes[0].sentence.endswith("5.0 points behind, and their intervals overlap.")
+
+
+def test_the_first_teachers_student_was_never_measured(found):
+    (answer,) = answers(*found(rank(*ORDER), accuracy(b=0.5, c=0.5)))
+    assert answer.outcomes[0].best == "b and c"
+    assert answer.outcomes[0].sentence.startswith("No student of CAR's first teacher was measured")
+
+
+def test_outcomes_without_a_ranking(found):
+    missing = [{"base": BASE, "teacher": name, "missing": "no rewards from grader"} for name in NAMES]
+    (answer,) = answers(*found(missing, accuracy(a=0.5, b=0.6)))
+    assert (answer.first, answer.outcomes[0].best, answer.outcomes[0].sentence) == (None, "b", "")
+    assert answer.sentence == "No teacher is ranked for this base: no rewards from grader."
+    assert answer.outcomes[0].conclusion.endswith("no teacher has both a prediction and an outcome.")
+
+
+def test_why_there_is_no_outcome(found):
+    (ranking,) = answers(*found(rank(*ORDER), runs=False))
+    assert ranking.silence.startswith("The study tunes this base on nothing")
+    (waiting,) = answers(*found(rank(*ORDER)))
+    assert waiting.silence == "None of the 4 runs of this base has a result yet."
+    mixed = [{**accuracy(a=0.5)[0], "run": "notes-random-300"}]
+    (other,) = answers(*found(rank(*ORDER), mixed))
+    assert other.silence.startswith("No run of this base was tuned on one teacher's rows alone")
+
+
+def test_what_is_missing_is_named(found):
+    scores = accuracy(a=0.5)
+    empty = {**scores[0], "run": "notes-b", "benchmark": "open-ended", "metric": "lc_win_rate", "value": None}
+    tuned = [{"run": f"notes-{name}", "final_loss": 1.0} for name in ("a", "b")]
+    study, evidence = found(rank(*ORDER[:2]), [*scores, {**empty, "error": "all outcomes are wins"}], tuned)
+    assert unranked(study, evidence) == [f"{BASE}: c – joined the study after its CAR table"]
+    assert runs_without_results(study, evidence) == [
+        "Not tuned under today's settings: notes-c and notes-random-300",
+        "tasks-exam: no score of notes-b",
+        "open-ended: no score of notes-a",
+        "notes-b: open-ended has no lc_win_rate – all outcomes are wins",
+    ]
+
+
+def test_failures_count_all_and_name_the_commonest(found):
+    _, evidence = found()
+    rows = [("rewards", 20, n, reason) for n, reason in ((9, None), (5, "a"), (3, "b"), (2, "c"), (1, "d"))]
+    schema = evidence.failures.schema
+    shown = pl.DataFrame(rows, schema=schema, orient="row")
+    changed = type(evidence)(**{**vars(evidence), "failures": shown})
+    assert failures(changed) == [("rewards", "20", "11", "5 × a; 3 × b; 2 × c; and 1 more reason")]

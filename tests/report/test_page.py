@@ -1,0 +1,165 @@
+"""The page: self-contained, escaped, the same for the same rows, and honest about what there is not."""
+
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+from plotly.offline import get_plotlyjs
+
+from preceptor.lake.schemas import CAR_TABLE, EVAL_RESULTS, EVAL_SCORES, TUNED_CHECKPOINT
+from preceptor.report.page import build_report
+from tests.report.lakes import FACTS, SILENT, TEACHERS, empty_warehouse, full_warehouse, put, small_study
+
+
+class Reader(HTMLParser):
+    """Attributes of every tag, the text outside scripts and styles, and the styles."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.inside, self.texts, self.styles, self.attributes, self.tags = [], [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attributes]
+        if tag in ("script", "style"):
+            self.inside.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self.inside.pop()
+
+    def handle_data(self, data):
+        place = self.texts if not self.inside else self.styles if self.inside[-1] == "style" else []
+        place.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def page(study, warehouse):
+    return build_report(study, warehouse, FACTS)
+
+
+@pytest.fixture(scope="module")
+def read(page):
+    return Reader(page)
+
+
+def test_nothing_is_fetched(page, read):
+    for tag, name, value in read.attributes:
+        assert name not in ("src", "srcset", "data", "action", "poster", "background"), (tag, name, value)
+        assert name != "href" or value.startswith("#")
+        assert "url(" not in (value or "")
+    assert "link" not in read.tags and "iframe" not in read.tags and "base" not in read.tags
+    styles = " ".join(read.styles)
+    assert "@import" not in styles and "url(" not in styles and "http" not in styles
+    contents = [value for tag, name, value in read.attributes if (tag, name) == ("meta", "content")]
+    (policy,) = [content for content in contents if content.startswith("default-src")]
+    assert policy.startswith("default-src 'none'; script-src 'unsafe-inline';")
+    assert "connect-src" not in policy
+    assert page.startswith("<!doctype html>") and FACTS.fingerprint in page[:4000]
+
+
+def test_plotly_is_inlined_once(page):
+    assert page.count(get_plotlyjs()) == 1
+
+
+def test_the_answer_comes_first_per_base(read, warehouse):
+    text = read.text
+    table = warehouse.rows(CAR_TABLE.name).filter(rank=1)
+    for base, teacher, low, high in table.select("base", "teacher", "rank_low", "rank_high").iter_rows():
+        answer = f"{base} Predicted best teacher {teacher} rank {low} to {high} of 8"
+        assert text.index(answer) < text.index("The ranking CAR =")
+    assert text.count("over 8 teachers; its 95 % interval runs from") == 4
+
+
+def test_the_best_student_is_the_one_with_the_highest_score(read, warehouse, study):
+    scores = warehouse.rows(EVAL_SCORES.name).filter(pl.col("metric") == "accuracy")
+    for base in study.bases:
+        runs = {run.name: run.recipe for run in study.runs if run.base == base.name}
+        values = scores.filter(
+            pl.col("run").is_in([r for r, recipe in runs.items() if recipe != "random-300"])
+        )
+        best = values.sort("value").row(-1, named=True)
+        said = f"{runs[best['run']].removeprefix('of-')} accuracy {100 * best['value']:.1f} %"
+        assert f"Best student on tasks-exam {said}" in read.text
+
+
+def test_every_score_every_teacher_and_every_gap_is_there(read, warehouse, study):
+    text = read.text
+    for row in warehouse.rows(EVAL_SCORES.name).to_dicts():
+        ends = f"{100 * row['low']:.1f} % to {100 * row['high']:.1f} %"
+        recipe = study.run(row["run"]).recipe
+        assert f"{recipe} {100 * row['value']:.1f} % {ends} {row['n']} {row['failed']}" in text
+    assert "Judge: judge (tiny/judge@0123456)" in text and "without instruction difficulty" in text
+    assert f"{SILENT} – no rewards from grader" in text
+    assert "Not tuned under today's settings: diary-random-300" in text
+    assert f"tasks-exam: no score of notes-{SILENT}" in text
+    failed = warehouse.rows(EVAL_RESULTS.name)["error"].count()
+    assert f"eval_results {failed} × prompt too long for the context of … tokens 5,400 {failed}" in text
+    assert "rewards 300 × no score in scores.csv:…; " in text
+    for number in (f"CAR's bootstrap {study.car.seed}", "trl 1.16.0", "responses version 17", "seed: 0"):
+        assert number in text
+
+
+def test_every_chart_has_its_element_and_its_own_name(page, read):
+    names = [value for _, name, value in read.attributes if name == "data-chart"]
+    ids = [value for _, name, value in read.attributes if name == "id"]
+    kinds = {"car": 2, "sweep": 2, "actual": 4, "predictors": 4, "spread": 4, "loss": 2}
+    assert names == ids and len(set(names)) == len(names)
+    assert {kind: sum(name.startswith(f"{kind}-") for name in names) for kind in kinds} == kinds
+
+
+def test_equal_inputs_give_an_equal_page(page, study, tmp_path):
+    again = build_report(study, full_warehouse(tmp_path, study), FACTS)
+    assert again == page
+
+
+def test_texts_are_escaped(tmp_path):
+    bad = "<script>alert('x')</script><img src=http://x.test/>"
+    study = small_study(description=bad)
+    warehouse = empty_warehouse(tmp_path)
+    put(warehouse, CAR_TABLE, [{"base": "notes-base", "teacher": "a", "missing": bad}])
+    put(
+        warehouse,
+        TUNED_CHECKPOINT,
+        [{"run": "notes-a", "final_loss": 1.0, "loss_steps": [1], "losses": [1.0]}],
+    )
+    item = {"run": "notes-a", "benchmark": "tasks-exam", "item_id": "1", "task": bad}
+    put(warehouse, EVAL_RESULTS, [{**item, "outcome": 1.0}, {**item, "error": bad}])
+    score = {"run": "notes-a", "benchmark": "tasks-exam", "metric": "accuracy", "value": 0.5, "n": 2}
+    put(warehouse, EVAL_SCORES, [{**score, "failed": 0, "method": bad, "judge": bad, "reference": bad}])
+    page = build_report(study, warehouse, FACTS)
+    read = Reader(page)
+    assert bad not in page and "img" not in read.tags
+    assert read.text.count("<script>alert('x')</script>") >= 6
+
+
+def test_without_runs_it_says_that_this_is_a_ranking_only(tmp_path):
+    study = small_study((*TEACHERS, SILENT), runs=False)
+    text = Reader(build_report(study, full_warehouse(tmp_path, study), FACTS)).text
+    assert "This study has no runs, so this is a ranking only" in text
+    assert "Nothing to compare: the study declares no runs." in text
+    assert "Best student" not in text and "Runs without a result" not in text
+
+
+def test_where_nothing_was_made_it_says_so(study, tmp_path):
+    text = Reader(build_report(study, empty_warehouse(tmp_path), FACTS)).text
+    assert text.count("No teacher is ranked for this base: the CAR table holds no row of it.") == 2
+    assert text.count("None of the 10 runs of this base has a result yet.") == 2
+    assert "No teacher is ranked for any base" in text
+    assert "Nothing is known about r" in text
+    assert "There are no rows under today's settings." in text
+
+
+def test_teachers_tuned_differently_are_named(tmp_path, study, warehouse):
+    document = study.model_dump(mode="json")
+    document["tunings"].append({"name": "short", "epochs": 1})
+    document["runs"][0]["tuning"] = "short"
+    text = Reader(build_report(type(study).model_validate(document), warehouse, FACTS)).text
+    assert re.search(r"Not tuned alike: notes-base: its teachers' runs differ", text)
+    assert "diary-base: its teachers' runs differ" not in text

@@ -1,0 +1,118 @@
+"""Which token ends a turn, and which rows cannot be learned from."""
+
+import pytest
+from transformers import AutoTokenizer
+
+from preceptor.compute.conversation import TEMPLATES
+from preceptor.tuning.examples import end_of_turn, make_examples
+from preceptor.tuning.task import TuningError
+from tests.conftest import CHATML, byte_tokenizer
+from tests.tuning.samples import rows, save_base
+
+LLAMA2 = "{% for m in messages %}{{ m['content'] }} {{ eos_token }}{% endfor %}"
+
+
+def chatml_tokenizer(**settings):
+    tokenizer = byte_tokenizer(**settings)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "prompt_format", "token"),
+    [
+        (byte_tokenizer(), "tulu", "<|eos|>"),
+        (byte_tokenizer(bos=False), "plain", "<|eos|>"),
+        (chatml_tokenizer(), "chatml", "<|im_end|>"),
+        (chatml_tokenizer(eos=False), "chatml", "<|im_end|>"),
+        (chatml_tokenizer(template=CHATML), "own", "<|im_end|>"),
+    ],
+)
+def test_a_format_ends_turns_with_one_special_token(tokenizer, prompt_format, token):
+    assert end_of_turn(tokenizer, prompt_format, "base") == tokenizer.convert_tokens_to_ids(token)
+
+
+def blank_tokenizer():
+    tokenizer = byte_tokenizer(template=LLAMA2)
+    tokenizer.add_tokens([" "])  # added, but part of every text
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "prompt_format", "message"),
+    [
+        (
+            byte_tokenizer(),
+            "chatml",
+            r"'<\|im_end\|>\\n', which .*; set 'prompt_format' to 'tulu' or 'plain', or",
+        ),
+        (byte_tokenizer(eos=False), "tulu", r"with '', which .* never learn to stop; add the token to"),
+        (chatml_tokenizer(eos=False), "plain", r"set 'prompt_format' to 'chatml', or add"),
+        (byte_tokenizer(template=LLAMA2), "own", r"' <\|eos\|>', which .* to 'tulu' or 'plain', or"),
+        (blank_tokenizer(), "own", r"' <\|eos\|>', which .* to 'tulu' or 'plain', or"),
+    ],
+)
+def test_a_format_that_ends_turns_with_text_is_refused(tokenizer, prompt_format, message):
+    with pytest.raises(TuningError, match=rf"bases\.mine\.prompt_format: '{prompt_format}' .*{message}"):
+        end_of_turn(tokenizer, prompt_format, "mine")
+
+
+def test_an_end_token_that_the_tokenizer_takes_for_unknown_is_refused(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "A": 1}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>")
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} <end> {% endfor %}"
+    with pytest.raises(TuningError, match="never learn to stop"):
+        end_of_turn(tokenizer, "own", "base")
+
+
+def test_rows_that_cannot_be_learned_from_are_named_with_the_reason(tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path))
+    conversations = [
+        (None, ("fine",), ("good",)),
+        (None, ("empty",), ("",)),
+        (None, ("quotes it",), ("it ends with <|eos|> you know",)),
+        (None, ("one", "two"), ("only one",)),
+        (None, ("asks of <|eos|>",), ("a prompt may hold it",)),
+    ]
+    end = tokenizer.eos_token_id
+    examples = make_examples(tokenizer, TEMPLATES["tulu"], rows(conversations), 128, end)
+    assert [example.response_id for example in examples.rows] == ["r0", "r4"]
+    assert examples.failed == {
+        "r1": "the response has no token that could be learned",
+        "r2": "the response holds '<|eos|>', which ends a turn, in its text",
+        "r3": "2 user turns, but 1 turns of the response",
+    }
+    assert examples.truncated == {}
+
+
+def test_a_template_that_refuses_a_row_costs_that_row_only(tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path))
+    template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    conversations = [("Be brief.", ("q",), ("a",)), (None, ("q",), ("a",))]
+    examples = make_examples(tokenizer, template + TEMPLATES["tulu"], rows(conversations), 128, 263)
+    assert [example.response_id for example in examples.rows] == ["r1"]
+    assert "no system" in examples.failed["r0"]
+
+
+def test_a_turn_that_closes_otherwise_than_the_first_is_refused(tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path))
+    only_last = (
+        "{% for m in messages %}{{ m['content'] }}"
+        "{% if loop.last and m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    )
+    two = (None, ("q", "r"), ("a", "b"))
+    examples = make_examples(tokenizer, only_last, rows([two]), 128, tokenizer.eos_token_id)
+    assert examples.failed == {"r0": "a turn does not end with '<|eos|>'"}
+
+
+def test_an_answer_that_a_long_prompt_leaves_no_room_for_still_gets_half(tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path))
+    long = (None, ("x" * 500,), ("y" * 500,))
+    (example,) = make_examples(tokenizer, TEMPLATES["plain"], rows([long]), 20, 263).rows
+    y = tokenizer.convert_tokens_to_ids("y")
+    assert (example.ids[0], example.ids[10:]) == (tokenizer.bos_token_id, [y] * 10)
+    assert example.labels == [-100] * 10 + [y] * 10
