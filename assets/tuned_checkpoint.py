@@ -1,14 +1,14 @@
 """`tuned_checkpoint`: each base tuned on what a recipe chose."""
 
 import dagster as dg
-from preceptor.tuning.plot import loss_curve_plot
 
-from assets.metadata import materialized, picture
+from assets.metadata import materialized, picture, preview
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.selected_subset import selected_subset
 from assets.study import STUDY, runs
 from preceptor.selection.conversations import CONVERSATION_TABLES, chosen_conversations
+from preceptor.tuning.plot import loss_curve_plot
 from resources.lake import LakeResource
 from resources.training import TrainingResource
 from resources.warehouse import WarehouseResource
@@ -49,6 +49,7 @@ def tuned_checkpoint(
         lake.open(),
         outcome,
         read=session.versions,
+        preview=dg.MetadataValue.md(preview(outcome.rows.drop("loss_steps", "losses", "manifest"))),
         checkpoint=dg.MetadataValue.path(tuned["uri"]),
         manifest=dg.MetadataValue.json(training.manifest(outcome)),
         plot=picture(loss_curve_plot(tuned["loss_steps"], tuned["losses"]), "training loss"),

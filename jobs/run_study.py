@@ -94,7 +94,7 @@ def _report(study: Study, tally: Tally, seconds: float) -> None:
         print(f"FAILED {failure}")
     print(f"\n{study.name} in {duration(seconds)}. Tables: {lake.home}")
     if ("study_report", None) not in tally.failed:
-        print(f"Report, opens in any browser: {report_uri(lake)}")
+        print(f"Report, one HTML file for any browser: {report_uri(lake)}")
     print(f"Browse every row's origin: make ui STUDY={os.environ['PRECEPTOR_STUDY']}")
 
 
