@@ -124,6 +124,7 @@ def test_results_of_other_settings_do_not_count(first, folder):
         assert warehouse.rows("eval_results").height == 12 * models
 
 
+@pytest.mark.slow
 def test_the_same_seeds_give_the_same_tables_in_another_store(first, folder, tmp_path):
     again = command(folder, "--processes", "2")
     again["env"] |= {"PRECEPTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path / "dagster")}
