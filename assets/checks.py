@@ -100,3 +100,15 @@ def positive_mean_reward(rows: pl.DataFrame, reward_map: RewardMap) -> dg.AssetC
         severity=WARN,
         description=("no reward" if mean is None else f"the mean reward, mapped, is {mean:.4g}") + advice,
     )
+
+
+def unseen_items(items: pl.DataFrame, instructions: pl.DataFrame) -> dg.AssetCheckResult:
+    """Whether no benchmark item is, word for word, an instruction that students may have been tuned on."""
+    seen = items.join(instructions, left_on="item_id", right_on="prompt_hash", how="semi").height
+    return dg.AssetCheckResult(
+        check_name="unseen_items",
+        passed=seen == 0,
+        severity=WARN,
+        description=f"{seen:,} of {items.height:,} items are among the study's own instructions",
+        metadata={"seen": seen},
+    )

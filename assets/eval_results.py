@@ -6,7 +6,7 @@ from assets import checks
 from assets.metadata import distribution, materialized, preview
 from assets.study import STUDY, dimensions, run_and_benchmark
 from assets.tuned_checkpoint import tuned_checkpoint
-from preceptor.lake.schemas import EVAL_RESULTS, TUNED_CHECKPOINT
+from preceptor.lake.schemas import EVAL_RESULTS, RAW_INSTRUCTIONS, TUNED_CHECKPOINT
 from resources.evaluation import EvaluationResource
 from resources.lake import LakeResource
 
@@ -20,6 +20,7 @@ from resources.lake import LakeResource
     check_specs=[
         checks.spec("eval_results", "unique_keys", "One row per item", blocking=True),
         checks.spec("eval_results", "failure_rate", "Few items are without an outcome"),
+        checks.spec("eval_results", "unseen_items", "No item is among the study's instructions"),
     ],
 )
 def eval_results(
@@ -41,6 +42,7 @@ def eval_results(
         checks=[
             checks.unique_keys(EVAL_RESULTS, found.items.rows),
             checks.failure_rate(found.items.rows, STUDY.limits),
+            checks.unseen_items(found.items.rows, store.read(RAW_INSTRUCTIONS, columns=["prompt_hash"])),
         ],
         scores=dg.MetadataValue.md(preview(scores, limit=scores.height)),
         plot=distribution(found.items.rows["outcome"], "outcome of an item"),

@@ -23,6 +23,7 @@ from jobs.steps import Need, Step, steps
 from jobs.workers import allowed_at_once, side_by_side, workers
 from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
 from preceptor.lake.store import Lake
+from preceptor.preflight import preflight
 from preceptor.progress import duration
 from preceptor.report.publish import report_uri
 from preceptor.study.load import StudyError, load_study
@@ -112,6 +113,8 @@ def main() -> None:
         study = load_study(options.study)
     except StudyError as error:
         sys.exit(str(error))
+    if problems := preflight(study):
+        sys.exit("\n".join(f"{options.study}: {problem}" for problem in problems))
     started = time.monotonic()
     instance = open_instance(study)
     for change in synchronise(instance, study):

@@ -107,5 +107,6 @@ def _cell(row: Row, column: str) -> str:
     value = row.get(column)
     if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
         there = ", ".join(map(str, list(row)[:8]))
-        raise RecordError(f"column {column!r} holds no text or number (the row has {there}): fill it")
+        cure = "fill it" if column in row else "add it, or name another in 'columns'"
+        raise RecordError(f"column {column!r} holds no text or number (the row has {there}): {cure}")
     return repair(str(value))

@@ -6,6 +6,7 @@ from typing import Any
 
 from preceptor.compute.conversation import template_of
 from preceptor.study.schema import Base
+from preceptor.study.tuning import Tuning
 from preceptor.tuning.task import Task, TuningError
 
 ADAPTER = "adapter"  # folder of the adapter's own weights, beside the merged model
@@ -27,16 +28,27 @@ def load_model(task: Task) -> Any:
     return model if tuned_whole else _with_adapter(model, task)
 
 
-def _with_adapter(model: Any, task: Task) -> Any:
-    from peft import get_peft_config, get_peft_model
-    from transformers import set_seed
+def adapter_config(tuning: Tuning) -> Any:
+    """PEFT's configuration of a tuning. Raises TuningError for what peft does not know."""
+    from peft import get_peft_config
 
-    settings = task.tuning.peft or {}
-    set_seed(task.run.seed)  # an adapter begins with random weights
+    settings = tuning.peft or {}
     try:
         config = get_peft_config({"task_type": "CAUSAL_LM", **settings})
         if config.is_prompt_learning:
             raise ValueError(f"{settings['peft_type']} cannot be merged into the weights; LORA can")
+    except Exception as error:
+        raise TuningError(f"tunings.{tuning.name}.peft: {_reason(error)}") from error
+    return config
+
+
+def _with_adapter(model: Any, task: Task) -> Any:
+    from peft import get_peft_model
+    from transformers import set_seed
+
+    set_seed(task.run.seed)  # an adapter begins with random weights
+    config = adapter_config(task.tuning)
+    try:
         adapted = get_peft_model(model, config)
         _refuse_adapted_head(adapted)
     except Exception as error:

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
+from assets.checks import unseen_items
 from preceptor.lake.schemas import (
     CAR_TABLE,
     EVAL_RESULTS,
@@ -122,6 +123,14 @@ def test_results_of_other_settings_do_not_count(first, folder):
         assert warehouse.rows("tuned_checkpoint").height == models
         assert warehouse.rows("eval_scores").height == scores
         assert warehouse.rows("eval_results").height == 12 * models
+
+
+def test_a_benchmark_item_among_the_instructions_is_warned_of():
+    items = pl.DataFrame({"item_id": ["a", "b", "c"]})
+    found = unseen_items(items, pl.DataFrame({"prompt_hash": ["b", "x"]}))
+    assert not found.passed
+    assert found.description == "1 of 3 items are among the study's own instructions"
+    assert unseen_items(items, pl.DataFrame({"prompt_hash": ["x"]})).passed
 
 
 @pytest.mark.slow

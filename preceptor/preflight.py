@@ -1,0 +1,58 @@
+"""Mistakes that only the files and models of a study show, found before the first teacher runs.
+
+Otherwise a mistyped LoRA key would show after hours of generation. Models on a hub are left to their step.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from preceptor.study.schema import Base, Study
+
+
+def preflight(study: Study) -> list[str]:
+    """A sentence per mistake: benchmarks with unusable rows, PEFT settings, formats that never end a turn."""
+    tuned = {run.base for run in study.runs}
+    return [
+        *_benchmarks(study),
+        *_adapters(study),
+        *(problem for base in study.bases if base.name in tuned for problem in _end_of_turn(base)),
+    ]
+
+
+def _benchmarks(study: Study) -> Iterator[str]:
+    from preceptor.evaluation.items import BenchmarkError, read_items
+    from preceptor.records import RecordsError
+
+    for evaluation in study.evaluations:
+        try:
+            if evaluation.path is not None:
+                read_items(evaluation)
+        except (BenchmarkError, RecordsError) as error:
+            yield str(error)
+
+
+def _adapters(study: Study) -> Iterator[str]:
+    used = {run.tuning for run in study.runs}
+    for tuning in study.tunings:
+        if tuning.name in used and tuning.peft is not None:
+            from preceptor.tuning.model import adapter_config
+            from preceptor.tuning.task import TuningError
+
+            try:
+                adapter_config(tuning)
+            except TuningError as error:
+                yield str(error)
+
+
+def _end_of_turn(base: Base) -> Iterator[str]:
+    if not Path(base.model).is_dir():
+        return
+    from preceptor.compute.conversation import TemplateProblem
+    from preceptor.compute.load import ModelError, load_tokenizer
+    from preceptor.tuning.examples import end_of_turn
+    from preceptor.tuning.task import TuningError
+
+    try:
+        end_of_turn(load_tokenizer(base.model, base.revision), base.prompt_format, base.name)
+    except (ModelError, TemplateProblem, TuningError) as error:
+        yield str(error)

@@ -1,0 +1,54 @@
+"""Mistakes that only files and models show are all found before anything runs."""
+
+import pytest
+import yaml
+
+from preceptor.preflight import preflight
+from preceptor.study.load import load_study
+from tests.studies import document, lines, with_runs, write_benchmarks, write_study
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("preflight")
+    write_study(folder)
+    write_benchmarks(folder)
+    return folder
+
+
+def problems(folder, change=lambda study: None) -> list[str]:
+    study = with_runs(document("small"))
+    change(study)
+    (folder / "changed.yaml").write_text(yaml.safe_dump(study))
+    return preflight(load_study(folder / "changed.yaml"))
+
+
+def test_a_sound_study_has_none(folder):
+    assert problems(folder) == []
+
+
+def test_all_are_found_at_once(folder):
+    lines(folder / "unchecked.jsonl", [{"instruction": "Why?", "answer": "Because."}])
+
+    def spoil(study):
+        study["evaluations"][0]["path"] = "unchecked.jsonl"
+        study["tunings"][0]["peft"] = {"peft_type": "LORA", "rank": 4}
+        study["bases"][0]["prompt_format"] = "chatml"
+
+    benchmark, adapter, ending = problems(folder, spoil)
+    assert "unchecked.jsonl:1: column 'check'" in benchmark and "add it, or name another" in benchmark
+    assert adapter.startswith("tunings.quick.peft: ") and "'rank'" in adapter
+    assert ending.startswith("bases.base-a.prompt_format: 'chatml' ends a turn with '<|im_end|>")
+
+
+def test_a_base_without_a_template_of_its_own_is_named(folder):
+    (problem,) = problems(folder, lambda study: study["bases"][0].update(prompt_format="own"))
+    assert "has no chat template of its own" in problem
+
+
+def test_what_no_run_uses_is_left_alone(folder):
+    def unused(study):
+        study["tunings"].append({"name": "odd", "peft": {"rank": 4}})
+        study["bases"][1]["prompt_format"] = "chatml"
+
+    assert problems(folder, unused) == []
