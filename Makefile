@@ -41,7 +41,7 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-cache
 
 test: lint ## everything that fits into ten minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/dev ## engines, kills, servers
 	$(BIN)/python -m pytest -m slow
