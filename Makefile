@@ -46,7 +46,7 @@ test: lint ## everything that fits into ten minutes
 test-slow: .venv/dev ## engines, kills, servers
 	$(BIN)/python -m pytest -m slow
 
-miniature: .venv/core ## train the demo's models again (a quarter of an hour)
+miniature: .venv/core ## train the demo's models again (about twenty minutes)
 	$(BIN)/python -m preceptor.miniature.build studies/demo
 
 benchmarks: .venv/dev ## measure again what benchmarks/RESULTS.md reports

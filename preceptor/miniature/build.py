@@ -1,6 +1,6 @@
 """`python -m preceptor.miniature.build FOLDER`: make the demo's data and train all of its models again.
 
-Seeded; about a quarter of an hour on two cores. What lies in studies/demo is what this wrote.
+Seeded; about twenty minutes on two cores. What lies in studies/demo is what this wrote.
 """
 
 import argparse

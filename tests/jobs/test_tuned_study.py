@@ -20,7 +20,6 @@ from preceptor.lake.schemas import (
     PREDICTED_ACTUAL,
     SELECTED_SUBSET,
     STUDENT_RESPONSES,
-    TABLES,
     TUNED_CHECKPOINT,
 )
 from preceptor.lake.store import Lake
@@ -30,6 +29,7 @@ from preceptor.report.publish import REPORT_TABLES
 from preceptor.study.load import load_study
 from tests.studies import document, with_runs, write_benchmarks, write_study
 
+TABLES = (*REPORT_TABLES, STUDENT_RESPONSES, PREDICTED_ACTUAL)
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -27,21 +27,10 @@ from preceptor.lake.schemas import (
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.page import ReportFacts, build_report
+from preceptor.report.publish import REPORT_TABLES
 from preceptor.study.schema import Study
 
 SQL = Path(__file__).parents[2] / "sql"
-TABLES = (
-    RAW_INSTRUCTIONS,
-    RESPONSES,
-    REWARDS,
-    BASE_LOSSES,
-    CAR_TABLE,
-    CAR_BETA_SWEEP,
-    SELECTED_SUBSET,
-    TUNED_CHECKPOINT,
-    EVAL_RESULTS,
-    EVAL_SCORES,
-)
 # name → (share of right answers, words around an answer, loss under the first base, under the second)
 TEACHERS = {
     "gemma2-large": (0.88, 14, 1.10, 1.45),
@@ -106,7 +95,7 @@ def small_study(teachers=("a", "b"), bases=BASES, runs=True, description="") -> 
 def empty_warehouse(folder) -> Warehouse:
     """Every table, without rows."""
     warehouse = Warehouse(Lake(str(folder), "demo"), SQL)
-    for table in TABLES:
+    for table in REPORT_TABLES:
         warehouse.register(table.name, table.schema.to_frame())
     return warehouse
 
