@@ -37,6 +37,8 @@ def materialized(
         "rows_computed": outcome.computed,
         "rows_reused": outcome.reused,
         "seconds": round(outcome.seconds, 3),
+        **_failures(outcome),
+        **outcome.facts,
         "preview": dg.MetadataValue.md(preview(outcome.rows)),
         **{f"read/{table}": version for table, version in read.items() if version is not None},
         **facts,
@@ -44,6 +46,10 @@ def materialized(
     return dg.MaterializeResult(
         metadata=metadata, data_version=content_version(outcome), check_results=list(checks)
     )
+
+
+def _failures(outcome: Outcome) -> dict[str, int]:
+    return {"rows_failed": outcome.rows["error"].count()} if "error" in outcome.rows.columns else {}
 
 
 def column_schema(table: Table) -> dg.TableSchema:

@@ -9,7 +9,7 @@ from assets.raw_instructions import raw_instructions
 from assets.study import STUDY, teachers
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES
 from preceptor.responses.recorded import RecordingCount
-from preceptor.study.schema import TransformersTeacher
+from preceptor.study.teachers import RecordedTeacher
 from resources.generation import GenerationResource
 from resources.lake import LakeResource
 
@@ -38,7 +38,7 @@ def responses(
     instructions = store.read(RAW_INSTRUCTIONS, version=version)
     outcome, recording = generation.respond(store, teacher, instructions)
     missing = instructions.join(outcome.rows, on="instruction_id", how="anti")["instruction_id"].to_list()
-    expected = instructions.height * (teacher.sampling.n if isinstance(teacher, TransformersTeacher) else 1)
+    expected = instructions.height * (1 if isinstance(teacher, RecordedTeacher) else teacher.sampling.n)
     failed = checks.failure_rate(outcome.rows, STUDY.limits)
     return materialized(
         store,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from preceptor.study.schema import BestOfN, BestTeacher, OneTeacher, Recipe, Study
+from preceptor.study.recipes import BestOfN, BestTeacher, OneTeacher, Recipe
+from preceptor.study.schema import Study
 
 Need = tuple[str, str | None]
 

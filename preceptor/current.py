@@ -15,7 +15,9 @@ from preceptor.responses.generate import generation_fingerprint
 from preceptor.responses.recorded import recording_fingerprint
 from preceptor.rewards.recorded import recorded_reward_fingerprint
 from preceptor.rewards.score import reward_fingerprint
-from preceptor.study.schema import RecordedRewardModel, RecordedTeacher, Study
+from preceptor.study.reward_models import RecordedRewardModel
+from preceptor.study.schema import Study
+from preceptor.study.teachers import RecordedTeacher
 
 ROW_TABLES = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
 

@@ -16,23 +16,32 @@ class Progress:
     total: int
     done: int = 0
     tokens: int = 0
+    failed: int = 0
     started: float = field(default_factory=time.monotonic)
     reported: float = field(default_factory=time.monotonic)
 
-    def advance(self, rows: int, tokens: int = 0) -> None:
-        """Add finished rows and the tokens that they took."""
+    def advance(self, rows: int, tokens: int = 0, failed: int = 0) -> None:
+        """Add finished rows, the tokens that they took, and how many of the rows carry an error."""
         self.done += rows
         self.tokens += tokens
+        self.failed += failed
         now = time.monotonic()
         if self.done >= self.total or now - self.reported >= SECONDS_BETWEEN_REPORTS:
             self.reported = now
             log.info(self.sentence(now - self.started))
+
+    def facts(self) -> dict[str, int | float]:
+        """Tokens and their rate so far, for metadata; nothing where no tokens were counted."""
+        rate = self.tokens / max(time.monotonic() - self.started, 1e-9)
+        return {"tokens_computed": self.tokens, "tokens_per_second": round(rate, 1)} if self.tokens else {}
 
     def sentence(self, seconds: float) -> str:
         """Where the work stands after this many seconds."""
         text = f"{self.title}: {self.done:,} of {self.total:,} rows in {duration(seconds)}"
         if self.tokens and seconds > 0:
             text += f", {self.tokens / seconds:,.0f} tokens/s"
+        if self.failed:
+            text += f", {self.failed:,} with an error"
         if 0 < self.done < self.total:
             text += f", about {duration(seconds / self.done * (self.total - self.done))} left"
         return text

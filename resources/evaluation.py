@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from preceptor.compute.request import Decoding
 from preceptor.evaluation.evaluate import Checkpoint, Engines, Evaluated, evaluate
 from preceptor.lake.folders import fetch
 from preceptor.lake.schemas import TUNED_CHECKPOINT
@@ -37,7 +38,7 @@ class EvaluationResource(dg.ConfigurableResource):
         return evaluate(lake, run, evaluation, checkpoint, engines, self.rows_per_commit)
 
     def _generator(self, folder: str, sampling: Sampling) -> "TransformersGenerator":
-        from preceptor.compute.generation import Decoding, TransformersGenerator
+        from preceptor.compute.generation import TransformersGenerator
 
         decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
         return TransformersGenerator(

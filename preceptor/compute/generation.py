@@ -1,7 +1,6 @@
 """Responses from a teacher through transformers: batched, greedy or sampled, each row with its own seed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,36 +16,9 @@ from transformers import (
 
 from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt, template_of
 from preceptor.compute.load import context_length, load_causal_lm, load_tokenizer, pick_device
+from preceptor.compute.request import Decoding, Generation, Request
 
-
-@dataclass(frozen=True)
-class Decoding:
-    """Sampling parameters; temperature 0 is greedy, top_k 0 and top_p 1 are off."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_new_tokens: int = 1024
-
-
-@dataclass(frozen=True)
-class Request:
-    """One conversation to answer, with the seed of its random draws."""
-
-    system: str | None
-    user: tuple[str, ...]
-    seed: int
-
-
-@dataclass(frozen=True)
-class Generation:
-    """What a teacher said, turn by turn, or why it said nothing."""
-
-    turns: tuple[str, ...] = ()
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    response_tokens: int | None = None
-    error: str | None = None
+BATCHES_SORTED_TOGETHER = 4
 
 
 class RowSeededSampling(LogitsProcessor):  # type: ignore[misc]
@@ -92,6 +64,17 @@ class TransformersGenerator:
         self.stop_ids = _stop_ids(self.model, self.tokenizer)
         # Only what the study says decides how tokens are drawn, not the defaults that a model ships with.
         self.model.generation_config = GenerationConfig()
+        self.facts: dict[str, int | float] = {}
+
+    def stream(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
+        """Answers as they come: a few batches of similar lengths at a time."""
+        some = BATCHES_SORTED_TOGETHER * self.batch_size
+        for start in range(0, len(requests), some):
+            yield from enumerate(self.generate(requests[start : start + some]), start)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        del self.model
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer every request, turn after turn; a row that cannot be answered carries an `error`."""
@@ -137,16 +120,17 @@ class TransformersGenerator:
         turn: int,
     ) -> None:
         room = self._room(next(iter(prompts.values())))
-        seeds = [requests[n].seed + turn for n in prompts]
+        seeds = [requests[n].seed_of(turn) for n in prompts]
         for (number, prompt), new in zip(
             prompts.items(), self._decode(list(prompts.values()), seeds, room), strict=True
         ):
             stop = next((i for i, token in enumerate(new) if token in self.stop_ids), None)
-            text = self.tokenizer.decode(new[:stop], skip_special_tokens=True)
+            said = self.tokenizer.decode(new[:stop], skip_special_tokens=True)
+            text = said[: min((said.find(s) for s in self.decoding.stop if s in said), default=len(said))]
             before = answers[number]
             answers[number] = Generation(
                 turns=(*before.turns, text),
-                finish_reason="length" if stop is None else "stop",
+                finish_reason="length" if stop is None and text == said else "stop",
                 prompt_tokens=(before.prompt_tokens or 0) + len(prompt),
                 response_tokens=(before.response_tokens or 0) + (room if stop is None else stop + 1),
             )
@@ -165,7 +149,9 @@ class TransformersGenerator:
                 max_new_tokens=room,
                 eos_token_id=list(self.stop_ids) or None,
                 pad_token_id=next(iter(self.stop_ids), 0),
+                stop_strings=list(self.decoding.stop) or None,
             ),
+            tokenizer=self.tokenizer,
             logits_processor=self._processors(seeds, room, width),
         )
         new: list[list[int]] = output[:, width:].tolist()

@@ -1,11 +1,13 @@
-"""Load tokenizers and models: safetensors only, no remote code, one clear sentence when it fails."""
+"""Load tokenizers and models: safetensors only, remote code only where allowed, a sentence when it fails."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
+
+from preceptor.compute.attention import caps_attention
 
 UNLIMITED = 10**9  # what is too long is for the caller to cut, not for the tokenizer to warn about
 
@@ -35,9 +37,20 @@ def load_causal_lm(model: str, revision: str, dtype: str, device: str) -> Any:
     return _load_weights(AutoModelForCausalLM.from_pretrained, model, revision, dtype, device)
 
 
-def load_classifier(model: str, revision: str, dtype: str, device: str) -> Any:
-    """A sequence classifier in evaluation mode."""
-    return _load_weights(AutoModelForSequenceClassification.from_pretrained, model, revision, dtype, device)
+def load_classifier(
+    model: str, revision: str, dtype: str, device: str, allow_remote_code: bool = False
+) -> Any:
+    """A sequence classifier in evaluation mode. Raises ModelError for remote code that is not allowed."""
+    config = _load(AutoConfig.from_pretrained, model, revision, trust_remote_code=allow_remote_code)
+    name = AutoModelForSequenceClassification.__name__
+    if not allow_remote_code and name in (config.to_dict().get("auto_map") or {}):
+        raise ModelError(
+            f"model {model!r} brings its own Python for its head. Read that code; if you trust it, set"
+            " 'allow_remote_code: true' on the reward model, and pin its 'revision'"
+        )
+    return _load_weights(
+        AutoModelForSequenceClassification.from_pretrained, model, revision, dtype, device, allow_remote_code
+    )
 
 
 def context_length(model: Any, max_length: int | None) -> int:
@@ -52,14 +65,24 @@ def context_length(model: Any, max_length: int | None) -> int:
     return min(length for length in (own, max_length) if length is not None)
 
 
-def _load_weights(load: Callable[..., Any], model: str, revision: str, dtype: str, device: str) -> Any:
+def _load_weights(
+    load: Callable[..., Any],
+    model: str,
+    revision: str,
+    dtype: str,
+    device: str,
+    allow_remote_code: bool = False,
+) -> Any:
     transformers_logging.disable_progress_bar()
-    weights = _load(load, model, revision, dtype=getattr(torch, dtype), use_safetensors=True)
+    options = {"dtype": getattr(torch, dtype), "use_safetensors": True}
+    weights = _load(load, model, revision, trust_remote_code=allow_remote_code, **options)
+    if caps_attention(weights):
+        weights.set_attn_implementation("eager")
     return weights.to(device).eval()
 
 
 def _load(load: Callable[..., Any], model: str, revision: str, **options: Any) -> Any:
     try:
-        return load(model, revision=revision, trust_remote_code=False, **options)
+        return load(model, revision=revision, **{"trust_remote_code": False, **options})
     except Exception as error:
         raise ModelError(f"model {model!r} at revision {revision!r} cannot be loaded: {error}") from error

@@ -5,18 +5,17 @@ ASLEC's step heads (2604.06834) and IFD; the list is design.md's "What is scored
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from preceptor.compute.batches import by_length, pad
 from preceptor.compute.conversation import Conversation, TemplateProblem, render, template_of
 from preceptor.compute.load import context_length, load_causal_lm, load_tokenizer, pick_device
+from preceptor.compute.passes import TokenPasses
 from preceptor.compute.tokens import Tokens, tokenize, truncate
 
-POSITIONS_AT_ONCE = 2048
-LOGITS_AT_ONCE = 2**28  # numbers; 1 GiB in float32
+ROWS_SORTED_TOGETHER = 2048
 RANK_CLIPS = (50, 100, 500)
 
 
@@ -47,7 +46,10 @@ class ResponseLoss:
 
 
 class LossScorer:
-    """A base model that scores responses. The same token rules hold for every teacher."""
+    """A base model that scores responses. The same token rules hold for every teacher.
+
+    `unconditional` adds a second pass over the bare responses, which only IFD needs.
+    """
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class LossScorer:
         dtype: str = "float32",
         prompt_format: str = "tulu",
         include_end_of_turn: bool = False,
+        unconditional: bool = True,
         max_length: int | None = None,
         device: str = "auto",
         tokens_per_batch: int = 8192,
@@ -66,11 +69,27 @@ class LossScorer:
         self.model = load_causal_lm(model, revision, dtype, self.device)
         self.context = context_length(self.model, max_length)
         self.include_end_of_turn = include_end_of_turn
-        vocabulary = self.model.config.get_text_config().vocab_size
-        self.tokens_per_batch = min(tokens_per_batch, max(1, LOGITS_AT_ONCE // vocabulary))
+        self.unconditional = unconditional
+        self.passes = TokenPasses(self.model, self.device, tokens_per_batch)
+
+    @property
+    def facts(self) -> dict[str, int | float]:
+        """What the work since the last `stream` took."""
+        return self.passes.facts()
 
     def score(self, conversations: Sequence[Conversation]) -> list[ResponseLoss]:
         """Score each conversation's assistant turns; what cannot be scored carries an `error`."""
+        return [loss for _, loss in sorted(self.stream(conversations), key=lambda found: found[0])]
+
+    def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, ResponseLoss]]:
+        """Yield (number of the conversation, its loss) batch by batch, long ones first within a window."""
+        self.passes.begin()
+        for start in range(0, len(conversations), ROWS_SORTED_TOGETHER):
+            window = conversations[start : start + ROWS_SORTED_TOGETHER]
+            for number, loss in self._window(window):
+                yield start + number, _finite(loss)
+
+    def _window(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, ResponseLoss]]:
         results = [ResponseLoss() for _ in conversations]
         rows: dict[int, Tokens] = {}
         for number, tokens in self._tokens(conversations, results).items():
@@ -79,9 +98,14 @@ class LossScorer:
             if not any(position > 0 for position in rows[number].response):
                 results[number].error = "the response has no token that the base can be asked for"
                 del rows[number]
-        self._conditional(rows, results)
-        self._unconditional(rows, results)
-        return [_finite(result) for result in results]
+        yield from ((n, result) for n, result in enumerate(results) if n not in rows)
+        prompts = {n: tokens.prompt_length for n, tokens in rows.items()}
+        for found in self.passes.statistics({n: tokens.ids for n, tokens in rows.items()}, prompts):
+            for number, statistics in found.items():
+                _sum_up(rows[number], statistics, results[number])
+            if self.unconditional:
+                self._add_unconditional({n: rows[n] for n in found}, results)
+            yield from ((n, results[n]) for n in found)
 
     def _tokens(
         self, conversations: Sequence[Conversation], results: list[ResponseLoss]
@@ -95,61 +119,29 @@ class LossScorer:
         located = tokenize(self.tokenizer, list(rendered.values()), self.include_end_of_turn)
         return dict(zip(rendered, located, strict=True))
 
-    def _conditional(self, rows: dict[int, Tokens], results: list[ResponseLoss]) -> None:
-        numbers = list(rows)
-        for batch in by_length([len(rows[n].ids) for n in numbers], self.tokens_per_batch):
-            chosen = [numbers[i] for i in batch]
-            per_token = self._statistics([rows[n].ids for n in chosen])
-            for number, statistics in zip(chosen, per_token, strict=True):
-                _sum_up(rows[number], statistics, results[number])
-
-    def _unconditional(self, rows: dict[int, Tokens], results: list[ResponseLoss]) -> None:
+    def _add_unconditional(self, rows: dict[int, Tokens], results: list[ResponseLoss]) -> None:
         """The same response tokens without the instruction, behind BOS where the base has one (for IFD)."""
         bos = self.tokenizer.bos_token_id
         front = [] if bos is None else [bos]
-        numbers = [n for n in rows if len(front) + len(rows[n].response) > 1]
-        texts = {n: (front + [rows[n].ids[p] for p in rows[n].response])[: self.context] for n in numbers}
-        for batch in by_length([len(texts[n]) for n in numbers], self.tokens_per_batch):
-            chosen = [numbers[i] for i in batch]
-            for number, statistics in zip(chosen, self._statistics([texts[n] for n in chosen]), strict=True):
-                results[number].unconditional_tokens = len(statistics)
-                results[number].unconditional_nll_sum = float(statistics[:, 0].sum())
-
-    @torch.inference_mode()
-    def _statistics(self, rows: list[list[int]]) -> list[torch.Tensor]:
-        """Per row, (tokens - 1, 5) in float64: what `token_statistics` gives for its 2nd token onwards."""
-        ids, mask = pad(rows, pad_id=0, device=self.device)
-        logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-        real = mask[:, 1:].bool()
-        found = token_statistics(logits, ids[:, 1:], real)
-        return list(found.split([len(row) - 1 for row in rows]))
+        texts = {
+            n: (front + [tokens.ids[p] for p in tokens.response])[: self.context]
+            for n, tokens in rows.items()
+            if len(front) + len(tokens.response) > 1
+        }
+        for found in self.passes.statistics(texts):
+            for number, statistics in found.items():
+                if statistics is not None:
+                    results[number].unconditional_tokens = len(statistics)
+                    results[number].unconditional_nll_sum = float(statistics[:, 0].sum())
 
 
-def token_statistics(logits: torch.Tensor, targets: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """(real tokens, 5) in float64 on the CPU: surprisal, probability, rank, entropy, squared norm.
-
-    logits (rows, width, vocabulary), targets and real (rows, width). Rank is 1 + tokens strictly likelier.
-    The softmax is taken in float32 over some positions at a time.
-    """
-    places = real.nonzero()
-    found = []
-    for place in places.split(POSITIONS_AT_ONCE):
-        z = logits[place[:, 0], place[:, 1]].float()
-        target = z.gather(1, targets[place[:, 0], place[:, 1]].unsqueeze(1))
-        log_norm = z.logsumexp(1, keepdim=True)
-        p = (z - log_norm).exp()
-        surprisal = (log_norm - target).squeeze(1).double()
-        rank = 1 + (z > target).sum(1)
-        entropy = log_norm.squeeze(1) - (p * z).sum(1)
-        squared = p.square().sum(1)
-        found.append(
-            torch.stack([surprisal, (-surprisal).exp(), rank, entropy, squared], dim=1).double().cpu()
-        )
-    return torch.cat(found) if found else torch.empty((0, 5), dtype=torch.float64)
-
-
-def _sum_up(tokens: Tokens, statistics: torch.Tensor, result: ResponseLoss) -> None:
+def _sum_up(tokens: Tokens, statistics: torch.Tensor | None, result: ResponseLoss) -> None:
     """Row i of the statistics belongs to token i + 1: nothing is asked of the first token."""
+    if statistics is None:
+        result.error = (
+            f"out of memory: its {len(tokens.ids):,} tokens do not fit even alone; set 'max_length'"
+        )
+        return
     response = [p - 1 for p in tokens.response if p > 0]
     surprisal, rank = statistics[:, 0], statistics[:, 2]
     sums = statistics[response].sum(0).tolist()

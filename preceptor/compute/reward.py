@@ -1,13 +1,15 @@
 """Rewards from a sequence classifier, batched so that each row's score is what it gets alone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers.modeling_layers import GenericForSequenceClassification
 
-from preceptor.compute.batches import by_length, pad
+from preceptor.compute.backbone import Backbone, choose_backbone
+from preceptor.compute.batches import TokenBudget, by_length, pad, split_when_full
 from preceptor.compute.conversation import Conversation, TemplateProblem, render, template_of
 from preceptor.compute.load import (
     ModelError,
@@ -16,6 +18,10 @@ from preceptor.compute.load import (
     load_tokenizer,
     pick_device,
 )
+from preceptor.compute.speed import Speed
+
+ROWS_SORTED_TOGETHER = 2048
+Encoded = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,10 @@ class Reward:
 
 
 class RewardScorer:
-    """A sequence classifier as a reward model. `pair` feeds it (instruction, response) as a text pair."""
+    """A sequence classifier as a reward model. `pair` feeds it (instruction, response) as a text pair.
+
+    `allow_remote_code` runs the Python that lies beside the weights: custom heads such as ArmoRM's need it.
+    """
 
     def __init__(
         self,
@@ -36,6 +45,7 @@ class RewardScorer:
         dtype: str = "float32",
         prompt_format: str = "own",
         label: int | None = None,
+        allow_remote_code: bool = False,
         max_length: int | None = None,
         device: str = "auto",
         tokens_per_batch: int = 8192,
@@ -43,45 +53,71 @@ class RewardScorer:
         self.device = pick_device(device)
         self.tokenizer = load_tokenizer(model, revision)
         self.template = None if prompt_format == "pair" else template_of(self.tokenizer, prompt_format)
-        self.model = load_classifier(model, revision, dtype, self.device)
+        self.model = load_classifier(model, revision, dtype, self.device, allow_remote_code)
         self.context = context_length(self.model, max_length)
         self.label = _label(model, self.model.config.num_labels, label)
-        self.tokens_per_batch = tokens_per_batch
+        self.packed = packed_backbone(self.model, self.device)
+        self.budget = TokenBudget(tokens_per_batch)
+        self.speed = Speed(self.model, self.device)
+
+    @property
+    def facts(self) -> dict[str, int | float]:
+        """What the work since the last `stream` took."""
+        return self.speed.facts()
 
     def score(self, conversations: Sequence[Conversation]) -> list[Reward]:
         """One reward per conversation; an over-long, refused or NaN one is an error, never a number."""
-        rewards: list[Reward] = [Reward(None)] * len(conversations)
-        rows: dict[int, dict[str, list[int]]] = {}
+        return [reward for _, reward in sorted(self.stream(conversations), key=lambda found: found[0])]
+
+    def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reward]]:
+        """Yield (number of the conversation, its reward) batch by batch, long ones first within a window."""
+        self.speed = Speed(self.model, self.device)
+        for start in range(0, len(conversations), ROWS_SORTED_TOGETHER):
+            window = conversations[start : start + ROWS_SORTED_TOGETHER]
+            yield from ((start + number, reward) for number, reward in self._window(window))
+
+    def _window(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reward]]:
+        rows: dict[int, Encoded] = {}
         for number, conversation in enumerate(conversations):
             try:
-                encoded = self._encode(conversation)
+                rows[number] = self._encode(conversation)
             except TemplateProblem as problem:
-                rewards[number] = Reward(None, str(problem))
-                continue
-            length = len(encoded["input_ids"])
-            if length > self.context:
-                text = f"{length} tokens, but the reward model sees {self.context}"
-                rewards[number] = Reward(None, text)
-            else:
-                rows[number] = encoded
+                yield number, Reward(None, str(problem))
         numbers = list(rows)
-        for batch in by_length([len(rows[n]["input_ids"]) for n in numbers], self.tokens_per_batch):
+        for batch in by_length([len(rows[n]["input_ids"]) for n in numbers], self.budget):
             chosen = [numbers[i] for i in batch]
-            for number, value in zip(chosen, self._forward([rows[n] for n in chosen]), strict=True):
-                rewards[number] = (
-                    Reward(value) if math.isfinite(value) else Reward(None, f"reward is {value}")
-                )
-        return rewards
+            values = split_when_full([rows[n] for n in chosen], self._forward, self.budget)
+            for number, value in zip(chosen, values, strict=True):
+                yield number, _reward(value, len(rows[number]["input_ids"]))
 
-    def _encode(self, conversation: Conversation) -> dict[str, list[int]]:
+    def _encode(self, conversation: Conversation) -> Encoded:
         if self.template is None:
             prompt = "\n\n".join(conversation.user)
-            return dict(self.tokenizer(prompt, "\n\n".join(conversation.assistant)))
-        text = render(self.tokenizer, self.template, conversation).text
-        return dict(self.tokenizer(text, add_special_tokens=False))
+            encoded = dict(self.tokenizer(prompt, "\n\n".join(conversation.assistant)))
+        else:
+            text = render(self.tokenizer, self.template, conversation).text
+            encoded = dict(self.tokenizer(text, add_special_tokens=False))
+        if len(encoded["input_ids"]) > self.context:
+            raise TemplateProblem(
+                f"{len(encoded['input_ids'])} tokens, but the reward model sees {self.context}"
+            )
+        return encoded
 
     @torch.inference_mode()
-    def _forward(self, rows: list[dict[str, list[int]]]) -> list[float]:
+    def _forward(self, rows: Sequence[Encoded]) -> list[float]:
+        with self.speed.passing([len(row["input_ids"]) for row in rows], scored=0):
+            logits = self._packed_logits(rows) if self.packed else self._padded_logits(rows)
+            # A custom head may give one score a row instead of a column per label.
+            values: list[float] = (logits if logits.ndim == 1 else logits[:, self.label]).float().tolist()
+        return values
+
+    def _packed_logits(self, rows: Sequence[Encoded]) -> torch.Tensor:
+        assert self.packed is not None
+        states = self.packed.hidden([row["input_ids"] for row in rows])
+        scores: torch.Tensor = self.model.score(torch.stack([of_row[-1] for of_row in states]))
+        return scores
+
+    def _padded_logits(self, rows: Sequence[Encoded]) -> torch.Tensor:
         pad_id = _unused_id([row["input_ids"] for row in rows], self.tokenizer.pad_token_id)
         # Decoder classifiers read the last token that is not this one, so it must stand in no row: where
         # EOS doubles as pad, a row that ends in EOS would otherwise be read one token early.
@@ -90,8 +126,23 @@ class RewardScorer:
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in rows[0]:
             inputs["token_type_ids"], _ = pad([row["token_type_ids"] for row in rows], 0, self.device)
-        values: list[float] = self.model(**inputs).logits[:, self.label].float().tolist()
-        return values
+        logits: torch.Tensor = self.model(**inputs).logits
+        return logits
+
+
+def packed_backbone(model: Any, device: str) -> Backbone | None:
+    """On a GPU, for decoders with transformers' own head: rows end to end, scored at their last tokens."""
+    if not device.startswith("cuda") or not isinstance(model, GenericForSequenceClassification):
+        return None
+    model.config.get_text_config().pad_token_id = None  # a row alone is then read at its end
+    backbone = choose_backbone(model, device, lambda states: model.score(states[-1]).float())
+    return backbone if backbone.packed else None
+
+
+def _reward(value: float | None, tokens: int) -> Reward:
+    if value is None:
+        return Reward(None, f"out of memory: its {tokens:,} tokens do not fit even alone; set 'max_length'")
+    return Reward(value) if math.isfinite(value) else Reward(None, f"reward is {value}")
 
 
 def _label(model: str, labels: int, label: int | None) -> int:

@@ -1,14 +1,15 @@
 """What a tuned model answers, once for all benchmarks that ask the same with the same sampling."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from preceptor.compute.request import Request
 from preceptor.evaluation.items import Item
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.resume import Outcome, Work, complete
+from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import STUDENT_RESPONSES
 from preceptor.lake.store import Lake
 from preceptor.responses.rows import chunks
@@ -16,7 +17,7 @@ from preceptor.study.fields import Sampling
 from preceptor.text import digest, repair
 
 if TYPE_CHECKING:
-    from preceptor.compute.generation import Request, TransformersGenerator
+    from preceptor.compute.generation import TransformersGenerator
 
 VERSION = 1
 LoadGenerator = Callable[[str, Sampling], "TransformersGenerator"]
@@ -45,7 +46,7 @@ def answer_items(
     """
     asked = {item.item_id: item for item in sorted(items, key=lambda item: item.item_id)}
 
-    def compute(missing: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    def compute(missing: pl.DataFrame) -> Chunks:
         generator = load(checkpoint.folder(), sampling)
         for chunk in chunks(missing, rows_per_commit):
             yield _answered(generator, [asked[item_id] for item_id in chunk["item_id"]], sampling.seed)
@@ -79,6 +80,5 @@ def _answered(generator: "TransformersGenerator", items: list[Item], seed: int) 
 
 
 def _request(item: Item, seed: int) -> "Request":
-    from preceptor.compute.generation import Request
 
     return Request(item.system, item.user, int(digest(str(seed), item.item_id, "0"), 16) >> 1)

@@ -1,6 +1,6 @@
 """Rows of `eval_results`: a verdict on every answer, by the benchmark's checkers or its judge."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from preceptor.evaluation.items import Item, Verdict
 from preceptor.evaluation.pairwise import judge_answers, judge_fingerprint
 from preceptor.evaluation.responses import answers_fingerprint
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.resume import Outcome, Work, complete
+from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import EVAL_RESULTS
 from preceptor.lake.store import Lake
 from preceptor.records import records_identity
@@ -45,7 +45,7 @@ def decide_items(
     asked = {item.item_id: item for item in items}
     answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
 
-    def compute(missing: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    def compute(missing: pl.DataFrame) -> Chunks:
         decide = _decider(evaluation, load_judge)
         for chunk in chunks(missing, rows_per_commit):
             yield _decided(decide, [(asked[id], answered[id]) for id in chunk["item_id"]])

@@ -6,8 +6,9 @@ rows, in one commit. So readers never see a half-finished partition, and a chang
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -16,11 +17,13 @@ from preceptor.lake.store import Lake, Partition
 from preceptor.progress import Progress
 
 log = logging.getLogger(__name__)
+Chunks = Generator[pl.DataFrame, None, None]
+Compute = Callable[[pl.DataFrame], Chunks]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one materialization did: the published rows, and how many of them it had to compute."""
+    """What one materialization did: the published rows, how many it had to compute, and what that took."""
 
     table: Table
     rows: pl.DataFrame
@@ -29,6 +32,7 @@ class Outcome:
     computed: int
     reused: int
     seconds: float
+    facts: dict[str, int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Published:
     stale: bool
 
 
-def complete(lake: Lake, work: Work, compute: Callable[[pl.DataFrame], Iterator[pl.DataFrame]]) -> Outcome:
+def complete(lake: Lake, work: Work, compute: Compute) -> Outcome:
     """Bring a partition to exactly the wanted rows, computing only those that nobody committed yet.
 
     `compute` gets the missing rows of `wanted` and yields frames of finished rows in any order.
@@ -61,14 +65,16 @@ def complete(lake: Lake, work: Work, compute: Callable[[pl.DataFrame], Iterator[
     published = _published(lake, work)
     finished = _finished(work, published.rows, staged)
     missing = work.wanted.join(finished, on=list(work.identity), how="anti", maintain_order="left")
+    facts: dict[str, int | float] = {}
     if not missing.is_empty():
-        finished = _finished(work, finished, *_computed(lake, work, missing, compute))
+        chunks, facts = _computed(lake, work, missing, compute)
+        finished = _finished(work, finished, *chunks)
     _refuse_incomplete(work, finished)
     version = _publish(lake, work, published, finished)
     _clear_staging(lake, work)
     reused = finished.height - missing.height
     seconds = time.monotonic() - started
-    return Outcome(work.table, finished, version, work.fingerprint, missing.height, reused, seconds)
+    return Outcome(work.table, finished, version, work.fingerprint, missing.height, reused, seconds, facts)
 
 
 def put(lake: Lake, table: Table, partition: Partition, fingerprint: str, rows: pl.DataFrame) -> Outcome:
@@ -97,16 +103,17 @@ def derive(
 
 
 def _computed(
-    lake: Lake, work: Work, missing: pl.DataFrame, compute: Callable[[pl.DataFrame], Iterator[pl.DataFrame]]
-) -> list[pl.DataFrame]:
+    lake: Lake, work: Work, missing: pl.DataFrame, compute: Compute
+) -> tuple[list[pl.DataFrame], dict[str, int | float]]:
     lake.create(work.table)  # an unwritable store fails here, before the expensive part
     progress = Progress(_title(work), missing.height)
     chunks = []
-    for chunk in compute(missing):
-        _stage(lake, work, chunk)
-        chunks.append(chunk)
-        progress.advance(chunk.height, _tokens(chunk))
-    return chunks
+    with closing(compute(missing)) as finished:  # an engine ends here too where a commit fails
+        for chunk in finished:
+            _stage(lake, work, chunk)
+            chunks.append(chunk)
+            progress.advance(chunk.height, _tokens(chunk), chunk["error"].count())
+    return chunks, progress.facts()
 
 
 def _tokens(chunk: pl.DataFrame) -> int:

@@ -1,23 +1,23 @@
 """Losses of responses under an untuned base model, one row per response, committed as they come."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from preceptor.compute.conversation import TEMPLATES, Conversation
 from preceptor.fingerprint import fingerprint, model_identity
-from preceptor.lake.resume import Outcome, Work, complete
+from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import BASE_LOSSES
 from preceptor.lake.store import Lake
-from preceptor.responses.rows import chunks, with_prompts
+from preceptor.responses.rows import groups, with_prompts
 from preceptor.study.schema import Base
 
 if TYPE_CHECKING:
     from preceptor.compute.loss import LossScorer
 
-VERSION = 1
+VERSION = 2
 
 
 def score_losses(
@@ -31,16 +31,20 @@ def score_losses(
 ) -> Outcome:
     """Bring the (base, teacher) partition to one row per response: sums over its tokens or an `error`."""
 
-    def compute(missing: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    facts: dict[str, int | float] = {}
+
+    def compute(missing: pl.DataFrame) -> Chunks:
+        failed = missing.filter(pl.col("error").is_not_null())
+        if not failed.is_empty():
+            yield _frame([(row, {"error": f"no response: {row['error']}"}) for row in failed.to_dicts()])
+        rows = missing.filter(pl.col("error").is_null()).to_dicts()
+        if not rows:
+            return
         scorer = load(base)
-        for chunk in chunks(missing, rows_per_commit):
-            rows = chunk.to_dicts()
-            good = [row for row in rows if row["error"] is None]
-            losses = scorer.score(
-                [Conversation(r["system"], tuple(r["user"]), tuple(r["turns"])) for r in good]
-            )
-            found = {row["response_id"]: asdict(loss) for row, loss in zip(good, losses, strict=True)}
-            yield pl.DataFrame([_row(row, found) for row in rows], schema=BASE_LOSSES.row_schema)
+        asked = [Conversation(r["system"], tuple(r["user"]), tuple(r["turns"])) for r in rows]
+        for finished in groups(scorer.stream(asked), rows_per_commit):
+            yield _frame([(rows[n], asdict(loss)) for n, loss in finished])
+        facts.update(scorer.facts)
 
     work = Work(
         BASE_LOSSES,
@@ -49,22 +53,25 @@ def score_losses(
         ("response_id", "instruction_id"),
         with_prompts(responses, instructions),
     )
-    return complete(lake, work, compute)
+    outcome = complete(lake, work, compute)
+    return replace(outcome, facts=outcome.facts | facts)
 
 
 def loss_fingerprint(base: Base) -> str:
     """Changes with the model, its template and which tokens are scored."""
-    how = base.model_dump(include={"dtype", "prompt_format", "include_end_of_turn", "max_length"})
+    settings = {"dtype", "prompt_format", "include_end_of_turn", "unconditional", "max_length"}
     return fingerprint(
         "base_losses",
         VERSION,
         model=model_identity(base.model, base.revision),
         template=TEMPLATES.get(base.prompt_format),
-        **how,
+        **base.model_dump(include=settings),
     )
 
 
-def _row(row: dict[str, Any], found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    identity = {key: row[key] for key in ("response_id", "instruction_id", "sample")}
-    failed = {"error": f"no response: {row['error']}"}
-    return {**identity, **found.get(row["response_id"], failed)}
+def _frame(scored: list[tuple[dict[str, Any], dict[str, Any]]]) -> pl.DataFrame:
+    rows = [
+        {**{key: row[key] for key in ("response_id", "instruction_id", "sample")}, **loss}
+        for row, loss in scored
+    ]
+    return pl.DataFrame(rows, schema=BASE_LOSSES.row_schema)

@@ -11,6 +11,7 @@ import shutil
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
+from preceptor.compute.request import Decoding, Request
 from preceptor.miniature.graders import ANSWER_TOKENS, ANSWERS_AT_ONCE, make_grader
 from preceptor.miniature.language_models import make_reader, make_talker
 from preceptor.miniature.splits import distinct_tasks, write_tasks
@@ -72,7 +73,7 @@ def _grader(grader: Grader, teachers: list[Path], folder: Path) -> None:
 
 def _write_reference(folder: Path) -> None:
     """The reference's answers to the benchmark, in AlpacaEval's format."""
-    from preceptor.compute.generation import Decoding, Request, TransformersGenerator
+    from preceptor.compute.generation import TransformersGenerator
 
     generator = TransformersGenerator(
         str(place(folder, REFERENCE)),

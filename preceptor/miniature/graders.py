@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from preceptor.compute.request import Decoding, Request
 from preceptor.compute.conversation import Conversation, render
 from preceptor.evaluation.checkers import CHECKS
 from preceptor.miniature.language_models import make_talker, save
@@ -44,7 +45,7 @@ def make_grader(grader: Grader, teachers: list[Path], folder: Path, questions: i
 
 def graded_answers(teacher: Path, asked: list[Task], seed: int) -> list[Graded]:
     """A model's greedy and sampled answers, checked."""
-    from preceptor.compute.generation import Decoding, Request, TransformersGenerator
+    from preceptor.compute.generation import TransformersGenerator
 
     graded = []
     for temperature in TEMPERATURES:

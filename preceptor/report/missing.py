@@ -4,7 +4,8 @@ import polars as pl
 
 from preceptor.report.evidence import Evidence
 from preceptor.report.words import counted, listed
-from preceptor.study.schema import OneTeacher, Study
+from preceptor.study.recipes import OneTeacher
+from preceptor.study.schema import Study
 
 
 def unranked(study: Study, evidence: Evidence) -> list[str]:

@@ -27,7 +27,8 @@ from preceptor.report.missing import runs_without_results, unlike_runs, unranked
 from preceptor.report.ranking_charts import car_chart, sweep_chart
 from preceptor.report.row_charts import loss_curve_chart, spread_chart
 from preceptor.report.words import counted
-from preceptor.study.schema import OneTeacher, Study
+from preceptor.study.recipes import OneTeacher
+from preceptor.study.schema import Study
 
 TEMPLATE = "report.html.jinja"
 CAR_FORMS = {"ratio": "r / (1 + β·L)", "product": "r · (1 + β·L)"}

@@ -8,7 +8,8 @@ from preceptor.current import current_fingerprints, register_current
 from preceptor.lake.schemas import PREDICTED_ACTUAL
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.agreement import Agreement, agreement
-from preceptor.study.schema import OneTeacher, Study
+from preceptor.study.recipes import OneTeacher
+from preceptor.study.schema import Study
 
 # What predicts: column of `predicted_actual`, and the sign that makes more of it better (arXiv 2411.07133,
 # Table 4, sets CAR beside the mean reward, the loss and the length of the responses).

@@ -1,69 +1,83 @@
 """Responses that a teacher is asked for here: one row per instruction and sample, committed as they come."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
 from preceptor.compute.conversation import TEMPLATES
-from preceptor.fingerprint import fingerprint, model_identity
-from preceptor.lake.resume import Outcome, Work, complete
+from preceptor.compute.request import Generation, Generator, Request
+from preceptor.fingerprint import file_identity, fingerprint, model_identity
+from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
-from preceptor.responses.rows import chunks, response_frame, response_row
-from preceptor.study.schema import TransformersTeacher
+from preceptor.responses.rows import groups, response_frame, response_row
+from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, TransformersTeacher, VllmTeacher
 from preceptor.text import digest
 
-if TYPE_CHECKING:
-    from preceptor.compute.generation import Request, TransformersGenerator
-
-VERSION = 1
-Load = Callable[[TransformersTeacher], "TransformersGenerator"]
+VERSION = 2
+Load = Callable[[Any], Generator]
 
 
 def generate_responses(
-    lake: Lake, teacher: TransformersTeacher, instructions: pl.DataFrame, load: Load, rows_per_commit: int
+    lake: Lake, teacher: GeneratingTeacher, instructions: pl.DataFrame, load: Load, rows_per_commit: int
 ) -> Outcome:
     """Bring the teacher's partition of `responses` to n samples per instruction.
 
-    The model is loaded only if rows are missing. A prompt that does not fit is a row with an `error`.
+    The engine starts only if rows are missing, has all of them in hand, and ends whatever happens. A prompt
+    that cannot be answered is a row with an `error`.
     """
     samples = pl.DataFrame({"sample": range(teacher.sampling.n)}, schema={"sample": pl.Int32})
     wanted = instructions.select("instruction_id", "prompt_hash", "system", "turns").join(
         samples, how="cross"
     )
+    facts: dict[str, int | float] = {}
 
-    def compute(missing: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        generator = load(teacher)
-        for chunk in chunks(missing, rows_per_commit):
-            rows = chunk.to_dicts()
-            answers = generator.generate([_request(row, teacher.sampling.seed) for row in rows])
-            yield response_frame(
-                [_row(teacher.name, row, answer) for row, answer in zip(rows, answers, strict=True)]
-            )
+    def compute(missing: pl.DataFrame) -> Chunks:
+        rows = missing.to_dicts()
+        requests = [_request(row, teacher.sampling.seed) for row in rows]
+        with closing(load(teacher)) as generator:
+            for finished in groups(generator.stream(requests), rows_per_commit):
+                yield response_frame([_row(teacher.name, rows[n], answer) for n, answer in finished])
+            facts.update(generator.facts)
 
     identity = ("instruction_id", "sample", "prompt_hash")
     work = Work(RESPONSES, {"teacher": teacher.name}, generation_fingerprint(teacher), identity, wanted)
-    return complete(lake, work, compute)
+    outcome = complete(lake, work, compute)
+    return replace(outcome, facts=outcome.facts | facts)
 
 
-def generation_fingerprint(teacher: TransformersTeacher) -> str:
+def generation_fingerprint(teacher: GeneratingTeacher) -> str:
     """Changes with the model, its template and how it decodes."""
+    how: dict[str, Any] = {"engine": teacher.engine}
+    match teacher:
+        case TransformersTeacher():
+            how |= _local(teacher)
+        case VllmTeacher():
+            adapter = None if teacher.adapter is None else file_identity(teacher.adapter)
+            how |= _local(teacher) | {"quantization": teacher.quantization, "adapter": adapter}
+        case OpenAITeacher():
+            how |= teacher.model_dump(include={"model", "base_url"})
     sampling = teacher.sampling.model_dump(exclude={"n"})  # more samples keep the first ones
-    how = teacher.model_dump(include={"engine", "dtype", "prompt_format", "max_length"})
-    identity = model_identity(teacher.model, teacher.revision)
-    template = TEMPLATES.get(teacher.prompt_format)
-    return fingerprint("responses", VERSION, model=identity, template=template, sampling=sampling, **how)
+    return fingerprint("responses", VERSION, sampling=sampling, **how)
 
 
-def _request(row: dict[str, Any], seed: int) -> "Request":
-    from preceptor.compute.generation import Request
+def _local(teacher: TransformersTeacher | VllmTeacher) -> dict[str, Any]:
+    return {
+        "model": model_identity(teacher.model, teacher.revision),
+        "template": TEMPLATES.get(teacher.prompt_format),
+        **teacher.model_dump(include={"dtype", "prompt_format", "max_length"}),
+    }
 
-    drawn = int(digest(str(seed), row["prompt_hash"], str(row["sample"])), 16) >> 1
-    return Request(row["system"], tuple(row["turns"]), drawn)
+
+def _request(row: dict[str, Any], seed: int) -> Request:
+    first = int(digest(str(seed), row["prompt_hash"]), 16) >> 2  # 62 bits: room for samples and turns
+    return Request(row["system"], tuple(row["turns"]), first + row["sample"])
 
 
-def _row(teacher: str, row: dict[str, Any], answer: Any) -> dict[str, Any]:
+def _row(teacher: str, row: dict[str, Any], answer: Generation) -> dict[str, Any]:
     return response_row(
         teacher,
         row["instruction_id"],

@@ -14,7 +14,7 @@ from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
 from preceptor.records import read_records, records_identity
 from preceptor.responses.rows import response_frame, response_row
-from preceptor.study.schema import RecordedTeacher
+from preceptor.study.teachers import RecordedTeacher
 from preceptor.text import digest, normalise
 
 VERSION = 1

@@ -1,13 +1,15 @@
 """Rows of `responses`, and responses put back beside the instructions that they answer."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
 
 import polars as pl
 
 from preceptor.lake.schemas import RESPONSES
 from preceptor.text import digest, repair
 
+Item = TypeVar("Item")
 PROMPT_COLUMNS = ["instruction_id", "system", "turns"]
 
 
@@ -47,3 +49,10 @@ def with_prompts(responses: pl.DataFrame, instructions: pl.DataFrame) -> pl.Data
 def chunks(rows: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
     """The frame in slices of at most `size` rows."""
     yield from rows.iter_slices(size)
+
+
+def groups(stream: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` items as an engine finishes them; the last one may be shorter."""
+    items = iter(stream)
+    while group := list(islice(items, size)):
+        yield group

@@ -13,7 +13,7 @@ from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake
 from preceptor.records import RecordsError, read_records, records_identity
-from preceptor.study.schema import RecordedRewardModel
+from preceptor.study.reward_models import RecordedRewardModel
 
 VERSION = 1
 

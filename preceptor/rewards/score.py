@@ -1,46 +1,62 @@
-"""Rewards from a sequence classifier run here, one row per response, committed as they come."""
+"""Rewards from a classifier run here or a judge behind an endpoint, committed as they come."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 import polars as pl
 
 from preceptor.compute.conversation import TEMPLATES, Conversation
 from preceptor.fingerprint import fingerprint, model_identity
-from preceptor.lake.resume import Outcome, Work, complete
+from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake
-from preceptor.responses.rows import chunks, with_prompts
-from preceptor.study.schema import ClassifierRewardModel
-
-if TYPE_CHECKING:
-    from preceptor.compute.reward import RewardScorer
+from preceptor.responses.rows import groups, with_prompts
+from preceptor.study.reward_models import ClassifierRewardModel, JudgeRewardModel, ScoringRewardModel
 
 VERSION = 1
 
 
+class Scored(Protocol):
+    """A score, or why there is none."""
+
+    reward: float | None
+    error: str | None
+
+
+class RewardEngine(Protocol):
+    """What gives rewards. `facts` says what the work took, for people who read logs."""
+
+    facts: dict[str, int | float]
+
+    def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Scored]]:
+        """Yield (number of the conversation, its reward) as they finish, in any order, each once."""
+
+
 def score_rewards(
     lake: Lake,
-    reward_model: ClassifierRewardModel,
+    reward_model: ScoringRewardModel,
     teacher: str,
     responses: pl.DataFrame,
     instructions: pl.DataFrame,
-    load: Callable[[ClassifierRewardModel], "RewardScorer"],
+    load: Callable[[Any], RewardEngine],
     rows_per_commit: int,
 ) -> Outcome:
     """Bring the (reward model, teacher) partition to one row per response: a reward or an `error`."""
+    facts: dict[str, int | float] = {}
 
-    def compute(missing: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        scorer = load(reward_model)
-        for chunk in chunks(missing, rows_per_commit):
-            good = [row for row in chunk.to_dicts() if row["error"] is None]
-            rewards = scorer.score(
-                [Conversation(r["system"], tuple(r["user"]), tuple(r["turns"])) for r in good]
-            )
-            found = {row["response_id"]: reward for row, reward in zip(good, rewards, strict=True)}
-            yield _frame(
-                chunk, {id: r.reward for id, r in found.items()}, {id: r.error for id, r in found.items()}
-            )
+    def compute(missing: pl.DataFrame) -> Chunks:
+        failed = missing.filter(pl.col("error").is_not_null())
+        if not failed.is_empty():
+            yield _frame([(row, None, f"no response: {row['error']}") for row in failed.to_dicts()])
+        rows = missing.filter(pl.col("error").is_null()).to_dicts()
+        if not rows:
+            return
+        engine = load(reward_model)
+        asked = [Conversation(r["system"], tuple(r["user"]), tuple(r["turns"])) for r in rows]
+        for finished in groups(engine.stream(asked), rows_per_commit):
+            yield _frame([(rows[n], scored.reward, scored.error) for n, scored in finished])
+        facts.update(engine.facts)
 
     work = Work(
         REWARDS,
@@ -49,31 +65,32 @@ def score_rewards(
         ("response_id", "instruction_id"),
         with_prompts(responses, instructions),
     )
-    return complete(lake, work, compute)
+    outcome = complete(lake, work, compute)
+    return replace(outcome, facts=outcome.facts | facts)
 
 
-def reward_fingerprint(reward_model: ClassifierRewardModel) -> str:
-    """Changes with the model, its template and how its head is read."""
-    how = reward_model.model_dump(include={"engine", "dtype", "prompt_format", "label", "max_length"})
-    identity = model_identity(reward_model.model, reward_model.revision)
-    return fingerprint(
-        "rewards", VERSION, model=identity, template=TEMPLATES.get(reward_model.prompt_format), **how
-    )
+def reward_fingerprint(reward_model: ScoringRewardModel) -> str:
+    """Changes with the model, its template or rubric, and how its answer is read."""
+    match reward_model:
+        case ClassifierRewardModel():
+            how = reward_model.model_dump(include={"engine", "dtype", "prompt_format", "label", "max_length"})
+            identity = model_identity(reward_model.model, reward_model.revision)
+            template = TEMPLATES.get(reward_model.prompt_format)
+            return fingerprint("rewards", VERSION, model=identity, template=template, **how)
+        case JudgeRewardModel():
+            from preceptor.endpoint.judge import JUDGE_VERSION
+
+            how = reward_model.model_dump(include={"engine", "model", "base_url", "rubric", "seed"})
+            return fingerprint("rewards", VERSION, judge=JUDGE_VERSION, **how)
 
 
-def _frame(
-    chunk: pl.DataFrame, rewards: dict[str, float | None], errors: dict[str, str | None]
-) -> pl.DataFrame:
-    ids = chunk["response_id"].to_list()
-    failed = chunk["error"].to_list()
-    return chunk.select("response_id", "instruction_id", "sample").with_columns(
-        pl.Series("reward", [rewards.get(id) for id in ids], dtype=pl.Float64),
-        pl.Series(
-            "error",
-            [
-                errors.get(id) if no is None else f"no response: {no}"
-                for id, no in zip(ids, failed, strict=True)
-            ],
-            dtype=pl.String,
-        ),
-    )
+def _frame(scored: list[tuple[dict[str, Any], float | None, str | None]]) -> pl.DataFrame:
+    rows = [
+        {
+            **{key: row[key] for key in ("response_id", "instruction_id", "sample")},
+            "reward": reward,
+            "error": error,
+        }
+        for row, reward, error in scored
+    ]
+    return pl.DataFrame(rows, schema=REWARDS.row_schema)

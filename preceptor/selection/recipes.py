@@ -6,7 +6,8 @@ from preceptor.current import ROW_TABLES, Current, register_current
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import CAR_TABLE, SELECTED_SUBSET, Table
 from preceptor.lake.warehouse import Warehouse
-from preceptor.study.schema import BestOfN, BestTeacher, OneTeacher, Random, Study, TopK
+from preceptor.study.recipes import BestOfN, BestTeacher, OneTeacher, Random, TopK
+from preceptor.study.schema import Study
 
 VERSION = 1
 EVERYTHING = 2**62

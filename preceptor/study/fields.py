@@ -86,13 +86,25 @@ class Model(Frozen):
     max_length: Annotated[int, Field(gt=1)] | None = None
 
 
+class Described(Frozen):
+    """What is known of a model besides how to run it."""
+
+    name: Name
+    family: str | None = None
+    size_billions: Annotated[float, Field(gt=0)] | None = None
+
+
 class Sampling(Frozen):
-    """How a teacher decodes. Temperature 0 is greedy; every row has its own seed, made from `seed`."""
+    """How a teacher decodes. Temperature 0 is greedy; every row has its own seed, made from `seed`.
+
+    A response ends before the first of the `stop` texts, besides at the end tokens that the model declares.
+    """
 
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
     max_new_tokens: Annotated[int, Field(gt=0)] = 1024
+    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=4)] = ()
     n: Annotated[int, Field(gt=0, le=1000)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -38,6 +38,19 @@ def reference_problems(document: dict[str, Any]) -> Iterator[Found]:
                 ("recipes", index),
                 f"column {recipe['column']!r} differs between bases: 'base' must name one",
             )
+    yield from _unmeasured(document)
+
+
+def _unmeasured(document: dict[str, Any]) -> Iterator[Found]:
+    spared = {
+        base.get("name") for _, base in _items(document.get("bases")) if base.get("unconditional") is False
+    }
+    for index, recipe in _items(document.get("recipes")):
+        if recipe.get("column") == "ifd" and recipe.get("base") in spared:
+            yield (
+                ("recipes", index, "column"),
+                f"'ifd' needs the losses that base {recipe['base']!r} leaves out by 'unconditional: false'",
+            )
 
 
 def _items(value: Any) -> list[tuple[int, dict[str, Any]]]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from preceptor.compute.generation import Decoding, Request, RowSeededSampling, TransformersGenerator
+from preceptor.compute.generation import RowSeededSampling, TransformersGenerator
+from preceptor.compute.request import Decoding, Request
 from tests.conftest import CHATML, save_language_model
 
 PROMPTS = ["Hi", "What is the answer to everything?", "Tell me", "the rain in there"]

@@ -1,12 +1,18 @@
 """Rewards: a batch gives each row what it gets alone, and trouble is an error, never a number."""
 
+import json
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from preceptor.compute import attention
+from preceptor.compute.backbone import Backbone
 from preceptor.compute.conversation import Conversation, TemplateProblem
 from preceptor.compute.load import ModelError
 from preceptor.compute.reward import RewardScorer
+from tests.compute.families import reference_varlen
 from tests.conftest import CHATML, save_classifier
 
 ROWS = [
@@ -80,3 +86,60 @@ def test_a_classifier_of_several_labels_must_be_told_which(tmp_path):
 def test_a_model_that_is_not_there_is_named():
     with pytest.raises(ModelError, match="model 'nobody/nothing' at revision 'main' cannot be loaded"):
         RewardScorer("nobody/nothing")
+
+
+HEAD = '''
+import torch
+from transformers import LlamaModel, LlamaPreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+
+class TwoObjectives(LlamaPreTrainedModel):
+    """Several objectives, gated into one score a row: no column of labels, as in ArmoRM."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.model = LlamaModel(config)
+        self.objectives = torch.nn.Linear(config.hidden_size, 2, bias=False)
+        self.post_init()
+
+    def forward(self, input_ids, attention_mask=None, **named):
+        states = self.model(input_ids, attention_mask=attention_mask).last_hidden_state
+        last = attention_mask.sum(1) - 1
+        found = self.objectives(states[torch.arange(len(last)), last])
+        return SequenceClassifierOutput(logits=(found * torch.tensor([0.75, 0.25])).sum(1))
+'''
+
+
+def save_custom_head(folder):
+    """A classifier folder whose head is Python that lies beside the weights."""
+    save_classifier(folder, template=CHATML)
+    (folder / "two_objectives.py").write_text(HEAD)
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForSequenceClassification": "two_objectives.TwoObjectives"}
+    config["architectures"] = ["TwoObjectives"]
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / "model.safetensors")
+    score = weights.pop("score.weight")
+    weights["objectives.weight"] = torch.cat([score, -score])
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return str(folder)
+
+
+def test_a_custom_head_runs_only_where_remote_code_is_allowed(tmp_path):
+    plain = RewardScorer(save_classifier(tmp_path / "plain", template=CHATML)).score(ROWS)
+    folder = save_custom_head(tmp_path / "custom")
+    with pytest.raises(ModelError, match="set 'allow_remote_code: true' on the reward model"):
+        RewardScorer(folder)
+    custom = RewardScorer(folder, allow_remote_code=True).score(ROWS)
+    # 0.75 of the plain score, and 0.25 of its negative
+    assert [r.reward for r in custom] == pytest.approx([r.reward / 2 for r in plain], abs=1e-5)
+
+
+def test_packed_rows_give_the_same_rewards(reward_model, monkeypatch):
+    monkeypatch.setattr(attention, "varlen_attn", reference_varlen)
+    scorer = RewardScorer(reward_model)
+    expected = scorer.score(ROWS)
+    scorer.packed = Backbone(scorer.model, "cpu", "varlen")
+    monkeypatch.setattr(scorer, "_padded_logits", None)
+    assert [r.reward for r in scorer.score(ROWS)] == pytest.approx([r.reward for r in expected], abs=1e-5)

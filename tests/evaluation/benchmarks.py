@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preceptor.compute.generation import Generation
+from preceptor.compute.request import Generation
 from preceptor.compute.reward import Reward
 from preceptor.evaluation.evaluate import Engines
 from preceptor.evaluation.responses import Checkpoint

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from preceptor.compute.generation import Decoding, TransformersGenerator
+from preceptor.compute.generation import TransformersGenerator
+from preceptor.compute.request import Decoding
 from preceptor.compute.reward import RewardScorer
 from preceptor.evaluation.evaluate import Engines, evaluate
 from preceptor.evaluation.responses import Checkpoint

@@ -2,7 +2,8 @@
 
 import pytest
 
-from preceptor.compute.generation import Decoding, TransformersGenerator
+from preceptor.compute.generation import TransformersGenerator
+from preceptor.compute.request import Decoding
 from preceptor.evaluation.items import Item, read_items
 from preceptor.evaluation.responses import Checkpoint, answer_items
 from preceptor.lake.schemas import STUDENT_RESPONSES

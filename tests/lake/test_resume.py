@@ -141,7 +141,7 @@ def test_a_stop_between_publishing_and_clearing_costs_nothing(lake, monkeypatch)
 
 def test_a_forgotten_row_is_an_error_and_nothing_is_published(lake):
     with pytest.raises(RuntimeError, match="rewards rm × teacher: 1 of 20 rows were not computed"):
-        complete(lake, work(), lambda missing: iter([answers(missing.head(19))]))
+        complete(lake, work(), lambda missing: (rows for rows in [answers(missing.head(19))]))
     assert lake.read(REWARDS).is_empty()
     scorer = Scorer()
     complete(lake, work(), scorer)
@@ -149,7 +149,7 @@ def test_a_forgotten_row_is_an_error_and_nothing_is_published(lake):
 
 
 def test_a_row_that_nobody_wanted_is_not_published(lake):
-    complete(lake, work(3), lambda missing: iter([answers(missing), rewards(2, first=50)]))
+    complete(lake, work(3), lambda missing: (rows for rows in [answers(missing), rewards(2, first=50)]))
     assert_frame_equal(read_rows(lake), rewards(3))
 
 

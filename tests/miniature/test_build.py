@@ -12,7 +12,8 @@ from scipy.stats import binomtest
 from transformers import AutoConfig, AutoTokenizer
 
 from preceptor.compute.conversation import Conversation
-from preceptor.compute.generation import Decoding, Request, TransformersGenerator
+from preceptor.compute.generation import TransformersGenerator
+from preceptor.compute.request import Decoding, Request
 from preceptor.compute.reward import RewardScorer
 from preceptor.evaluation.checkers import CHECKS
 from preceptor.miniature.build import INSTRUCTIONS, SEED, place

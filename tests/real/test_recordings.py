@@ -9,7 +9,9 @@ from preceptor.instructions.collect import collect_instructions
 from preceptor.lake.store import Lake
 from preceptor.responses.recorded import collect_recorded
 from preceptor.rewards.recorded import collect_recorded_rewards
-from preceptor.study.schema import Instructions, InstructionSource, RecordedRewardModel, RecordedTeacher
+from preceptor.study.reward_models import RecordedRewardModel
+from preceptor.study.schema import Instructions, InstructionSource
+from preceptor.study.teachers import RecordedTeacher
 from tests.conftest import REAL_DATA
 
 pytestmark = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"no real data at {REAL_DATA}")

@@ -7,7 +7,8 @@ import pytest
 from preceptor.instructions.collect import collect_instructions
 from preceptor.lake.schemas import RESPONSES
 from preceptor.responses.recorded import NothingMatchedError, collect_recorded
-from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource, RecordedTeacher
+from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource
+from preceptor.study.teachers import RecordedTeacher
 
 
 def write(path, rows) -> str:

@@ -9,13 +9,9 @@ from preceptor.lake.schemas import REWARDS
 from preceptor.records import RecordsError
 from preceptor.responses.recorded import collect_recorded
 from preceptor.rewards.recorded import collect_recorded_rewards
-from preceptor.study.schema import (
-    InstructionColumns,
-    Instructions,
-    InstructionSource,
-    RecordedRewardModel,
-    RecordedTeacher,
-)
+from preceptor.study.reward_models import RecordedRewardModel
+from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource
+from preceptor.study.teachers import RecordedTeacher
 
 HEADER = "question_id,model,score"
 

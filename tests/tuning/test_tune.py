@@ -14,7 +14,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from preceptor.compute.generation import Decoding, Request, TransformersGenerator
+from preceptor.compute.generation import TransformersGenerator
+from preceptor.compute.request import Decoding, Request
 from preceptor.lake.folders import fetch, workplace
 from preceptor.lake.schemas import SELECTED_SUBSET, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake

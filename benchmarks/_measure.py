@@ -1,0 +1,114 @@
+"""Sides of a comparison, each in a process of its own: seconds, values, and memory beyond the weights."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one side did with some rows; `peak_mib` is without what was held before it began."""
+
+    seconds: float
+    tokens: int
+    peak_mib: float
+    values: list[float]
+    facts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A loaded side: `run` gives a value per row, of as many `tokens`; `facts` what it says of itself."""
+
+    run: Callable[[], list[float]]
+    tokens: int
+    facts: Callable[[], dict[str, float]] = dict
+
+
+Prepare = Callable[[int, int], Work]  # which row is the first, and how many
+
+
+class Side:
+    """A script that serves `--side`: it loads once and is then asked for rows, in turn with the others."""
+
+    def __init__(self, script: str, arguments: list[str]) -> None:
+        command = [sys.executable, script, *arguments]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stdin.close()  # type: ignore[union-attr]
+        self.process.wait()
+
+    def measure(self, first: int, rows: int) -> Measured:
+        """Have it do rows of the recorded answers."""
+        print(json.dumps([first, rows]), file=self.process.stdin, flush=True)
+        for line in self.process.stdout or ():
+            if line.startswith("{"):
+                return Measured(**json.loads(line))
+        raise RuntimeError("a side ended before it answered")
+
+
+def take_turns(sides: dict[str, Side], rounds: int, rows: int) -> dict[str, list[Measured]]:
+    """Each round gives all sides the same rows, other ones than the last round, in alternating order."""
+    for side in sides.values():
+        side.measure(0, 1)  # the first pass is not like the others
+    found: dict[str, list[Measured]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name in list(sides)[:: -1 if number % 2 else 1]:
+            found[name].append(sides[name].measure(number * rows, rows))
+    return found
+
+
+def table(rounds: dict[str, list[Measured]]) -> None:
+    """Print a Markdown table; ratios are the median over rounds of Preceptor's speed by the other's."""
+    ours = rounds["preceptor"]
+    print("| side | tokens/s | Preceptor ÷ it | peak beyond the weights, MiB | largest difference in a row |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, theirs in rounds.items():
+        paired = list(zip(ours, theirs, strict=True))
+        ratio = statistics.median(b.seconds / a.seconds for a, b in paired)
+        speed = sum(m.tokens for m in theirs) / sum(m.seconds for m in theirs)
+        apart = max(abs(x - y) for a, b in paired for x, y in zip(a.values, b.values, strict=True))
+        peak = max(m.peak_mib for m in theirs)
+        print(f"| {name} | {speed:,.1f} | {ratio:.2f} | {peak:,.0f} | {apart:.1e} |")
+    print(f"\n{sum(m.tokens for m in ours):,} tokens; ours in the last round: {ours[-1].facts}")
+
+
+def serve(prepare: Prepare, device: str) -> None:
+    """Answer a `Side` until it hangs up. What `prepare` does is not timed."""
+    for line in sys.stdin:
+        work = prepare(*json.loads(line))
+        before = _held(device, reset=True)
+        started = time.perf_counter()
+        values = work.run()
+        seconds = time.perf_counter() - started
+        peak = _held(device, reset=False) - before
+        print(json.dumps(asdict(Measured(seconds, work.tokens, peak, values, work.facts()))), flush=True)
+
+
+def _held(device: str, reset: bool) -> float:
+    """MiB: on a GPU what torch allocated; on a CPU the process's resident set, or its peak since."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        if reset:
+            torch.cuda.reset_peak_memory_stats()
+            return torch.cuda.memory_allocated() / MIB
+        return torch.cuda.max_memory_allocated() / MIB
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    lines = Path("/proc/self/status").read_text().splitlines()
+    field = "VmRSS:" if reset else "VmHWM:"
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))

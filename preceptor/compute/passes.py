@@ -1,0 +1,107 @@
+"""Forward passes over many texts: in batches, prompts shared, split where memory runs out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from preceptor.compute.backbone import choose_backbone
+from preceptor.compute.batches import TokenBudget, by_length, split_when_full
+from preceptor.compute.head import Head
+from preceptor.compute.speed import Speed
+
+Statistics = dict[int, torch.Tensor | None]
+SHARED_SHARE = 0.1  # of a group's tokens that running its prompt once must save
+SHARED_LENGTHS = 0.5  # rows of a group may differ so much before padding eats the gain
+
+
+class TokenPasses:
+    """A causal language model that gives statistics for every token of a text but the first."""
+
+    def __init__(self, model: Any, device: str, tokens_per_batch: int) -> None:
+        self.model = model
+        self.device = device
+        self.head = Head(model)
+        self.backbone = choose_backbone(model, device, self.head.logits)
+        self.budget = TokenBudget(tokens_per_batch)
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from here."""
+        self.speed = Speed(self.model, self.device)
+        self.tokens_shared = 0
+
+    def facts(self) -> dict[str, int | float]:
+        """What the passes since `begin` took."""
+        return self.speed.facts() | {"prompt_tokens_shared": self.tokens_shared}
+
+    def statistics(
+        self, texts: Mapping[int, list[int]], prompts: Mapping[int, int] | None = None
+    ) -> Iterator[Statistics]:
+        """Yield batches of {number: (tokens - 1, 5) in float64 on the CPU}, None for a text too large.
+
+        Row i is `head.token_statistics` of token i + 1. `prompts` says how many first tokens of a text are a
+        prompt; texts with the same prompt run it once, where that saves enough.
+        """
+        groups = [] if self.backbone.packed else list(self._groups(texts, prompts or {}))
+        for group in groups:
+            prompt = (prompts or {})[group[0]]
+            self.tokens_shared += prompt * (len(group) - 1)
+            yield self._split(group, texts, prompt)
+        grouped = {number for group in groups for number in group}
+        single = [number for number in texts if number not in grouped]
+        for batch in by_length([len(texts[n]) for n in single], self.budget):
+            yield self._split([single[i] for i in batch], texts, 0)
+
+    def _groups(self, texts: Mapping[int, list[int]], prompts: Mapping[int, int]) -> Iterator[list[int]]:
+        """Texts with one prompt that fit into one batch, where running the prompt once saves enough."""
+        same: dict[tuple[int, ...], list[int]] = {}
+        for number, length in prompts.items():
+            same.setdefault(tuple(texts[number][:length]), []).append(number)
+        for prompt, numbers in same.items():
+            group: list[int] = []
+            for number in sorted(numbers, key=lambda n: -len(texts[n])):
+                if group and not self._joins(group, number, texts, len(prompt)):
+                    yield from self._paying(group, texts, len(prompt))
+                    group = []
+                group.append(number)
+            yield from self._paying(group, texts, len(prompt))
+
+    def _paying(self, group: list[int], texts: Mapping[int, list[int]], prompt: int) -> Iterator[list[int]]:
+        saved = prompt * (len(group) - 1)
+        if saved > 0 and saved >= SHARED_SHARE * sum(len(texts[n]) for n in group):
+            yield group
+
+    def _joins(self, group: list[int], number: int, texts: Mapping[int, list[int]], prompt: int) -> bool:
+        longest, length = len(texts[group[0]]), len(texts[number])
+        fits = longest * (len(group) + 1) <= self.budget.tokens
+        return fits and length - prompt >= max(1, SHARED_LENGTHS * (longest - prompt))
+
+    def _split(self, numbers: list[int], texts: Mapping[int, list[int]], prompt: int) -> Statistics:
+        def forward(some: Sequence[int]) -> list[torch.Tensor]:
+            return self._pass([texts[n] for n in some], prompt)
+
+        found = split_when_full(numbers, forward, self.budget)
+        return dict(zip(numbers, found, strict=True))
+
+    @torch.inference_mode()
+    def _pass(self, rows: list[list[int]], prompt: int) -> list[torch.Tensor]:
+        lengths = [len(row) for row in rows]
+        once = [prompt, *(length - prompt for length in lengths)] if prompt else lengths
+        with self.speed.passing(once, sum(once)):
+            return self._shared(rows, prompt) if prompt else self._plain(rows)
+
+    def _plain(self, rows: list[list[int]]) -> list[torch.Tensor]:
+        states = torch.cat([hidden[:-1] for hidden in self.backbone.hidden(rows)])
+        targets = torch.tensor([token for row in rows for token in row[1:]], device=self.device)
+        found = self.head.statistics(states, targets).cpu()
+        return list(found.split([len(row) - 1 for row in rows]))
+
+    def _shared(self, rows: list[list[int]], prompt: int) -> list[torch.Tensor]:
+        """The prompt's tokens are asked for once; each row's first own token from the prompt's last state."""
+        before, after = self.backbone.behind_prompt(rows[0][:prompt], [row[prompt:] for row in rows])
+        states = torch.cat([before[:-1], *(torch.cat([before[-1:], own[:-1]]) for own in after)])
+        targets = [*rows[0][1:prompt], *(token for row in rows for token in row[prompt:])]
+        found = self.head.statistics(states, torch.tensor(targets, device=self.device)).cpu()
+        of_prompt, *own = found.split([prompt - 1, *(len(row) - prompt for row in rows)])
+        return [torch.cat([of_prompt, statistics]) for statistics in own]

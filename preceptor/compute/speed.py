@@ -1,0 +1,50 @@
+"""How much of a device scoring uses: arithmetic done, time in forward passes, peak memory."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+# Dense bfloat16 TFLOP/s, as NVIDIA's data sheets give them (without sparsity); float32 would be far less.
+PEAK_TFLOPS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "B200": 2250.0}
+GIB = 2**30
+
+
+class Speed:
+    """Counts a multiply-add as two operations: matrices of the layers, attention, the head."""
+
+    def __init__(self, model: Any, device: str) -> None:
+        config = model.config.get_text_config()
+        head = model.get_output_embeddings()
+        matrices = [m.weight for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
+        self.per_token = 2 * sum(weight.numel() for weight in matrices)
+        self.per_scored = 0 if head is None else 2 * head.weight.numel()
+        self.per_pair = 4 * config.num_hidden_layers * config.hidden_size  # query · key, and weight · value
+        self.device = device
+        self.operations = 0.0
+        self.seconds = 0.0
+        if device.startswith("cuda"):
+            torch.cuda.reset_peak_memory_stats()
+
+    @contextmanager
+    def passing(self, lengths: Sequence[int], scored: int) -> Iterator[None]:
+        """Around one forward pass of rows of these lengths, whose results are read before it ends."""
+        started = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - started
+        self.operations += self.per_token * sum(lengths) + self.per_scored * scored
+        self.operations += self.per_pair * sum(length * length / 2 for length in lengths)
+
+    def facts(self) -> dict[str, int | float]:
+        """TFLOP/s; on a GPU also the peak memory, and the share of its peak arithmetic (MFU) where known."""
+        rate = self.operations / self.seconds / 1e12 if self.seconds else 0.0
+        facts: dict[str, int | float] = {"teraflops_per_second": round(rate, 3)}
+        if self.device.startswith("cuda"):
+            facts["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / GIB, 2)
+            name = torch.cuda.get_device_name()
+            peak = next((tflops for chip, tflops in PEAK_TFLOPS.items() if chip in name), None)
+            if peak is not None:
+                facts["mfu"] = round(rate / peak, 3)
+        return facts

@@ -1,0 +1,1 @@
+"""Teachers and judges behind OpenAI-compatible endpoints."""

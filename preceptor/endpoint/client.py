@@ -1,0 +1,156 @@
+"""Chat completions from an endpoint: asked again where that helps, no faster than the endpoint can take."""
+
+import asyncio
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx2
+import openai
+
+from preceptor.endpoint.completion import Completion, parsed, read_completion, read_usage
+from preceptor.endpoint.concurrency import AdaptiveLimit
+from preceptor.endpoint.errors import EndpointError, Fault, OutOfAttempts, RowError
+from preceptor.endpoint.failures import too_slow, unanswered, understood
+from preceptor.endpoint.gate import Gate
+from preceptor.endpoint.health import Health
+from preceptor.endpoint.spent import Spent
+from preceptor.endpoint.waits import backoff
+from preceptor.study.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
+CONNECT_SECONDS = 30.0
+IDLE_SECONDS = 2.0  # servers drop idle connections, uvicorn after 5 s: never reuse one just then
+SEEDS = 2**31 - 1  # a prime: seeds that differ by samples or turns stay apart, and every API takes them
+WORTH_SAYING = 5.0  # seconds of rest that somebody who watches may wonder about
+LONGEST_REST = 600.0  # seconds that an endpoint may ask for before it is better to stop
+
+
+@dataclass
+class Row:
+    """A row's number, and how often its requests went wrong: all its turns share the attempts."""
+
+    number: int
+    faults: int = 0
+
+
+class Client:
+    """Lives in one event loop. `limiter` and `spent` may outlive it."""
+
+    def __init__(self, endpoint: Endpoint, limiter: AdaptiveLimit, spent: Spent) -> None:
+        self.endpoint = endpoint
+        self.gate = Gate(limiter)
+        self.health = Health(f"{endpoint.model} at {endpoint.base_url}", endpoint.attempts)
+        self.spent = spent
+        self._length_parameter = "max_tokens"
+
+    async def __aenter__(self) -> Self:
+        """Open the connections' pool."""
+        seconds, most = self.endpoint.timeout_seconds, self.endpoint.concurrency
+        self._openai = openai.AsyncOpenAI(
+            api_key=_key(self.endpoint),
+            base_url=self.endpoint.base_url,
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(
+                timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
+                limits=httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS),
+            ),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self._openai.close()
+
+    async def ask(self, row: Row, max_tokens: int, seed: int, **body: Any) -> Completion:
+        """The model's answer to a request's `body`; a `seed` of any size is reduced to 31 bits.
+
+        Raises RowError (the row's error), or EndpointError (everybody's).
+        """
+        while True:
+            try:
+                async with self.gate.passage(row.number) as setting:
+                    return await self._once(setting, max_tokens, body | {"seed": seed % SEEDS})
+            except Fault as fault:
+                await asyncio.sleep(self.wait_after(row, fault))
+
+    def wait_after(self, row: Row, fault: Fault) -> float:
+        """Seconds until the row may try again; raises OutOfAttempts where it may not."""
+        row.faults += 1
+        wait = max(backoff(row.faults), fault.wait or 0.0)
+        if wait > LONGEST_REST:
+            raise EndpointError(
+                f"{self.health.address} asks to wait {wait:,.0f} s ({fault})."
+                " Run again later: finished rows are kept."
+            )
+        if fault.overload:
+            if wait >= WORTH_SAYING:
+                log.info("%s rests for %.0f s: %s", self.health.address, wait, fault)
+            self.gate.rest(wait)
+        if row.faults >= self.endpoint.attempts:
+            self.health.row_failed(fault)
+            raise OutOfAttempts(f"no usable answer in {row.faults} attempts; the last: {fault}")
+        self.spent.add("retries")
+        return wait
+
+    async def _once(self, setting: int, max_tokens: int, body: dict[str, Any]) -> Completion:
+        self.spent.add("requests")
+        self.spent.highest(self.gate.in_flight)
+        try:
+            completion = await self._received(max_tokens, body)
+        except Fault as fault:
+            if fault.overload:
+                self.gate.limiter.overloaded(setting)
+            self.health.failed(fault)
+            raise
+        except RowError:
+            self.health.succeeded()  # it lives, and has judged the request
+            raise
+        self.health.succeeded()
+        work = max(1, completion.usage.response_tokens or 1)
+        self.gate.limiter.finished(time.monotonic(), work, self.gate.in_flight)
+        return completion
+
+    async def _received(self, max_tokens: int, body: dict[str, Any]) -> Completion:
+        try:
+            async with asyncio.timeout(self.endpoint.timeout_seconds):
+                response = await self._sent(max_tokens, body)
+        except openai.APIConnectionError as error:
+            raise unanswered(error, self.endpoint) from error
+        except openai.APIStatusError as error:
+            raise understood(error, self.endpoint, self.health.answered) from error
+        except TimeoutError as error:
+            raise too_slow(self.endpoint) from error
+        data = parsed(response)
+        self.spent.tokens(read_usage(data))
+        return read_completion(data)
+
+    async def _sent(self, max_tokens: int, body: dict[str, Any]) -> bytes:
+        """The body of the response. Newer models of OpenAI call `max_tokens` otherwise, and say so."""
+        length = {self._length_parameter: max_tokens}
+        try:
+            answer: httpx2.Response = await self._openai.post(
+                "/chat/completions",
+                body={"model": self.endpoint.model} | length | body,
+                cast_to=httpx2.Response,
+            )
+            return answer.content
+        except openai.BadRequestError as error:
+            renamed = error.code == "unsupported_parameter" and error.param == "max_tokens"
+            if not renamed or "max_tokens" not in length:
+                raise
+        self._length_parameter = "max_completion_tokens"
+        return await self._sent(max_tokens, body)
+
+
+def _key(endpoint: Endpoint) -> str:
+    """The key, or a placeholder: servers at home ask for none."""
+    key = os.environ.get(endpoint.api_key_variable, "").strip() or "EMPTY"
+    if not key.isascii() or not key.isprintable():
+        raise EndpointError(
+            f"the environment variable {endpoint.api_key_variable} holds characters that no key has: set it"
+            " to the key alone, without quotes or line breaks"
+        )
+    return key

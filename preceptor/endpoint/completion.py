@@ -1,0 +1,72 @@
+"""A chat completion as it came over the wire, read without trust."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from preceptor.endpoint.errors import Fault, WithheldAnswer, shortened
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens that the endpoint says a request took; None where it does not say."""
+
+    prompt_tokens: int | None
+    response_tokens: int | None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the model said, why it ended (`stop` or `length`), and what that took."""
+
+    text: str
+    finish_reason: str
+    usage: Usage
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """The JSON object of a response; a cut or foreign one raises Fault."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Fault(f"the answer is not whole JSON: {_start(body)}") from None
+    if not isinstance(data, dict):
+        raise Fault(f"the answer is not a JSON object: {_start(body)}")
+    return data
+
+
+def read_usage(data: dict[str, Any]) -> Usage:
+    """The token counts of a response."""
+    usage = _object(data.get("usage"))
+    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+
+
+def read_completion(data: dict[str, Any]) -> Completion:
+    """The first choice. Raises Fault where there is none, WithheldAnswer where it was filtered or refused."""
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices:
+        problem = data.get("error")
+        raise Fault("the answer has no choices" + (f": {shortened(str(problem))}" if problem else ""))
+    choice = _object(choices[0])
+    message = _object(choice.get("message"))
+    if choice.get("finish_reason") == "content_filter":
+        raise WithheldAnswer("the endpoint's content filter withheld the response")
+    if message.get("refusal"):
+        raise WithheldAnswer(f"the model refused: {shortened(str(message['refusal']))}")
+    text = message.get("content")
+    if not isinstance(text, str):
+        raise Fault(f"the answer has no text (finish_reason {choice.get('finish_reason')!r})")
+    finish = "length" if choice.get("finish_reason") == "length" else "stop"
+    return Completion(text, finish, read_usage(data))
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _start(body: bytes) -> str:
+    return repr(shortened(body.decode(errors="replace"), 100))

@@ -1,0 +1,75 @@
+"""Responses from a teacher behind an OpenAI-compatible endpoint."""
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+from preceptor.compute.conversation import Conversation
+from preceptor.compute.request import Decoding, Generation, Request
+from preceptor.endpoint.client import Client, Row
+from preceptor.endpoint.completion import Completion
+from preceptor.endpoint.rows import Rows
+from preceptor.endpoint.spent import Spent
+from preceptor.study.teachers import OpenAITeacher
+
+Stream = Generator[tuple[int, Generation], None, None]
+
+
+class EndpointGenerator:
+    """A teacher that is asked over HTTP, many rows at once; each turn follows the teacher's own answers."""
+
+    def __init__(self, teacher: OpenAITeacher, decoding: Decoding) -> None:
+        self.decoding = decoding
+        spent = Spent(teacher.prices)
+        self.facts = spent.facts
+        self._stream: Stream | None = None
+        self._rows = Rows(teacher, self._answer, lambda error: Generation(error=error), spent)
+
+    def stream(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
+        """Answers as they come; closing the generator cancels what is in flight.
+
+        Raises EndpointError where nobody would be answered.
+        """
+        self.close()
+        self._stream = self._rows.stream(requests)
+        return self._stream
+
+    def close(self) -> None:
+        """End the stream, with whatever is in flight."""
+        if self._stream is not None:
+            self._stream.close()
+
+    async def _answer(self, client: Client, row: Row, request: Request) -> Generation:
+        completions: list[Completion] = []
+        for turn in range(len(request.user)):
+            said = tuple(completion.text for completion in completions)
+            messages = Conversation(request.system, request.user, said).messages(turn + 1, turn)
+            seed = request.seed_of(turn)
+            completions.append(await client.ask(row, messages=messages, seed=seed, **self._parameters()))
+        return _generation(completions)
+
+    def _parameters(self) -> dict[str, Any]:
+        decoding = self.decoding
+        parameters: dict[str, Any] = {
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "max_tokens": decoding.max_new_tokens,
+        }
+        if decoding.stop:
+            parameters["stop"] = list(decoding.stop)
+        if decoding.top_k > 0:
+            parameters["top_k"] = decoding.top_k  # not in the API, but most servers know it
+        return parameters
+
+
+def _generation(completions: list[Completion]) -> Generation:
+    return Generation(
+        turns=tuple(completion.text for completion in completions),
+        finish_reason=completions[-1].finish_reason,
+        prompt_tokens=_sum([completion.usage.prompt_tokens for completion in completions]),
+        response_tokens=_sum([completion.usage.response_tokens for completion in completions]),
+    )
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

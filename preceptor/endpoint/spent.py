@@ -1,0 +1,38 @@
+"""What the work with an endpoint took: requests, tokens, money."""
+
+from preceptor.endpoint.completion import Usage
+from preceptor.study.endpoint import Prices
+
+
+class Spent:
+    """Counts into `facts`. Tokens of answers that could not be used were charged too, so they count."""
+
+    def __init__(self, prices: Prices | None) -> None:
+        self.prices = prices
+        names = (
+            "requests",
+            "retries",
+            "prompt_tokens",
+            "response_tokens",
+            "highest_concurrency",
+            "rows_failed",
+        )
+        self.facts: dict[str, int | float] = dict.fromkeys(names, 0)
+        self.tokens(Usage(None, None))
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Count something."""
+        self.facts[name] = self.facts.get(name, 0) + amount
+
+    def highest(self, concurrency: int) -> None:
+        """Note how many requests are in flight."""
+        self.facts["highest_concurrency"] = max(self.facts["highest_concurrency"], concurrency)
+
+    def tokens(self, usage: Usage) -> None:
+        """Count an answer's tokens, and their price where prices are known."""
+        self.add("prompt_tokens", usage.prompt_tokens or 0)
+        self.add("response_tokens", usage.response_tokens or 0)
+        if self.prices is not None:
+            prompt = self.facts["prompt_tokens"] * self.prices.prompt
+            response = self.facts["response_tokens"] * self.prices.response
+            self.facts["price"] = round((prompt + response) / 1e6, 6)

@@ -1,0 +1,205 @@
+"""vLLM itself, inside the child process: conversations in, finished rows out, one engine step at a time."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, GenerationConfig
+from vllm import SamplingParams
+from vllm.engine.arg_utils import EngineArgs
+from vllm.exceptions import VLLMClientError
+from vllm.inputs.engine import tokens_input
+from vllm.lora.request import LoRARequest
+from vllm.platforms import current_platform
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.llm_engine import LLMEngine
+
+from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt, template_of
+from preceptor.compute.load import ModelError, context_length, load_tokenizer
+from preceptor.compute.request import Decoding, Generation, Request
+from preceptor.engines.messages import Ask, Settings
+
+Rows = list[tuple[int, Generation]]
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM reserves room for one of these
+
+
+class Configured:
+    """A model's configuration without its weights."""
+
+    def __init__(self, model: str, revision: str) -> None:
+        try:
+            self.config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False)
+        except Exception as error:
+            raise ModelError(f"model {model!r} at revision {revision!r} cannot be loaded: {error}") from error
+        try:
+            self.generation_config = GenerationConfig.from_pretrained(model, revision=revision)
+        except OSError:  # a model without such a file declares its end tokens in its configuration
+            self.generation_config = GenerationConfig.from_model_config(self.config)
+
+
+class VllmEngine:
+    """Rows of `asks` in, answers out. Between steps all rows stay in flight."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.decoding = settings.decoding
+        refuse_impossible(settings.decoding)
+        self.tokenizer = load_tokenizer(settings.model, settings.revision)
+        self.template = template_of(self.tokenizer, settings.prompt_format)
+        model = Configured(settings.model, settings.revision)
+        self.context = context_length(model, settings.max_length)
+        self.stop_ids = _stop_ids(model.generation_config, self.tokenizer)
+        self.adapter = LoRARequest("adapter", 1, settings.adapter) if settings.adapter else None
+        self.engine = LLMEngine.from_engine_args(EngineArgs(**engine_arguments(settings, self.context)))
+        self._asked: dict[str, list[tuple[int, Request]]] = {}
+        self._answers: dict[int, Generation] = {}  # of rows whose next turn is in flight
+        self._finished_tokens = 0
+
+    def busy(self) -> bool:
+        """Whether anything is in flight."""
+        return bool(self._asked)
+
+    def response_tokens(self) -> int:
+        """How many tokens were generated since the start, for finished rows and those in flight."""
+        states = self.engine.output_processor.request_states.values()
+        return self._finished_tokens + sum(s.detokenizer.num_output_tokens() for s in states if s.detokenizer)
+
+    def ask(self, ask: Ask) -> Rows:
+        """Put samples of one conversation in flight; returns them as errors where that cannot be."""
+        return self._ask_turn(ask.rows(), Generation())
+
+    def step(self) -> Rows:
+        """Let the engine make a step; returns the rows that it finished."""
+        finished: Rows = []
+        output: Any  # vLLM types it for pooling models too
+        for output in self.engine.step():
+            rows = self._asked.pop(output.request_id)
+            for (number, request), completion in zip(rows, output.outputs, strict=True):
+                finished += self._answered(number, request, len(output.prompt_token_ids), completion)
+        return finished
+
+    def close(self) -> None:
+        """End vLLM's own processes."""
+        self.engine.engine_core.shutdown()
+
+    def _ask_turn(self, rows: list[tuple[int, Request]], before: Generation) -> Rows:
+        turn = len(before.turns)
+        number, request = rows[0]
+        identity = f"{number}.{turn}"
+        try:
+            prompt = self._prompt(request, before.turns)
+            self.engine.add_request(
+                identity,
+                tokens_input(prompt),
+                self._parameters(len(prompt), len(rows), request.seed_of(turn)),
+                lora_request=self.adapter,
+            )
+        except TemplateProblem as problem:
+            return [(n, Generation(error=str(problem))) for n, _ in rows]
+        except VLLMClientError as error:
+            return [(n, Generation(error=f"vLLM refuses the prompt: {error}")) for n, _ in rows]
+        self._asked[identity] = rows
+        self._answers |= {n: before for n, _ in rows if turn}
+        return []
+
+    def _answered(self, number: int, request: Request, prompt_tokens: int, completion: Any) -> Rows:
+        """The row if that was its last turn, or an error; else its next turn is asked."""
+        before = self._answers.pop(number, Generation())
+        self._finished_tokens += len(completion.token_ids)
+        if completion.finish_reason not in ("stop", "length"):
+            return [(number, Generation(error=f"vLLM gave the row up: {completion.finish_reason}"))]
+        answer = Generation(
+            turns=(*before.turns, self._text(completion.token_ids)),
+            finish_reason=completion.finish_reason,
+            prompt_tokens=(before.prompt_tokens or 0) + prompt_tokens,
+            response_tokens=(before.response_tokens or 0) + len(completion.token_ids),
+        )
+        if len(answer.turns) < len(request.user):
+            return self._ask_turn([(number, request)], answer)
+        return [(number, answer)]
+
+    def _prompt(self, request: Request, answered: tuple[str, ...]) -> list[int]:
+        conversation = Conversation(request.system, request.user, answered)
+        text = render_prompt(self.tokenizer, self.template, conversation)
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) >= self.context:
+            raise TemplateProblem(f"the prompt has {len(ids)} tokens, but the teacher sees {self.context}")
+        return ids
+
+    def _parameters(self, prompt_tokens: int, samples: int, seed: int) -> SamplingParams:
+        decoding = self.decoding
+        return SamplingParams(
+            n=samples,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            top_k=decoding.top_k,
+            seed=seed,  # of the first sample: vLLM counts up
+            max_tokens=min(decoding.max_new_tokens, self.context - prompt_tokens),
+            stop=list(decoding.stop),
+            stop_token_ids=list(self.stop_ids),
+            detokenize=bool(decoding.stop),  # finished rows are decoded here, whole
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _text(self, ids: list[int]) -> str:
+        """Decoded as TransformersGenerator does, which vLLM's own, token by token, is not at the edges."""
+        stop = next((i for i, token in enumerate(ids) if token in self.stop_ids), None)
+        said: str = self.tokenizer.decode(ids[:stop], skip_special_tokens=True)
+        return said[: min((said.find(s) for s in self.decoding.stop if s in said), default=len(said))]
+
+
+def engine_arguments(settings: Settings, context: int) -> dict[str, Any]:
+    """What vLLM's EngineArgs are made of."""
+    arguments: dict[str, Any] = {
+        "model": settings.model,
+        "revision": settings.revision,
+        "tokenizer_revision": settings.revision,
+        "trust_remote_code": False,
+        "dtype": settings.dtype,
+        "max_model_len": context,
+        "quantization": settings.quantization,
+        "tensor_parallel_size": settings.tensor_parallel_size,
+        "gpu_memory_utilization": settings.memory_share,
+        "enable_prefix_caching": settings.prefix_caching,
+        "enforce_eager": settings.enforce_eager,
+        "generation_config": "vllm",  # sampling defaults are the study's, not the model's
+        "disable_log_stats": True,
+        "seed": 0,
+    }
+    if current_platform.is_cpu() and settings.decoding.temperature > 0:
+        # vLLM 0.32 takes a draw back behind a part of a prompt. Torch's generators on a CPU cannot: it dies.
+        arguments["enable_chunked_prefill"] = False
+    if settings.adapter is not None:
+        arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _lora_rank(settings.adapter)}
+    return arguments
+
+
+def refuse_impossible(decoding: Decoding) -> None:
+    """Raise an error for sampling parameters that vLLM refuses or changes, before it is started."""
+    parameters = SamplingParams(temperature=decoding.temperature, top_p=decoding.top_p, top_k=decoding.top_k)
+    if parameters.temperature != decoding.temperature:
+        raise ValueError(
+            f"vLLM cannot sample at temperature {decoding.temperature}: set 'temperature' to 0 or to at least"
+            f" {parameters.temperature}"
+        )
+
+
+def _lora_rank(adapter: str) -> int:
+    """The rank to reserve room for: the adapter's highest, rounded up to one that vLLM knows."""
+    path = Path(adapter) / "adapter_config.json"
+    try:
+        config = json.loads(path.read_text())
+        rank = max(config["r"], *config.get("rank_pattern", {}).values(), 1)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"adapter {adapter!r} is not a LoRA folder: {path} says no rank ({error})"
+        ) from error
+    if rank > LORA_RANKS[-1]:
+        raise ModelError(f"adapter {adapter!r} has rank {rank}: vLLM takes at most {LORA_RANKS[-1]}")
+    return next(known for known in LORA_RANKS if known >= rank)
+
+
+def _stop_ids(generation_config: GenerationConfig, tokenizer: Any) -> frozenset[int]:
+    """The end tokens that the model and its tokenizer declare."""
+    declared = generation_config.eos_token_id
+    ids = declared if isinstance(declared, list) else [declared]
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)

@@ -1,0 +1,35 @@
+"""An OpenAI-compatible endpoint: where it is, how hard to ask it, and what it costs."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from preceptor.study.fields import Frozen
+
+
+def _address(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("an endpoint's address begins with http:// or https://, and usually ends in /v1")
+    return value.rstrip("/")
+
+
+class Prices(Frozen):
+    """What the endpoint charges per million tokens, in whatever currency the study's readers think in."""
+
+    prompt: Annotated[float, Field(ge=0)]
+    response: Annotated[float, Field(ge=0)]
+
+
+class Endpoint(Frozen):
+    """`api_key_variable` names the environment variable that holds the key: no study holds a key itself.
+
+    `concurrency` is the most requests at once; how many there really are adapts to the endpoint.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    base_url: Annotated[str, AfterValidator(_address)]
+    api_key_variable: str = "OPENAI_API_KEY"
+    concurrency: Annotated[int, Field(gt=0, le=4096)] = 64
+    timeout_seconds: Annotated[float, Field(gt=0)] = 600.0
+    attempts: Annotated[int, Field(gt=0, le=20)] = 6
+    prices: Prices | None = None

@@ -1,0 +1,55 @@
+"""What scores responses: a classifier run here, a judge behind an endpoint, or recorded scores."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from preceptor.study.endpoint import Endpoint
+from preceptor.study.fields import Frozen, Model, Name, PromptFormat, Records
+
+
+class ClassifierRewardModel(Model):
+    """A sequence classifier. `pair` gives it (instruction, response) as a text pair; `own` its template.
+
+    `allow_remote_code` runs the Python that comes with the model, which custom heads such as ArmoRM's need.
+    """
+
+    name: Name
+    engine: Literal["sequence_classification"]
+    prompt_format: PromptFormat | Literal["pair"] = "own"
+    label: Annotated[int, Field(ge=0)] | None = None
+    allow_remote_code: bool = False
+
+
+class RewardColumns(Frozen):
+    """Which columns of a file of scores hold what."""
+
+    id: str = "question_id"
+    model: str = "model"
+    score: str = "score"
+
+
+class RecordedRewardModel(Records):
+    """Scores that somebody already has; `teachers` maps a teacher to the model name in the file."""
+
+    name: Name
+    engine: Literal["recorded"]
+    columns: RewardColumns = RewardColumns()
+    teachers: dict[str, str] = Field(default_factory=dict)
+
+
+class JudgeRewardModel(Endpoint):
+    """A judge behind an OpenAI-compatible endpoint that grades each response from 1 to 10.
+
+    `rubric` replaces the built-in instructions to the judge.
+    """
+
+    name: Name
+    engine: Literal["openai"]
+    rubric: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+ScoringRewardModel = ClassifierRewardModel | JudgeRewardModel
+AnyRewardModel = RecordedRewardModel | ScoringRewardModel
+RewardModel = Annotated[AnyRewardModel, Field(discriminator="engine")]

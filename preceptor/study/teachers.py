@@ -1,0 +1,80 @@
+"""Whose responses a study compares, and which engine gives them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from preceptor.study.endpoint import Endpoint
+from preceptor.study.fields import (
+    Described,
+    Dtype,
+    ExistingPath,
+    Frozen,
+    InstructionFormat,
+    Model,
+    PromptFormat,
+    Records,
+    Sampling,
+)
+
+
+class ResponseColumns(Frozen):
+    """Which columns of a `plain` file of responses hold what."""
+
+    response: str = "response"
+    instruction: str = "instruction"
+    id: str = "id"
+
+
+class TeacherFacts(Described):
+    """The terms of a teacher's outputs and what running it costs, if known."""
+
+    terms: str | None = None
+    price_per_million_tokens: Annotated[float, Field(ge=0)] | None = None
+    gpu: str | None = None
+
+
+class RecordedTeacher(TeacherFacts, Records):
+    """A teacher whose responses somebody already has, joined to instructions by id or by text."""
+
+    engine: Literal["recorded"]
+    format: InstructionFormat = "plain"
+    join: Literal["id", "instruction"] | None = None
+    columns: ResponseColumns = ResponseColumns()
+
+    @property
+    def joined_on(self) -> Literal["id", "instruction"]:
+        """What records are matched by: what the study says, else id for FastChat's files (no text)."""
+        return self.join or ("id" if self.format == "fastchat" else "instruction")
+
+
+class TransformersTeacher(TeacherFacts, Model):
+    """A teacher run here by transformers, on a CPU or one GPU."""
+
+    engine: Literal["transformers"]
+    prompt_format: PromptFormat = "own"
+    sampling: Sampling = Sampling()
+
+
+class VllmTeacher(TeacherFacts, Model):
+    """A teacher run here by vLLM, in a process of its own; `adapter` is a LoRA folder."""
+
+    engine: Literal["vllm"]
+    dtype: Dtype = "bfloat16"
+    prompt_format: PromptFormat = "own"
+    sampling: Sampling = Sampling()
+    quantization: str | None = None
+    adapter: ExistingPath | None = None
+    tensor_parallel_size: Annotated[int, Field(gt=0)] = 1
+
+
+class OpenAITeacher(TeacherFacts, Endpoint):
+    """A teacher behind an OpenAI-compatible endpoint."""
+
+    engine: Literal["openai"]
+    sampling: Sampling = Sampling()
+
+
+GeneratingTeacher = TransformersTeacher | VllmTeacher | OpenAITeacher
+AnyTeacher = RecordedTeacher | GeneratingTeacher
+Teacher = Annotated[AnyTeacher, Field(discriminator="engine")]

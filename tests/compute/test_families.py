@@ -1,0 +1,126 @@
+"""Every family: our pass equals transformers' own logits, one row at a time, however rows are batched."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from preceptor.compute import attention
+from preceptor.compute.attention import pack
+from preceptor.compute.backbone import Backbone
+from preceptor.compute.conversation import Conversation
+from preceptor.compute.head import Head, token_statistics
+from preceptor.compute.load import ModelError, load_causal_lm
+from preceptor.compute.loss import LossScorer
+from preceptor.compute.passes import TokenPasses
+from tests.compute.families import FAMILIES, reference_varlen, save_family
+
+TEXTS = [[(11 * i + 3 * n) % 250 for i in range(n)] for n in (3, 70, 41, 2, 100)]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, tmp_path_factory) -> str:
+    return save_family(tmp_path_factory.mktemp(request.param), request.param)
+
+
+def one_by_one(folder: str, texts: list[list[int]]) -> list[torch.Tensor]:
+    """Surprisal, rank, entropy of each token but the first: transformers' eager attention and own head."""
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    found = []
+    for text in texts:
+        with torch.no_grad():
+            logits = model(torch.tensor([text])).logits[0, :-1].double()
+        log_p = logits.log_softmax(-1)
+        surprisal = -log_p.gather(1, torch.tensor(text[1:]).unsqueeze(1)).squeeze(1)
+        rank = 1 + (log_p > -surprisal.unsqueeze(1) + 1e-9).sum(1)
+        found.append(torch.stack([surprisal, rank, -(log_p.exp() * log_p).sum(1)], 1))
+    return found
+
+
+def compare(found: dict[int, torch.Tensor], expected: list[torch.Tensor]) -> None:
+    assert sorted(found) == list(range(len(expected)))
+    for number, theirs in enumerate(expected):
+        torch.testing.assert_close(found[number][:, [0, 2, 3]], theirs, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tokens_per_batch", [1, 150, 10_000])
+def test_padded_passes_equal_one_by_one(family, tokens_per_batch):
+    model = load_causal_lm(family, "main", "float32", "cpu")
+    passes = TokenPasses(model, "cpu", tokens_per_batch)
+    found = {n: s for batch in passes.statistics(dict(enumerate(TEXTS))) for n, s in batch.items()}
+    compare(found, one_by_one(family, TEXTS))
+
+
+def test_a_shared_prompt_changes_nothing_but_the_work(family):
+    prompt = [(5 * i) % 250 for i in range(40)]
+    texts = [prompt + text for text in TEXTS[:3]] + [[9, *prompt, 7]]
+    passes = TokenPasses(load_causal_lm(family, "main", "float32", "cpu"), "cpu", 10_000)
+    batches = list(passes.statistics(dict(enumerate(texts)), {0: 40, 1: 40, 2: 40, 3: 41}))
+    assert passes.facts()["prompt_tokens_shared"] == 40
+    compare({n: s for batch in batches for n, s in batch.items()}, one_by_one(family, texts))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["varlen", pytest.param("flex_attention", marks=pytest.mark.slow)],  # compiles
+)
+def test_packed_rows_do_not_see_each_other(family, name, monkeypatch):
+    monkeypatch.setattr(attention, "varlen_attn", reference_varlen)
+    model = load_causal_lm(family, "main", "float32", "cpu")
+    if name == "varlen" and model.config.model_type == "gemma2":
+        with pytest.raises(ValueError, match="soft-capped"), torch.inference_mode():
+            Backbone(model, "cpu", name).hidden(TEXTS)
+        return
+    passes = TokenPasses(model, "cpu", 10_000)
+    passes.backbone = Backbone(model, "cpu", name)
+    found = {n: s for batch in passes.statistics(dict(enumerate(TEXTS))) for n, s in batch.items()}
+    compare(found, one_by_one(family, TEXTS))
+
+
+def test_packing_says_where_rows_end():
+    packed = pack([[5, 6, 7], [8], [9, 10]], "cpu")
+    assert packed["input_ids"].tolist() == [[5, 6, 7, 8, 9, 10]]
+    assert packed["position_ids"].tolist() == [[0, 1, 2, 0, 0, 1]]
+    assert packed["cu_seq_lens_q"].tolist() == [0, 3, 4, 6]
+
+
+def test_a_head_that_is_more_than_known_is_refused(tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(save_family(tmp_path, "llama")).eval()
+    forward = model.forward
+
+    def doubled(*arguments, **named):
+        output = forward(*arguments, **named)
+        output.logits = output.logits * 2
+        return output
+
+    model.forward = doubled
+    with pytest.raises(ModelError, match="scoring does not know this architecture"):
+        TokenPasses(model, "cpu", 100)
+
+
+def test_bfloat16_losses_are_near_float32_ones(family):
+    # Stated in docs/tables.md: the mean NLL of a response moves by less than 2 % in bfloat16.
+    rows = [
+        Conversation(None, ("What is it?",), (f"It is number {n} of the rain there. " * 2,)) for n in range(6)
+    ]
+    exact, rounded = (
+        LossScorer(family, dtype=dtype, unconditional=False).score(rows) for dtype in ("float32", "bfloat16")
+    )
+    for a, b in zip(exact, rounded, strict=True):
+        assert b.nll_sum == pytest.approx(a.nll_sum, rel=0.02)
+
+
+def test_the_chosen_backbone_is_padded_on_a_cpu(family):
+    assert not TokenPasses(load_causal_lm(family, "main", "float32", "cpu"), "cpu", 100).backbone.packed
+
+
+def test_logits_are_made_a_few_positions_at_a_time(family, monkeypatch):
+    head = Head(load_causal_lm(family, "main", "float32", "cpu"))
+    monkeypatch.setattr(head, "positions_at_once", 7)
+    made, logits = [], head.logits
+    monkeypatch.setattr(head, "logits", lambda hidden: made.append(len(hidden)) or logits(hidden))
+    hidden, targets = torch.randn(23, 32), torch.arange(23)
+    in_pieces = head.statistics(hidden, targets)
+    assert made == [7, 7, 7, 2]
+    torch.testing.assert_close(in_pieces, token_statistics(logits(hidden), targets))
