@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preceptor.compute.request import Decoding, Request
 from preceptor.compute.conversation import Conversation, render
+from preceptor.compute.request import Decoding, Request
 from preceptor.evaluation.checkers import CHECKS
 from preceptor.miniature.language_models import make_talker, save
 from preceptor.miniature.splits import distinct_tasks

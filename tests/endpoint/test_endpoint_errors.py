@@ -1,0 +1,107 @@
+"""What is no row's fault stops the work with advice, after what was finished, and marks no row."""
+
+import socket
+
+import pytest
+
+from preceptor.endpoint.errors import EndpointError
+from preceptor.endpoint.health import HOPELESS_ROWS
+from tests.endpoint.faulty_server import FaultyServer, Play, answer, echo, question, refusal
+from tests.endpoint.teachers import collected, generator, requests
+
+GONE = {
+    "401": (refusal(401, "bad key"), "OPENAI_API_KEY"),
+    "403": (refusal(403, "not yours"), "api_key_variable"),
+    "unknown model": (refusal(404, "nope", code="model_not_found"), "Correct 'model'"),
+    "vLLM's unknown model": (refusal(404, "The model `x` does not exist.", param="model"), "Correct 'model'"),
+    "a wrong path": (Play(404, b'{"detail": "Not Found"}'), "usually ends in /v1"),
+    "no quota": (refusal(429, "pay", code="insufficient_quota"), "no quota is left"),
+    "a parameter": (refusal(400, "x", code="unsupported_value", param="temperature"), "'sampling'"),
+    "a day's wait": (refusal(429, headers={"retry-after": "86400"}), "asks to wait 86,400 s"),
+}
+
+
+def until_error(stream) -> tuple[list[int], str]:
+    """The rows that came before the error, and the error."""
+    rows, results = [], []
+    with pytest.raises(EndpointError) as raised:
+        for number, result in stream:
+            rows.append(number)
+            results.append(result)
+    assert all(result.error is None for result in results)
+    return rows, str(raised.value)
+
+
+@pytest.mark.parametrize(("play", "advice"), GONE.values(), ids=GONE)
+def test_one_answer_is_enough_to_know_that_nobody_will_get_one(play, advice):
+    with FaultyServer(lambda body, n: play) as server:
+        rows, error = until_error(generator(server.url, concurrency=1).stream(requests(9)))
+    assert rows == []
+    assert advice in error
+    assert server.url in error
+    assert len(server.bodies) == 1
+
+
+def test_what_was_finished_before_comes_first():
+    def script(body, attempt):
+        return refusal(401) if question(body) == "question 5" else echo(body, attempt)
+
+    with FaultyServer(script) as server:
+        rows, _ = until_error(generator(server.url, concurrency=1).stream(requests(9)))
+    assert rows == [0, 1, 2, 3, 4]
+
+
+def test_a_dead_port_is_an_error_and_not_one_per_row():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        rows, error = until_error(generator(url, attempts=3).stream(requests(100)))
+    assert rows == []
+    assert "cannot be reached" in error
+    assert "6 connections failed" in error
+
+
+def test_a_server_that_dies_midway_is_an_error_after_what_it_answered():
+    with FaultyServer() as server:
+        stream = generator(server.url, attempts=2, concurrency=2).stream(requests(400))
+        first = [next(stream)[0] for _ in range(3)]
+    rows, error = until_error(stream)
+    assert "cannot be reached" in error
+    assert len(first + rows) == len(set(first + rows)) < 400
+
+
+def test_connections_that_break_once_stop_nothing():
+    with FaultyServer(lambda body, n: echo(body, n) if n else Play(reset=True)) as server:
+        engine = generator(server.url, attempts=3, concurrency=40)
+        engine_rows = collected(engine.stream([*requests(1), *requests(40)[1:]]), 40)
+    assert all(row.error is None for row in engine_rows)
+
+
+def test_an_endpoint_that_fails_every_row_is_an_error():
+    with FaultyServer(lambda body, n: refusal(500, "out of memory")) as server:
+        rows, error = until_error(generator(server.url, attempts=2).stream(requests(200)))
+    assert rows == []
+    assert f"none of {HOPELESS_ROWS} rows in a row" in error
+    assert "out of memory" in error
+
+
+def test_rows_that_fail_are_rows_as_long_as_others_are_answered():
+    def script(body, attempt):
+        return echo(body, attempt) if int(question(body)[9:]) % 10 == 0 else refusal(500)
+
+    with FaultyServer(script) as server:
+        answers = collected(generator(server.url, attempts=1, concurrency=1).stream(requests(100)), 100)
+    assert sum(a.error is None for a in answers) == 10
+
+
+def test_a_few_rows_that_all_fail_are_rows():
+    with FaultyServer(lambda body, n: answer(None)) as server:
+        answers = collected(generator(server.url, attempts=2).stream(requests(4)), 4)
+    assert all("no text" in a.error for a in answers)
+
+
+def test_a_key_with_strange_characters_is_named(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "“quoted”")
+    _, error = until_error(generator("http://127.0.0.1:9/v1").stream(requests(1)))
+    assert "OPENAI_API_KEY" in error
+    assert "quoted" not in error

@@ -1,0 +1,119 @@
+"""How long to wait: as the endpoint asks, in each of its ways of asking, else jittered and bounded."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, formatdate
+from itertools import pairwise
+
+import pytest
+
+from preceptor.endpoint import client, waits
+from tests.endpoint.faulty_server import FaultyServer, answer, echo, faults_then_echo, question, refusal
+from tests.endpoint.teachers import collected, generator, requests
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "7"}, 7),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "later"}, None),
+        ({"retry-after": "Wed, 99 Foo 2026 99:99:99 GMT"}, None),
+        ({"retry-after": formatdate(0, usegmt=True)}, 0),
+        ({}, None),
+    ],
+)
+def test_what_the_headers_ask_for(headers, seconds):
+    assert waits.retry_after(headers) == seconds
+
+
+def test_a_date_is_a_wait_until_then():
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    assert 85 < waits.retry_after({"retry-after": soon}) <= 90
+
+
+def test_backoff_doubles_up_to_a_bound_with_full_jitter(monkeypatch):
+    monkeypatch.setattr(waits, "FIRST_SECONDS", 1.0)
+    for faults, most in [(1, 1), (2, 2), (4, 8), (7, 60), (5000, 60)]:
+        drawn = [waits.backoff(faults) for _ in range(400)]
+        assert 0 <= min(drawn) < 0.1 * most
+        assert 0.9 * most < max(drawn) <= most
+
+
+def test_a_wait_that_one_row_is_told_holds_all_rows_up():
+    asked = []
+
+    def script(body, attempt):
+        asked.append(time.monotonic())
+        if len(asked) == 10:
+            return refusal(429, headers={"retry-after": "0.6"})
+        return answer("ok", seconds=0.02)
+
+    with FaultyServer(script) as server:
+        collected(generator(server.url, concurrency=4).stream(requests(40)), 40)
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert max(gaps) > 0.5  # with 30 rows left, and places for four of them
+
+
+def test_a_row_waits_no_longer_in_all_than_its_backoffs(monkeypatch):
+    waited = []
+
+    def recorded(faults: int) -> float:
+        waited.append((faults, waits.backoff(faults)))
+        return waited[-1][1]
+
+    monkeypatch.setattr(client, "backoff", recorded)
+    with FaultyServer(lambda b, n: refusal(500) if "n 3" in question(b) else echo(b, n)) as server:
+        answers = collected(generator(server.url, attempts=4).stream(requests(8)), 8)
+    assert [a.error is None for a in answers] == [n != 3 for n in range(8)]
+    assert [faults for faults, _ in waited] == [1, 2, 3, 4]
+    assert sum(seconds for _, seconds in waited) <= 0.01 * (1 + 2 + 4 + 8)
+
+
+def test_the_oldest_row_comes_first_after_a_fault():
+    finished = []
+    with FaultyServer(faults_then_echo(refusal(503, headers={"retry-after-ms": "50"}))) as server:
+        for number, _ in generator(server.url, concurrency=8).stream(requests(60)):
+            finished.append(number)
+    assert sorted(finished) == list(range(60))
+    assert all(abs(place - number) <= 24 for place, number in enumerate(finished))
+
+
+def test_the_limit_settles_near_the_slots_of_a_real_server():
+    seen = []
+
+    def script(body, attempt):
+        seen.append(server.at_once)
+        return answer("ok", seconds=0.05)
+
+    with FaultyServer(script, slots=6) as server:
+        engine = generator(server.url, concurrency=64)
+        collected(engine.stream(requests(400)), 400)
+    late = sorted(seen[200:])
+    assert 4 <= late[len(late) // 2] <= 18  # the median: tries of twice as much are in between
+    assert engine.facts["highest_concurrency"] <= 64
+
+
+def test_a_server_that_refuses_what_it_cannot_take_answers_every_row():
+    def script(body, attempt):
+        if server.at_once > 5:
+            return refusal(429, headers={"retry-after-ms": "20"})
+        return answer("ok", seconds=0.01)
+
+    with FaultyServer(script) as server:
+        engine = generator(server.url, concurrency=64)
+        answers = collected(engine.stream(requests(300)), 300)
+    assert all(a.error is None for a in answers)
+    assert engine.facts["retries"] < 100
+
+
+def test_the_bound_on_concurrency_is_kept():
+    with FaultyServer(lambda body, n: answer("ok", seconds=0.005)) as server:
+        engine = generator(server.url, concurrency=3)
+        collected(engine.stream(requests(150)), 150)
+    assert server.most_at_once == engine.facts["highest_concurrency"] == 3

@@ -1,0 +1,65 @@
+"""vLLM's own server on loopback, serving a demo teacher with room for a judge's prompt."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+DEMO = Path(__file__).parents[2] / "studies" / "demo"
+TEACHER = DEMO / "teachers" / "llama-small"
+CONTEXT = 3072  # the demo's teachers see 256 tokens, a judge's prompt in their tiny vocabulary has 900
+NO_BLANKS = {"backend": "xgrammar", "disable_any_whitespace": True}  # a tiny model writes blanks for ever
+START_SECONDS = 300
+
+
+@contextmanager
+def vllm_server(log: Path) -> Iterator[str]:
+    """The address of a server that is ready; its whole process group ends with the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", str(TEACHER), "--served-model-name", "scripted", "--dtype", "float32"]
+    command += ["--enforce-eager", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--max-model-len", str(CONTEXT)]
+    command += ["--hf-overrides", json.dumps({"max_position_embeddings": CONTEXT})]
+    command += ["--structured-outputs-config", json.dumps(NO_BLANKS)]
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        _wait_until_ready(server, port, log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        _end(server, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(30)
+        _end(server, signal.SIGKILL)
+        server.wait()
+
+
+def _end(server: subprocess.Popen, how: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # the whole group has ended already
+        os.killpg(server.pid, how)
+
+
+def _wait_until_ready(server: subprocess.Popen, port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert server.poll() is None, f"vLLM's server ended:\n{log.read_text()[-3000:]}"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.5)
+    raise AssertionError(f"vLLM's server was not ready in {START_SECONDS} s:\n{log.read_text()[-3000:]}")
