@@ -1,0 +1,133 @@
+"""The chain of row artifacts on real engines, as one process runs it, and a journal of what they did."""
+
+import os
+from dataclasses import dataclass
+
+import polars as pl
+import torch
+
+from preceptor.compute.generation import BATCHES_SORTED_TOGETHER, TransformersGenerator
+from preceptor.compute.loss import LossScorer
+from preceptor.compute.request import Decoding
+from preceptor.compute.reward import RewardScorer
+from preceptor.lake.schemas import BASE_LOSSES, RESPONSES, REWARDS
+from preceptor.lake.store import Lake
+from preceptor.losses.score import loss_fingerprint, score_losses
+from preceptor.responses.generate import generate_responses, generation_fingerprint
+from preceptor.rewards.score import reward_fingerprint, score_rewards
+from preceptor.study.reward_models import ClassifierRewardModel
+from preceptor.study.schema import Base
+from preceptor.study.teachers import TransformersTeacher
+from preceptor.text import digest
+
+STUDY = "killed"
+ROWS = 40
+TOO_LONG = (7, 23)  # numbers of instructions that the teacher cannot take
+ROWS_PER_COMMIT = 3
+PROMPTS_PER_BATCH = 2
+TOKENS_PER_BATCH, FEWEST_TOKENS = 280, 70  # at most 4 rows
+TABLES = {table.name: table for table in (RESPONSES, REWARDS, BASE_LOSSES)}
+PASSES = {"responses": 1, "rewards": 1, "base_losses": 2}  # of a row: losses are measured unconditionally too
+# What an engine may hold before it gives rows out, and rows given out that do not fill a commit yet.
+IN_FLIGHT = {
+    "responses": BATCHES_SORTED_TOGETHER * PROMPTS_PER_BATCH + ROWS_PER_COMMIT - 1,
+    "rewards": TOKENS_PER_BATCH // FEWEST_TOKENS + ROWS_PER_COMMIT - 1,
+    "base_losses": TOKENS_PER_BATCH // FEWEST_TOKENS + ROWS_PER_COMMIT - 1,
+}
+
+
+@dataclass(frozen=True)
+class Models:
+    """Whose responses, and what scores them."""
+
+    teacher: TransformersTeacher
+    reward_model: ClassifierRewardModel
+    base: Base
+
+    def fingerprints(self):
+        return {
+            "responses": generation_fingerprint(self.teacher),
+            "rewards": reward_fingerprint(self.reward_model),
+            "base_losses": loss_fingerprint(self.base),
+        }
+
+
+def instructions():
+    """Questions of different lengths."""
+    texts = [f"Question {n}: what is {n} and{' very' * (n % 5)} much more?" for n in range(ROWS)]
+    for n in TOO_LONG:
+        texts[n] *= 10
+    rows = [
+        {"instruction_id": f"i{n:02}", "prompt_hash": digest(text), "system": None, "turns": [text]}
+        for n, text in enumerate(texts)
+    ]
+    return pl.DataFrame(rows, schema_overrides={"system": pl.String})
+
+
+class Watched:
+    """An engine whose journal tells which rows it was asked for, and the rows of each forward pass."""
+
+    def __init__(self, engine, table, journal):
+        self.engine, self.table = engine, table.name
+        self.journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.names = {tuple(row["turns"]): row["instruction_id"] for row in instructions().to_dicts()}
+        engine.model.get_input_embeddings().register_forward_pre_hook(self._pass)
+
+    def stream(self, asked):
+        self._write("asked", *(self.names[one.user] for one in asked))
+        return self.engine.stream(asked)
+
+    @property
+    def facts(self):
+        return self.engine.facts
+
+    def close(self):
+        self.engine.close()
+
+    def _pass(self, embeddings, inputs):
+        rows, tokens = inputs[0].shape
+        if tokens > 1:  # else one more token of a response
+            self._write("passed", str(rows))
+
+    def _write(self, *words):
+        os.write(self.journal, f"{self.table} {' '.join(words)}\n".encode())
+
+
+def read_journal(journal):
+    """Per table, the rows that its engine was asked for, if it was, and how many rows' work its model did."""
+    asked, done = dict.fromkeys(TABLES), dict.fromkeys(TABLES, 0.0)
+    lines = journal.read_text().split("\n")[:-1] if journal.exists() else []  # a kill may cut the last line
+    for line in lines:
+        table, what, *words = line.split()
+        if what == "asked":
+            assert asked[table] is None, "the engine was asked twice"
+            asked[table] = words
+        else:
+            done[table] += int(words[0]) / PASSES[table]
+    return asked, done
+
+
+def run_chain(models, root, journal):
+    """Responses, then rewards, then losses, on a store; for a process of its own."""
+    torch.set_num_threads(1)
+    lake, questions, name = Lake(root, STUDY), instructions(), models.teacher.name
+
+    def generator(teacher):
+        decoding = Decoding(**teacher.sampling.model_dump(exclude={"n", "seed"}))
+        engine = TransformersGenerator(
+            teacher.model, decoding=decoding, device="cpu", batch_size=PROMPTS_PER_BATCH
+        )
+        return Watched(engine, RESPONSES, journal)
+
+    def classifier(model):
+        engine = RewardScorer(model.model, device="cpu", tokens_per_batch=TOKENS_PER_BATCH)
+        return Watched(engine, REWARDS, journal)
+
+    def base(model):
+        settings = model.model_dump(include={"model", "max_length"})
+        engine = LossScorer(**settings, device="cpu", tokens_per_batch=TOKENS_PER_BATCH)
+        return Watched(engine, BASE_LOSSES, journal)
+
+    responses = generate_responses(lake, models.teacher, questions, generator, ROWS_PER_COMMIT).rows
+    score_rewards(lake, models.reward_model, name, responses, questions, classifier, ROWS_PER_COMMIT)
+    score_losses(lake, models.base, name, responses, questions, base, ROWS_PER_COMMIT)
