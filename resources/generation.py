@@ -16,6 +16,7 @@ from preceptor.study.teachers import (
     TransformersTeacher,
     VllmTeacher,
 )
+from resources.model import let_go
 
 MODEL = {"model", "revision", "dtype", "prompt_format", "max_length"}
 VLLM = MODEL | {"quantization", "adapter", "tensor_parallel_size"}
@@ -24,12 +25,14 @@ VLLM = MODEL | {"quantization", "adapter", "tensor_parallel_size"}
 class GenerationResource(dg.ConfigurableResource):
     """How this machine generates. None of these settings changes a row, beyond rounding.
 
+    `retry_failed` asks again for rows that carry an error.
     vLLM takes `memory_share` of each GPU; it counts as dead after `silent_seconds` without a sign of life.
     """
 
     device: str = "auto"
     batch_size: int = 64
     rows_per_commit: int = 256
+    retry_failed: bool = False
     memory_share: float = 0.9
     prefix_caching: bool = True
     enforce_eager: bool = False
@@ -42,7 +45,10 @@ class GenerationResource(dg.ConfigurableResource):
         """Complete a teacher's partition of `responses`; recordings also give an account of their rows."""
         if isinstance(teacher, RecordedTeacher):
             return collect_recorded(lake, teacher, instructions)
-        return generate_responses(lake, teacher, instructions, self._load, self.rows_per_commit), None
+        outcome = generate_responses(
+            lake, teacher, instructions, self._load, self.rows_per_commit, self.retry_failed
+        )
+        return outcome, None
 
     def _load(self, teacher: GeneratingTeacher) -> Generator:
         decoding = Decoding(**teacher.sampling.model_dump(exclude={"n", "seed"}))
@@ -57,6 +63,7 @@ class GenerationResource(dg.ConfigurableResource):
             case VllmTeacher():
                 from preceptor.engines.vllm_generator import Machine, VllmGenerator
 
+                let_go()
                 machine = Machine(
                     self.memory_share,
                     self.prefix_caching,

@@ -21,12 +21,22 @@ class LossResource(dg.ConfigurableResource):
     device: str = "auto"
     tokens_per_batch: int = 8192
     rows_per_commit: int = 128
+    retry_failed: bool = False
 
     def score(
         self, lake: Lake, base: Base, teacher: str, responses: pl.DataFrame, instructions: pl.DataFrame
     ) -> Outcome:
         """Complete a (base, teacher) partition of `base_losses`."""
-        return score_losses(lake, base, teacher, responses, instructions, self._load, self.rows_per_commit)
+        return score_losses(
+            lake,
+            base,
+            teacher,
+            responses,
+            instructions,
+            self._load,
+            self.rows_per_commit,
+            self.retry_failed,
+        )
 
     def _load(self, base: Base) -> "LossScorer":
         from preceptor.compute.loss import LossScorer

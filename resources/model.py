@@ -1,6 +1,5 @@
 """One model at a time in this process: two may not fit into a GPU."""
 
-import gc
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
@@ -11,7 +10,15 @@ _held: dict[Hashable, object] = {}
 def hold(key: Hashable, load: Callable[[], Model]) -> Model:
     """The model that this key loaded, unless another was loaded since; the next partition often wants it."""
     if key not in _held:
-        _held.clear()
-        gc.collect()
+        let_go()
         _held[key] = load()
     return _held[key]  # type: ignore[return-value]
+
+
+def let_go() -> None:
+    """Make room for an engine in another process."""
+    if _held:
+        from preceptor.compute.load import release_memory
+
+        _held.clear()
+        release_memory()

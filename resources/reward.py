@@ -23,6 +23,7 @@ class RewardResource(dg.ConfigurableResource):
     device: str = "auto"
     tokens_per_batch: int = 8192
     rows_per_commit: int = 128
+    retry_failed: bool = False
 
     def score(
         self,
@@ -36,7 +37,14 @@ class RewardResource(dg.ConfigurableResource):
         if isinstance(reward_model, RecordedRewardModel):
             return collect_recorded_rewards(lake, reward_model, teacher, responses, instructions)
         outcome = score_rewards(
-            lake, reward_model, teacher, responses, instructions, self._load, self.rows_per_commit
+            lake,
+            reward_model,
+            teacher,
+            responses,
+            instructions,
+            self._load,
+            self.rows_per_commit,
+            self.retry_failed,
         )
         return outcome, None
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from preceptor.compute.attention import PACKED, caps_attention, pack
+from preceptor.compute.attention import PACKED, VARLEN_FAMILIES, caps_attention, pack
 from preceptor.compute.batches import pad
 from preceptor.compute.load import ModelError
 
 log = logging.getLogger(__name__)
-PROBE = (9, 5)  # tokens of two short rows
+PROBE, PROBE_ON_GPU = (9, 5), (300, 170)  # tokens of two rows; GPUs have other kernels for the shortest
 
 
 class Backbone:
@@ -53,10 +53,12 @@ def choose_backbone(model: Any, device: str, ours: Callable[[torch.Tensor], torc
     `ours` makes a row's logits of its hidden states. Raises ModelError where even padded rows differ.
     """
     vocabulary = model.get_input_embeddings().weight.shape[0]
-    rows = [[1 + (7 * i + n) % (vocabulary - 1) for i in range(n)] for n in PROBE]
+    on_gpu = device.startswith("cuda")
+    rows = [_made_up(n, vocabulary) for n in (PROBE_ON_GPU if on_gpu else PROBE)]
     expected = [model(input_ids=torch.tensor([row], device=device)).logits[0].float() for row in rows]
     padded = "eager" if caps_attention(model) else "sdpa"
-    for attention in (*PACKED, padded) if device.startswith("cuda") else (None,):
+    packed = [name for name in PACKED if name != "varlen" or model.config.model_type in VARLEN_FAMILIES]
+    for attention in (*packed, padded) if on_gpu else (None,):
         try:
             backbone = Backbone(model, device, attention)
             found = [ours(states) for states in backbone.hidden(rows)]
@@ -66,12 +68,48 @@ def choose_backbone(model: Any, device: str, ours: Callable[[torch.Tensor], torc
             log.info("%s is not for this model: %s", attention, error)
             continue
         if all(_close(a, b) for a, b in zip(found, expected, strict=True)):
+            log.info("rows are %s", f"packed, {attention}" if backbone.packed else "padded")
             return backbone
         log.info("%s gives other logits than the model itself", attention or "this pass")
     raise ModelError(
         f"{model.config.model_type}: its logits are not its output embedding applied to its last hidden"
         " state; scoring does not know this architecture"
     )
+
+
+@torch.inference_mode()
+def shares_prompts(backbone: Backbone) -> bool:
+    """Whether rows behind a prompt that ran once are as if it ran for each: not all caches can do that."""
+    if backbone.packed:
+        return False
+    whole = [_made_up(n, 50) for n in PROBE]
+    prompt, rows = whole[0][:4], [whole[0][4:], whole[1]]
+    try:
+        _, found = backbone.behind_prompt(prompt, rows)
+        expected = backbone.hidden([prompt + row for row in rows])
+    except Exception as error:  # recurrent layers keep no such cache
+        log.info("prompts are not shared: %s", error)
+        return False
+    return all(_close(a.float(), b[4:].float()) for a, b in zip(found, expected, strict=True))
+
+
+def longest_common_row(model: Any) -> int | None:
+    """Rows beyond this change how positions are turned for the whole batch: each must run alone (LongRoPE).
+
+    Raises ModelError for `dynamic`, whose frequencies also depend on the rows before.
+    """
+    rope = model.config.get_text_config().to_dict().get("rope_parameters") or {}
+    kind = rope.get("rope_type")
+    if kind == "dynamic":
+        raise ModelError(
+            "rope_type 'dynamic': a row's numbers would depend on the rows that ran before it; set rope_type"
+            " in the model's config.json to 'default' and 'max_length' to its original context"
+        )
+    return int(rope["original_max_position_embeddings"]) if kind == "longrope" else None
+
+
+def _made_up(tokens: int, vocabulary: int) -> list[int]:
+    return [1 + (7 * i + tokens) % (vocabulary - 1) for i in range(tokens)]
 
 
 def _close(found: torch.Tensor, expected: torch.Tensor) -> bool:

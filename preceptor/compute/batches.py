@@ -7,27 +7,43 @@ from typing import TypeVar
 
 import torch
 
+LEAST_SHARE_ON_CPU = 0.9
 log = logging.getLogger(__name__)
+FULL = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 
 @dataclass
 class TokenBudget:
-    """The most tokens in one batch, padding included."""
+    """The most tokens in one batch, padding included; and the share of its longest row that each must have.
+
+    Padding is work: a CPU gains more from little of it than from many rows at once.
+    """
 
     tokens: int
+    least_share: float = 0.0
 
 
-def by_length(lengths: Sequence[int], budget: TokenBudget) -> Iterator[list[int]]:
+def budget_on(device: str, tokens: int) -> TokenBudget:
+    """A fresh budget of so many tokens a batch."""
+    return TokenBudget(tokens, LEAST_SHARE_ON_CPU if device == "cpu" else 0.0)
+
+
+def by_length(
+    lengths: Sequence[int], budget: TokenBudget, alone_beyond: int | None = None
+) -> Iterator[list[int]]:
     """Yield lists of row numbers, longest rows first; padded, a batch holds at most the budget's tokens.
 
-    The longest batch comes first so that a model that does not fit fails at once.
+    The longest batch comes first so that a model that does not fit fails at once. Rows of more than
+    `alone_beyond` tokens get a batch each.
     """
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         width = lengths[batch[0]] if batch else lengths[row]
-        if batch and width * (len(batch) + 1) > budget.tokens:
+        alone = alone_beyond is not None and width > alone_beyond
+        unlike = lengths[row] < budget.least_share * width
+        if batch and (alone or unlike or width * (len(batch) + 1) > budget.tokens):
             yield batch
             batch = []
         batch.append(row)
@@ -47,11 +63,14 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, device: str) -> tuple[torch.
 
 
 def split_when_full(
-    rows: Sequence[Row], forward: Callable[[Sequence[Row]], list[Result]], budget: TokenBudget
+    rows: Sequence[Row],
+    tokens: int,
+    forward: Callable[[Sequence[Row]], list[Result]],
+    budget: TokenBudget,
 ) -> list[Result | None]:
     """`forward` of all rows, of halves of them where memory runs out; None for a row too large alone.
 
-    Later batches are planned with half the budget, so that the same wall is not hit again and again.
+    Later batches are planned with half the tokens that did not fit, so that no wall is hit twice.
     """
     try:
         return list(forward(rows))
@@ -65,10 +84,11 @@ def split_when_full(
     log.warning("out of memory with %d rows in a batch: %s", len(rows), reason)
     if len(rows) == 1:
         return [None]
-    budget.tokens = max(1, budget.tokens // 2)
-    half = len(rows) // 2
-    return split_when_full(rows[:half], forward, budget) + split_when_full(rows[half:], forward, budget)
+    budget.tokens = max(1, min(budget.tokens, tokens // 2))
+    half, of_half = len(rows) // 2, max(1, tokens // 2)
+    first = split_when_full(rows[:half], of_half, forward, budget)
+    return first + split_when_full(rows[half:], of_half, forward, budget)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in FULL)

@@ -15,7 +15,13 @@ from transformers import (
 )
 
 from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt, template_of
-from preceptor.compute.load import context_length, load_causal_lm, load_tokenizer, pick_device
+from preceptor.compute.load import (
+    context_length,
+    load_causal_lm,
+    load_tokenizer,
+    pick_device,
+    release_memory,
+)
 from preceptor.compute.request import Decoding, Generation, Request
 
 BATCHES_SORTED_TOGETHER = 4
@@ -75,6 +81,7 @@ class TransformersGenerator:
     def close(self) -> None:
         """Give the memory back."""
         del self.model
+        release_memory()
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer every request, turn after turn; a row that cannot be answered carries an `error`."""
@@ -125,15 +132,25 @@ class TransformersGenerator:
             prompts.items(), self._decode(list(prompts.values()), seeds, room), strict=True
         ):
             stop = next((i for i, token in enumerate(new) if token in self.stop_ids), None)
-            said = self.tokenizer.decode(new[:stop], skip_special_tokens=True)
-            text = said[: min((said.find(s) for s in self.decoding.stop if s in said), default=len(said))]
+            cut = self._stop_text(new[:stop])
+            said = self.tokenizer.decode(new[: stop if cut is None else cut], skip_special_tokens=True)
             before = answers[number]
             answers[number] = Generation(
-                turns=(*before.turns, text),
-                finish_reason="length" if stop is None and text == said else "stop",
+                turns=(*before.turns, self._before_stop_text(said)),
+                finish_reason="length" if stop is None and cut is None else "stop",
                 prompt_tokens=(before.prompt_tokens or 0) + len(prompt),
-                response_tokens=(before.response_tokens or 0) + (room if stop is None else stop + 1),
+                response_tokens=(before.response_tokens or 0) + (cut or (room if stop is None else stop + 1)),
             )
+
+    def _stop_text(self, new: list[int]) -> int | None:
+        """How many tokens it took until the text held a stop text; None where it never did."""
+        if not any(stop in self.tokenizer.decode(new) for stop in self.decoding.stop):
+            return None
+        texts = (self.tokenizer.decode(new[:length]) for length in range(1, len(new) + 1))
+        return next(n for n, text in enumerate(texts, 1) if any(s in text for s in self.decoding.stop))
+
+    def _before_stop_text(self, said: str) -> str:
+        return said[: min((said.find(s) for s in self.decoding.stop if s in said), default=len(said))]
 
     @torch.inference_mode()
     def _decode(self, prompts: list[list[int]], seeds: list[int], room: int) -> list[list[int]]:

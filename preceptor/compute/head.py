@@ -21,7 +21,9 @@ class Head:
         embedding = model.get_output_embeddings()
         if embedding is None:
             raise ModelError(f"{config['model_type']}: the model has no output embedding to score with")
-        self.weight, self.bias = embedding.weight, embedding.bias
+        self.weight, self.bias = embedding.weight.detach(), embedding.bias
+        if self.weight.device.type == "cpu":
+            self.weight = self.weight.float()  # once: a GPU multiplies into float32 as it is
         # Gemma-2 caps its logits, Cohere multiplies them, Granite divides them.
         self.cap: float | None = config.get("final_logit_softcapping")
         self.scale = float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0)
@@ -31,12 +33,10 @@ class Head:
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(positions, vocabulary) in float32, whatever the weights' type."""
         logits: torch.Tensor
-        if hidden.dtype == torch.float32:
-            logits = hidden @ self.weight.T
-        elif hidden.device.type == "cuda":
+        if hidden.dtype != torch.float32 and hidden.device.type == "cuda":
             logits = torch.mm(hidden, self.weight.T, out_dtype=torch.float32)
         else:
-            logits = hidden.float() @ self.weight.float().T
+            logits = hidden.float() @ self.weight.T
         if self.bias is not None:
             logits += self.bias
         if self.scale != 1.0:

@@ -1,5 +1,6 @@
 """Load tokenizers and models: safetensors only, remote code only where allowed, a sentence when it fails."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,13 @@ def load_classifier(
     return _load_weights(
         AutoModelForSequenceClassification.from_pretrained, model, revision, dtype, device, allow_remote_code
     )
+
+
+def release_memory() -> None:
+    """Give back what no model uses any more: torch keeps it otherwise, and another process may need it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def context_length(model: Any, max_length: int | None) -> int:

@@ -130,17 +130,19 @@ class LossScorer:
         }
         for found in self.passes.statistics(texts):
             for number, statistics in found.items():
-                if statistics is not None:
-                    results[number].unconditional_tokens = len(statistics)
-                    results[number].unconditional_nll_sum = float(statistics[:, 0].sum())
+                if statistics is None:
+                    results[number] = ResponseLoss(
+                        results[number].response_tokens, error=_too_large(rows[number])
+                    )
+                    continue
+                results[number].unconditional_tokens = len(statistics)
+                results[number].unconditional_nll_sum = float(statistics[:, 0].sum())
 
 
 def _sum_up(tokens: Tokens, statistics: torch.Tensor | None, result: ResponseLoss) -> None:
     """Row i of the statistics belongs to token i + 1: nothing is asked of the first token."""
     if statistics is None:
-        result.error = (
-            f"out of memory: its {len(tokens.ids):,} tokens do not fit even alone; set 'max_length'"
-        )
+        result.error = _too_large(tokens)
         return
     response = [p - 1 for p in tokens.response if p > 0]
     surprisal, rank = statistics[:, 0], statistics[:, 2]
@@ -157,6 +159,10 @@ def _sum_up(tokens: Tokens, statistics: torch.Tensor | None, result: ResponseLos
     result.steps = len(tokens.head1)
     result.head1_tokens, result.head1_nll_sum = len(head1), float(surprisal[head1].sum())
     result.head2_tokens, result.head2_nll_sum = len(head2), float(surprisal[head2].sum())
+
+
+def _too_large(tokens: Tokens) -> str:
+    return f"out of memory: its {len(tokens.ids):,} tokens do not fit even alone; set 'max_length'"
 
 
 def _finite(result: ResponseLoss) -> ResponseLoss:

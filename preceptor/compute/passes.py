@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from preceptor.compute.backbone import choose_backbone
-from preceptor.compute.batches import TokenBudget, by_length, split_when_full
+from preceptor.compute.backbone import choose_backbone, longest_common_row, shares_prompts
+from preceptor.compute.batches import budget_on, by_length, split_when_full
 from preceptor.compute.head import Head
 from preceptor.compute.speed import Speed
 
@@ -23,12 +23,15 @@ class TokenPasses:
         self.device = device
         self.head = Head(model)
         self.backbone = choose_backbone(model, device, self.head.logits)
-        self.budget = TokenBudget(tokens_per_batch)
+        self.tokens_per_batch = tokens_per_batch
+        self.alone_beyond = longest_common_row(model)
+        self.shares = self.alone_beyond is None and shares_prompts(self.backbone)
         self.begin()
 
     def begin(self) -> None:
         """Count from here."""
         self.speed = Speed(self.model, self.device)
+        self.budget = budget_on(self.device, self.tokens_per_batch)
         self.tokens_shared = 0
 
     def facts(self) -> dict[str, int | float]:
@@ -43,15 +46,16 @@ class TokenPasses:
         Row i is `head.token_statistics` of token i + 1. `prompts` says how many first tokens of a text are a
         prompt; texts with the same prompt run it once, where that saves enough.
         """
-        groups = [] if self.backbone.packed else list(self._groups(texts, prompts or {}))
-        for group in groups:
-            prompt = (prompts or {})[group[0]]
+        prompts = prompts if prompts is not None and self.shares else {}
+        single = dict.fromkeys(texts)
+        for group in self._groups(texts, prompts):
+            prompt = prompts[group[0]]
             self.tokens_shared += prompt * (len(group) - 1)
             yield self._split(group, texts, prompt)
-        grouped = {number for group in groups for number in group}
-        single = [number for number in texts if number not in grouped]
-        for batch in by_length([len(texts[n]) for n in single], self.budget):
-            yield self._split([single[i] for i in batch], texts, 0)
+            single = {number: None for number in single if number not in set(group)}
+        numbers = list(single)
+        for batch in by_length([len(texts[n]) for n in numbers], self.budget, self.alone_beyond):
+            yield self._split([numbers[i] for i in batch], texts, 0)
 
     def _groups(self, texts: Mapping[int, list[int]], prompts: Mapping[int, int]) -> Iterator[list[int]]:
         """Texts with one prompt that fit into one batch, where running the prompt once saves enough."""
@@ -81,7 +85,8 @@ class TokenPasses:
         def forward(some: Sequence[int]) -> list[torch.Tensor]:
             return self._pass([texts[n] for n in some], prompt)
 
-        found = split_when_full(numbers, forward, self.budget)
+        tokens = len(numbers) * max(len(texts[n]) for n in numbers)
+        found = split_when_full(numbers, tokens, forward, self.budget)
         return dict(zip(numbers, found, strict=True))
 
     @torch.inference_mode()

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers.modeling_layers import GenericForSequenceClassification
 
-from preceptor.compute.backbone import Backbone, choose_backbone
-from preceptor.compute.batches import TokenBudget, by_length, pad, split_when_full
+from preceptor.compute.backbone import Backbone, choose_backbone, longest_common_row
+from preceptor.compute.batches import budget_on, by_length, pad, split_when_full
 from preceptor.compute.conversation import Conversation, TemplateProblem, render, template_of
 from preceptor.compute.load import (
     ModelError,
@@ -57,7 +57,8 @@ class RewardScorer:
         self.context = context_length(self.model, max_length)
         self.label = _label(model, self.model.config.num_labels, label)
         self.packed = packed_backbone(self.model, self.device)
-        self.budget = TokenBudget(tokens_per_batch)
+        self.alone_beyond = longest_common_row(self.model)
+        self.tokens_per_batch = tokens_per_batch
         self.speed = Speed(self.model, self.device)
 
     @property
@@ -72,6 +73,7 @@ class RewardScorer:
     def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reward]]:
         """Yield (number of the conversation, its reward) batch by batch, long ones first within a window."""
         self.speed = Speed(self.model, self.device)
+        self.budget = budget_on(self.device, self.tokens_per_batch)
         for start in range(0, len(conversations), ROWS_SORTED_TOGETHER):
             window = conversations[start : start + ROWS_SORTED_TOGETHER]
             yield from ((start + number, reward) for number, reward in self._window(window))
@@ -84,9 +86,11 @@ class RewardScorer:
             except TemplateProblem as problem:
                 yield number, Reward(None, str(problem))
         numbers = list(rows)
-        for batch in by_length([len(rows[n]["input_ids"]) for n in numbers], self.budget):
+        lengths = [len(rows[n]["input_ids"]) for n in numbers]
+        for batch in by_length(lengths, self.budget, self.alone_beyond):
             chosen = [numbers[i] for i in batch]
-            values = split_when_full([rows[n] for n in chosen], self._forward, self.budget)
+            tokens = len(chosen) * len(rows[chosen[0]]["input_ids"])
+            values = split_when_full([rows[n] for n in chosen], tokens, self._forward, self.budget)
             for number, value in zip(chosen, values, strict=True):
                 yield number, _reward(value, len(rows[number]["input_ids"]))
 
@@ -135,7 +139,10 @@ def packed_backbone(model: Any, device: str) -> Backbone | None:
     if not device.startswith("cuda") or not isinstance(model, GenericForSequenceClassification):
         return None
     model.config.get_text_config().pad_token_id = None  # a row alone is then read at its end
-    backbone = choose_backbone(model, device, lambda states: model.score(states[-1]).float())
+    try:
+        backbone = choose_backbone(model, device, lambda states: model.score(states[-1]).float())
+    except ModelError:  # a head of its own behind transformers' name
+        return None
     return backbone if backbone.packed else None
 
 

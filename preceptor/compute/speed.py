@@ -1,5 +1,6 @@
 """How much of a device scoring uses: arithmetic done, time in forward passes, peak memory."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ GIB = 2**30
 
 
 class Speed:
-    """Counts a multiply-add as two operations: matrices of the layers, attention, the head."""
+    """Counts a multiply-add as two operations: matrices of the layers, attention, the head; dense models."""
 
     def __init__(self, model: Any, device: str) -> None:
         config = model.config.get_text_config()
@@ -21,12 +22,16 @@ class Speed:
         matrices = [m.weight for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
         self.per_token = 2 * sum(weight.numel() for weight in matrices)
         self.per_scored = 0 if head is None else 2 * head.weight.numel()
-        self.per_pair = 4 * config.num_hidden_layers * config.hidden_size  # query · key, and weight · value
+        size = config.to_dict().get("head_dim") or config.hidden_size // config.num_attention_heads
+        width = config.num_attention_heads * size
+        self.per_pair = 4 * config.num_hidden_layers * width  # query · key, and weight · value
+        self.half = model.dtype in (torch.bfloat16, torch.float16)
         self.device = device
         self.operations = 0.0
         self.seconds = 0.0
+        self.tokens = 0
         if device.startswith("cuda"):
-            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.reset_peak_memory_stats(device)
 
     @contextmanager
     def passing(self, lengths: Sequence[int], scored: int) -> Iterator[None]:
@@ -34,17 +39,21 @@ class Speed:
         started = time.perf_counter()
         yield
         self.seconds += time.perf_counter() - started
+        self.tokens += sum(lengths)
         self.operations += self.per_token * sum(lengths) + self.per_scored * scored
         self.operations += self.per_pair * sum(length * length / 2 for length in lengths)
 
     def facts(self) -> dict[str, int | float]:
-        """TFLOP/s; on a GPU also the peak memory, and the share of its peak arithmetic (MFU) where known."""
-        rate = self.operations / self.seconds / 1e12 if self.seconds else 0.0
-        facts: dict[str, int | float] = {"teraflops_per_second": round(rate, 3)}
+        """Tokens/s and TFLOP/s in passes; on a GPU peak memory, and in half precision its MFU where known."""
+        seconds = max(self.seconds, 1e-9)
+        facts: dict[str, int | float] = {
+            "tokens_per_second_in_passes": round(self.tokens / seconds, 1),
+            "teraflops_per_second": round(self.operations / seconds / 1e12, 3),
+        }
         if self.device.startswith("cuda"):
-            facts["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / GIB, 2)
-            name = torch.cuda.get_device_name()
-            peak = next((tflops for chip, tflops in PEAK_TFLOPS.items() if chip in name), None)
-            if peak is not None:
-                facts["mfu"] = round(rate / peak, 3)
+            facts["peak_memory_gib"] = round(torch.cuda.max_memory_allocated(self.device) / GIB, 2)
+            words = re.split("[ -]", torch.cuda.get_device_name(self.device))
+            peak = next((tflops for chip, tflops in PEAK_TFLOPS.items() if chip in words), None)
+            if peak is not None and self.half and "PCIe" not in words:
+                facts["mfu"] = round(self.operations / seconds / 1e12 / peak, 3)
         return facts

@@ -1,35 +1,51 @@
-"""Ending a process group at once, with the shared memory that its members would leave behind."""
+"""Ending a process group at once, but for the processes that tidy up behind its members."""
 
 import os
-import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-SEGMENT = re.compile(r" (/dev/shm/psm_\w+)$", re.MULTILINE)  # as multiprocessing names them
+TIDY_SECONDS = 3.0
+LOOK_SECONDS = 0.02
 
 
 def end_group(group: int) -> None:
-    """Kill every process of the group; one that is gone already is no error.
-
-    Who tidies up shared memory is a member too, so it is unlinked here first.
-    """
-    for segment in {segment for pid in _members(group) for segment in _segments(pid)}:
-        segment.unlink(missing_ok=True)
+    """Kill every process of a group of others, and return when they have ended."""
+    end = time.monotonic() + TIDY_SECONDS
+    while _kill_members(group) and time.monotonic() < end:
+        time.sleep(LOOK_SECONDS)
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
 
 
-def _members(group: int) -> Iterator[int]:
+def end_own_group() -> None:
+    """Kill every process of this one's group, and this one."""
+    _kill_members(os.getpgrp())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _kill_members(group: int) -> bool:
+    """Kill all but this process and those that tidy up; whether there are any others.
+
+    Python's resource trackers end by themselves, once they have freed the shared memory of the others.
+    """
+    found = False
+    for pid, command in _members(group):
+        if pid == os.getpid():
+            continue
+        found = True
+        if b"resource_tracker" not in command:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    return found
+
+
+def _members(group: int) -> Iterator[tuple[int, bytes]]:
+    """Process ids and command lines; a process that is dead, but not noticed as such, has none."""
     for process in Path("/proc").glob("[0-9]*"):
-        pid = int(process.name)
-        with suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(pid) == group:
-                yield pid
-
-
-def _segments(pid: int) -> list[Path]:
-    with suppress(OSError):  # it ended meanwhile
-        return [Path(path) for path in SEGMENT.findall(Path(f"/proc/{pid}/maps").read_text())]
-    return []
+        with suppress(OSError):  # it ended meanwhile
+            pid = int(process.name)
+            if os.getpgid(pid) == group and (command := (process / "cmdline").read_bytes()):
+                yield pid, command

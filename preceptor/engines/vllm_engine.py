@@ -1,6 +1,7 @@
 """vLLM itself, inside the child process: conversations in, finished rows out, one engine step at a time."""
 
 import json
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class VllmEngine:
         self.context = context_length(model, settings.max_length)
         self.stop_ids = _stop_ids(model.generation_config, self.tokenizer)
         self.adapter = LoRARequest("adapter", 1, settings.adapter) if settings.adapter else None
-        self.engine = LLMEngine.from_engine_args(EngineArgs(**engine_arguments(settings, self.context)))
+        arguments = EngineArgs(**engine_arguments(settings, self.context))
+        self.engine = LLMEngine.from_engine_args(arguments, enable_multiprocessing=True)
         self._asked: dict[str, list[tuple[int, Request]]] = {}
         self._answers: dict[int, Generation] = {}  # of rows whose next turn is in flight
         self._finished_tokens = 0
@@ -76,6 +78,11 @@ class VllmEngine:
             for (number, request), completion in zip(rows, output.outputs, strict=True):
                 finished += self._answered(number, request, len(output.prompt_token_ids), completion)
         return finished
+
+    def wait_for_death(self) -> None:
+        """Return when vLLM's own process has ended. A step would wait for a dead one for ever."""
+        core: Any = self.engine.engine_core
+        wait(core.resources.engine_manager.sentinels())
 
     def close(self) -> None:
         """End vLLM's own processes."""

@@ -4,7 +4,6 @@ python -m preceptor.engines.vllm_worker FILE_DESCRIPTOR
 """
 
 import importlib.util
-import os
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from preceptor.engines.messages import Answers, Ask, Asks, Failed, Heartbeat, Outbox, Ready, Settings, Stop
-from preceptor.engines.process_group import end_group
+from preceptor.engines.process_group import end_own_group
 
 if TYPE_CHECKING:
     from preceptor.engines.vllm_engine import VllmEngine
@@ -24,7 +23,7 @@ HEARTBEAT_SECONDS = 2.0
 ASKS_BETWEEN_STEPS = 64  # few enough that finished rows do not wait behind the rendering of new ones
 FLUSH_SECONDS = 5.0
 NOT_INSTALLED = (
-    "vLLM is not installed here: pip install 'preceptor[vllm]' on a machine with a GPU"
+    "vLLM is not installed here: pip install -e '.[vllm]' in the checkout of a machine with a GPU"
     " (`make test-slow` sets up its build for CPUs)"
 )
 Inbox = SimpleQueue[Asks | Stop]
@@ -55,7 +54,7 @@ def _read(connection: Connection, inbox: Inbox) -> None:
         while True:
             inbox.put(connection.recv())
     except (EOFError, OSError):
-        end_group(os.getpgrp())
+        end_own_group()
 
 
 def _run(settings: Settings, inbox: Inbox, outbox: Outbox) -> None:
@@ -65,9 +64,15 @@ def _run(settings: Settings, inbox: Inbox, outbox: Outbox) -> None:
     from preceptor.engines.vllm_engine import VllmEngine
 
     engine = VllmEngine(settings)
+    threading.Thread(target=_report_death, args=(engine, outbox), daemon=True).start()
     outbox.put(Ready())
     _serve(engine, inbox, outbox)
     engine.close()
+
+
+def _report_death(engine: "VllmEngine", outbox: Outbox) -> None:
+    engine.wait_for_death()
+    outbox.put(Failed("vLLM's engine process died"))
 
 
 def _serve(engine: "VllmEngine", inbox: Inbox, outbox: Outbox) -> None:

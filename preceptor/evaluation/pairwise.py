@@ -12,7 +12,7 @@ from preceptor.study.evaluation import Judge
 if TYPE_CHECKING:
     from preceptor.compute.reward import Reward, RewardScorer
 
-VERSION = 1
+VERSION = 2
 
 
 def judge_answers(

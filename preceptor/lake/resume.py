@@ -37,13 +37,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Work:
-    """One partition's work. `wanted` holds the identity columns of every row, and what computing needs."""
+    """One partition's work. `wanted` holds the identity columns of every row, and what computing needs.
+
+    With `retry_failed`, rows that carry an error count as missing.
+    """
 
     table: Table
     partition: Partition
     fingerprint: str
     identity: tuple[str, ...]
     wanted: pl.DataFrame
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def complete(lake: Lake, work: Work, compute: Compute) -> Outcome:
     started = time.monotonic()
     staged = _rows(lake, _staging(work.table), work)  # first: who publishes in between clears it after
     published = _published(lake, work)
-    finished = _finished(work, published.rows, staged)
+    # Staged rows are the newer ones, where a killed process had begun to try failed rows again.
+    finished = _finished(work, _kept(work, staged), _kept(work, published.rows))
     missing = work.wanted.join(finished, on=list(work.identity), how="anti", maintain_order="left")
     facts: dict[str, int | float] = {}
     if not missing.is_empty():
@@ -143,6 +148,10 @@ def _published(lake: Lake, work: Work) -> Published:
     everything = lake.read(work.table, work.partition, columns=["fingerprint"], version=version)
     rows = _rows(lake, work.table, work, version)
     return Published(version, rows, stale=rows.height < everything.height)
+
+
+def _kept(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("error").is_null()) if work.retry_failed else rows
 
 
 def _finished(work: Work, *parts: pl.DataFrame) -> pl.DataFrame:

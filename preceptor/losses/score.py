@@ -28,6 +28,7 @@ def score_losses(
     instructions: pl.DataFrame,
     load: Callable[[Base], "LossScorer"],
     rows_per_commit: int,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Bring the (base, teacher) partition to one row per response: sums over its tokens or an `error`."""
 
@@ -52,6 +53,7 @@ def score_losses(
         loss_fingerprint(base),
         ("response_id", "instruction_id"),
         with_prompts(responses, instructions),
+        retry_failed,
     )
     outcome = complete(lake, work, compute)
     return replace(outcome, facts=outcome.facts | facts)

@@ -1,5 +1,6 @@
 """Responses that a teacher is asked for here: one row per instruction and sample, committed as they come."""
 
+import logging
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,12 +18,18 @@ from preceptor.responses.rows import groups, response_frame, response_row
 from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, TransformersTeacher, VllmTeacher
 from preceptor.text import digest
 
+log = logging.getLogger(__name__)
 VERSION = 2
 Load = Callable[[Any], Generator]
 
 
 def generate_responses(
-    lake: Lake, teacher: GeneratingTeacher, instructions: pl.DataFrame, load: Load, rows_per_commit: int
+    lake: Lake,
+    teacher: GeneratingTeacher,
+    instructions: pl.DataFrame,
+    load: Load,
+    rows_per_commit: int,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Bring the teacher's partition of `responses` to n samples per instruction.
 
@@ -39,12 +46,16 @@ def generate_responses(
         rows = missing.to_dicts()
         requests = [_request(row, teacher.sampling.seed) for row in rows]
         with closing(load(teacher)) as generator:
-            for finished in groups(generator.stream(requests), rows_per_commit):
-                yield response_frame([_row(teacher.name, rows[n], answer) for n, answer in finished])
-            facts.update(generator.facts)
+            try:
+                for finished in groups(generator.stream(requests), rows_per_commit):
+                    yield response_frame([_row(teacher.name, rows[n], answer) for n, answer in finished])
+            finally:
+                facts.update(generator.facts)
+                log.info("responses %s took: %s", teacher.name, facts)
 
     identity = ("instruction_id", "sample", "prompt_hash")
-    work = Work(RESPONSES, {"teacher": teacher.name}, generation_fingerprint(teacher), identity, wanted)
+    place = {"teacher": teacher.name}
+    work = Work(RESPONSES, place, generation_fingerprint(teacher), identity, wanted, retry_failed)
     outcome = complete(lake, work, compute)
     return replace(outcome, facts=outcome.facts | facts)
 
@@ -59,7 +70,7 @@ def generation_fingerprint(teacher: GeneratingTeacher) -> str:
             adapter = None if teacher.adapter is None else file_identity(teacher.adapter)
             how |= _local(teacher) | {"quantization": teacher.quantization, "adapter": adapter}
         case OpenAITeacher():
-            how |= teacher.model_dump(include={"model", "base_url"})
+            how |= teacher.identity
     sampling = teacher.sampling.model_dump(exclude={"n"})  # more samples keep the first ones
     return fingerprint("responses", VERSION, sampling=sampling, **how)
 

@@ -1,7 +1,6 @@
 """Rows of `responses`, and responses put back beside the instructions that they answer."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, TypeVar
 
 import polars as pl
@@ -52,7 +51,17 @@ def chunks(rows: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
 
 
 def groups(stream: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of `size` items as an engine finishes them; the last one may be shorter."""
-    items = iter(stream)
-    while group := list(islice(items, size)):
+    """Lists of `size` items as an engine finishes them; what it finished before it failed is a list too."""
+    group: list[Item] = []
+    try:
+        for item in stream:
+            group.append(item)
+            if len(group) == size:
+                yield group
+                group = []
+    except Exception:
+        if group:
+            yield group
+        raise
+    if group:
         yield group

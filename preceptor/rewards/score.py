@@ -1,5 +1,6 @@
 """Rewards from a classifier run here or a judge behind an endpoint, committed as they come."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -14,7 +15,8 @@ from preceptor.lake.store import Lake
 from preceptor.responses.rows import groups, with_prompts
 from preceptor.study.reward_models import ClassifierRewardModel, JudgeRewardModel, ScoringRewardModel
 
-VERSION = 1
+log = logging.getLogger(__name__)
+VERSION = 2
 
 
 class Scored(Protocol):
@@ -41,6 +43,7 @@ def score_rewards(
     instructions: pl.DataFrame,
     load: Callable[[Any], RewardEngine],
     rows_per_commit: int,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Bring the (reward model, teacher) partition to one row per response: a reward or an `error`."""
     facts: dict[str, int | float] = {}
@@ -54,9 +57,12 @@ def score_rewards(
             return
         engine = load(reward_model)
         asked = [Conversation(r["system"], tuple(r["user"]), tuple(r["turns"])) for r in rows]
-        for finished in groups(engine.stream(asked), rows_per_commit):
-            yield _frame([(rows[n], scored.reward, scored.error) for n, scored in finished])
-        facts.update(engine.facts)
+        try:
+            for finished in groups(engine.stream(asked), rows_per_commit):
+                yield _frame([(rows[n], scored.reward, scored.error) for n, scored in finished])
+        finally:
+            facts.update(engine.facts)
+            log.info("rewards %s × %s took: %s", reward_model.name, teacher, facts)
 
     work = Work(
         REWARDS,
@@ -64,6 +70,7 @@ def score_rewards(
         reward_fingerprint(reward_model),
         ("response_id", "instruction_id"),
         with_prompts(responses, instructions),
+        retry_failed,
     )
     outcome = complete(lake, work, compute)
     return replace(outcome, facts=outcome.facts | facts)
@@ -80,7 +87,7 @@ def reward_fingerprint(reward_model: ScoringRewardModel) -> str:
         case JudgeRewardModel():
             from preceptor.endpoint.judge import JUDGE_VERSION
 
-            how = reward_model.model_dump(include={"engine", "model", "base_url", "rubric", "seed"})
+            how = reward_model.model_dump(include={"engine", "rubric", "seed"}) | reward_model.identity
             return fingerprint("rewards", VERSION, judge=JUDGE_VERSION, **how)
 
 

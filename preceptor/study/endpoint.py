@@ -23,13 +23,20 @@ class Prices(Frozen):
 class Endpoint(Frozen):
     """`api_key_variable` names the environment variable that holds the key: no study holds a key itself.
 
-    `concurrency` is the most requests at once; how many there really are adapts to the endpoint.
+    `concurrency` is the most requests at once; how many there really are adapts to the endpoint. Rows are
+    known by the address that gave them, or by `served_as` where the address changes from day to day.
     """
 
     model: Annotated[str, Field(min_length=1)]
     base_url: Annotated[str, AfterValidator(_address)]
+    served_as: str | None = None
     api_key_variable: str = "OPENAI_API_KEY"
     concurrency: Annotated[int, Field(gt=0, le=4096)] = 64
     timeout_seconds: Annotated[float, Field(gt=0)] = 600.0
     attempts: Annotated[int, Field(gt=0, le=20)] = 6
     prices: Prices | None = None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What rows are known by."""
+        return {"model": self.model, "served_by": self.served_as or self.base_url}

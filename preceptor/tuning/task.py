@@ -12,7 +12,7 @@ from preceptor.study.schema import Base, Study
 from preceptor.study.tuning import Run, Tuning
 from preceptor.text import digest
 
-VERSION = 1
+VERSION = 2
 
 
 class TuningError(RuntimeError):

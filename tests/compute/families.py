@@ -39,6 +39,20 @@ FAMILIES: dict[str, tuple[type[PreTrainedConfig], dict]] = {
         | {"query_pre_attn_scalar": 1},
     ),
     "phi3": (Phi3Config, {}),
+    # Rows beyond 48 tokens are turned by other factors, and so are all that run beside them.
+    "longrope": (
+        Phi3Config,
+        {
+            "original_max_position_embeddings": 48,
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 10000.0,
+                "original_max_position_embeddings": 48,
+                "short_factor": [1.0] * 4,
+                "long_factor": [3.0, 4.0, 5.0, 6.0],
+            },
+        },
+    ),
     "mistral": (MistralConfig, {"sliding_window": 24}),
     "olmo2": (Olmo2Config, {}),
 }

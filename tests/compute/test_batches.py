@@ -40,7 +40,9 @@ def fitting(limit):
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=20))
 def test_a_batch_that_does_not_fit_is_split_and_only_a_row_too_large_alone_is_given_up(rows):
     budget = TokenBudget(1000)
-    assert split_when_full(rows, fitting(20), budget) == [row * 10 if row <= 20 else None for row in rows]
+    assert split_when_full(rows, sum(rows), fitting(20), budget) == [
+        row * 10 if row <= 20 else None for row in rows
+    ]
     assert budget.tokens < 1000 or sum(rows) <= 20 or len(rows) == 1
 
 
@@ -48,13 +50,13 @@ def test_a_cpus_allocator_counts_as_out_of_memory_and_other_errors_do_not():
     def forward(rows):
         torch.empty(2**55)  # 128 PiB
 
-    assert split_when_full([1], forward, TokenBudget(1)) == [None]
+    assert split_when_full([1], 1, forward, TokenBudget(1)) == [None]
 
     def broken(rows):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        split_when_full([1, 2], broken, TokenBudget(1))
+        split_when_full([1, 2], 3, broken, TokenBudget(1))
 
 
 def test_after_one_split_the_next_batches_are_smaller():
@@ -66,8 +68,18 @@ def test_after_one_split_the_next_batches_are_smaller():
 
     budget = TokenBudget(80)
     for batch in by_length([10] * 32, budget):
-        split_when_full([10] * len(batch), forward, budget)
+        split_when_full([10] * len(batch), 10 * len(batch), forward, budget)
     assert sizes == [8, 4, 4, 4, 4, 4, 4, 4, 4]
+
+
+def test_rows_that_only_fit_alone_leave_room_for_batches_of_short_ones():
+    budget = TokenBudget(8192)
+    assert split_when_full([1000] * 8, 8000, fitting(1000), budget) == [10_000] * 8
+    assert len(list(by_length([30] * 1000, budget))) == 31  # of at most 33 rows
+
+
+def test_rows_beyond_a_length_are_alone():
+    assert list(by_length([5, 30, 7, 40, 20], TokenBudget(1000), alone_beyond=20)) == [[3], [1], [4, 2, 0]]
 
 
 ROWS = [Conversation(None, ("Hi",), ("word " * n,)) for n in (1, 4, 2, 6, 12)]

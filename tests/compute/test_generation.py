@@ -1,12 +1,17 @@
 """Generation: rows do not depend on their neighbours, draws follow the distribution, trouble is a row."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from preceptor.compute.conversation import Conversation, render_prompt
 from preceptor.compute.generation import RowSeededSampling, TransformersGenerator
 from preceptor.compute.request import Decoding, Request
 from tests.conftest import CHATML, save_language_model
+
+TEACHER = str(Path(__file__).parents[2] / "studies" / "demo" / "teachers" / "llama-large")
 
 PROMPTS = ["Hi", "What is the answer to everything?", "Tell me", "the rain in there"]
 SAMPLED = Decoding(temperature=0.8, top_p=0.9, max_new_tokens=12)
@@ -78,6 +83,25 @@ def test_each_turn_is_answered_after_the_teachers_own_previous_answer(teacher_mo
     assert len(double.turns) == 2
     assert double.turns[0] == single.turns[0]
     assert double.prompt_tokens > single.prompt_tokens
+
+
+def test_stop_texts_end_a_row_and_its_count_of_tokens_is_its_own():
+    asked = [Request(None, (text,), 0) for text in ("What is 5 plus 6?", "Name a colour.", "Say hello.")]
+    tokenizer, model = AutoTokenizer.from_pretrained(TEACHER), AutoModelForCausalLM.from_pretrained(TEACHER)
+    prompt = render_prompt(tokenizer, tokenizer.chat_template, Conversation(None, asked[0].user))
+    start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    ids = list(start)
+    while "an" not in tokenizer.decode(ids[len(start) :]) and len(ids) < len(start) + 60:
+        with torch.no_grad():
+            ids.append(int(model.eval()(torch.tensor([ids])).logits[0, -1].argmax()))
+    said = tokenizer.decode(ids[len(start) :])
+    assert "an" in said
+    decoding = Decoding(max_new_tokens=60, stop=("an", "never said"))
+    for batch_size, requested in ((4, asked), (4, asked[:1])):
+        generator = TransformersGenerator(TEACHER, decoding=decoding, batch_size=batch_size)
+        answer = generator.generate(requested)[0]
+        assert answer.turns == (said[: said.index("an")],)
+        assert (answer.finish_reason, answer.response_tokens) == ("stop", len(ids) - len(start))
 
 
 def test_end_tokens_stop_and_are_not_part_of_the_text(tmp_path):

@@ -1,5 +1,7 @@
 """Long work: each row is bought once, and readers see whole partitions of one fingerprint only."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -244,3 +246,39 @@ def test_derived_rows_are_made_once_under_each_fingerprint(lake):
     ]
     assert len(made) == 2
     assert [(outcome.version, outcome.reused) for outcome in outcomes] == [(1, 0), (1, 20), (2, 0)]
+
+
+def with_failures(rows, failures=("r003", "r007")):
+    """Rows without an error, but for those."""
+    fails = pl.col("response_id").is_in(failures)
+    return rows.with_columns(
+        reward=pl.when(~fails).then(pl.lit(0.5)), error=pl.when(fails).then(pl.lit("timed out"))
+    )
+
+
+def test_failed_rows_are_tried_again_only_when_asked(lake):
+    computed = []
+
+    def compute(missing):
+        computed.append(sorted(names(missing)))
+        yield with_failures(answers(missing), ["r003", "r007"] if len(computed) == 1 else ["r007"])
+
+    complete(lake, work(), compute)
+    assert complete(lake, work(), compute).computed == 0
+    again = complete(lake, replace(work(), retry_failed=True), compute)
+    assert computed[1:] == [["r003", "r007"]]
+    assert (again.computed, again.reused) == (2, 18)
+    assert_frame_equal(read_rows(lake), with_failures(rewards(), ["r007"]))
+
+
+def test_what_a_killed_retry_had_staged_wins_over_the_old_failure(lake):
+    complete(lake, work(), lambda missing: (with_failures(answers(missing)) for _ in range(1)))
+
+    def killed(missing):
+        yield with_failures(answers(missing.head(1)), [])
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        complete(lake, replace(work(), retry_failed=True), killed)
+    assert complete(lake, work(), Scorer()).computed == 0
+    assert read_rows(lake)["error"].to_list().count("timed out") == 1

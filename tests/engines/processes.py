@@ -1,0 +1,54 @@
+"""Which processes of a group still run."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+
+def running() -> dict[int, tuple[int, int]]:
+    """Process id → (parent, group), without processes that only wait to be noticed as dead."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # it ended meanwhile
+        if state != "Z":
+            found[int(stat.parent.name)] = (int(parent), int(group))
+    return found
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group."""
+    return [pid for pid, (_, its_group) in running().items() if its_group == group]
+
+
+def named(group: int, name: str) -> int:
+    """The member of a group whose command line holds this name."""
+    (found,) = (pid for pid in members(group) if name in Path(f"/proc/{pid}/cmdline").read_text())
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [child for child, (parent, _) in running().items() if parent == pid]
+
+
+def gone(group: int, seconds: float = 15.0) -> bool:
+    """Whether the whole group ends within this time."""
+    end = time.monotonic() + seconds
+    while members(group):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def unused_shared_memory() -> set[Path]:
+    """Shared memory of multiprocessing that no process has mapped any more."""
+    unused = set(Path("/dev/shm").glob("psm_*"))
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):  # it ended meanwhile
+            text = maps.read_text()
+            unused = {segment for segment in unused if str(segment) not in text}
+    return unused

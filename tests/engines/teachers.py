@@ -1,0 +1,49 @@
+"""The demo's teachers and instructions, and vLLM over them as tests want it."""
+
+import json
+import shutil
+from pathlib import Path
+
+from preceptor.compute.request import Generation, Request
+from preceptor.engines.vllm_generator import Machine, VllmGenerator
+
+DEMO = Path(__file__).parents[2] / "studies" / "demo"
+SMALL = str(DEMO / "teachers" / "llama-small")
+LARGE = str(DEMO / "teachers" / "llama-large")
+MACHINE = Machine(enforce_eager=True, start_seconds=300, silent_seconds=60)
+FORBIDDEN = "forbidden"
+
+
+def instructions(count=600) -> list[str]:
+    lines = (DEMO / "instructions.jsonl").read_text().splitlines()[:count]
+    return [json.loads(line)["instruction"] for line in lines]
+
+
+def requests(count=600) -> list[Request]:
+    return [Request(None, (text,), seed=100 * number) for number, text in enumerate(instructions(count))]
+
+
+def vllm(model, decoding, adapter=None, max_length=None) -> VllmGenerator:
+    return VllmGenerator(model, "main", "float32", "own", max_length, None, adapter, 1, decoding, MACHINE)
+
+
+def picky(folder: Path) -> str:
+    """A copy of the small teacher whose template refuses a word, and whose defaults would disturb greedy."""
+    shutil.copytree(SMALL, folder)
+    template = (folder / "chat_template.jinja").read_text()
+    refusal = f"{{% if '{FORBIDDEN}' in m['content'] %}}{{{{ raise_exception('not that') }}}}{{% endif %}}"
+    loop = "{% for m in messages %}"
+    (folder / "chat_template.jinja").write_text(template.replace(loop, loop + refusal))
+    defaults = json.loads((folder / "generation_config.json").read_text())
+    defaults |= {"repetition_penalty": 1.8, "temperature": 0.7, "top_k": 3, "do_sample": True}
+    (folder / "generation_config.json").write_text(json.dumps(defaults))
+    return str(folder)
+
+
+def stream(generator, asked) -> list[Generation]:
+    """Answers in the order of asking; fails where a row comes twice or not at all."""
+    found: dict[int, Generation] = {}
+    for number, answer in generator.stream(asked):
+        assert number not in found
+        found[number] = answer
+    return [found[number] for number in range(len(asked))]

@@ -1,0 +1,106 @@
+"""What reaches vLLM: every setting under its name there, an adapter, stop texts, and what it cannot do."""
+
+import json
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("vllm")
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from preceptor.compute.generation import TransformersGenerator
+from preceptor.compute.load import ModelError
+from preceptor.compute.request import Decoding
+from preceptor.engines.engine_process import EngineError
+from preceptor.engines.messages import Settings
+from tests.engines.teachers import SMALL, requests, stream, vllm
+
+pytestmark = pytest.mark.slow
+STOPPED = Decoding(max_new_tokens=30, stop=("e", "lamp"))
+SETTINGS = Settings(SMALL, "main", "bfloat16", "own", 128, "fp8", None, 4, Decoding(), 0.7, False, True)
+
+
+@pytest.fixture(autouse=True)
+def small_cache(monkeypatch):
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+
+
+def write_adapter(folder, **settings) -> str:
+    """A random LoRA adapter that changes what the small teacher says."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(SMALL, dtype=torch.float32)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], **settings)
+    adapted = get_peft_model(model, config)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(0, 0.2)
+    adapted.save_pretrained(folder)
+    return str(folder)
+
+
+def test_an_adapter_and_stop_texts_do_what_they_do_in_transformers(tmp_path):
+    adapter = write_adapter(tmp_path / "adapter")
+    plain = TransformersGenerator(SMALL, decoding=STOPPED)
+    expected_plain = stream(plain, requests(150))
+    plain.model = PeftModel.from_pretrained(plain.model, adapter).merge_and_unload().eval()
+    expected = stream(plain, requests(150))
+    with closing(vllm(SMALL, STOPPED, adapter=adapter)) as generator:
+        answers = stream(generator, requests(150))
+    same = sum(a.turns == e.turns for a, e in zip(answers, expected, strict=True))
+    assert same >= 148  # vLLM adds the adapter's part at run time, the merged weights are rounded once
+    assert sum(a.turns != e.turns for a, e in zip(answers, expected_plain, strict=True)) > 75
+    assert not any(text in answer.turns[0] for answer in answers for text in STOPPED.stop)
+    assert {answer.finish_reason for answer in answers} == {"stop", "length"}
+
+
+def test_every_setting_reaches_vllm_under_its_name():
+    from vllm.engine.arg_utils import EngineArgs
+
+    from preceptor.engines.vllm_engine import engine_arguments
+
+    arguments = EngineArgs(**engine_arguments(SETTINGS, context=128))
+    assert arguments.tensor_parallel_size == 4
+    assert arguments.quantization == "fp8"
+    assert arguments.dtype == "bfloat16"
+    assert arguments.gpu_memory_utilization == 0.7
+    assert arguments.enable_prefix_caching is False
+    assert arguments.enforce_eager is True
+    assert arguments.max_model_len == 128
+    assert (arguments.model, arguments.revision) == (SMALL, "main")
+    assert arguments.trust_remote_code is False
+    assert arguments.enable_lora is False
+
+
+@pytest.mark.parametrize(("pattern", "rank"), [({}, 8), ({"q_proj": 17}, 32)])
+def test_room_is_reserved_for_the_adapters_highest_rank(tmp_path, pattern, rank):
+    from preceptor.engines.vllm_engine import engine_arguments
+
+    adapter = write_adapter(tmp_path, rank_pattern=pattern)
+    arguments = engine_arguments(replace(SETTINGS, adapter=adapter), context=128)
+    assert (arguments["enable_lora"], arguments["max_lora_rank"]) == (True, rank)
+
+
+def test_an_adapter_without_a_rank_is_refused_by_name(tmp_path):
+    from preceptor.engines.vllm_engine import engine_arguments
+
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
+    with pytest.raises(ModelError, match="is not a LoRA folder"):
+        engine_arguments(replace(SETTINGS, adapter=str(tmp_path)), context=128)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "message"), [(3.0, r"must be in \[0, 2\]"), (0.001, "at least 0.01")]
+)
+def test_a_temperature_that_vllm_cannot_do_fails_before_the_start(temperature, message):
+    with pytest.raises(EngineError, match=message):
+        vllm(SMALL, Decoding(temperature=temperature))
+
+
+def test_a_model_that_is_not_there_is_named():
+    with pytest.raises(EngineError, match="'nobody/nothing' at revision 'main' cannot be loaded"):
+        vllm("nobody/nothing", Decoding())
