@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx2
@@ -12,10 +12,11 @@ import openai
 
 from preceptor.endpoint.completion import Completion, parsed, read_completion, read_usage
 from preceptor.endpoint.concurrency import AdaptiveLimit
-from preceptor.endpoint.errors import EndpointError, Fault, OutOfAttempts, RowError
+from preceptor.endpoint.errors import EndpointError, Fault, OutOfAttempts, RefusedRequest, RowError
 from preceptor.endpoint.failures import too_slow, unanswered, understood
 from preceptor.endpoint.gate import Gate
 from preceptor.endpoint.health import Health
+from preceptor.endpoint.parameters import Parameters
 from preceptor.endpoint.spent import Spent
 from preceptor.endpoint.waits import backoff
 from preceptor.study.endpoint import Endpoint
@@ -30,21 +31,24 @@ LONGEST_REST = 600.0  # seconds that an endpoint may ask for before it is better
 
 @dataclass
 class Row:
-    """A row's number, and how often its requests went wrong: all its turns share the attempts."""
+    """A row's number, its latest request, and how often one went wrong: all its turns share the attempts."""
 
     number: int
     faults: int = 0
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 class Client:
-    """Lives in one event loop. `limiter` and `spent` may outlive it."""
+    """Lives in one event loop. `limiter`, `spent` and `parameters` may outlive it."""
 
-    def __init__(self, endpoint: Endpoint, limiter: AdaptiveLimit, spent: Spent) -> None:
+    def __init__(
+        self, endpoint: Endpoint, limiter: AdaptiveLimit, spent: Spent, parameters: Parameters
+    ) -> None:
         self.endpoint = endpoint
         self.gate = Gate(limiter)
         self.health = Health(f"{endpoint.model} at {endpoint.base_url}", endpoint.attempts)
         self.spent = spent
-        self._length_parameter = "max_tokens"
+        self.parameters = parameters
 
     async def __aenter__(self) -> Self:
         """Open the connections' pool."""
@@ -69,10 +73,11 @@ class Client:
 
         Raises RowError (the row's error), or EndpointError (everybody's).
         """
+        row.body = body | {"max_tokens": max_tokens, "seed": seed % SEEDS}
         while True:
             try:
                 async with self.gate.passage(row.number) as setting:
-                    return await self._once(setting, max_tokens, body | {"seed": seed % SEEDS})
+                    return await self._once(setting, row.body)
             except Fault as fault:
                 await asyncio.sleep(self.wait_after(row, fault))
 
@@ -90,33 +95,35 @@ class Client:
                 log.info("%s rests for %.0f s: %s", self.health.address, wait, fault)
             self.gate.rest(wait)
         if row.faults >= self.endpoint.attempts:
-            self.health.row_failed(fault)
+            self.health.refuse_unreachable(fault)
             raise OutOfAttempts(f"no usable answer in {row.faults} attempts; the last: {fault}")
         self.spent.add("retries")
         return wait
 
-    async def _once(self, setting: int, max_tokens: int, body: dict[str, Any]) -> Completion:
-        self.spent.add("requests")
+    async def _once(self, setting: int, body: dict[str, Any]) -> Completion:
         self.spent.highest(self.gate.in_flight)
+        sent_at = time.monotonic()
         try:
-            completion = await self._received(max_tokens, body)
+            completion = await self._received(body)
         except Fault as fault:
             if fault.overload:
                 self.gate.limiter.overloaded(setting)
             self.health.failed(fault)
             raise
+        except RefusedRequest:
+            raise  # by the model, or by something before it: no sign of life
         except RowError:
-            self.health.succeeded()  # it lives, and has judged the request
+            self.health.succeeded(sent_at)
             raise
-        self.health.succeeded()
+        self.health.succeeded(sent_at)
         work = max(1, completion.usage.response_tokens or 1)
         self.gate.limiter.finished(time.monotonic(), work, self.gate.in_flight)
         return completion
 
-    async def _received(self, max_tokens: int, body: dict[str, Any]) -> Completion:
+    async def _received(self, body: dict[str, Any]) -> Completion:
         try:
             async with asyncio.timeout(self.endpoint.timeout_seconds):
-                response = await self._sent(max_tokens, body)
+                response = await self._sent(body)
         except openai.APIConnectionError as error:
             raise unanswered(error, self.endpoint) from error
         except openai.APIStatusError as error:
@@ -127,22 +134,19 @@ class Client:
         self.spent.tokens(read_usage(data))
         return read_completion(data)
 
-    async def _sent(self, max_tokens: int, body: dict[str, Any]) -> bytes:
-        """The body of the response. Newer models of OpenAI call `max_tokens` otherwise, and say so."""
-        length = {self._length_parameter: max_tokens}
-        try:
-            answer: httpx2.Response = await self._openai.post(
-                "/chat/completions",
-                body={"model": self.endpoint.model} | length | body,
-                cast_to=httpx2.Response,
-            )
-            return answer.content
-        except openai.BadRequestError as error:
-            renamed = error.code == "unsupported_parameter" and error.param == "max_tokens"
-            if not renamed or "max_tokens" not in length:
-                raise
-        self._length_parameter = "max_completion_tokens"
-        return await self._sent(max_tokens, body)
+    async def _sent(self, body: dict[str, Any]) -> bytes:
+        """The body of the response; a parameter refused by name is sent otherwise if it can be spared."""
+        while True:
+            sent = self.parameters.accepted({"model": self.endpoint.model} | body)
+            self.spent.add("requests")
+            try:
+                answer: httpx2.Response = await self._openai.post(
+                    "/chat/completions", body=sent, cast_to=httpx2.Response
+                )
+                return answer.content
+            except openai.APIStatusError as error:
+                if not self.parameters.learn(error, sent):
+                    raise
 
 
 def _key(endpoint: Endpoint) -> str:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.endpoint.errors import Fault, WithheldAnswer, shortened
+from preceptor.endpoint.errors import Fault, OutOfTokens, WithheldAnswer, shortened
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,10 @@ def read_usage(data: dict[str, Any]) -> Usage:
 
 
 def read_completion(data: dict[str, Any]) -> Completion:
-    """The first choice. Raises Fault where there is none, WithheldAnswer where it was filtered or refused."""
+    """The first choice. Raises Fault where there is none, WithheldAnswer where it was filtered or refused.
+
+    Raises OutOfTokens where a model that thinks first came to no text.
+    """
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
         problem = data.get("error")
@@ -54,6 +57,11 @@ def read_completion(data: dict[str, Any]) -> Completion:
     if message.get("refusal"):
         raise WithheldAnswer(f"the model refused: {shortened(str(message['refusal']))}")
     text = message.get("content")
+    if not text and choice.get("finish_reason") == "length":
+        raise OutOfTokens(
+            "the model used up its tokens (a teacher's 'max_new_tokens') before it wrote any text: one that"
+            " thinks first needs more"
+        )
     if not isinstance(text, str):
         raise Fault(f"the answer has no text (finish_reason {choice.get('finish_reason')!r})")
     finish = "length" if choice.get("finish_reason") == "length" else "stop"

@@ -17,6 +17,10 @@ class WithheldAnswer(RowError):
     """The model answered, but its answer was filtered or is a refusal."""
 
 
+class OutOfTokens(RowError):
+    """The model used up its tokens before it wrote any text."""
+
+
 class OutOfAttempts(RowError):
     """Every attempt that the row had went wrong."""
 

@@ -11,6 +11,7 @@ from preceptor.endpoint.rows import Rows
 from preceptor.endpoint.spent import Spent
 from preceptor.study.teachers import OpenAITeacher
 
+OPTIONAL = {"seed"}  # the rest is the study's word
 Stream = Generator[tuple[int, Generation], None, None]
 
 
@@ -22,7 +23,7 @@ class EndpointGenerator:
         spent = Spent(teacher.prices)
         self.facts = spent.facts
         self._stream: Stream | None = None
-        self._rows = Rows(teacher, self._answer, lambda error: Generation(error=error), spent)
+        self._rows = Rows(teacher, self._answer, lambda error: Generation(error=error), spent, OPTIONAL)
 
     def stream(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
         """Answers as they come; closing the generator cancels what is in flight.

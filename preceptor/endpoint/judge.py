@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the HTTP client takes a second to import, and a fingerprint
 log = logging.getLogger(__name__)
 JUDGE_VERSION = 1  # changes with the words of the prompt, the sampling, and how a grade is read
 MAX_TOKENS = 2048  # for the reasoning and the grade; models that think before they speak need room
+OPTIONAL = {"temperature", "seed"}  # models that think first often take neither
 AGAIN_TEMPERATURE = 0.5  # without it the same words would come back, whatever the seed
 
 
@@ -43,7 +44,7 @@ class EndpointJudge:
         self._spent = Spent(reward_model.prices)
         self.facts = self._spent.facts
         self._spent.add("parse_failures", 0)
-        self._rows = Rows(reward_model, self._grade, lambda error: Reward(error=error), self._spent)
+        self._rows = Rows(reward_model, self._grade, lambda error: Reward(error=error), self._spent, OPTIONAL)
         self._takes_schema: bool | None = None  # not known yet
 
     def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reward]]:

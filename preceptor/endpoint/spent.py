@@ -15,7 +15,7 @@ class Spent:
             "prompt_tokens",
             "response_tokens",
             "highest_concurrency",
-            "rows_failed",
+            "rows_given_up",
         )
         self.facts: dict[str, int | float] = dict.fromkeys(names, 0)
         self.tokens(Usage(None, None))

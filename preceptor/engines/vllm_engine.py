@@ -63,7 +63,8 @@ class VllmEngine:
     def response_tokens(self) -> int:
         """How many tokens were generated since the start, for finished rows and those in flight."""
         states = self.engine.output_processor.request_states.values()
-        return self._finished_tokens + sum(s.detokenizer.num_output_tokens() for s in states if s.detokenizer)
+        flying: int = sum(s.detokenizer.num_output_tokens() for s in states if s.detokenizer)
+        return self._finished_tokens + flying
 
     def ask(self, ask: Ask) -> Rows:
         """Put samples of one conversation in flight; returns them as errors where that cannot be."""

@@ -5,8 +5,7 @@ import socket
 import pytest
 
 from preceptor.endpoint.errors import EndpointError
-from preceptor.endpoint.health import HOPELESS_ROWS
-from tests.endpoint.faulty_server import FaultyServer, Play, answer, echo, question, refusal
+from tests.endpoint.faulty_server import FaultyServer, Play, echo, question, refusal
 from tests.endpoint.teachers import collected, generator, requests
 
 GONE = {
@@ -16,6 +15,8 @@ GONE = {
     "vLLM's unknown model": (refusal(404, "The model `x` does not exist.", param="model"), "Correct 'model'"),
     "a wrong path": (Play(404, b'{"detail": "Not Found"}'), "usually ends in /v1"),
     "no quota": (refusal(429, "pay", code="insufficient_quota"), "no quota is left"),
+    "no money": (refusal(402, "Insufficient Balance"), "no quota is left"),
+    "no credit": (refusal(400, "Your credit balance is too low to access the API."), "no quota is left"),
     "a parameter": (refusal(400, "x", code="unsupported_value", param="temperature"), "'sampling'"),
     "a day's wait": (refusal(429, headers={"retry-after": "86400"}), "asks to wait 86,400 s"),
 }
@@ -75,29 +76,6 @@ def test_connections_that_break_once_stop_nothing():
         engine = generator(server.url, attempts=3, concurrency=40)
         engine_rows = collected(engine.stream([*requests(1), *requests(40)[1:]]), 40)
     assert all(row.error is None for row in engine_rows)
-
-
-def test_an_endpoint_that_fails_every_row_is_an_error():
-    with FaultyServer(lambda body, n: refusal(500, "out of memory")) as server:
-        rows, error = until_error(generator(server.url, attempts=2).stream(requests(200)))
-    assert rows == []
-    assert f"none of {HOPELESS_ROWS} rows in a row" in error
-    assert "out of memory" in error
-
-
-def test_rows_that_fail_are_rows_as_long_as_others_are_answered():
-    def script(body, attempt):
-        return echo(body, attempt) if int(question(body)[9:]) % 10 == 0 else refusal(500)
-
-    with FaultyServer(script) as server:
-        answers = collected(generator(server.url, attempts=1, concurrency=1).stream(requests(100)), 100)
-    assert sum(a.error is None for a in answers) == 10
-
-
-def test_a_few_rows_that_all_fail_are_rows():
-    with FaultyServer(lambda body, n: answer(None)) as server:
-        answers = collected(generator(server.url, attempts=2).stream(requests(4)), 4)
-    assert all("no text" in a.error for a in answers)
 
 
 def test_a_key_with_strange_characters_is_named(monkeypatch):

@@ -42,7 +42,7 @@ def test_what_may_pass_is_asked_again(play):
         answers = collected(engine.stream(requests(3)), 3)
     assert [a.turns for a in answers] == [(f"re: question {n}",) for n in range(3)]
     assert set(server.seen.values()) == {3}
-    assert (engine.facts["requests"], engine.facts["retries"], engine.facts["rows_failed"]) == (9, 6, 0)
+    assert (engine.facts["requests"], engine.facts["retries"], engine.facts["rows_given_up"]) == (9, 6, 0)
 
 
 def test_an_answer_carries_its_tokens_and_why_it_ended():
@@ -73,7 +73,7 @@ def test_rows_that_are_refused_carry_the_reason_and_the_rest_goes_on():
     words = ["maximum context length", "422", "content filter", "rather not", "flagged"]
     assert all(word in error for word, error in zip(words, errors, strict=False))
     assert errors[5:] == [None, None]
-    assert (engine.facts["requests"], engine.facts["rows_failed"]) == (7, 5)
+    assert engine.facts["rows_given_up"] == 5
 
 
 def test_a_row_that_uses_up_its_attempts_says_what_the_last_one_met():
@@ -108,6 +108,22 @@ def test_a_request_says_how_to_decode_and_each_draw_has_its_seed():
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
+def test_a_model_that_thinks_away_its_budget_is_a_row_error_at_once():
+    def script(body, attempt):
+        if question(body) == "question 0":
+            return answer(None, "length", response=5)
+        return answer("", "length", response=5) if question(body) == "question 1" else echo(body, attempt)
+
+    with FaultyServer(script) as server:
+        engine = generator(server.url, attempts=4)
+        answers = collected(engine.stream(requests(3)), 3)
+        alone = collected(generator(server.url).stream(requests(1)), 1)  # the endpoint is alive: nobody asks
+    assert len(server.bodies) == 3 + 1
+    assert all("max_new_tokens" in a.error for a in (answers[0], answers[1], alone[0]))
+    assert answers[2].error is None
+    assert (engine.facts["requests"], engine.facts["response_tokens"]) == (3, 13)
+
+
 def test_what_is_off_is_not_sent():
     with FaultyServer() as server:
         collected(generator(server.url).stream(requests(1)), 1)
@@ -124,6 +140,21 @@ def test_a_model_that_calls_max_tokens_otherwise_is_asked_in_its_words():
         engine = generator(server.url, attempts=1, concurrency=1)
         assert all(a.error is None for a in collected(engine.stream(requests(3)), 3))
     assert [body.get("max_completion_tokens") for body in server.bodies] == [None, 5, 5, 5]
+    assert engine.facts["requests"] == 4
+
+
+def test_a_model_that_takes_no_seed_is_asked_without_from_then_on(caplog):
+    def script(body, attempt):
+        if "seed" in body:
+            return refusal(400, "no seeds", code="unsupported_parameter", param="seed")
+        return echo(body, attempt)
+
+    with FaultyServer(script) as server:
+        engine = generator(server.url, attempts=1, concurrency=1)
+        for _ in range(2):
+            assert all(a.error is None for a in collected(engine.stream(requests(3)), 3))
+    assert ["seed" in body for body in server.bodies] == [True] + [False] * 6
+    assert len([r for r in caplog.records if "does not take 'seed'" in r.message]) == 1
 
 
 def test_the_price_counts_answers_that_could_not_be_used():

@@ -55,7 +55,7 @@ def test_a_judge_that_gives_no_grade_is_quoted():
     assert "I would rather talk" in rewards[0].error
     assert "cut there" in rewards[0].error
     assert len(rewards[0].error) < 400
-    assert (engine.facts["parse_failures"], engine.facts["rows_failed"]) == (60, 30)
+    assert (engine.facts["parse_failures"], engine.facts["rows_given_up"]) == (60, 30)
 
 
 def test_faults_and_unreadable_grades_share_the_attempts():
@@ -81,6 +81,23 @@ def test_a_server_without_structured_output_is_asked_in_words_from_then_on(caplo
     assert [reward.reward for reward in rewards] == [1, 2, 3, 4, 5, 6]
     assert ["response_format" in body for body in server.bodies] == [True] + [False] * 12
     assert len([r for r in caplog.records if "takes no response_format" in r.message]) == 1
+
+
+def test_a_judge_that_takes_no_temperature_or_seed_is_asked_without_from_then_on(caplog):
+    def script(body, attempt):
+        for name, code in {"temperature": "unsupported_value", "seed": "unsupported_parameter"}.items():
+            if name in body:
+                return refusal(400, f"not this {name}", code=code, param=name)
+        return by_number(body, attempt)
+
+    with FaultyServer(script) as server:
+        engine = judge(server.url, attempts=1, concurrency=3)
+        rewards = collected(engine.stream(conversations(9)), 9)
+    assert [reward.reward for reward in rewards] == [float(n + 1) for n in range(9)]
+    assert all(body["response_format"] == RESPONSE_FORMAT for body in server.bodies)
+    assert len([r for r in caplog.records if "does not take" in r.message]) == 2
+    assert sum("temperature" in body for body in server.bodies) <= 3  # those that were in flight
+    assert engine.facts["requests"] == len(server.bodies)
 
 
 def test_rows_that_are_too_long_do_not_end_structured_output():

@@ -1,0 +1,16 @@
+"""What the UI shows of a materialization."""
+
+from dataclasses import replace
+
+from assets.metadata import materialized
+from preceptor.lake.resume import complete
+from tests.lake.samples import answers, work
+
+
+def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failures_wins(lake):
+    outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
+    facts = {"tokens_per_second": 12.5, "mfu": 0.41, "rows_failed": -1}
+    shown = materialized(lake, replace(outcome, facts=facts), read={"responses": 7}).metadata
+    assert shown["rows_failed"] == 20
+    assert (shown["tokens_per_second"], shown["mfu"]) == (12.5, 0.41)
+    assert (shown["rows_computed"], shown["rows_reused"], shown["read/responses"]) == (20, 0, 7)
