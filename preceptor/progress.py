@@ -54,3 +54,8 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def in_words(facts: dict[str, int | float]) -> str:
+    """Facts as a line of text: 3 retries, 1,204 prompt tokens."""
+    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in facts.items())

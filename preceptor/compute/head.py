@@ -1,6 +1,6 @@
 """From hidden states to what is kept of each token: the LM head in float32 over some positions at a time.
 
-Logits of a whole text never exist. Held at once are one chunk's logits and one array of the same size.
+Logits of a whole batch never exist. What is taken of a chunk of them is taken in pieces that a cache holds.
 """
 
 from typing import Any
@@ -9,8 +9,10 @@ import torch
 
 from preceptor.compute.load import ModelError
 
-LOGITS_ON_CPU = 2**24  # numbers a chunk: 64 MiB in float32, about what caches and two cores like
-LOGITS_ON_GPU = 2**28
+# Numbers in a chunk of logits (256 MiB in float32), and in a piece of it that statistics are taken of. A CPU
+# reads the whole head for each chunk, so small ones cost; its caches want small pieces.
+LOGITS_AT_ONCE = 2**26
+PIECE_ON_CPU = 2**20
 
 
 class Head:
@@ -27,8 +29,10 @@ class Head:
         # Gemma-2 caps its logits, Cohere multiplies them, Granite divides them.
         self.cap: float | None = config.get("final_logit_softcapping")
         self.scale = float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0)
-        at_once = LOGITS_ON_CPU if self.weight.device.type == "cpu" else LOGITS_ON_GPU
-        self.positions_at_once = max(1, at_once // self.weight.shape[0])
+        vocabulary = self.weight.shape[0]
+        self.positions_at_once = max(1, LOGITS_AT_ONCE // vocabulary)
+        on_cpu = self.weight.device.type == "cpu"
+        self.positions_a_piece = max(1, PIECE_ON_CPU // vocabulary) if on_cpu else self.positions_at_once
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(positions, vocabulary) in float32, whatever the weights' type."""
@@ -51,7 +55,10 @@ class Head:
         step = self.positions_at_once
         for start in range(0, len(targets), step):
             chunk = slice(start, start + step)
-            found[chunk] = token_statistics(self.logits(hidden[chunk]), targets[chunk])
+            pieces = self.logits(hidden[chunk]).split(self.positions_a_piece)
+            asked = targets[chunk].split(self.positions_a_piece)
+            parts = [token_statistics(*piece) for piece in zip(pieces, asked, strict=True)]
+            found[chunk] = torch.cat(parts)
         return found
 
 
@@ -62,16 +69,11 @@ def token_statistics(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tenso
     """
     target = logits.gather(1, targets.unsqueeze(1))
     top = logits.amax(1, keepdim=True)
-    rank = 1 + (logits > target).sum(1)
-    weights = (logits - top).exp_()  # unnormalised probabilities, the one array besides the logits
+    rank = 1 + (logits > target).sum(1, dtype=torch.int32)
+    weights = (logits - top).exp_()  # unnormalised probabilities
     total = weights.sum(1).double()
     log_norm = top.squeeze(1).double() + total.log()
     surprisal = log_norm - target.squeeze(1).double()
-    entropy = log_norm - _dot(weights, logits) / total
-    squared = _dot(weights, weights) / total.square()
+    entropy = log_norm - torch.linalg.vecdot(weights, logits).double() / total
+    squared = torch.linalg.vector_norm(weights, dim=1).double().square() / total.square()
     return torch.stack([surprisal, (-surprisal).exp(), rank.double(), entropy, squared], dim=1)
-
-
-def _dot(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Row by row, without an array of the products."""
-    return torch.bmm(left.unsqueeze(1), right.unsqueeze(2)).flatten().double()

@@ -14,6 +14,7 @@ from preceptor.fingerprint import file_identity, fingerprint, model_identity
 from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
+from preceptor.progress import in_words
 from preceptor.responses.rows import groups, response_frame, response_row
 from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, TransformersTeacher, VllmTeacher
 from preceptor.text import digest
@@ -51,7 +52,8 @@ def generate_responses(
                     yield response_frame([_row(teacher.name, rows[n], answer) for n, answer in finished])
             finally:
                 facts.update(generator.facts)
-                log.info("responses %s took: %s", teacher.name, facts)
+                if facts:
+                    log.info("responses %s: %s", teacher.name, in_words(facts))
 
     identity = ("instruction_id", "sample", "prompt_hash")
     place = {"teacher": teacher.name}

@@ -12,6 +12,7 @@ from preceptor.fingerprint import fingerprint, model_identity
 from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake
+from preceptor.progress import in_words
 from preceptor.responses.rows import groups, with_prompts
 from preceptor.study.reward_models import ClassifierRewardModel, JudgeRewardModel, ScoringRewardModel
 
@@ -62,7 +63,7 @@ def score_rewards(
                 yield _frame([(rows[n], scored.reward, scored.error) for n, scored in finished])
         finally:
             facts.update(engine.facts)
-            log.info("rewards %s × %s took: %s", reward_model.name, teacher, facts)
+            log.info("rewards %s × %s: %s", reward_model.name, teacher, in_words(facts))
 
     work = Work(
         REWARDS,

@@ -1,5 +1,6 @@
 """An OpenAI-compatible endpoint: where it is, how hard to ask it, and what it costs."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -10,7 +11,20 @@ from preceptor.study.fields import Frozen
 def _address(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("an endpoint's address begins with http:// or https://, and usually ends in /v1")
+    if "@" in value or "?" in value:
+        raise ValueError(
+            "an endpoint's address holds no user, key or query: a study is kept with its results. Put the key"
+            " into the environment variable that 'api_key_variable' names"
+        )
     return value.rstrip("/")
+
+
+def _variable(value: str) -> str:
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", value):
+        raise ValueError(
+            "this is the *name* of an environment variable (capital letters, digits, '_'), not the key itself"
+        )
+    return value
 
 
 class Prices(Frozen):
@@ -30,7 +44,7 @@ class Endpoint(Frozen):
     model: Annotated[str, Field(min_length=1)]
     base_url: Annotated[str, AfterValidator(_address)]
     served_as: str | None = None
-    api_key_variable: str = "OPENAI_API_KEY"
+    api_key_variable: Annotated[str, AfterValidator(_variable)] = "OPENAI_API_KEY"
     concurrency: Annotated[int, Field(gt=0, le=4096)] = 64
     timeout_seconds: Annotated[float, Field(gt=0)] = 600.0
     attempts: Annotated[int, Field(gt=0, le=20)] = 6

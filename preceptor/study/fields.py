@@ -4,7 +4,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 
 class Frozen(BaseModel):
@@ -94,6 +102,16 @@ class Described(Frozen):
     size_billions: Annotated[float, Field(gt=0)] | None = None
 
 
+def _listed(value: object) -> object:
+    """One stop text alone is a list of one, as OpenAI's interface has it."""
+    return (value,) if isinstance(value, str) else value
+
+
+StopTexts = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=4), BeforeValidator(_listed)
+]
+
+
 class Sampling(Frozen):
     """How a teacher decodes. Temperature 0 is greedy; every row has its own seed, made from `seed`.
 
@@ -104,7 +122,7 @@ class Sampling(Frozen):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
     max_new_tokens: Annotated[int, Field(gt=0)] = 1024
-    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=4)] = ()
+    stop: StopTexts = ()
     n: Annotated[int, Field(gt=0, le=1000)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
 

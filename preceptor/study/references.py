@@ -13,6 +13,7 @@ REFERENCES = (
     ("runs", "recipe", "recipes"),
     ("runs", "tuning", "tunings"),
 )
+OFF = ("false", "off", "no", "f", "n", "0")  # YAML's words are text here
 LOSS_COLUMNS = ("mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens")
 Place = tuple[str | int, ...]
 Found = tuple[Place, str]
@@ -43,7 +44,9 @@ def reference_problems(document: dict[str, Any]) -> Iterator[Found]:
 
 def _unmeasured(document: dict[str, Any]) -> Iterator[Found]:
     spared = {
-        base.get("name") for _, base in _items(document.get("bases")) if base.get("unconditional") is False
+        base.get("name")
+        for _, base in _items(document.get("bases"))
+        if base.get("unconditional") in (False, *OFF)
     }
     for index, recipe in _items(document.get("recipes")):
         if recipe.get("column") == "ifd" and recipe.get("base") in spared:

@@ -167,3 +167,35 @@ def test_the_shipped_study_names_every_file_that_is_not_there(tmp_path, pytestco
     found = problems(tmp_path, text, PRECEPTOR_DATA="/nowhere")
     assert len(found) == text.count('"${PRECEPTOR_DATA:-')
     assert all("/nowhere/" in problem.message for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("more", "place", "words"),
+    [
+        ("base_url: 'http://user:sk-1@host/v1'", "base_url", "holds no user, key or query"),
+        ("base_url: 'http://host/v1?key=sk-1'", "base_url", "holds no user, key or query"),
+        ("base_url: host/v1", "base_url", "begins with http:// or https://"),
+        ("base_url: 'http://host', api_key_variable: sk-abc", "api_key_variable", "not the key itself"),
+    ],
+)
+def test_no_key_gets_into_a_study(tmp_path, more, place, words):
+    text = replaced((SPARE, f"{{name: spare, engine: openai, model: m, {more}}}"))
+    ((_, found, message),) = problems(tmp_path, text)
+    assert found == f"teachers[2].{place}"
+    assert words in message
+
+
+def test_one_stop_text_is_a_list_of_one(tmp_path):
+    sampled = "temperature: 0.7, n: 4"
+    assert load(tmp_path, replaced((sampled, sampled + ", stop: END"))).teachers[1].sampling.stop == ("END",)
+
+
+@pytest.mark.parametrize("off", ["false", "off", "no"])
+def test_a_recipe_cannot_ask_for_what_its_base_leaves_out(tmp_path, off):
+    text = replaced(
+        ("base-b, model: organisation/base", f"base-b, model: organisation/base, unconditional: {off}"),
+        ("recipes:", "recipes:\n  - {kind: top_k, name: by-ifd, column: ifd, rows: 2, base: base-b}"),
+    )
+    ((_, place, message),) = problems(tmp_path, text)
+    assert place == "recipes[0].column"
+    assert "'ifd' needs the losses that base 'base-b' leaves out" in message
