@@ -155,8 +155,8 @@ def compare(options: argparse.Namespace) -> None:
             own = [f"--side={name}", f"--model={model}", f"--batch-size={batch_size}"]
             return running.enter_context(Side(__file__, [*settings, *own]))
 
-        best = 1
-        if "hflm" in options.sides:
+        best = options.hflm_batch_sizes[0]
+        if "hflm" in options.sides and len(options.hflm_batch_sizes) > 1:
             best = _best_batch_size(start, options)
         sides = {name: start(name, best) for name in options.sides}
         rounds = take_turns(sides, options.rounds, options.rows)

@@ -9,9 +9,9 @@ import torch
 
 from preceptor.compute.load import ModelError
 
-# Numbers in a chunk of logits (256 MiB in float32), and in a piece of it that statistics are taken of. A CPU
+# Numbers in a chunk of logits (128 MiB in float32), and in a piece of it that statistics are taken of. A CPU
 # reads the whole head for each chunk, so small ones cost; its caches want small pieces.
-LOGITS_AT_ONCE = 2**26
+LOGITS_AT_ONCE = 2**25
 PIECE_ON_CPU = 2**20
 
 

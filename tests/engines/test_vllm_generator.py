@@ -192,5 +192,5 @@ def test_importing_the_owners_side_imports_neither_torch_nor_vllm():
 def test_without_vllm_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['vllm'] = None\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(EngineError, match=r"pip install 'preceptor\[vllm\]'"):
+    with pytest.raises(EngineError, match=r"pip install -e '\.\[vllm\]'"):
         VllmGenerator("m", "main", "float32", "own", None, None, None, 1, Decoding(), Machine())
