@@ -32,13 +32,18 @@ def conversations(rows: int, first: int = 0, answers_each: int = 1) -> list[Conv
     questions = {q["uid"]: q["prompt"] for q in _lines(DATA / "arena_hard" / "questions.jsonl.gz")}
     files = sorted((DATA / "arena_hard" / "answers").glob("*.jsonl.gz"))
     said = [{a["question_id"]: a["choices"][0]["turns"][0]["content"] for a in _lines(f)} for f in files]
+    pairs = [(number, turn) for number in range(len(questions)) for turn in range(answers_each)]
+    if answers_each == 1:  # once through all questions, then again with each one's next teacher
+        pairs = [(number, turn) for turn in range(len(said)) for number in range(len(questions))]
+    asked = list(questions.items())
     found = (
-        Conversation(None, (prompt,), (said[(number + turn) % len(said)][uid],))
-        for number, (uid, prompt) in enumerate(questions.items())
-        for turn in range(answers_each)
-        if uid in said[(number + turn) % len(said)]
+        Conversation(None, (asked[number][1],), (said[(number + turn) % len(said)][asked[number][0]],))
+        for number, turn in pairs
+        if asked[number][0] in said[(number + turn) % len(said)]
     )
-    return list(islice(found, first, first + rows))
+    rows_found = list(islice(found, first, first + rows))
+    assert len(rows_found) == rows, f"the recordings hold no rows {first} to {first + rows}"
+    return rows_found
 
 
 def random_model(folder: Path, shape: str, classifier: bool) -> Path:

@@ -17,7 +17,6 @@ import torch
 from benchmarks._answers import SHAPES, conversations, random_model
 from benchmarks._measure import Prepare, Side, Work, serve, table, take_turns
 
-CONTEXT = 2048
 PASSED_ON = ("device", "dtype", "tokens_per_batch")
 
 
@@ -28,7 +27,6 @@ def preceptor(options: argparse.Namespace) -> Prepare:
     scorer = RewardScorer(
         options.model,
         dtype=options.dtype,
-        max_length=CONTEXT,
         device=options.device,
         tokens_per_batch=options.tokens_per_batch,
     )

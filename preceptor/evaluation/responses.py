@@ -79,6 +79,5 @@ def _answered(generator: "TransformersGenerator", items: list[Item], seed: int) 
     return pl.DataFrame(rows, schema=STUDENT_RESPONSES.row_schema)
 
 
-def _request(item: Item, seed: int) -> "Request":
-
+def _request(item: Item, seed: int) -> Request:
     return Request(item.system, item.user, int(digest(str(seed), item.item_id, "0"), 16) >> 1)
