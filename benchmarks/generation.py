@@ -1,6 +1,7 @@
 """Responses from vLLM through our engine into a lake, against one raw `LLM.chat` call on the same prompts.
 
     python benchmarks/generation.py [--prompts 2000] [--runs 3] [--teacher studies/demo/teachers/llama-large]
+    … --random-weights      the teacher's shape, which then hardly ever ends an answer before 80 tokens
 
 Both sides run in fresh processes, one after the other, with the same engine settings, and decode greedily.
 The clock runs from the first request in to the last row out; starting the engine is left out on both sides.
@@ -11,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -122,11 +124,13 @@ def raw_side(teacher: VllmTeacher, texts: list[str]) -> dict[str, object]:
     started = time.perf_counter()
     outputs = engine.chat(conversations, parameters, use_tqdm=False)
     seconds = time.perf_counter() - started
+    # vLLM decodes token by token, which differs for bytes that are no text: here both are decoded whole.
+    whole = [engine.get_tokenizer().decode(o.outputs[0].token_ids, skip_special_tokens=True) for o in outputs]
     return {
         "seconds": seconds,
         "published": seconds,
         "tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
-        "texts": [output.outputs[0].text for output in outputs],
+        "texts": whole,
     }
 
 
@@ -141,6 +145,17 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, object]:
             sys.exit(f"{side} failed:\n{done.stdout[-3000:]}")
         found: dict[str, object] = json.loads(result.read_text())
     return found
+
+
+def random_weights(teacher: str, folder: Path) -> str:
+    """The teacher's shape, tokenizer and template with weights that were never trained."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shutil.copytree(teacher, folder)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(teacher)).save_pretrained(folder)
+    return str(folder)
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -172,12 +187,16 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--teacher", default=str(DEMO / "teachers" / "llama-large"))
+    parser.add_argument("--random-weights", action="store_true")
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--result", type=Path)
     options = parser.parse_args()
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB; vLLM on a GPU does not look at it
     if options.side is None:
-        compare(options)
+        with tempfile.TemporaryDirectory() as folder:
+            if options.random_weights:
+                options.teacher = random_weights(options.teacher, Path(folder) / "teacher")
+            compare(options)
         return
     sampling = Sampling(max_new_tokens=NEW_TOKENS)
     model = str(Path(options.teacher).absolute())

@@ -1,18 +1,19 @@
-"""From hidden states to what is kept of each token: the LM head in float32 over some positions at a time.
+"""From hidden states to what is kept of each token: the LM head in float32, some of the vocabulary at a time.
 
-Logits of a whole batch never exist. What is taken of a chunk of them is taken in pieces that a cache holds.
+Logits of a batch never exist. Of every piece of them sums are kept, as FlashAttention keeps a softmax's: a
+piece stays in a CPU's cache until all is taken from it, and the head is read once for many positions.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
 from preceptor.compute.load import ModelError
 
-# Numbers in a chunk of logits (128 MiB in float32), and in a piece of it that statistics are taken of. A CPU
-# reads the whole head for each chunk, so small ones cost; its caches want small pieces.
-LOGITS_AT_ONCE = 2**25
-PIECE_ON_CPU = 2**20
+POSITIONS_AT_ONCE = 2048
+# Logits in a piece: what a CPU's cache holds (2 MiB in float32); a GPU wants few and large kernels.
+LOGITS_ON_CPU, LOGITS_ON_GPU = 2**19, 2**26
 
 
 class Head:
@@ -23,57 +24,80 @@ class Head:
         embedding = model.get_output_embeddings()
         if embedding is None:
             raise ModelError(f"{config['model_type']}: the model has no output embedding to score with")
-        self.weight, self.bias = embedding.weight.detach(), embedding.bias
+        self.weight, bias = embedding.weight.detach(), embedding.bias
+        self.bias = None if bias is None else bias.detach().float()
+        self.logits_at_once = LOGITS_ON_GPU
         if self.weight.device.type == "cpu":
             self.weight = self.weight.float()  # once: a GPU multiplies into float32 as it is
+            self.logits_at_once = LOGITS_ON_CPU
         # Gemma-2 caps its logits, Cohere multiplies them, Granite divides them.
         self.cap: float | None = config.get("final_logit_softcapping")
         self.scale = float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0)
-        vocabulary = self.weight.shape[0]
-        self.positions_at_once = max(1, LOGITS_AT_ONCE // vocabulary)
-        on_cpu = self.weight.device.type == "cpu"
-        self.positions_a_piece = max(1, PIECE_ON_CPU // vocabulary) if on_cpu else self.positions_at_once
 
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(positions, vocabulary) in float32, whatever the weights' type."""
-        logits: torch.Tensor
+    def logits(self, hidden: torch.Tensor, tokens: slice = slice(None)) -> torch.Tensor:
+        """(positions, tokens) in float32, whatever the weights' type, for some of the vocabulary."""
+        weight = self.weight[tokens].T
         if hidden.dtype != torch.float32 and hidden.device.type == "cuda":
-            logits = torch.mm(hidden, self.weight.T, out_dtype=torch.float32)
+            products = torch.mm(hidden, weight, out_dtype=torch.float32)
         else:
-            logits = hidden.float() @ self.weight.T
-        if self.bias is not None:
-            logits += self.bias
-        if self.scale != 1.0:
-            logits *= self.scale
-        if self.cap is not None:
-            logits = logits.div_(self.cap).tanh_().mul_(self.cap)
-        return logits
+            products = hidden.float() @ weight
+        return self._scaled(products, None if self.bias is None else self.bias[tokens])
 
     def statistics(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """What `token_statistics` gives for each position's target, over chunks of positions."""
         found = torch.empty((len(targets), 5), dtype=torch.float64, device=hidden.device)
-        step = self.positions_at_once
-        for start in range(0, len(targets), step):
-            chunk = slice(start, start + step)
-            pieces = self.logits(hidden[chunk]).split(self.positions_a_piece)
-            asked = targets[chunk].split(self.positions_a_piece)
-            parts = [token_statistics(*piece) for piece in zip(pieces, asked, strict=True)]
-            found[chunk] = torch.cat(parts)
+        for start in range(0, len(targets), POSITIONS_AT_ONCE):
+            chunk = slice(start, start + POSITIONS_AT_ONCE)
+            asked = self._of_targets(hidden[chunk], targets[chunk])
+            found[chunk] = token_statistics(self._pieces(hidden[chunk]), *asked)
         return found
 
+    def _pieces(self, hidden: torch.Tensor) -> Iterable[torch.Tensor]:
+        step = max(1, self.logits_at_once // len(hidden))
+        return (self.logits(hidden, slice(n, n + step)) for n in range(0, len(self.weight), step))
 
-def token_statistics(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def _of_targets(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Their logits, and how far such a product may come out otherwise in a matrix of another shape."""
+        hidden, weight = hidden.float(), self.weight[targets].float()
+        logits = torch.linalg.vecdot(hidden, weight)
+        norms = torch.linalg.vector_norm(hidden, dim=1) * torch.linalg.vector_norm(weight, dim=1)
+        rounding = torch.finfo(torch.float32).eps * abs(self.scale) * norms
+        return self._scaled(logits, None if self.bias is None else self.bias[targets]), rounding
+
+    def _scaled(self, products: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        if bias is not None:
+            products += bias
+        if self.scale != 1.0:
+            products *= self.scale
+        if self.cap is not None:
+            products = products.div_(self.cap).tanh_().mul_(self.cap)
+        return products
+
+
+def token_statistics(
+    pieces: Iterable[torch.Tensor], target: torch.Tensor, rounding: torch.Tensor
+) -> torch.Tensor:
     """(positions, 5) in float64: surprisal, probability, rank, entropy, squared norm of the distribution.
 
-    logits (positions, vocabulary) in float32, targets (positions,). Rank is 1 + tokens strictly likelier.
+    pieces: (positions, some tokens) of the logits; target: (positions,), its logit; both in float32. Rank is
+    1 + tokens strictly likelier, by more than `rounding` (positions,), so that ties do not worsen it.
     """
-    target = logits.gather(1, targets.unsqueeze(1))
-    top = logits.amax(1, keepdim=True)
-    rank = 1 + (logits > target).sum(1, dtype=torch.int32)
-    weights = (logits - top).exp_()  # unnormalised probabilities
-    total = weights.sum(1).double()
+    beaten = (target + rounding).unsqueeze(1)
+    top = torch.full_like(beaten, -torch.inf)  # the largest logit so far
+    # Sums so far of exp(logit - top), of that times the logit, and of its square.
+    total, weighted, squared, rank = torch.zeros((4, len(target)), dtype=torch.float64, device=target.device)
+    for logits in pieces:
+        above = torch.maximum(top, logits.amax(1, keepdim=True))
+        shrink = (top - above).exp_().squeeze(1).double()
+        weights = (logits - above).exp_()
+        total = total * shrink + weights.sum(1)
+        weighted = weighted * shrink + torch.linalg.vecdot(weights, logits)
+        squared = squared * shrink.square() + torch.linalg.vector_norm(weights, dim=1).double().square()
+        rank = rank + (logits > beaten).sum(1, dtype=torch.int32)
+        top = above
     log_norm = top.squeeze(1).double() + total.log()
-    surprisal = log_norm - target.squeeze(1).double()
-    entropy = log_norm - torch.linalg.vecdot(weights, logits).double() / total
-    squared = torch.linalg.vector_norm(weights, dim=1).double().square() / total.square()
-    return torch.stack([surprisal, (-surprisal).exp(), rank.double(), entropy, squared], dim=1)
+    surprisal = (log_norm - target.double()).clamp(min=0)  # a certain token's may round below zero
+    return torch.stack(
+        [surprisal, (-surprisal).exp(), 1 + rank, log_norm - weighted / total, squared / total.square()],
+        dim=1,
+    )

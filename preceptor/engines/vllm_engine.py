@@ -13,6 +13,7 @@ from vllm.inputs.engine import tokens_input
 from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
+from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt, template_of
@@ -51,7 +52,9 @@ class VllmEngine:
         self.stop_ids = _stop_ids(model.generation_config, self.tokenizer)
         self.adapter = LoRARequest("adapter", 1, settings.adapter) if settings.adapter else None
         arguments = EngineArgs(**engine_arguments(settings, self.context))
-        self.engine = LLMEngine.from_engine_args(arguments, enable_multiprocessing=True)
+        self.engine = LLMEngine.from_engine_args(
+            arguments, usage_context=UsageContext.LLM_CLASS, enable_multiprocessing=True
+        )
         self._asked: dict[str, list[tuple[int, Request]]] = {}
         self._answers: dict[int, Generation] = {}  # of rows whose next turn is in flight
         self._finished_tokens = 0
