@@ -12,6 +12,9 @@ import torch
 from preceptor.compute.load import ModelError
 
 POSITIONS_AT_ONCE = 2048
+# How far a product of two vectors comes out otherwise in a matrix of another shape, over their norms: up to
+# 4.4 epsilons were seen over widths of 16 to 2048.
+ROUNDING = 8 * torch.finfo(torch.float32).eps
 # Logits in a piece: what a CPU's cache holds (2 MiB in float32); a GPU wants few and large kernels.
 LOGITS_ON_CPU, LOGITS_ON_GPU = 2**19, 2**26
 
@@ -57,11 +60,11 @@ class Head:
         return (self.logits(hidden, slice(n, n + step)) for n in range(0, len(self.weight), step))
 
     def _of_targets(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Their logits, and how far such a product may come out otherwise in a matrix of another shape."""
+        """Their logits, and how far those may be from the same ones in a piece."""
         hidden, weight = hidden.float(), self.weight[targets].float()
         logits = torch.linalg.vecdot(hidden, weight)
         norms = torch.linalg.vector_norm(hidden, dim=1) * torch.linalg.vector_norm(weight, dim=1)
-        rounding = torch.finfo(torch.float32).eps * abs(self.scale) * norms
+        rounding = ROUNDING * abs(self.scale) * norms
         return self._scaled(logits, None if self.bias is None else self.bias[targets]), rounding
 
     def _scaled(self, products: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
