@@ -7,7 +7,9 @@ from typing import TypeVar
 
 import torch
 
-LEAST_SHARE_ON_CPU = 0.9
+# A CPU gains from batches only while rows are short: at Qwen2.5-0.5B's shape up to 256 tokens, beyond which
+# padding is nothing but work.
+ALONE_BEYOND_ON_CPU, LEAST_SHARE_ON_CPU = 256, 0.9
 log = logging.getLogger(__name__)
 FULL = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 Row = TypeVar("Row")
@@ -16,32 +18,33 @@ Result = TypeVar("Result")
 
 @dataclass
 class TokenBudget:
-    """The most tokens in one batch, padding included; and the share of its longest row that each must have.
+    """The most tokens in one batch, padding included; each row has at least a share of the longest's tokens.
 
-    Padding is work: a CPU gains more from little of it than from many rows at once.
+    Rows of more than `alone_beyond` tokens get a batch each.
     """
 
     tokens: int
     least_share: float = 0.0
+    alone_beyond: int | None = None
 
 
-def budget_on(device: str, tokens: int) -> TokenBudget:
-    """A fresh budget of so many tokens a batch."""
-    return TokenBudget(tokens, LEAST_SHARE_ON_CPU if device == "cpu" else 0.0)
+def budget_on(device: str, tokens: int, longest_common_row: int | None) -> TokenBudget:
+    """A fresh budget of so many tokens a batch, for a model whose longer rows must run alone."""
+    if device != "cpu":
+        return TokenBudget(tokens, alone_beyond=longest_common_row)
+    alone = min(longest_common_row or ALONE_BEYOND_ON_CPU, ALONE_BEYOND_ON_CPU)
+    return TokenBudget(tokens, LEAST_SHARE_ON_CPU, alone)
 
 
-def by_length(
-    lengths: Sequence[int], budget: TokenBudget, alone_beyond: int | None = None
-) -> Iterator[list[int]]:
+def by_length(lengths: Sequence[int], budget: TokenBudget) -> Iterator[list[int]]:
     """Yield lists of row numbers, longest rows first; padded, a batch holds at most the budget's tokens.
 
-    The longest batch comes first so that a model that does not fit fails at once. Rows of more than
-    `alone_beyond` tokens get a batch each.
+    The longest batch comes first so that a model that does not fit fails at once.
     """
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         width = lengths[batch[0]] if batch else lengths[row]
-        alone = alone_beyond is not None and width > alone_beyond
+        alone = budget.alone_beyond is not None and width > budget.alone_beyond
         unlike = lengths[row] < budget.least_share * width
         if batch and (alone or unlike or width * (len(batch) + 1) > budget.tokens):
             yield batch

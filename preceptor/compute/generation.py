@@ -14,7 +14,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt, template_of
+from preceptor.compute.answering import before_stop_text, end_tokens, prompt_ids, until_end
+from preceptor.compute.conversation import TemplateProblem, template_of
 from preceptor.compute.load import (
     context_length,
     load_causal_lm,
@@ -67,7 +68,7 @@ class TransformersGenerator:
         self.context = context_length(self.model, max_length)
         self.decoding = decoding or Decoding()
         self.batch_size = batch_size
-        self.stop_ids = _stop_ids(self.model, self.tokenizer)
+        self.end_tokens = end_tokens(self.model.generation_config, self.tokenizer)
         # Only what the study says decides how tokens are drawn, not the defaults that a model ships with.
         self.model.generation_config = GenerationConfig()
         self.facts: dict[str, int | float] = {}
@@ -92,20 +93,15 @@ class TransformersGenerator:
                 if turn >= len(request.user) or answers[number].error is not None:
                     continue
                 try:
-                    prompts[number] = self._prompt(request, answers[number].turns)
+                    answered = answers[number].turns
+                    prompts[number] = prompt_ids(
+                        self.tokenizer, self.template, request, answered, self.context
+                    )
                 except TemplateProblem as problem:
                     answers[number] = Generation(error=str(problem))
             for group in self._groups(prompts):
                 self._answer({n: prompts[n] for n in group}, requests, answers, turn)
         return answers
-
-    def _prompt(self, request: Request, answered: tuple[str, ...]) -> list[int]:
-        conversation = Conversation(request.system, request.user, answered)
-        text = render_prompt(self.tokenizer, self.template, conversation)
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(ids) >= self.context:
-            raise TemplateProblem(f"the prompt has {len(ids)} tokens, but the teacher sees {self.context}")
-        return ids
 
     def _room(self, prompt: list[int]) -> int:
         return min(self.decoding.max_new_tokens, self.context - len(prompt))
@@ -131,12 +127,12 @@ class TransformersGenerator:
         for (number, prompt), new in zip(
             prompts.items(), self._decode(list(prompts.values()), seeds, room), strict=True
         ):
-            stop = next((i for i, token in enumerate(new) if token in self.stop_ids), None)
+            stop = until_end(new, self.end_tokens)
             cut = self._stop_text(new[:stop])
             said = self.tokenizer.decode(new[: stop if cut is None else cut], skip_special_tokens=True)
             before = answers[number]
             answers[number] = Generation(
-                turns=(*before.turns, self._before_stop_text(said)),
+                turns=(*before.turns, before_stop_text(said, self.decoding.stop)),
                 finish_reason="length" if stop is None and cut is None else "stop",
                 prompt_tokens=(before.prompt_tokens or 0) + len(prompt),
                 response_tokens=(before.response_tokens or 0) + (cut or (room if stop is None else stop + 1)),
@@ -148,9 +144,6 @@ class TransformersGenerator:
             return None
         texts = (self.tokenizer.decode(new[:length]) for length in range(1, len(new) + 1))
         return next(n for n, text in enumerate(texts, 1) if any(s in text for s in self.decoding.stop))
-
-    def _before_stop_text(self, said: str) -> str:
-        return said[: min((said.find(s) for s in self.decoding.stop if s in said), default=len(said))]
 
     @torch.inference_mode()
     def _decode(self, prompts: list[list[int]], seeds: list[int], room: int) -> list[list[int]]:
@@ -164,8 +157,8 @@ class TransformersGenerator:
             generation_config=GenerationConfig(
                 do_sample=False,
                 max_new_tokens=room,
-                eos_token_id=list(self.stop_ids) or None,
-                pad_token_id=next(iter(self.stop_ids), 0),
+                eos_token_id=list(self.end_tokens) or None,
+                pad_token_id=next(iter(self.end_tokens), 0),
                 stop_strings=list(self.decoding.stop) or None,
             ),
             tokenizer=self.tokenizer,
@@ -188,10 +181,3 @@ class TransformersGenerator:
             for seed in seeds
         ]
         return LogitsProcessorList([*processors, RowSeededSampling(torch.stack(draws), width)])
-
-
-def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The end tokens that the model and its tokenizer declare."""
-    declared = model.generation_config.eos_token_id
-    ids = declared if isinstance(declared, list) else [declared]
-    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)

@@ -24,14 +24,14 @@ class TokenPasses:
         self.head = Head(model)
         self.backbone = choose_backbone(model, device, self.head.logits)
         self.tokens_per_batch = tokens_per_batch
-        self.alone_beyond = longest_common_row(model)
-        self.shares = self.alone_beyond is None and shares_prompts(self.backbone)
+        self.longest_common_row = longest_common_row(model)
+        self.shares = self.longest_common_row is None and shares_prompts(self.backbone)
         self.begin()
 
     def begin(self) -> None:
         """Count from here."""
         self.speed = Speed(self.model, self.device)
-        self.budget = budget_on(self.device, self.tokens_per_batch)
+        self.budget = budget_on(self.device, self.tokens_per_batch, self.longest_common_row)
         self.tokens_shared = 0
 
     def facts(self) -> dict[str, int | float]:
@@ -54,7 +54,7 @@ class TokenPasses:
             yield self._split(group, texts, prompt)
             single = {number: None for number in single if number not in set(group)}
         numbers = list(single)
-        for batch in by_length([len(texts[n]) for n in numbers], self.budget, self.alone_beyond):
+        for batch in by_length([len(texts[n]) for n in numbers], self.budget):
             yield self._split([numbers[i] for i in batch], texts, 0)
 
     def _groups(self, texts: Mapping[int, list[int]], prompts: Mapping[int, int]) -> Iterator[list[int]]:

@@ -57,7 +57,7 @@ class RewardScorer:
         self.context = context_length(self.model, max_length)
         self.label = _label(model, self.model.config.num_labels, label)
         self.packed = packed_backbone(self.model, self.device)
-        self.alone_beyond = longest_common_row(self.model)
+        self.longest_common_row = longest_common_row(self.model)
         self.tokens_per_batch = tokens_per_batch
         self.speed = Speed(self.model, self.device)
 
@@ -73,7 +73,7 @@ class RewardScorer:
     def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reward]]:
         """Yield (number of the conversation, its reward) batch by batch, long ones first within a window."""
         self.speed = Speed(self.model, self.device)
-        self.budget = budget_on(self.device, self.tokens_per_batch)
+        self.budget = budget_on(self.device, self.tokens_per_batch, self.longest_common_row)
         for start in range(0, len(conversations), ROWS_SORTED_TOGETHER):
             window = conversations[start : start + ROWS_SORTED_TOGETHER]
             yield from ((start + number, reward) for number, reward in self._window(window))
@@ -87,7 +87,7 @@ class RewardScorer:
                 yield number, Reward(None, str(problem))
         numbers = list(rows)
         lengths = [len(rows[n]["input_ids"]) for n in numbers]
-        for batch in by_length(lengths, self.budget, self.alone_beyond):
+        for batch in by_length(lengths, self.budget):
             chosen = [numbers[i] for i in batch]
             tokens = len(chosen) * len(rows[chosen[0]]["input_ids"])
             values = split_when_full([rows[n] for n in chosen], tokens, self._forward, self.budget)

@@ -16,7 +16,8 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.llm_engine import LLMEngine
 
-from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt, template_of
+from preceptor.compute.answering import before_stop_text, end_tokens, prompt_ids, until_end
+from preceptor.compute.conversation import TemplateProblem, template_of
 from preceptor.compute.load import ModelError, context_length, load_tokenizer
 from preceptor.compute.request import Decoding, Generation, Request
 from preceptor.engines.messages import Ask, Settings
@@ -49,7 +50,7 @@ class VllmEngine:
         self.template = template_of(self.tokenizer, settings.prompt_format)
         model = Configured(settings.model, settings.revision)
         self.context = context_length(model, settings.max_length)
-        self.stop_ids = _stop_ids(model.generation_config, self.tokenizer)
+        self.end_tokens = end_tokens(model.generation_config, self.tokenizer)
         self.adapter = LoRARequest("adapter", 1, settings.adapter) if settings.adapter else None
         arguments = EngineArgs(**engine_arguments(settings, self.context))
         self.engine = LLMEngine.from_engine_args(
@@ -97,7 +98,7 @@ class VllmEngine:
         number, request = rows[0]
         identity = f"{number}.{turn}"
         try:
-            prompt = self._prompt(request, before.turns)
+            prompt = prompt_ids(self.tokenizer, self.template, request, before.turns, self.context)
             self.engine.add_request(
                 identity,
                 tokens_input(prompt),
@@ -128,14 +129,6 @@ class VllmEngine:
             return self._ask_turn([(number, request)], answer)
         return [(number, answer)]
 
-    def _prompt(self, request: Request, answered: tuple[str, ...]) -> list[int]:
-        conversation = Conversation(request.system, request.user, answered)
-        text = render_prompt(self.tokenizer, self.template, conversation)
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(ids) >= self.context:
-            raise TemplateProblem(f"the prompt has {len(ids)} tokens, but the teacher sees {self.context}")
-        return ids
-
     def _parameters(self, prompt_tokens: int, samples: int, seed: int) -> SamplingParams:
         decoding = self.decoding
         return SamplingParams(
@@ -146,16 +139,15 @@ class VllmEngine:
             seed=seed,  # of the first sample: vLLM counts up
             max_tokens=min(decoding.max_new_tokens, self.context - prompt_tokens),
             stop=list(decoding.stop),
-            stop_token_ids=list(self.stop_ids),
+            stop_token_ids=list(self.end_tokens),
             detokenize=bool(decoding.stop),  # finished rows are decoded here, whole
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
     def _text(self, ids: list[int]) -> str:
         """Decoded as TransformersGenerator does, which vLLM's own, token by token, is not at the edges."""
-        stop = next((i for i, token in enumerate(ids) if token in self.stop_ids), None)
-        said: str = self.tokenizer.decode(ids[:stop], skip_special_tokens=True)
-        return said[: min((said.find(s) for s in self.decoding.stop if s in said), default=len(said))]
+        said: str = self.tokenizer.decode(ids[: until_end(ids, self.end_tokens)], skip_special_tokens=True)
+        return before_stop_text(said, self.decoding.stop)
 
 
 def engine_arguments(settings: Settings, context: int) -> dict[str, Any]:
@@ -207,10 +199,3 @@ def _lora_rank(adapter: str) -> int:
     if rank > LORA_RANKS[-1]:
         raise ModelError(f"adapter {adapter!r} has rank {rank}: vLLM takes at most {LORA_RANKS[-1]}")
     return next(known for known in LORA_RANKS if known >= rank)
-
-
-def _stop_ids(generation_config: GenerationConfig, tokenizer: Any) -> frozenset[int]:
-    """The end tokens that the model and its tokenizer declare."""
-    declared = generation_config.eos_token_id
-    ids = declared if isinstance(declared, list) else [declared]
-    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)

@@ -79,7 +79,7 @@ def test_rows_that_only_fit_alone_leave_room_for_batches_of_short_ones():
 
 
 def test_rows_beyond_a_length_are_alone():
-    assert list(by_length([5, 30, 7, 40, 20], TokenBudget(1000), alone_beyond=20)) == [[3], [1], [4, 2, 0]]
+    assert list(by_length([5, 30, 7, 40, 20], TokenBudget(1000, alone_beyond=20))) == [[3], [1], [4, 2, 0]]
 
 
 ROWS = [Conversation(None, ("Hi",), ("word " * n,)) for n in (1, 4, 2, 6, 12)]

@@ -67,7 +67,7 @@ def test_a_shared_prompt_changes_nothing_but_the_work(family):
     passes = TokenPasses(load_causal_lm(family, "main", "float32", "cpu"), "cpu", 10_000)
     batches = list(passes.statistics(dict(enumerate(texts)), {0: 40, 1: 40, 2: 40, 3: 41}))
     # A prompt of LongRoPE's is not run once: a long row would turn its positions too.
-    assert passes.facts()["prompt_tokens_shared"] == (40 if passes.alone_beyond is None else 0)
+    assert passes.facts()["prompt_tokens_shared"] == (40 if passes.longest_common_row is None else 0)
     compare({n: s for batch in batches for n, s in batch.items()}, one_by_one(family, texts))
 
 

@@ -1,0 +1,35 @@
+"""What every local engine does alike: a turn's prompt as ids, where answers end, what is kept of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt
+from preceptor.compute.request import Request
+
+
+def prompt_ids(
+    tokenizer: Any, template: str, request: Request, answered: tuple[str, ...], context: int
+) -> list[int]:
+    """Ids of the request up to its next answer. Raises TemplateProblem where no room is left behind them."""
+    text = render_prompt(tokenizer, template, Conversation(request.system, request.user, answered))
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(ids) >= context:
+        raise TemplateProblem(f"the prompt has {len(ids)} tokens, but the teacher sees {context}")
+    return ids
+
+
+def end_tokens(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    """The end tokens that the model and its tokenizer declare."""
+    declared = generation_config.eos_token_id
+    ids = declared if isinstance(declared, list) else [declared]
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
+
+
+def until_end(ids: Sequence[int], ends: frozenset[int]) -> int | None:
+    """How many tokens stand before the first end token; None where there is none."""
+    return next((n for n, token in enumerate(ids) if token in ends), None)
+
+
+def before_stop_text(said: str, stops: Sequence[str]) -> str:
+    """What was said before the earliest stop text."""
+    return said[: min((said.find(stop) for stop in stops if stop in said), default=len(said))]
