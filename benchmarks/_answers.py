@@ -18,6 +18,7 @@ TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+LONG = 3000  # characters of a question
 VOCABULARY = 151_936
 # hidden, intermediate, layers, heads, key-value heads: config.json of Qwen2.5-0.5B, -1.5B and -3B
 SHAPES = {
@@ -36,6 +37,8 @@ def conversations(rows: int, first: int = 0, answers_each: int = 1) -> list[Conv
     if answers_each == 1:  # once through all questions, then again with each one's next teacher
         pairs = [(number, turn) for turn in range(len(said)) for number in range(len(questions))]
     asked = list(questions.items())
+    if answers_each > 1:  # long questions first, where answers share much
+        asked.sort(key=lambda question: -len(question[1]) if len(question[1]) <= LONG else 0)
     found = (
         Conversation(None, (asked[number][1],), (said[(number + turn) % len(said)][asked[number][0]],))
         for number, turn in pairs

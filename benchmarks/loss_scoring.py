@@ -2,7 +2,7 @@
 
     PRECEPTOR_DATA=… PYTHONPATH=. python benchmarks/loss_scoring.py [--rows 8] [--rounds 4]
     … --device cuda --dtype bfloat16 --shape 3B --rows 1000 --rounds 1 --tokens-per-batch 16384
-    … --answers-each 4 --sides preceptor unshared        what sharing prompts gains
+    … --answers-each 4 --rows 12 --tokens-per-batch 8192 --sides preceptor unshared   # sharing prompts
 
 Peers: lm-eval's HFLM at the batch size that is fastest for it; a transformers loop over padded batches of 8
 in file order; vLLM's prompt_logprobs. All get the same token ids and give a response's NLL; ours also gives

@@ -11,8 +11,8 @@ from preceptor.compute.head import Head
 from preceptor.compute.speed import Speed
 
 Statistics = dict[int, torch.Tensor | None]
-SHARED_SHARE = 0.1  # of a group's tokens that running its prompt once must save
-SHARED_LENGTHS = 0.5  # rows of a group may differ so much before padding eats the gain
+SHARED_SHARE = 0.1  # of a group's tokens that running its prompt once must save, less what padding adds
+SHARED_LENGTHS = 0.7  # rows of a group may differ so much before padding eats the gain
 
 
 class TokenPasses:
@@ -72,8 +72,9 @@ class TokenPasses:
             yield from self._paying(group, texts, len(prompt))
 
     def _paying(self, group: list[int], texts: Mapping[int, list[int]], prompt: int) -> Iterator[list[int]]:
-        saved = prompt * (len(group) - 1)
-        if saved > 0 and saved >= SHARED_SHARE * sum(len(texts[n]) for n in group):
+        lengths = [len(texts[n]) for n in group]
+        padding = len(group) * max(lengths) - sum(lengths)
+        if prompt * (len(group) - 1) - padding > SHARED_SHARE * sum(lengths):
             yield group
 
     def _joins(self, group: list[int], number: int, texts: Mapping[int, list[int]], prompt: int) -> bool:
