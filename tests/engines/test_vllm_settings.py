@@ -43,6 +43,29 @@ def write_adapter(folder, **settings) -> str:
     return str(folder)
 
 
+def test_the_engine_has_the_batch_sizes_of_offline_work():
+    # Anything but `LLM` gets the smaller batches of a server, at half its speed.
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    from preceptor.engines.vllm_engine import VllmEngine, engine_arguments
+
+    settings = replace(SETTINGS, dtype="float32", quantization=None, tensor_parallel_size=1)
+    engine = VllmEngine(settings)
+    try:
+        scheduler = engine.engine.vllm_config.scheduler_config
+        offline, served = (
+            EngineArgs(**engine_arguments(settings, engine.context))
+            .create_engine_config(use)
+            .scheduler_config
+            for use in (UsageContext.LLM_CLASS, UsageContext.OPENAI_API_SERVER)
+        )
+        assert scheduler.max_num_seqs == offline.max_num_seqs > served.max_num_seqs
+        assert scheduler.max_num_batched_tokens == offline.max_num_batched_tokens
+    finally:
+        engine.close()
+
+
 def test_an_adapter_and_stop_texts_do_what_they_do_in_transformers(tmp_path):
     adapter = write_adapter(tmp_path / "adapter")
     plain = TransformersGenerator(SMALL, decoding=STOPPED)
