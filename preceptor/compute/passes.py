@@ -52,7 +52,8 @@ class TokenPasses:
             prompt = prompts[group[0]]
             self.tokens_shared += prompt * (len(group) - 1)
             yield self._split(group, texts, prompt)
-            single = {number: None for number in single if number not in set(group)}
+            for number in group:
+                del single[number]
         numbers = list(single)
         for batch in by_length([len(texts[n]) for n in numbers], self.budget):
             yield self._split([numbers[i] for i in batch], texts, 0)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preceptor.compute import passes
-from preceptor.compute.batches import TokenBudget, by_length, pad, split_when_full
+from preceptor.compute.batches import TokenBudget, budget_on, by_length, pad, split_when_full
 from preceptor.compute.conversation import Conversation
 from preceptor.compute.loss import LossScorer
 from preceptor.compute.reward import RewardScorer
@@ -76,6 +76,20 @@ def test_rows_that_only_fit_alone_leave_room_for_batches_of_short_ones():
     budget = TokenBudget(8192)
     assert split_when_full([1000] * 8, 8000, fitting(1000), budget) == [10_000] * 8
     assert len(list(by_length([30] * 1000, budget))) == 31  # of at most 33 rows
+
+
+@pytest.mark.parametrize(
+    ("device", "longest_common_row", "alone_beyond"),
+    [("cpu", None, 256), ("cpu", 48, 48), ("cpu", 4096, 256), ("cuda", None, None), ("cuda:1", 4096, 4096)],
+)
+def test_long_rows_are_alone_on_a_cpu_and_padding_is_little(device, longest_common_row, alone_beyond):
+    budget = budget_on(device, 4096, longest_common_row)
+    assert budget.alone_beyond == alone_beyond
+    batches = list(by_length([300, 299, 200, 190, 100], budget))
+    if device == "cpu" and alone_beyond == 256:
+        assert batches == [[0], [1], [2, 3], [4]]
+    if alone_beyond in (None, 4096):
+        assert batches == [[0, 1, 2, 3, 4]]
 
 
 def test_rows_beyond_a_length_are_alone():

@@ -10,7 +10,6 @@ from preceptor.compute import attention
 from preceptor.compute.attention import pack
 from preceptor.compute.backbone import Backbone
 from preceptor.compute.conversation import Conversation
-from preceptor.compute.head import Head, token_statistics
 from preceptor.compute.load import ModelError, load_causal_lm
 from preceptor.compute.loss import LossScorer
 from preceptor.compute.passes import TokenPasses
@@ -70,6 +69,24 @@ def test_a_shared_prompt_changes_nothing_but_the_work(family):
     # A prompt of LongRoPE's is not run once: a long row would turn its positions too.
     assert passes.facts()["prompt_tokens_shared"] == (40 if passes.longest_common_row is None else 0)
     compare({n: s for batch in batches for n, s in batch.items()}, one_by_one(family, texts))
+
+
+def test_a_shared_prompt_that_saves_less_than_padding_adds_is_run_for_each(tmp_path):
+    passes = TokenPasses(
+        load_causal_lm(save_family(tmp_path, "llama"), "main", "float32", "cpu"), "cpu", 10_000
+    )
+    prompt = list(range(30))
+    like, unlike = [prompt + [n] * 40 for n in (5, 6)], [prompt + [5] * 40, prompt + [6] * 28]
+    list(passes.statistics(dict(enumerate(like)), {0: 30, 1: 30}))
+    assert passes.facts()["prompt_tokens_shared"] == 30
+    passes.begin()
+    # 30 tokens saved, 12 padded, of 128
+    list(passes.statistics(dict(enumerate(unlike)), {0: 30, 1: 30}))
+    assert passes.facts()["prompt_tokens_shared"] == 30
+    passes.begin()
+    short = [prompt[:12] + [5] * 40, prompt[:12] + [6] * 30]  # 12 saved, 10 padded, of 94
+    list(passes.statistics(dict(enumerate(short)), {0: 12, 1: 12}))
+    assert passes.facts()["prompt_tokens_shared"] == 0
 
 
 @pytest.mark.parametrize(
@@ -162,17 +179,3 @@ def test_bfloat16_losses_are_near_float32_ones(family):
 
 def test_the_chosen_backbone_is_padded_on_a_cpu(family):
     assert not TokenPasses(load_causal_lm(family, "main", "float32", "cpu"), "cpu", 100).backbone.packed
-
-
-def test_logits_are_made_a_piece_of_the_vocabulary_at_a_time(family, monkeypatch):
-    monkeypatch.setattr("preceptor.compute.head.POSITIONS_AT_ONCE", 10)
-    head = Head(load_causal_lm(family, "main", "float32", "cpu"))
-    head.logits_at_once = 10 * 100
-    made, logits = [], head.logits
-    monkeypatch.setattr(head, "logits", lambda *asked: made.append(logits(*asked)) or made[-1])
-    hidden, targets = torch.randn(23, 32), torch.arange(23)
-    in_pieces = head.statistics(hidden, targets)
-    assert max(piece.numel() for piece in made) <= 1000 < logits(hidden).numel()
-    whole = logits(hidden)
-    at_once = token_statistics([whole], whole.gather(1, targets.unsqueeze(1)).squeeze(1), torch.zeros(23))
-    torch.testing.assert_close(in_pieces, at_once, atol=1e-5, rtol=1e-5)

@@ -162,5 +162,5 @@ def test_token_statistics_against_plain_definitions(positions, vocabulary, piece
         entropy = -(p * p.log()).sum()
         expected.append([-target.log(), target, rank, entropy, p.square().sum()])
     target_logits = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
-    found = token_statistics(logits.split(piece, dim=1), target_logits, torch.zeros(positions))
+    found = token_statistics(logits.split(piece, dim=1), targets, target_logits)
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), atol=1e-5, rtol=1e-5)
