@@ -32,11 +32,13 @@ def base_losses(
 
     A row is one response: sums over its scored tokens of surprisal, probability, rank, entropy and more.
     """
-    store, key = lake.open(), dimensions(context)
-    versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    key = dimensions(context)
+    base = STUDY.base(key["base"])
+    declared = base.model_dump(mode="json", exclude_none=True)
+    versions = {table.name: lake.open().version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
-    base = STUDY.base(key["base"])
     outcome = loss.score(store, base, key["teacher"], answers, instructions)
     return materialized(
         store,
@@ -51,5 +53,5 @@ def base_losses(
         plot=distribution(outcome.rows["nll_sum"] / outcome.rows["tokens"], "mean NLL, nats per token"),
         mean_loss=(outcome.rows["nll_sum"] / outcome.rows["tokens"]).mean(),
         tokens=int(outcome.rows["tokens"].sum()),
-        base=base.model_dump(mode="json", exclude_none=True),
+        base=declared,
     )

@@ -30,9 +30,11 @@ def eval_results(
 
     A row is one item; the table `eval_scores` beside it holds the metrics of each partition.
     """
-    store, key = lake.open(), dimensions(context)
-    versions = {"tuned_checkpoint": store.version(TUNED_CHECKPOINT)}
+    key = dimensions(context)
     benchmark = STUDY.evaluation(key["benchmark"])
+    declared = benchmark.model_dump(mode="json", exclude_none=True)
+    versions = {"tuned_checkpoint": lake.open().version(TUNED_CHECKPOINT)}
+    store = lake.open().made_from(versions, declared)
     found = evaluation.evaluate(store, key["run"], benchmark)
     scores = found.scores.rows
     return materialized(
@@ -47,5 +49,5 @@ def eval_results(
         scores=dg.MetadataValue.md(preview(scores, limit=scores.height)),
         plot=distribution(found.items.rows["outcome"], "outcome of an item"),
         **{scores["metric"][0]: scores["value"][0]},
-        benchmark=benchmark.model_dump(mode="json", exclude_none=True),
+        benchmark=declared,
     )

@@ -33,9 +33,11 @@ def responses(
 
     A row is one sample: its assistant turns, finish reason and token counts, or the error that it met.
     """
-    store, teacher = lake.open(), STUDY.teacher(context.partition_key)
-    version = store.version(RAW_INSTRUCTIONS)
-    instructions = store.read(RAW_INSTRUCTIONS, version=version)
+    teacher = STUDY.teacher(context.partition_key)
+    declared = teacher.model_dump(mode="json", exclude_none=True)
+    versions = {"raw_instructions": lake.open().version(RAW_INSTRUCTIONS)}
+    store = lake.open().made_from(versions, declared)
+    instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     outcome, recording = generation.respond(store, teacher, instructions)
     missing = instructions.join(outcome.rows, on="instruction_id", how="anti")["instruction_id"].to_list()
     expected = instructions.height * (1 if isinstance(teacher, RecordedTeacher) else teacher.sampling.n)
@@ -43,7 +45,7 @@ def responses(
     return materialized(
         store,
         outcome,
-        read={"raw_instructions": version},
+        read=versions,
         checks=[
             checks.completeness(expected, expected - len(missing), missing, STUDY.limits),
             checks.unique_keys(RESPONSES, outcome.rows),
@@ -51,7 +53,7 @@ def responses(
             failed._replace(severity=dg.AssetCheckSeverity.ERROR),
         ],
         plot=distribution(outcome.rows["turns"].list.join("").str.len_chars(), "characters of a response"),
-        teacher=teacher.model_dump(mode="json", exclude_none=True),
+        teacher=declared,
         empty_responses=_empty(outcome.rows),
         **({} if recording is None else _account(recording)),
     )

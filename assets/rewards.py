@@ -33,11 +33,13 @@ def rewards(
 
     A row is one response: its reward, or why it has none. A missing score is never a zero.
     """
-    store, key = lake.open(), dimensions(context)
-    versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    key = dimensions(context)
+    reward_model = STUDY.reward_model(key["reward_model"])
+    declared = reward_model.model_dump(mode="json", exclude_none=True)
+    versions = {table.name: lake.open().version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
-    reward_model = STUDY.reward_model(key["reward_model"])
     outcome, scores = reward.score(store, reward_model, key["teacher"], answers, instructions)
     return materialized(
         store,
@@ -51,7 +53,7 @@ def rewards(
         ],
         plot=distribution(outcome.rows["reward"], "reward"),
         mean_reward=outcome.rows["reward"].mean(),
-        reward_model=reward_model.model_dump(mode="json", exclude_none=True),
+        reward_model=declared,
         **({} if scores is None else _account(scores, set(reward_model.teachers.values()))),
     )
 

@@ -42,7 +42,7 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
     A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
     """
     session = warehouse.open_existing(*REPORT_TABLES)
-    published = publish_report(lake.open(), STUDY, session)
+    published = publish_report(lake.open().made_from(session.versions), STUDY, session)
     found = agreements(published.predicted_actual)
     return dg.MaterializeResult(
         metadata={

@@ -8,19 +8,23 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from pyarrow import ArrowException
 
+from preceptor.lake.history import entry
 from preceptor.lake.schemas import Table
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 12
+# Delta forgets commits after 30 days by default; an audit may ask for older ones.
+KEEP_HISTORY = {"delta.enableExpiredLogCleanup": "false"}
 Partition = Mapping[str, str]
 
 
@@ -48,10 +52,21 @@ def partition_predicate(partition: Partition) -> str:
 
 @dataclass(frozen=True)
 class Lake:
-    """All tables of one study. `root` is a local folder or an `s3://bucket/prefix`."""
+    """All tables of one study. `root` is a local folder or an `s3://bucket/prefix`.
+
+    Each commit keeps `reads` and `declared`: the versions of the tables that its rows were made from, and
+    what the study says of their maker.
+    """
 
     root: str
     study: str
+    reads: Mapping[str, int] = field(default_factory=dict, compare=False)
+    declared: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def made_from(self, reads: Mapping[str, int | None], declared: Mapping[str, Any] | None = None) -> "Lake":
+        """The same lake, for publishing rows that were made from these versions."""
+        known = {table: version for table, version in reads.items() if version is not None}
+        return replace(self, reads=known, declared=declared or {})
 
     @property
     def remote(self) -> bool:
@@ -98,6 +113,7 @@ class Lake:
                     schema=table.schema.to_frame().to_arrow().schema,
                     mode="ignore",
                     partition_by=list(table.partition_by),
+                    configuration=KEEP_HISTORY,
                     storage_options=self.storage_options,
                 )
             except CommitFailedError:
@@ -147,10 +163,18 @@ class Lake:
             raise LakeError(f"{repeated} rows of {table.name} {dict(partition)} repeat a key {table.key}")
         frame = self._complete(table, rows, partition, fingerprint)
         predicate = partition_predicate(partition)
+        origin = CommitProperties(custom_metadata=entry(self, table, frame, partition, fingerprint))
 
         def commit(delta: DeltaTable) -> None:
             # merge: a table that an older release made gets the columns that it lacks.
-            write_deltalake(delta, frame, mode="overwrite", predicate=predicate, schema_mode="merge")
+            write_deltalake(
+                delta,
+                frame,
+                mode="overwrite",
+                predicate=predicate,
+                schema_mode="merge",
+                commit_properties=origin,
+            )
 
         return Commit(self._commit(table, commit), rows.height)
 
