@@ -40,6 +40,18 @@ def exists(lake: Lake, uri: str) -> bool:
     return read_manifest(lake, uri) is not None
 
 
+def published(lake: Lake, *parts: str) -> list[str]:
+    """The URIs of all folders that are published somewhere under a folder of the study."""
+    place = folder_uri(lake, *parts)
+    if not lake.remote:
+        return sorted(str(found.parent) for found in Path(place).rglob(MANIFEST))
+    from pyarrow import fs
+
+    selector = fs.FileSelector(object_key(place), allow_not_found=True, recursive=True)
+    found = s3_filesystem(lake).get_file_info(selector)
+    return sorted(f"s3://{Path(file.path).parent}" for file in found if file.base_name == MANIFEST)
+
+
 def read_manifest(lake: Lake, uri: str) -> str | None:
     """The text of the folder's manifest.json; None where no such folder is published."""
     try:

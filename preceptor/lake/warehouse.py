@@ -1,5 +1,6 @@
 """Analytics over the lake: in-memory DuckDB, one .sql file per statement, values only as parameters."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,10 +32,10 @@ class Warehouse:
             # pushes down to it (duckdb-python issues 187 and 227): filter after the scan instead.
             self._session.execute("SET disabled_optimizers = 'filter_pushdown'")
 
-    def attach(self, *tables: Table) -> None:
-        """Make tables queryable under their names, at their newest version now."""
+    def attach(self, *tables: Table, versions: Mapping[str, int] | None = None) -> None:
+        """Make tables queryable under their names, at the versions given or else the newest now."""
         for table in tables:
-            delta = self.lake.open(table)
+            delta = self.lake.open(table, (versions or {}).get(table.name))
             if delta is None:
                 raise NotMaterializedError(f"{table.name} has no rows yet: materialize it first")
             self.versions[table.name] = delta.version()
