@@ -12,7 +12,7 @@ from preceptor.audit.finding import Finding
 from preceptor.audit.rows import altered
 from preceptor.fingerprint import Fingerprint
 from preceptor.lake.content import content_hash
-from preceptor.lake.history import Commit, commit_of, history
+from preceptor.lake.history import Commit, behind, commit_of, history
 from preceptor.lake.schemas import TABLES, Table
 from preceptor.lake.store import Lake, LakeError, Partition
 
@@ -61,15 +61,9 @@ class Trail:
                 yield from self._upstream(commit)
 
     def _upstream(self, commit: Commit) -> Iterator[Finding]:
-        """The partitions that the rows may come from: of the same teacher, where both have one."""
-        for name, version in commit.reads.items():
-            table = TABLES[name]
-            parts = {str(c.partition): c.partition for c in self.history(table) if c.version <= version}
-            for partition in parts.values():
-                if all(
-                    partition[key] == commit.partition[key] for key in partition.keys() & commit.partition
-                ):
-                    yield from self.follow(table, partition, version)
+        histories = {name: self.history(TABLES[name]) for name in commit.reads}
+        for dependency, version in behind(commit, histories):
+            yield from self.follow(TABLES[dependency.table], dependency.partition, version)
 
     def _checked(
         self,

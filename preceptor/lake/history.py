@@ -1,7 +1,7 @@
 """What each commit of a table was made of: kept in the commit itself, and never forgotten."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,22 @@ def commit_of(
         if commit.partition == dict(partition) and (version is None or commit.version <= version):
             return commit
     return None
+
+
+def behind(commit: Commit, histories: Mapping[str, list[Commit]]) -> Iterator[tuple[Commit, int]]:
+    """The publications that a commit's rows may come from, each with the table's version that was read.
+
+    Of a table that has a teacher, run … in common with the commit's partition, only that teacher's.
+    """
+    for table, version in commit.reads.items():
+        seen = set()
+        for found in histories[table]:  # newest first
+            place = str(sorted(found.partition.items()))
+            common = found.partition.keys() & commit.partition.keys()
+            if found.version <= version and place not in seen:
+                seen.add(place)
+                if all(found.partition[key] == commit.partition[key] for key in common):
+                    yield found, version
 
 
 def _commit(table: Table, found: dict[str, Any]) -> Commit:

@@ -1,13 +1,14 @@
 """The lake on a real S3 API: moto's server on loopback."""
 
 import itertools
-import threading
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
 from polars.testing import assert_frame_equal
 
 from preceptor.lake.resume import complete
@@ -25,22 +26,16 @@ from tests.lake.samples import (
 )
 
 pytestmark = pytest.mark.slow
+CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def s3_endpoint():
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    app, turn = server._server.app, threading.Lock()
-
-    def one_request_at_a_time(*request):  # moto checks If-None-Match and writes in two steps; S3 in one
-        with turn:
-            return app(*request)
-
-    server._server.app = one_request_at_a_time
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    command = [sys.executable, "-m", "tests.lake.s3_server"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=CHECKOUT, text=True, **pipes) as server:
+        yield server.stdout.readline().strip()
+        server.stdin.close()
 
 
 @pytest.fixture
