@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.lineage import column_lineage
 from preceptor.lake.resume import Outcome
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake
@@ -32,6 +33,7 @@ def materialized(
         "dagster/table_name": outcome.table.name,
         "dagster/uri": lake.uri(outcome.table),
         "dagster/column_schema": column_schema(outcome.table),
+        **column_lineage(outcome.table.name),
         "lake_version": outcome.version,
         "fingerprint": outcome.fingerprint,
         "rows_computed": outcome.computed,

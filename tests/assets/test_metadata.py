@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+import dagster as dg
+
+from assets.lineage import LINEAGE, column_lineage
 from assets.metadata import materialized
 from preceptor.lake.resume import complete
+from preceptor.lake.schemas import TABLES
 from tests.lake.samples import answers, work
 
 
@@ -14,3 +18,20 @@ def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failure
     assert shown["rows_failed"] == 20
     assert (shown["tokens_per_second"], shown["mfu"]) == (12.5, 0.41)
     assert (shown["rows_computed"], shown["rows_reused"], shown["read/responses"]) == (20, 0, 7)
+
+
+def test_lineage_names_columns_that_there_are_of_tables_upstream():
+    order = list(TABLES)
+    for table, columns in LINEAGE.items():
+        assert columns.keys() <= TABLES[table].schema.keys()
+        for origin, column in {pair for origins in columns.values() for pair in origins}:
+            assert column in TABLES[origin].schema, (table, origin, column)
+            assert order.index(origin) < order.index(table)
+
+
+def test_the_ui_is_told_where_car_comes_from():
+    (lineage,) = column_lineage("car_table").values()
+    origins = {dependency.asset_key.to_user_string() for dependency in lineage.deps_by_column["car"]}
+    assert origins == {"rewards", "base_losses"}
+    assert column_lineage("raw_instructions") == {}
+    assert isinstance(lineage, dg.TableColumnLineage)

@@ -77,17 +77,17 @@ def test_what_is_recent_stays(lake):
 
 
 def test_a_model_whose_folder_is_removed_lets_its_rows_go(lake, aged):
-    (manifest,) = Path(lake.home, "checkpoints", "a-brief").glob("*/manifest.json")
+    old = [path.parent for path in Path(lake.home, "checkpoints").glob("*/*/manifest.json")]
     tune(load_study(aged / "small.yaml"), lake)  # again, on what `brief` says by now
     vacuum(lake, 0, dry_run=False)
     assert lake.read(RESPONSES, {"teacher": "brief"}, version=2).height == len(QUESTIONS)
-    shutil.rmtree(manifest.parent)
+    for folder in old:  # a-chatty's selection had looked at what `brief` said, too
+        shutil.rmtree(folder)
     vacuum(lake, 0, dry_run=False)
     with pytest.raises(LakeError, match="cannot be read"):
         lake.read(RESPONSES, {"teacher": "brief"}, version=2)
     assert lake.read(RESPONSES, {"teacher": "chatty"}, version=2).height == len(QUESTIONS)
-    for run in ("a-brief", "a-chatty"):
-        assert wrong(audit_checkpoint(lake, SQL, run).findings) == []
+    assert wrong(audit_checkpoint(lake, SQL, "a-brief").findings) == []
 
 
 @pytest.mark.parametrize("text", ["{", "{}", json.dumps({"origins": {"partitions": None}})])
