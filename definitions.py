@@ -14,6 +14,7 @@ from assets.selected_subset import selected_subset
 from assets.study import STUDY
 from assets.study_report import study_report
 from assets.tuned_checkpoint import tuned_checkpoint
+from jobs.alerts import alerts
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
 from resources.lake import LakeResource
@@ -43,6 +44,7 @@ defs = dg.Definitions(
         *evaluation,
         study_report,
     ],
+    sensors=[alerts],
     resources={
         "lake": lake,
         "warehouse": WarehouseResource(lake=lake),

@@ -1,6 +1,7 @@
 """Rewards that moved are noticed, once and for a week, whoever publishes what in between."""
 
 import statistics
+import time
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preceptor.lake.publications import publications
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import LakeError
 from preceptor.rewards.drift import RECENT, Drift, drift, reward_drift
@@ -70,6 +72,14 @@ def test_a_drift_is_seen_by_each_materialization_of_a_week_and_by_none_after_it(
     late = datetime.now(UTC) + RECENT
     assert reward_drift(lake, PLACE, frame(moved), late - timedelta(minutes=1)) == found
     assert reward_drift(lake, PLACE, frame(moved), late + timedelta(minutes=1)) is None
+
+
+def test_rewards_that_are_older_than_a_week_are_what_new_ones_are_held_against(lake):
+    version = publish(lake, {"a": 1.0, "b": 3.0})
+    time.sleep(0.01)  # the log counts milliseconds
+    publish(lake, {"a": 2.0, "b": 4.0})
+    last = publications(lake, REWARDS, PLACE, datetime(2000, 1, 1, tzinfo=UTC))[-1].at
+    assert reward_drift(lake, PLACE, frame({"a": 2.0, "b": 4.0}), last + RECENT).version == version
 
 
 def test_rows_that_join_later_do_not_hide_a_drift_and_going_back_ends_it(lake):
