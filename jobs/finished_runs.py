@@ -20,6 +20,7 @@ TELLING = {
 PAGE = 100
 SETTLED = 5.0  # seconds: events of two processes may appear in another order than their numbers'
 BLOCKED = "DagsterAssetCheckFailedError"  # the check says it already
+STOPPED = "DagsterExecutionInterruptedError"  # its text is its name
 
 
 def newest_ending(instance: dg.DagsterInstance) -> int:
@@ -100,6 +101,8 @@ def _failures(events: Sequence[dg.EventLogRecord]) -> Iterator[str]:
         error = event.event_log_entry.get_dagster_event().step_failure_data.error
         if error is None:
             yield f"{event.event_log_entry.step_key} failed"
+        elif error.cls_name == STOPPED:
+            yield "it was stopped, by Ctrl-C or with its machine"
         elif error.cls_name != BLOCKED:
             yield error_sentence((error.cause or error).message)
     if not steps:

@@ -1,5 +1,7 @@
 """The sensor `alerts` on a real instance: what it tells of real runs, once, whatever restarts or is dead."""
 
+import signal
+
 import dagster as dg
 import polars as pl
 import pytest
@@ -59,6 +61,8 @@ def tick(instance, store, cursor, study="small"):
 def answers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Does what the run's tag says."""
     says = context.run.tags["says"]
+    if says == "stop":
+        signal.raise_signal(signal.SIGINT)
     if says.startswith("raise "):
         raise ValueError(says.removeprefix("raise "))
     severity = dg.AssetCheckSeverity.ERROR if "blocked" in says else dg.AssetCheckSeverity.WARN
@@ -155,9 +159,15 @@ def test_a_run_whose_process_was_killed_is_told_with_what_it_did_not_make(instan
     assert f"run {run.run_id[:8]} failed (answers a): its process was killed." in told()[0]
 
 
+def test_a_run_that_was_stopped_is_told_in_words(instance, tmp_path, told):
+    answer(instance, "stop")
+    tick(instance, tmp_path, BEGIN)
+    assert "failed (answers a): it was stopped, by Ctrl-C or with its machine." in told()[0]
+
+
 def test_many_runs_are_read_page_after_page_in_their_order(instance, tmp_path, told, monkeypatch):
     monkeypatch.setattr(finished_runs, "PAGE", 2)
-    says = ["5 failed", "raise a", "fine", "raise b", "5 failed", "raise c"]
+    says = ["5 failed", "fine", "5 failed", "raise a", "raise b", "raise c"]
     for sentence in says:
         answer(instance, sentence)
     cursor, runs, order = BEGIN, 0, []
@@ -167,7 +177,7 @@ def test_many_runs_are_read_page_after_page_in_their_order(instance, tmp_path, t
         order += told()
     assert runs == len(says)
     kinds = ["check" if "check" in text else text.split("ValueError: ")[1][0] for text in order]
-    assert kinds == ["check", "a", "b", "check", "c"]
+    assert kinds == ["check", "check", "a", "b", "c"]
 
 
 def test_a_run_that_only_just_ended_is_left_to_the_next_tick(instance, tmp_path, told, monkeypatch):
