@@ -1,7 +1,6 @@
 """`rewards`: what each reward model thinks of each response."""
 
 import dagster as dg
-import polars as pl
 
 from assets import checks
 from assets.metadata import distribution, listed, materialized
@@ -9,8 +8,6 @@ from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_reward_model
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, REWARDS
-from preceptor.lake.store import Lake, LakeError, Partition
-from preceptor.rewards.drift import reward_drift
 from preceptor.rewards.recorded import ScoreCount
 from resources.lake import LakeResource
 from resources.reward import RewardResource
@@ -52,23 +49,13 @@ def rewards(
             checks.failure_rate(outcome.rows, STUDY.limits),
             checks.finite(outcome.rows),
             checks.positive_mean_reward(outcome.rows, STUDY.car.reward_map),
-            _drift(store, key, outcome.rows),
+            checks.reward_drift(store, key, outcome.rows, STUDY.limits),
         ],
         plot=distribution(outcome.rows["reward"], "reward"),
         mean_reward=outcome.rows["reward"].mean(),
         reward_model=reward_model.model_dump(mode="json", exclude_none=True),
         **({} if scores is None else _account(scores, set(reward_model.teachers.values()))),
     )
-
-
-def _drift(store: Lake, partition: Partition, rows: pl.DataFrame) -> dg.AssetCheckResult:
-    """The rewards are there: what cannot be known of older ones is a warning, not a failure."""
-    try:
-        return checks.reward_drift(reward_drift(store, partition, rows), STUDY.limits)
-    except LakeError as error:
-        return dg.AssetCheckResult(
-            check_name="reward_drift", passed=False, severity=checks.WARN, description=str(error)
-        )
 
 
 def _account(scores: ScoreCount, renamed: set[str]) -> dict[str, dg.MetadataValue | int]:

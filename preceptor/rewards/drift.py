@@ -46,7 +46,7 @@ class Drift:
         )
 
 
-def reward_drift(
+def drift_since_last_week(
     lake: Lake, partition: Partition, rows: pl.DataFrame, now: datetime | None = None
 ) -> Drift | None:
     """The drift of a partition of `rewards` that now holds `rows`; None where nothing was scored anew.

@@ -4,8 +4,10 @@ import polars as pl
 import pytest
 
 from assets import checks
-from preceptor.rewards.drift import Drift
+from preceptor.lake.schemas import REWARDS
 from preceptor.study.schema import Limits
+
+PLACE = {"reward_model": "rm", "teacher": "t"}
 
 
 def answers(*endings):
@@ -40,15 +42,38 @@ def test_the_bound_of_truncated_rows_is_the_studys():
     assert not checks.truncated(rows, Limits(truncated_rows=0.4)).passed
 
 
-def test_rewards_may_drift_as_far_as_the_study_says():
-    moved = Drift(4, 12, 0.5, 0.8, 0.6)
-    assert not checks.reward_drift(moved, Limits()).passed
-    assert checks.reward_drift(moved, Limits(reward_drift=0.7)).passed
-    assert checks.reward_drift(moved, Limits()).metadata["earlier_version"].value == 4
-    assert not checks.reward_drift(Drift(4, 12, 0.5, 0.8, None), Limits(reward_drift=9)).passed
+def rewards(*numbers):
+    rows = [(f"r{n}", "i", 0, float(number), None) for n, number in enumerate(numbers)]
+    return pl.DataFrame(rows, schema=REWARDS.row_schema, orient="row")
 
 
-def test_without_anything_scored_anew_there_is_no_drift_and_that_is_said():
-    check = checks.reward_drift(None, Limits())
-    assert check.passed
-    assert check.description == "no response was scored anew in the last 7 days"
+def scored(lake, *numbers):
+    """Publish these rewards, and hold them against those of before."""
+    lake.publish(REWARDS, rewards(*numbers), PLACE, "f")
+    return lambda **limits: checks.reward_drift(lake, PLACE, rewards(*numbers), Limits(**limits))
+
+
+def test_rewards_may_drift_as_far_as_the_study_says(lake):
+    first = scored(lake, 1, 3)()
+    assert (first.passed, first.description) == (True, "no response was scored anew in the last 7 days")
+    check = scored(lake, 1.5, 3.5)
+    assert not check().passed
+    assert check(reward_drift=0.5).passed
+    assert "2 responses was 2 in version 1 and is 2.5 (+0.5 sd)" in check().description
+    assert check().metadata["shift"].value == 0.5
+
+
+def test_rewards_that_were_all_one_number_and_are_not_any_more_drifted_beyond_any_bound(lake):
+    scored(lake, 2, 2)
+    check = scored(lake, 2, 3)(reward_drift=100)
+    assert not check.passed
+    assert "all earlier rewards were equal" in check.description
+
+
+def test_where_earlier_rewards_were_vacuumed_the_check_does_not_pass_and_fails_no_run(lake):
+    scored(lake, 1, 3)
+    check = scored(lake, 1, 3.5)
+    lake.open(REWARDS).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    found = check()
+    assert (found.passed, found.severity) == (False, checks.WARN)
+    assert found.description.startswith("not known, since the earlier rewards are gone: a data file of")

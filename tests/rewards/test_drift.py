@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from preceptor.lake.publications import publications
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import LakeError
-from preceptor.rewards.drift import RECENT, Drift, drift, reward_drift
+from preceptor.rewards.drift import RECENT, Drift, drift, drift_since_last_week
 
 PLACE = {"reward_model": "rm", "teacher": "t"}
 REWARD = st.none() | st.floats(-100, 100).map(lambda number: round(number, 3))
@@ -55,9 +55,9 @@ def test_a_bound_holds_in_both_directions(shift, held):
 
 
 def test_what_was_never_scored_before_has_not_drifted(lake):
-    assert reward_drift(lake, PLACE, frame({"a": 1.0, "b": 2.0})) is None
+    assert drift_since_last_week(lake, PLACE, frame({"a": 1.0, "b": 2.0})) is None
     publish(lake, {"a": 1.0, "b": 2.0})
-    assert reward_drift(lake, PLACE, frame({"a": 1.0, "b": 2.0})) is None
+    assert drift_since_last_week(lake, PLACE, frame({"a": 1.0, "b": 2.0})) is None
 
 
 def test_a_drift_is_seen_by_each_materialization_of_a_week_and_by_none_after_it(lake):
@@ -66,12 +66,12 @@ def test_a_drift_is_seen_by_each_materialization_of_a_week_and_by_none_after_it(
     moved = {"a": 2.0, "b": 4.0}
     publish(lake, moved)
     # The process that published was killed before it looked; this one publishes nothing.
-    found = reward_drift(lake, PLACE, frame(moved))
+    found = drift_since_last_week(lake, PLACE, frame(moved))
     assert found == Drift(version, 2, 2.0, 3.0, 1.0)
     assert "2 responses was 2 in version" in str(found) and "+1 sd" in str(found)
     late = datetime.now(UTC) + RECENT
-    assert reward_drift(lake, PLACE, frame(moved), late - timedelta(minutes=1)) == found
-    assert reward_drift(lake, PLACE, frame(moved), late + timedelta(minutes=1)) is None
+    assert drift_since_last_week(lake, PLACE, frame(moved), late - timedelta(minutes=1)) == found
+    assert drift_since_last_week(lake, PLACE, frame(moved), late + timedelta(minutes=1)) is None
 
 
 def test_rewards_that_are_older_than_a_week_are_what_new_ones_are_held_against(lake):
@@ -79,23 +79,23 @@ def test_rewards_that_are_older_than_a_week_are_what_new_ones_are_held_against(l
     time.sleep(0.01)  # the log counts milliseconds
     publish(lake, {"a": 2.0, "b": 4.0})
     last = publications(lake, REWARDS, PLACE, datetime(2000, 1, 1, tzinfo=UTC))[-1].at
-    assert reward_drift(lake, PLACE, frame({"a": 2.0, "b": 4.0}), last + RECENT).version == version
+    assert drift_since_last_week(lake, PLACE, frame({"a": 2.0, "b": 4.0}), last + RECENT).version == version
 
 
 def test_rows_that_join_later_do_not_hide_a_drift_and_going_back_ends_it(lake):
     first, moved = {"a": 1.0, "b": 3.0}, {"a": 2.0, "b": 4.0}
     for rows in (first, moved, {**moved, "c": 9.0}):
         publish(lake, rows)
-    assert reward_drift(lake, PLACE, frame({**moved, "c": 9.0})).shift == 1.0
+    assert drift_since_last_week(lake, PLACE, frame({**moved, "c": 9.0})).shift == 1.0
     publish(lake, {**first, "c": 9.0})
-    assert reward_drift(lake, PLACE, frame({**first, "c": 9.0})).shift == 0.0
+    assert drift_since_last_week(lake, PLACE, frame({**first, "c": 9.0})).shift == 0.0
 
 
 def test_small_steps_of_one_week_add_up(lake):
     for step in range(5):
         rows = {"a": 1.0 + step / 10, "b": 3.0 + step / 10}
         publish(lake, rows)
-    assert reward_drift(lake, PLACE, frame(rows)).shift == pytest.approx(0.4)
+    assert drift_since_last_week(lake, PLACE, frame(rows)).shift == pytest.approx(0.4)
 
 
 def test_earlier_rewards_that_were_vacuumed_are_named(lake):
@@ -103,4 +103,4 @@ def test_earlier_rewards_that_were_vacuumed_are_named(lake):
     publish(lake, {"a": 2.0, "b": 4.0})
     lake.open(REWARDS).vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(LakeError, match="the earlier rewards are gone"):
-        reward_drift(lake, PLACE, frame({"a": 2.0, "b": 4.0}))
+        drift_since_last_week(lake, PLACE, frame({"a": 2.0, "b": 4.0}))
