@@ -36,7 +36,7 @@ def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.Sensor
         log.warning("%s", alert.text)
         context.log.warning(alert.text)
     state, delivery = _delivered(state, found, lake.study)
-    words = [f"{len(found)} alerts from {len(runs)} runs", *words, *delivery]
+    words = [f"alerts: {len(found)}, ended runs: {len(runs)}", *words, *delivery]
     return dg.SensorResult(skip_reason="; ".join(words), cursor=state.model_dump_json())
 
 

@@ -72,7 +72,7 @@ def _fate(row: Row | None) -> str:
         return "which left the study"
     if row["rank"] is None:
         return f"which cannot be ranked any more: {row['missing']}"
-    return f"which is {row['rank']}. ({_car(row)}; at best {row['rank_low']}.)"
+    return f"now rank {row['rank']} [{row['rank_low']}-{row['rank_high']}] ({_car(row)})"
 
 
 def _car(row: Row) -> str:

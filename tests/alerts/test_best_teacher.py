@@ -85,7 +85,7 @@ def test_a_change_within_the_intervals_is_not_told_and_one_beyond_them_is():
     alert = best_teacher_alert(changes[0], 7)
     assert alert.text == (
         "the best teacher for b1 is now bob (CAR 1.0000 [0.9900, 1.0100]); it was ann,"
-        " which is 2. (CAR 0.5000 [0.4900, 0.5100]; at best 2.). Version 7 of car_table"
+        " now rank 2 [2-2] (CAR 0.5000 [0.4900, 0.5100]). Version 7 of car_table"
     )
     assert alert.facts == {
         "base": "b1",

@@ -115,7 +115,7 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
     assert chatty.startswith("rewards scores × chatty: check reward_drift did not pass")
     assert "failed (responses lost)" in lost
     assert best.startswith("the best teacher for base-a is now chatty (CAR ")
-    assert "it was brief, which is 2. (CAR " in best
+    assert "it was brief, now rank 2 [2-2] (CAR " in best
     # One was refused at first, and was sent again under its id.
     assert server.asked[0] == server.taken[0]
     assert len({body["id"] for body in server.taken}) == len(server.taken) == 8
