@@ -26,10 +26,11 @@ def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.Sensor
     state = State.parse(context.cursor) if context.cursor else State(after=newest_ending(context.instance))
     runs, after = finished_runs(context.instance, state.after)
     found, state = examine_runs(state.having(after=after), runs, _mend())
-    words = []
+    known, words = state.announced, []
     try:
         ranking, state = examine_ranking(state, lake.open())
         found += ranking
+        words += [f"the best teacher for {b} is {t}" for b, t in state.announced.items() if b not in known]
     except LakeError as error:  # it stays due, and nothing else waits for it
         words.append(str(error))
     for alert in found:

@@ -1,6 +1,5 @@
 """From what happened since the last tick to what is to be told."""
 
-import logging
 from collections.abc import Sequence
 
 from preceptor.alerts.alert import Alert
@@ -9,8 +8,6 @@ from preceptor.alerts.runs import FinishedRun, check_alerts, run_alerts
 from preceptor.alerts.state import State
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.store import Lake
-
-log = logging.getLogger(__name__)
 
 
 def examine_runs(state: State, runs: Sequence[FinishedRun], mend: str) -> tuple[list[Alert], State]:
@@ -30,7 +27,5 @@ def examine_ranking(state: State, lake: Lake) -> tuple[list[Alert], State]:
         return [], state.having(ranking_due=False)
     table = lake.read(CAR_TABLE, version=version)
     changes, announced = best_teacher_changes(state.announced, table)
-    for base in announced.keys() - state.announced.keys():
-        log.info("the best teacher for %s is %s", base, announced[base])
     alerts = [best_teacher_alert(change, version) for change in changes]
     return alerts, state.having(ranking_due=False, announced=announced)
