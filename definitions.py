@@ -14,6 +14,7 @@ from assets.selected_subset import selected_subset
 from assets.study import STUDY
 from assets.study_report import study_report
 from assets.tuned_checkpoint import tuned_checkpoint
+from jobs.alerts import alerts
 from jobs.audit_job import audit
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
@@ -45,6 +46,7 @@ defs = dg.Definitions(
         study_report,
     ],
     jobs=[audit],
+    sensors=[alerts],
     resources={
         "lake": lake,
         "warehouse": WarehouseResource(lake=lake),

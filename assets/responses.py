@@ -24,6 +24,7 @@ from resources.lake import LakeResource
         checks.spec("responses", "completeness", "About every instruction has a row"),
         checks.spec("responses", "unique_keys", "One row per instruction and sample", blocking=True),
         checks.spec("responses", "failure_rate", "Few rows carry an error", blocking=True),
+        checks.spec("responses", "truncated", "Few responses were cut at the limit of tokens"),
     ],
 )
 def responses(
@@ -51,6 +52,7 @@ def responses(
             checks.unique_keys(RESPONSES, outcome.rows),
             # Unlike a missing score, a failing teacher is a fault to mend before anything is built on it.
             failed._replace(severity=dg.AssetCheckSeverity.ERROR),
+            checks.truncated(outcome.rows, STUDY.limits),
         ],
         plot=distribution(outcome.rows["turns"].list.join("").str.len_chars(), "characters of a response"),
         teacher=declared,

@@ -24,6 +24,7 @@ from resources.reward import RewardResource
         checks.spec("rewards", "failure_rate", "Few responses are without a reward"),
         checks.spec("rewards", "finite", "No NaN or infinity among the rewards", blocking=True),
         checks.spec("rewards", "positive_mean_reward", "CAR needs a positive mean reward"),
+        checks.spec("rewards", "reward_drift", "Scored anew, a response keeps about its reward"),
     ],
 )
 def rewards(
@@ -50,6 +51,7 @@ def rewards(
             checks.failure_rate(outcome.rows, STUDY.limits),
             checks.finite(outcome.rows),
             checks.positive_mean_reward(outcome.rows, STUDY.car.reward_map),
+            checks.reward_drift(store, key, outcome.rows, STUDY.limits),
         ],
         plot=distribution(outcome.rows["reward"], "reward"),
         mean_reward=outcome.rows["reward"].mean(),

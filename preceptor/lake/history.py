@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from deltalake.exceptions import DeltaError
 
 from preceptor.fingerprint import Fingerprint
 from preceptor.lake.content import content_hash
@@ -63,9 +64,15 @@ def entry(
 
 
 def history(lake: "Lake", table: Table) -> list[Commit]:
-    """Every publication of the table's partitions, newest first; none where the table does not exist."""
+    """Every publication of the table's partitions, newest first; none where the table does not exist.
+
+    Raises LakeError where the log cannot be read.
+    """
     delta = lake.open(table)
-    entries = [] if delta is None else delta.history()
+    try:
+        entries = [] if delta is None else delta.history()
+    except (DeltaError, OSError) as error:
+        raise lake.unreadable(table, error) from error
     return [_commit(table, found) for found in entries if ENTRY in found]
 
 

@@ -97,7 +97,7 @@ class Lake:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot read table {table.name} at {self.uri(table)}: {error}") from error
+            raise self.unreadable(table, error) from error
 
     def create(self, table: Table) -> DeltaTable:
         """The Delta table, made empty where it does not exist: two first writers then do not clash."""
@@ -222,6 +222,10 @@ class Lake:
         constants = {**partition, "fingerprint": fingerprint}
         frame = rows.with_columns(pl.lit(value).alias(column) for column, value in constants.items())
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.schema.items())
+
+    def unreadable(self, table: Table, error: Exception) -> LakeError:
+        """What to raise where a table or its log cannot be read."""
+        return LakeError(f"cannot read table {table.name} at {self.uri(table)}: {error}")
 
     def _unwritable(self, table: Table, error: Exception) -> LakeError:
         return LakeError(

@@ -4,12 +4,15 @@ import os
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from preceptor.fingerprint import Fingerprint, fingerprint
 from preceptor.lake.content import content_hash
 from preceptor.lake.history import commit_of, history
 from preceptor.lake.resume import put
 from preceptor.lake.schemas import REWARDS
+from preceptor.lake.store import LakeError
+from tests.lake.samples import NAMES
 
 PARTITION = {"reward_model": "r", "teacher": "t"}
 
@@ -51,6 +54,19 @@ def test_the_commit_of_a_partition_at_a_version_is_the_last_one_before_it(lake):
     assert commit_of(commits, of, first - 1) is None
     assert commit_of(commits, {"reward_model": "r", "teacher": "c"}) is None
     assert commits[0].made_of is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_partitions_name_comes_back_as_it_was(lake, name):
+    lake.publish(REWARDS, rows(1), {"reward_model": "r", "teacher": name}, "made")
+    assert [commit.partition["teacher"] for commit in history(lake, REWARDS)] == [name]
+
+
+def test_an_unreadable_log_is_named(lake):
+    lake.publish(REWARDS, rows(1), PARTITION, "made")
+    Path(lake.uri(REWARDS), "_delta_log", "00000000000000000001.json").write_text("no json")
+    with pytest.raises(LakeError, match="cannot read table rewards"):
+        history(lake, REWARDS)
 
 
 def test_the_history_outlives_deltas_thirty_days(lake):
