@@ -14,6 +14,8 @@ from assets.selected_subset import selected_subset
 from assets.study import STUDY
 from assets.study_report import study_report
 from assets.tuned_checkpoint import tuned_checkpoint
+from jobs.schedules import rescore_weekly
+from jobs.sensors import automation, study_members
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
 from resources.lake import LakeResource
@@ -43,6 +45,8 @@ defs = dg.Definitions(
         *evaluation,
         study_report,
     ],
+    sensors=[study_members, automation],
+    schedules=[rescore_weekly],
     resources={
         "lake": lake,
         "warehouse": WarehouseResource(lake=lake),

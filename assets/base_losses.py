@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets import checks
+from assets.automation import when_data_changed
 from assets.metadata import distribution, materialized
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
@@ -18,6 +19,7 @@ from resources.loss import LossResource
     group_name="score",
     kinds={"deltalake", "pytorch"},
     pool="gpu",
+    automation_condition=when_data_changed(),
     check_specs=[
         checks.spec("base_losses", "unique_keys", "One row per response", blocking=True),
         checks.spec("base_losses", "failure_rate", "Few responses could not be scored"),

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets import checks
+from assets.automation import WEEKLY, when_data_changed
 from assets.metadata import distribution, listed, materialized
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
@@ -19,6 +20,8 @@ from resources.reward import RewardResource
     group_name="score",
     kinds={"deltalake", "transformers"},
     pool="gpu",
+    automation_condition=when_data_changed(),
+    freshness_policy=WEEKLY,
     check_specs=[
         checks.spec("rewards", "unique_keys", "One row per response", blocking=True),
         checks.spec("rewards", "failure_rate", "Few responses are without a reward"),
