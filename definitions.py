@@ -45,6 +45,8 @@ defs = dg.Definitions(
         *evaluation,
         study_report,
     ],
+    # A run is a partition in a process of its own. Where that dies the run is started again, and goes on.
+    executor=dg.in_process_executor,
     sensors=[study_members, automation],
     schedules=[rescore_weekly],
     resources={

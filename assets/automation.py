@@ -26,14 +26,15 @@ def when_data_changed() -> dg.AutomationCondition[dg.AssetKey]:
     ).with_label("when_data_changed")
 
 
-def when_updated(*deps: str, needed: tuple[str, ...]) -> dg.AutomationCondition[dg.AssetKey]:
+def when_updated(*deps: str, needed: tuple[str, ...], last: str) -> dg.AutomationCondition[dg.AssetKey]:
     """After every update of one of `deps`, once there is something of each of `needed`.
 
     What is missing or still computing does not block: it may never finish, and the result names it. Updates
-    that come while it runs lead to one more run, however many they are.
+    that come while it runs lead to one more run, however many they are. `last` ends the run that it begins:
+    while that is due, another run would only do the same once more.
     """
     happened = C.newly_missing() | C.any_deps_updated().allow(dg.AssetSelection.assets(*deps))
-    condition = _unhandled(happened) & ~C.in_progress()
+    condition = _unhandled(happened) & ~C.in_progress() & ~C.asset_matches(last, C.in_progress())
     for name in needed:
         condition &= C.any_deps_match(~C.missing() | C.will_be_requested()).allow(
             dg.AssetSelection.assets(name)

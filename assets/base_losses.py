@@ -9,6 +9,7 @@ from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_base
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES
+from preceptor.responses.failing import refuse_failing
 from resources.lake import LakeResource
 from resources.loss import LossResource
 
@@ -38,6 +39,7 @@ def base_losses(
     versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
+    refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)
     base = STUDY.base(key["base"])
     outcome = loss.score(store, base, key["teacher"], answers, instructions)
     return materialized(

@@ -34,7 +34,9 @@ from resources.warehouse import WarehouseResource
     ],
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
-    automation_condition=when_updated("rewards", "base_losses", needed=("rewards", "base_losses")),
+    automation_condition=when_updated(
+        "rewards", "base_losses", needed=("rewards", "base_losses"), last="study_report"
+    ),
     freshness_policy=WEEKLY,
     check_specs=[
         checks.spec("car_table", "unique_keys", "One row per base and teacher", blocking=True),
@@ -73,7 +75,7 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
     deps=[car_table],
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
-    automation_condition=when_updated("car_table", needed=("car_table",)),
+    automation_condition=when_updated("car_table", needed=("car_table",), last="study_report"),
 )
 def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
     """How much the ranking hangs on β: CAR and rank of every teacher at every β of the study's sweep.

@@ -9,6 +9,7 @@ from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_reward_model
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, REWARDS
+from preceptor.responses.failing import refuse_failing
 from preceptor.rewards.recorded import ScoreCount
 from resources.lake import LakeResource
 from resources.reward import RewardResource
@@ -40,6 +41,7 @@ def rewards(
     versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
+    refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)
     reward_model = STUDY.reward_model(key["reward_model"])
     outcome, scores = reward.score(store, reward_model, key["teacher"], answers, instructions)
     return materialized(

@@ -37,7 +37,12 @@ if STUDY.runs and STUDY.evaluations:
     group_name="report",
     kinds={"html", "plotly", "duckdb"},
     automation_condition=when_updated(
-        "car_beta_sweep", "selected_subset", "tuned_checkpoint", "eval_results", needed=("car_table",)
+        "car_beta_sweep",
+        "selected_subset",
+        "tuned_checkpoint",
+        "eval_results",
+        needed=("car_table",),
+        last="study_report",
     ),
     freshness_policy=WEEKLY,
 )

@@ -85,7 +85,7 @@ def synchronise(instance: dg.DagsterInstance, read: ReadStudy) -> list[str]:
     for changed in partition_changes(instance, read):
         keys = f"{read.study.name}/{changed.kind}"
         if changed.joined:
-            instance.add_dynamic_partitions(keys, changed.joined)
+            instance.add_dynamic_partitions(keys, list(changed.joined))
         for name in changed.left:
             instance.delete_dynamic_partition(keys, name)
         sentences += changed.sentences()

@@ -66,5 +66,5 @@ def _has_ranking(instance: dg.DagsterInstance) -> bool:
 
 def _requests(changed: Change) -> Requests:
     partitions = PARTITIONS[changed.kind]
-    add: Requests = [partitions.build_add_request(changed.joined)] if changed.joined else []
-    return add + ([partitions.build_delete_request(changed.left)] if changed.left else [])
+    add: Requests = [partitions.build_add_request(list(changed.joined))] if changed.joined else []
+    return add + ([partitions.build_delete_request(list(changed.left))] if changed.left else [])

@@ -164,6 +164,7 @@ def test_a_score_that_comes_while_the_ranking_is_made_leads_to_one_more(full, mo
     full.make("car_table", run=run)
     if moment == "as it ends":
         full.make("rewards", "scores|chatty")
+    assert full.tick() == {}  # the sweep and the report of the same run are still to come
     for asset in ("car_beta_sweep", "study_report"):
         full.make(asset, run=run)
     full.end(run)
