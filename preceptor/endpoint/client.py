@@ -17,6 +17,7 @@ from preceptor.endpoint.failures import too_slow, unanswered, understood
 from preceptor.endpoint.gate import Gate
 from preceptor.endpoint.health import Health
 from preceptor.endpoint.parameters import Parameters
+from preceptor.endpoint.reply import AS_IT_IS, bound_reply
 from preceptor.endpoint.spent import Spent
 from preceptor.endpoint.waits import backoff
 from preceptor.study.endpoint import Endpoint
@@ -60,6 +61,8 @@ class Client:
             http_client=openai.DefaultAsyncHttpxClient(
                 timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
                 limits=httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS),
+                headers={"accept-encoding": AS_IT_IS},
+                event_hooks={"response": [bound_reply]},
             ),
         )
         return self
