@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from preceptor.study.document import Document, Place, Problem, StudyError, read_document
+from preceptor.study.endpoint import MAY_BE_SECRET
 from preceptor.study.references import reference_problems
 from preceptor.study.schema import Study
 from preceptor.study.variables import expand
@@ -58,7 +59,7 @@ def _problem(detail: ErrorDetails, data: Any) -> Problem:
     if kind == "extra_forbidden":
         return Problem(place, f"is no key known here; known are {', '.join(_known(detail['loc']))}")
     message = detail["msg"].removeprefix("Value error, ")
-    if kind == "value_error" and isinstance(detail["input"], dict):
+    if kind == MAY_BE_SECRET or (kind == "value_error" and isinstance(detail["input"], dict)):
         return Problem(place, message)
     if kind == "string_type":
         message += " (put it in quotes to make it one)"
