@@ -17,6 +17,8 @@ from preceptor.plot import histogram
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
 ROWS_LISTED = 20
+# In a row's text these would end a cell, begin a tag, a link or a picture that is fetched from somewhere.
+NO_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|[]`\\"}
 
 
 def materialized(
@@ -98,5 +100,6 @@ def listed(sentences: list[str]) -> str:
 
 def _cell(value: Any, characters: int = PREVIEW_CHARACTERS) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
-    text = " ".join(text.split()).replace("|", "\\|")
-    return text if len(text) <= characters else text[: characters - 1] + "…"
+    text = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+    text = text if len(text) <= characters else text[: characters - 1] + "…"
+    return text.translate(NO_MARKUP)

@@ -1,11 +1,13 @@
 """What the UI shows of a materialization."""
 
+import html
 from dataclasses import replace
 
 import dagster as dg
+import polars as pl
 
 from assets.lineage import LINEAGE, column_lineage
-from assets.metadata import materialized
+from assets.metadata import listed, materialized, preview
 from preceptor.lake.resume import complete
 from preceptor.lake.schemas import TABLES
 from tests.lake.samples import answers, work
@@ -35,3 +37,14 @@ def test_the_ui_is_told_where_car_comes_from():
     assert origins == {"rewards", "base_losses"}
     assert column_lineage("raw_instructions") == {}
     assert isinstance(lineage, dg.TableColumnLineage)
+
+
+def test_a_cell_can_neither_end_its_column_nor_bring_markup():
+    bad = "a|b\\|c <script>x</script> ![i](http://x.test/) `code` \x1b[2J\u202e &lt;\n\nd"
+    head, rule, row = preview(pl.DataFrame({"text": [bad], "n": [1]})).split("\n")
+    assert head.count("|") == rule.count("|") == row.count("|") == 3
+    assert not set("<>[]`\\\x1b\u202e") & set(row)
+    assert html.unescape(row).startswith(
+        "| a|b\\|c <script>x</script> ![i](http://x.test/) `code` \ufffd[2J\ufffd &lt; d"
+    )
+    assert listed([bad]).count("\n") == 0 and "<" not in listed([bad])
