@@ -35,12 +35,14 @@ def side_by_side(pool: ProcessPoolExecutor, steps: Iterable[Step]) -> Iterator[R
 
 @contextmanager
 def allowed_at_once(instance: dg.DagsterInstance, count: int) -> Iterator[None]:
-    """Let so many steps of the pool that stands for the GPU run at once; afterwards one again."""
+    """Let so many steps of the GPUs' pool run at once; afterwards as many as dagster.yaml says."""
     instance.event_log_storage.set_concurrency_slots(POOL, count)
     try:
         yield
     finally:
-        instance.event_log_storage.set_concurrency_slots(POOL, 1)
+        instance.event_log_storage.set_concurrency_slots(
+            POOL, instance.global_op_concurrency_default_limit or 1
+        )
 
 
 def _begin(parent: int) -> None:

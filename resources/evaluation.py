@@ -12,6 +12,7 @@ from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import NotMaterializedError
 from preceptor.study.evaluation import Checkers, Judge, Pairwise
 from preceptor.study.fields import Sampling
+from resources.gpu import claim_gpus
 from resources.model import hold
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class EvaluationResource(dg.ConfigurableResource):
         return evaluate(lake, run, evaluation, checkpoint, engines, self.rows_per_commit)
 
     def _generator(self, folder: str, sampling: Sampling) -> "TransformersGenerator":
+        claim_gpus(self.device)
         from preceptor.compute.generation import TransformersGenerator
 
         decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
@@ -46,6 +48,7 @@ class EvaluationResource(dg.ConfigurableResource):
         )
 
     def _judge(self, judge: Judge) -> "RewardScorer":
+        claim_gpus(self.device)
         from preceptor.compute.reward import RewardScorer
 
         settings = judge.model_dump(exclude={"name"})
