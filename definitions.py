@@ -14,6 +14,7 @@ from assets.selected_subset import selected_subset
 from assets.study import STUDY
 from assets.study_report import study_report
 from assets.tuned_checkpoint import tuned_checkpoint
+from jobs.processes import end_with_parent
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
 from resources.lake import LakeResource
@@ -21,6 +22,8 @@ from resources.loss import LossResource
 from resources.reward import RewardResource
 from resources.training import TrainingResource
 from resources.warehouse import WarehouseResource
+
+end_with_parent()  # a run that is killed leaves no step behind
 
 lake = LakeResource(store=os.environ.get("PRECEPTOR_STORE", "store"), study=STUDY.name)
 retry_failed = bool(os.environ.get("PRECEPTOR_RETRY_FAILED"))

@@ -10,6 +10,7 @@ import dagster as dg
 from preceptor.study.schema import Study
 
 HOST, PROCESS = "preceptor/host", "preceptor/process"
+BEGUN = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
 CHECKOUT = Path(__file__).parent.parent
 
 
@@ -32,17 +33,28 @@ def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
     Without this the next GPU step would wait for ever for the pool of a run that is no more.
     """
-    released = []
-    here = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
-        tags={HOST: socket.gethostname()},
-    )
-    for run in instance.get_runs(here):
-        if not Path(f"/proc/{run.tags[PROCESS]}").exists():
-            instance.report_run_failed(run, "its process was killed")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            released.append(run.run_id)
-    return released
+    here = dg.RunsFilter(statuses=BEGUN, tags={HOST: socket.gethostname()})
+    dead = [run for run in instance.get_runs(here) if not Path(f"/proc/{run.tags[PROCESS]}").exists()]
+    for run in dead:
+        release(instance, run)
+    return [run.run_id for run in dead]
+
+
+def begun_in(instance: dg.DagsterInstance, location: str) -> list[dg.DagsterRun]:
+    """The runs that a code location has begun and not ended; what jobs.run_study runs is in none."""
+    begun = instance.get_runs(dg.RunsFilter(statuses=BEGUN))
+    origins = [(run, run.remote_job_origin) for run in begun]
+    return [
+        run
+        for run, origin in origins
+        if origin is not None and origin.repository_origin.code_location_origin.location_name == location
+    ]
+
+
+def release(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """End a run whose process is gone, and give back the slots that it holds."""
+    instance.report_run_failed(run, "its process was killed")
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def synchronise(instance: dg.DagsterInstance, study: Study) -> list[str]:
