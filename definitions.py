@@ -15,6 +15,8 @@ from assets.study import STUDY
 from assets.study_report import study_report
 from assets.tuned_checkpoint import tuned_checkpoint
 from jobs.processes import end_with_parent
+from jobs.schedules import rescore_weekly
+from jobs.sensors import automation, study_members
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
 from resources.lake import LakeResource
@@ -46,6 +48,10 @@ defs = dg.Definitions(
         *evaluation,
         study_report,
     ],
+    # A run is a partition in a process of its own. Where that dies the run is started again, and goes on.
+    executor=dg.in_process_executor,
+    sensors=[study_members, automation],
+    schedules=[rescore_weekly],
     resources={
         "lake": lake,
         "warehouse": WarehouseResource(lake=lake),

@@ -3,11 +3,13 @@
 import dagster as dg
 
 from assets import checks
+from assets.automation import when_data_changed
 from assets.metadata import distribution, materialized
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_base
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES
+from preceptor.responses.failing import refuse_failing
 from resources.lake import LakeResource
 from resources.loss import LossResource
 
@@ -18,6 +20,7 @@ from resources.loss import LossResource
     group_name="score",
     kinds={"deltalake", "pytorch"},
     pool="gpu",
+    automation_condition=when_data_changed(),
     check_specs=[
         checks.spec("base_losses", "unique_keys", "One row per response", blocking=True),
         checks.spec("base_losses", "failure_rate", "Few responses could not be scored"),
@@ -36,6 +39,7 @@ def base_losses(
     versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
+    refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)
     base = STUDY.base(key["base"])
     outcome = loss.score(store, base, key["teacher"], answers, instructions)
     return materialized(

@@ -4,12 +4,13 @@ import dagster as dg
 import polars as pl
 
 from assets import checks
+from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
 from assets.metadata import distribution, listed, materialized, picture, preview
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
-from assets.study import STUDY
+from assets.study import READ, STUDY
 from preceptor.car.plot import car_plot
 from preceptor.car.table import (
     beta_sweep,
@@ -33,6 +34,10 @@ from resources.warehouse import WarehouseResource
     ],
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
+    automation_condition=when_updated(
+        "rewards", "base_losses", needed=("rewards", "base_losses"), last="study_report"
+    ),
+    freshness_policy=WEEKLY,
     check_specs=[
         checks.spec("car_table", "unique_keys", "One row per base and teacher", blocking=True),
         checks.spec("car_table", "completeness", "About every teacher can be ranked"),
@@ -62,11 +67,16 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
         ],
         ranking=dg.MetadataValue.md(preview(shown, limit=shown.height)),
         plot=picture(car_plot(rows), "CAR by base and teacher"),
-        missing_teachers=dg.MetadataValue.md(listed(missing)),
+        missing_teachers=dg.MetadataValue.md(listed([*missing, *READ.left_out])),
     )
 
 
-@dg.asset(deps=[car_table], group_name="rank", kinds={"deltalake", "duckdb", "sql"})
+@dg.asset(
+    deps=[car_table],
+    group_name="rank",
+    kinds={"deltalake", "duckdb", "sql"},
+    automation_condition=when_updated("car_table", needed=("car_table",), last="study_report"),
+)
 def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
     """How much the ranking hangs on β: CAR and rank of every teacher at every β of the study's sweep.
 

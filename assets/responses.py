@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets import checks
+from assets.automation import when_data_changed
 from assets.metadata import distribution, listed, materialized
 from assets.raw_instructions import raw_instructions
 from assets.study import STUDY, teachers
@@ -20,6 +21,7 @@ from resources.lake import LakeResource
     group_name="collect",
     kinds={"deltalake", "transformers"},
     pool="gpu",
+    automation_condition=when_data_changed(),
     check_specs=[
         checks.spec("responses", "completeness", "About every instruction has a row"),
         checks.spec("responses", "unique_keys", "One row per instruction and sample", blocking=True),

@@ -3,11 +3,13 @@
 import dagster as dg
 
 from assets import checks
+from assets.automation import WEEKLY, when_data_changed
 from assets.metadata import distribution, listed, materialized
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_reward_model
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, REWARDS
+from preceptor.responses.failing import refuse_failing
 from preceptor.rewards.recorded import ScoreCount
 from resources.lake import LakeResource
 from resources.reward import RewardResource
@@ -19,6 +21,8 @@ from resources.reward import RewardResource
     group_name="score",
     kinds={"deltalake", "transformers"},
     pool="gpu",
+    automation_condition=when_data_changed(),
+    freshness_policy=WEEKLY,
     check_specs=[
         checks.spec("rewards", "unique_keys", "One row per response", blocking=True),
         checks.spec("rewards", "failure_rate", "Few responses are without a reward"),
@@ -37,6 +41,7 @@ def rewards(
     versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
+    refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)
     reward_model = STUDY.reward_model(key["reward_model"])
     outcome, scores = reward.score(store, reward_model, key["teacher"], answers, instructions)
     return materialized(

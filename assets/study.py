@@ -4,10 +4,11 @@ import os
 
 import dagster as dg
 
-from preceptor.study.load import StudyError, load_study
+from preceptor.study.load import StudyError, read_study
 
 
-def _path() -> str:
+def study_path() -> str:
+    """The file that PRECEPTOR_STUDY names."""
     path = os.environ.get("PRECEPTOR_STUDY")
     if not path:
         raise StudyError(
@@ -16,11 +17,14 @@ def _path() -> str:
     return path
 
 
-STUDY = load_study(_path())
+# As it was when this process began: a served study's file may say something else by now.
+READ = read_study(study_path())
+STUDY = READ.study
 
 # Dynamic partitions live in the Dagster instance, so their names carry the study's: two never collide.
 teachers = dg.DynamicPartitionsDefinition(name=f"{STUDY.name}/teachers")
 bases = dg.DynamicPartitionsDefinition(name=f"{STUDY.name}/bases")
+PARTITIONS = {"teachers": teachers, "bases": bases}
 reward_models = dg.StaticPartitionsDefinition([model.name for model in STUDY.reward_models])
 recipes = dg.StaticPartitionsDefinition([recipe.name for recipe in STUDY.recipes])
 runs = dg.StaticPartitionsDefinition([run.name for run in STUDY.runs])

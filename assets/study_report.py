@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
 from assets.car_table import car_beta_sweep, car_table
 from assets.eval_results import eval_results
@@ -35,6 +36,15 @@ if STUDY.runs and STUDY.evaluations:
     ],
     group_name="report",
     kinds={"html", "plotly", "duckdb"},
+    automation_condition=when_updated(
+        "car_beta_sweep",
+        "selected_subset",
+        "tuned_checkpoint",
+        "eval_results",
+        needed=("car_table",),
+        last="study_report",
+    ),
+    freshness_policy=WEEKLY,
 )
 def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
     """One self-contained HTML page: who was predicted to teach best, who did, and how far to trust it.

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from jobs.instance import CHECKOUT, begun_in, release, synchronise
-from preceptor.study.load import StudyError, load_study
+from jobs.instance import CHECKOUT, release, runs_of, synchronise
+from preceptor.study.load import StudyError, read_study
 
 # A daemon starts a failed run again at once or never: it must have found the new server before.
 SECONDS_TO_BE_FOUND = 10.0
@@ -32,7 +32,7 @@ def main() -> None:
     if _answers(options.host, options.port):
         sys.exit(f"port {options.port} is in use: stop what serves there, or give another --port")
     with _instance() as instance:
-        dead = begun_in(instance, options.location)
+        dead = runs_of(instance, options.location)
         _synchronise(instance)
         server = _start(options.host, options.port)
         while server.poll() is None and not _answers(options.host, options.port):
@@ -75,12 +75,12 @@ def _instance() -> dg.DagsterInstance:
 def _synchronise(instance: dg.DagsterInstance) -> None:
     """A broken study is said here and in the UI, where the location can be reloaded once it is mended."""
     try:
-        study = load_study(os.environ.get("PRECEPTOR_STUDY", ""))
+        read = read_study(os.environ.get("PRECEPTOR_STUDY", ""))
     except StudyError as error:
         print(error, flush=True)
         return
-    for change in synchronise(instance, study):
-        print(f"{study.name}: {change}", flush=True)
+    for sentence in [*read.left_out, *synchronise(instance, read)]:
+        print(f"{read.study.name}: {sentence}", flush=True)
 
 
 if __name__ == "__main__":

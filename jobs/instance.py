@@ -3,15 +3,18 @@
 import os
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 
+from preceptor.study.changes import Change, change, membership
+from preceptor.study.load import ReadStudy
 from preceptor.study.schema import Study
 
 HOST, PROCESS = "preceptor/host", "preceptor/process"
-BEGUN = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
 CHECKOUT = Path(__file__).parent.parent
+GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
 
 
 def open_instance(study: Study) -> dg.DagsterInstance:
@@ -33,17 +36,31 @@ def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
     Without this the next GPU step would wait for ever for the pool of a run that is no more.
     """
-    here = dg.RunsFilter(statuses=BEGUN, tags={HOST: socket.gethostname()})
-    dead = [run for run in instance.get_runs(here) if not Path(f"/proc/{run.tags[PROCESS]}").exists()]
-    for run in dead:
+    released = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=GOING, tags={HOST: socket.gethostname()})):
+        if not Path(f"/proc/{run.tags[PROCESS]}").exists():
+            release(instance, run)
+            released.append(run.run_id)
+    return released
+
+
+def release_served_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs of a server that is no more; returns what that was, in words.
+
+    Only for who alone serves the instance: whoever else started a run through it must be gone. The next
+    daemon starts them again (`run_retries` in dagster.yaml), and they go on from what they committed.
+    """
+    runs = instance.get_runs(dg.RunsFilter(statuses=GOING))
+    served = [run for run in runs if PROCESS not in run.tags]
+    for run in served:
         release(instance, run)
-    return [run.run_id for run in dead]
+    return [f"run {run.run_id} ended with its server; the daemon starts it again" for run in served]
 
 
-def begun_in(instance: dg.DagsterInstance, location: str) -> list[dg.DagsterRun]:
-    """The runs that a code location has begun and not ended; what jobs.run_study runs is in none."""
-    begun = instance.get_runs(dg.RunsFilter(statuses=BEGUN))
-    origins = [(run, run.remote_job_origin) for run in begun]
+def runs_of(instance: dg.DagsterInstance, location: str) -> list[dg.DagsterRun]:
+    """The runs under way that a code location has started; what jobs.run_study runs is in none."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=GOING))
+    origins = [(run, run.remote_job_origin) for run in runs]
     return [
         run
         for run, origin in origins
@@ -57,20 +74,31 @@ def release(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-def synchronise(instance: dg.DagsterInstance, study: Study) -> list[str]:
+def present(instance: dg.DagsterInstance, study: Study) -> dict[str, Sequence[str]]:
+    """The teachers and bases that have a partition now."""
+    return {kind: instance.get_dynamic_partitions(f"{study.name}/{kind}") for kind in membership(study)}
+
+
+def partition_changes(instance: dg.DagsterInstance, read: ReadStudy) -> list[Change]:
+    """Which of the instance's partitions are to come and go, so that they are the study's.
+
+    Nobody leaves while a teacher file cannot be read: it may be theirs.
+    """
+    wanted, keys = membership(read.study), present(instance, read.study)
+    return [change(kind, keys[kind], names, whole=not read.left_out) for kind, names in wanted.items()]
+
+
+def synchronise(instance: dg.DagsterInstance, read: ReadStudy) -> list[str]:
     """Make the teachers' and bases' partitions those of the study; returns what changed, in words.
 
     A teacher that left loses its partition key, not its rows.
     """
-    changes = []
-    for kind, parts in (("teachers", study.teachers), ("bases", study.bases)):
-        name = f"{study.name}/{kind}"
-        wanted, present = [part.name for part in parts], instance.get_dynamic_partitions(name)
-        new = [key for key in wanted if key not in present]
-        if new:
-            instance.add_dynamic_partitions(name, new)
-            changes.append(f"{len(new)} new {kind}: {', '.join(new)}")
-        for key in set(present) - set(wanted):
-            instance.delete_dynamic_partition(name, key)
-            changes.append(f"{key} left the study's {kind}")
-    return changes
+    sentences = []
+    for changed in partition_changes(instance, read):
+        keys = f"{read.study.name}/{changed.kind}"
+        if changed.joined:
+            instance.add_dynamic_partitions(keys, list(changed.joined))
+        for name in changed.left:
+            instance.delete_dynamic_partition(keys, name)
+        sentences += changed.sentences()
+    return sentences

@@ -26,7 +26,7 @@ from preceptor.lake.store import Lake
 from preceptor.preflight import preflight
 from preceptor.progress import duration
 from preceptor.report.publish import report_uri
-from preceptor.study.load import StudyError, load_study
+from preceptor.study.load import StudyError, read_study
 from preceptor.study.schema import Study
 from resources.gpu import shared_gpus
 
@@ -121,20 +121,28 @@ def main() -> None:
         os.environ["PRECEPTOR_RETRY_FAILED"] = "1"
     show_progress()
     try:
-        study = load_study(options.study)
+        read = read_study(options.study)
     except StudyError as error:
         sys.exit(str(error))
+    study = read.study
+    for sentence in read.left_out:
+        print(f"{study.name}: {sentence}")
+    if not study.teachers:
+        sys.exit(
+            f"{options.study}: there is no teacher yet: 'teachers' is empty, and so is what"
+            " 'teacher_files' names"
+        )
     if problems := preflight(study):
         sys.exit("\n".join(f"{options.study}: {problem}" for problem in problems))
     started = time.monotonic()
     instance = open_instance(study)
-    for change in synchronise(instance, study):
+    for change in synchronise(instance, read):
         print(f"{study.name}: {change}")
     for run_id in release_dead_runs(instance):
         print(f"{study.name}: run {run_id} was killed; going on from what it committed")
     again = f"what is committed stays, and the same command goes on from there ({options.study})"
     planned = list(steps(study))
-    tally = Tally(len(planned))
+    tally = Tally(len(planned), failures=list(read.left_out))
     try:
         run(planned, instance, options.processes, tally)
     except (KeyboardInterrupt, BrokenProcessPool) as error:

@@ -1,14 +1,24 @@
 """`python -m jobs.serve`: synchronise partitions, then Dagster's webserver and daemon for PRECEPTOR_STUDY."""
 
 import argparse
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.instance import CHECKOUT, open_instance, synchronise
-from preceptor.study.load import StudyError, load_study
+import dagster as dg
+
+from jobs.instance import CHECKOUT, open_instance, release_served_runs, synchronise
+from preceptor.engines.process_group import end_group
+from preceptor.study.load import StudyError, read_study
+
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+SECONDS_TO_END = 10.0
 
 
 def main() -> None:
@@ -18,33 +28,61 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     options = parser.parse_args()
     try:
-        study = load_study(os.environ.get("PRECEPTOR_STUDY", ""))
+        read = read_study(os.environ.get("PRECEPTOR_STUDY", ""))
     except StudyError as error:
         sys.exit(str(error))
-    for change in synchronise(open_instance(study), study):
-        print(f"{study.name}: {change}")
-    print(f"{study.name}: http://{options.host}:{options.port} (Ctrl-C stops it)", flush=True)
-    sys.exit(_serve(["--host", options.host, "--port", options.port]))
+    instance = open_instance(read.study)
+    with _alone(instance) as lock:
+        for sentence in [*read.left_out, *synchronise(instance, read), *release_served_runs(instance)]:
+            print(f"{read.study.name}: {sentence}")
+        print(f"{read.study.name}: http://{options.host}:{options.port} (Ctrl-C stops it)", flush=True)
+        status = _serve(["--host", options.host, "--port", options.port], lock)
+        release_served_runs(instance)
+    sys.exit(status)
 
 
-def _serve(address: list[str]) -> int:
+@contextmanager
+def _alone(instance: dg.DagsterInstance) -> Iterator[int]:
+    """One server per home: two daemons would start every run twice. Yields what its children hold on to."""
+    home = Path(instance.root_directory)
+    with (home / "serve.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"{home} is served already: use that server, or stop it, or set another DAGSTER_HOME")
+        yield lock.fileno()
+
+
+def _serve(address: list[str], lock: int) -> int:
+    """Run both programs, each in a process group, so that no code server or run of theirs is left behind."""
     programs = Path(sys.executable).parent
     workspace = ["--workspace", str(CHECKOUT / "workspace.yaml")]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    children = [
-        subprocess.Popen([programs / "dagster-daemon", "run", *workspace], cwd=CHECKOUT),
-        subprocess.Popen([programs / "dagster-webserver", *workspace, *address], cwd=CHECKOUT),
-    ]
+    for ending in ENDING:
+        signal.signal(ending, lambda *_: sys.exit(0))
+    children: list[subprocess.Popen[bytes]] = []
     try:
+        for command in (["dagster-daemon", "run", *workspace], ["dagster-webserver", *workspace, *address]):
+            program = [programs / command[0], *command[1:]]
+            children.append(subprocess.Popen(program, cwd=CHECKOUT, start_new_session=True, pass_fds=[lock]))
         _, status = os.wait()
         return os.waitstatus_to_exitcode(status)
-    except KeyboardInterrupt:
+    except SystemExit:
         return 0
     finally:
-        for child in children:
-            child.terminate()
-        for child in children:
-            child.wait()
+        for ending in ENDING:
+            signal.signal(ending, signal.SIG_IGN)
+        _end(children)
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.terminate()
+    end = time.monotonic() + SECONDS_TO_END
+    while time.monotonic() < end and any(child.poll() is None for child in children):
+        time.sleep(0.1)
+    for child in children:
+        end_group(child.pid)
+        child.wait()
 
 
 if __name__ == "__main__":

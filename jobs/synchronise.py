@@ -4,17 +4,18 @@ import os
 import sys
 
 from jobs.instance import open_instance, synchronise
-from preceptor.study.load import StudyError, load_study
+from preceptor.study.load import StudyError, read_study
 
 
 def main() -> None:
     """Print what changed; end with status 2 where the study cannot be used."""
     try:
-        study = load_study(os.environ.get("PRECEPTOR_STUDY", ""))
+        read = read_study(os.environ.get("PRECEPTOR_STUDY", ""))
     except StudyError as error:
         sys.exit(str(error))
-    for change in synchronise(open_instance(study), study) or ["partitions are as the study says"]:
-        print(f"{study.name}: {change}")
+    changes = synchronise(open_instance(read.study), read)
+    for sentence in [*read.left_out, *changes] or ["partitions are as the study says"]:
+        print(f"{read.study.name}: {sentence}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def folder_uri(lake: Lake, *parts: str) -> str:
 def workplace(lake: Lake, *parts: str) -> Path:
     """A local folder for unfinished work: in a local lake itself, else in this machine's cache."""
     if lake.remote:
-        return _cache() / "work" / digest(lake.root) / Path(lake.study, *parts)
+        return cache_folder() / "work" / digest(lake.root) / Path(lake.study, *parts)
     return Path(folder_uri(lake, "_work", *parts))
 
 
@@ -81,7 +81,7 @@ def fetch(lake: Lake, uri: str) -> Path:
         raise LakeError(f"nothing is published at {uri}: materialize what makes it again")
     if not lake.remote:
         return Path(uri)
-    copy = _cache() / "folders" / digest(uri) / Path(uri).name
+    copy = cache_folder() / "folders" / digest(uri) / Path(uri).name
     with alone(copy.parent):
         if not (copy / MANIFEST).is_file() or (copy / MANIFEST).read_text(encoding="utf-8") != manifest:
             _download(s3_filesystem(lake), object_key(uri), copy)
@@ -150,7 +150,8 @@ def _download(s3: Any, key: str, copy: Path) -> None:
     incoming.rename(copy)
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """What this machine keeps of remote stores; it may be deleted while nothing runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preceptor"
 
 

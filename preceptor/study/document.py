@@ -56,23 +56,23 @@ class Document:
         return self.lines[place]
 
 
-def read_document(file: Path) -> Document:
+def read_document(
+    file: Path, subject: str = "study", keys: str = "name, instructions, teachers, bases, reward_models …"
+) -> Document:
     """Read a file. Raises StudyError where it is not a mapping in YAML."""
     try:
         text = file.read_text(encoding="utf-8-sig")
         _refuse_unsafe(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise StudyError(f"{file}: cannot be read as a study: {error}") from error
+        raise StudyError(f"{file}: cannot be read as a {subject}: {error}") from error
     if not isinstance(root, yaml.MappingNode):
-        raise StudyError(
-            f"{file}: a study is a mapping with the keys name, instructions, teachers, bases, reward_models …"
-        )
+        raise StudyError(f"{file}: a {subject} is a mapping with the keys {keys}")
     document = Document()
     try:
         document.data = _data(root, (), document)
     except ValueError as error:
-        raise StudyError(f"{file}: cannot be read as a study: {error}") from error
+        raise StudyError(f"{file}: cannot be read as a {subject}: {error}") from error
     return document
 
 

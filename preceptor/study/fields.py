@@ -55,7 +55,20 @@ def _model(value: str, info: ValidationInfo) -> str:
     return path
 
 
+def _teacher_folder(value: str, info: ValidationInfo) -> str:
+    """An S3 prefix as it is; whatever else must be a folder that exists."""
+    if value.startswith("s3://"):
+        if not re.fullmatch(r"s3://[^/]+(/[^/]+)*/?", value) or ".." in value.split("/"):
+            raise ValueError("an S3 prefix of teacher files is s3://bucket/prefix")
+        return value
+    path = _existing(value, info)
+    if not Path(path).is_dir():
+        raise ValueError(f"{path!r} is a file: give the folder that holds the teachers' YAML files")
+    return path
+
+
 Name = Annotated[str, AfterValidator(_name)]
+TeacherFolder = Annotated[str, AfterValidator(_teacher_folder)]
 ExistingPath = Annotated[str, AfterValidator(_existing)]
 ModelReference = Annotated[str, AfterValidator(_model)]
 Dtype = Literal["float32", "bfloat16", "float16"]

@@ -19,10 +19,11 @@ Place = tuple[str | int, ...]
 Found = tuple[Place, str]
 
 
-def reference_problems(document: dict[str, Any]) -> Iterator[Found]:
+def reference_problems(document: dict[str, Any], all_teachers: bool = True) -> Iterator[Found]:
     """Yield (place, message) on the raw document, so that they show beside all other problems.
 
-    Whatever is not text where a name belongs is left to the schema.
+    Whatever is not text where a name belongs is left to the schema. Where not all teachers are known, no
+    name of one is doubted.
     """
     for key in LISTS:
         yield from _repeated_names(_items(document.get(key)), (key,))
@@ -30,6 +31,8 @@ def reference_problems(document: dict[str, Any]) -> Iterator[Found]:
     if isinstance(instructions, dict):
         yield from _repeated_names(_items(instructions.get("sources")), ("instructions", "sources"))
     for key, field, target in REFERENCES:
+        if target == "teachers" and not all_teachers:
+            continue
         for index, item in _items(document.get(key)):
             yield from _unknown(document, item.get(field), target, (key, index, field))
     yield from _reward_model(document)

@@ -1,11 +1,21 @@
 """What a study declares; its larger parts have files of their own beside this one."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
 from preceptor.study.evaluation import Evaluation
-from preceptor.study.fields import Described, Frozen, InstructionFormat, Model, Name, PromptFormat, Records
+from preceptor.study.fields import (
+    Described,
+    Frozen,
+    InstructionFormat,
+    Model,
+    Name,
+    PromptFormat,
+    Records,
+    TeacherFolder,
+)
 from preceptor.study.recipes import AnyRecipe, Recipe
 from preceptor.study.reward_models import AnyRewardModel, RewardModel
 from preceptor.study.teachers import AnyTeacher, Teacher
@@ -80,13 +90,18 @@ class Limits(Frozen):
     tokens_scored: Annotated[float, Field(ge=0, le=1)] = 0.9
 
 
+class LeftStudyError(LookupError):
+    """A teacher or base that a waiting run was for, and that the study's file names no more."""
+
+
 class Study(Frozen):
     """One question: which of these teachers should each of these bases learn from?"""
 
     name: Name
     description: str = ""
     instructions: Instructions
-    teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
+    teachers: tuple[Teacher, ...] = ()
+    teacher_files: TeacherFolder | None = None
     bases: Annotated[tuple[Base, ...], Field(min_length=1)]
     reward_models: Annotated[tuple[RewardModel, ...], Field(min_length=1)]
     car: Car = Car()
@@ -97,12 +112,12 @@ class Study(Frozen):
     evaluations: tuple[Evaluation, ...] = ()
 
     def teacher(self, name: str) -> AnyTeacher:
-        """The teacher of that name."""
-        return next(teacher for teacher in self.teachers if teacher.name == name)
+        """The teacher of that name. Raises LeftStudyError where it is none of the study's."""
+        return _present(name, self.teachers, "teacher")
 
     def base(self, name: str) -> Base:
-        """The base model of that name."""
-        return next(base for base in self.bases if base.name == name)
+        """The base model of that name. Raises LeftStudyError where it is none of the study's."""
+        return _present(name, self.bases, "base")
 
     def reward_model(self, name: str) -> AnyRewardModel:
         """The reward model of that name."""
@@ -128,3 +143,13 @@ class Study(Frozen):
     def car_reward_model(self) -> str:
         """The reward model that CAR's r comes from: the one named, or the only one."""
         return self.car.reward_model or self.reward_models[0].name
+
+
+Member = TypeVar("Member", bound=Described)
+
+
+def _present(name: str, members: Iterable[Member], kind: str) -> Member:
+    for member in members:
+        if member.name == name:
+            return member
+    raise LeftStudyError(f"{kind} {name!r} is not in the study, or left it since this run was asked for")

@@ -149,3 +149,32 @@ def test_a_study_with_mistakes_is_refused_before_anything_runs(folder):
     assert result.returncode == 1
     assert "teachers[0].name: '../../etc' is refused" in result.stderr
     assert not (folder / "store" / "wrong").exists()
+
+
+def test_a_bad_teacher_file_is_named_and_the_rest_is_done(folder):
+    watched = folder / "watched"
+    watched.mkdir()
+    (watched / "bad.yaml").write_text("name: late\nengine: recorded\npath: nowhere.jsonl\n")
+    brief = {"name": "brief", "engine": "recorded", "path": "../brief.jsonl"}
+    (watched / "brief.yaml").write_text(yaml.safe_dump(brief))
+    study = document("watching") | {"teachers": [], "recipes": [], "teacher_files": "watched"}
+    study["reward_models"] = study["reward_models"][:1]
+    study["reward_models"][0]["teachers"] = {}
+    study["car"] = {"resamples": 200}
+    (folder / "watching.yaml").write_text(yaml.safe_dump(study))
+    result = run(folder, "watching.yaml")
+    assert result.returncode == 1
+    assert f"{watched / 'bad.yaml'}:3: path: 'nowhere.jsonl' is refused" in result.stdout.split("[1/")[0]
+    assert "FAILED left out: " in result.stdout
+    table = Lake(str(folder / "store"), "watching").read(schemas.CAR_TABLE)
+    assert table.select("teacher", "rank").unique().rows() == [("brief", 1)]
+
+
+def test_a_study_whose_teachers_are_still_to_come_says_so(folder):
+    (folder / "nobody").mkdir()
+    study = document("waiting") | {"teachers": [], "recipes": [], "teacher_files": "nobody"}
+    study["reward_models"][0]["teachers"] = {}
+    (folder / "waiting.yaml").write_text(yaml.safe_dump(study))
+    result = run(folder, "waiting.yaml")
+    assert result.returncode == 1
+    assert "there is no teacher yet" in result.stderr

@@ -16,7 +16,7 @@ RUN = "{name: first, base: base-a, recipe: best, tuning: full}"
 
 # what is replaced, by what, the line and path of the one problem, and parts of its message
 MISTAKES = {
-    "unknown key": (TOP, "smapling: 1\nevaluations:\n", "30 smapling", "teachers, bases, reward_models"),
+    "unknown key": (TOP, "smapling: 1\nevaluations:\n", "30 smapling", "teachers, teacher_files, bases"),
     "unknown key of a teacher": (
         SPARE,
         SPARE.replace("dataset", "sampling: {}, dataset"),

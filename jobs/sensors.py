@@ -1,0 +1,70 @@
+"""Sensors: who joined or left the study, and what follows from it by itself."""
+
+import dagster as dg
+
+from assets.car_table import car_beta_sweep, car_table
+from assets.study import PARTITIONS, STUDY, study_path
+from assets.study_report import study_report
+from jobs.instance import partition_changes, present
+from preceptor.study.changes import Change, Seen, needs_reload
+from preceptor.study.load import read_study
+
+SECONDS = 30
+RANKING = [car_table.key, car_beta_sweep.key, study_report.key]
+Requests = list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]
+
+automation = dg.AutomationConditionSensorDefinition(
+    "automation",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=SECONDS // 2,
+    emit_backfills=False,  # a run per partition: one that never ends holds up no other
+)
+
+
+@dg.sensor(
+    target=dg.AssetSelection.assets(*RANKING),
+    minimum_interval_seconds=SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def study_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Reads the study's file and teacher files again: who joined gets a partition, who left loses it.
+
+    Rows stay. The ranking is made again too, since no new row would tell it that somebody left.
+    """
+    read = read_study(study_path())
+    outdated = needs_reload(STUDY, read.study)
+    if "name" in outdated:
+        told = f"the study is called {read.study.name!r} now, not {STUDY.name!r}: reload the code location"
+        return dg.SensorResult(skip_reason=told)
+    changes = partition_changes(context.instance, read)
+    before = _before(context)
+    now = before.next(read.study, whole=not read.left_out)
+    rank = now.counter > before.counter and _has_ranking(context.instance)
+    news = [*read.left_out, *(f"{key} changed: reload the code location" for key in outdated)]
+    news += [sentence for changed in changes for sentence in changed.sentences()]
+    for sentence in news:
+        context.log.info(sentence)
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=now.text(), asset_selection=RANKING)] if rank else [],
+        skip_reason=None if rank else "\n".join(news) or "nobody joined or left the study",
+        dynamic_partitions_requests=[request for changed in changes for request in _requests(changed)],
+        cursor=now.text(),
+    )
+
+
+def _before(context: dg.SensorEvaluationContext) -> Seen:
+    if context.cursor:
+        return Seen.of_text(context.cursor)
+    keys = present(context.instance, STUDY)
+    return Seen(tuple(sorted(keys["teachers"])), tuple(sorted(keys["bases"])), whole=True)
+
+
+def _has_ranking(instance: dg.DagsterInstance) -> bool:
+    return instance.get_latest_materialization_event(car_table.key) is not None
+
+
+def _requests(changed: Change) -> Requests:
+    partitions = PARTITIONS[changed.kind]
+    add: Requests = [partitions.build_add_request(list(changed.joined))] if changed.joined else []
+    return add + ([partitions.build_delete_request(list(changed.left))] if changed.left else [])

@@ -1,0 +1,92 @@
+"""A local copy of an S3 prefix that people drop files into: each file appears whole or not at all."""
+
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preceptor.lake.folders import INCOMING, alone, cache_folder, object_key, s3_filesystem
+from preceptor.lake.store import Lake, LakeError
+from preceptor.text import digest
+
+COMPLETE = ".complete"
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Where the copy lies; `problem` says why it may be old, and `complete` whether it ever was whole."""
+
+    folder: Path
+    complete: bool
+    problem: str | None = None
+
+
+def mirrored(uri: str) -> Mirror:
+    """Bring this machine's copy of a prefix up to date; an unreachable store leaves it as it was."""
+    folder = cache_folder() / "mirrors" / digest(uri.rstrip("/"))
+    mark = folder.with_name(f"{folder.name}{COMPLETE}")
+    with alone(folder):
+        try:
+            _update(uri.rstrip("/"), folder)
+        except (OSError, LakeError) as error:
+            problem = (
+                f"{uri} cannot be read: {error}. Look at the address, the AWS_* variables and the network"
+            )
+            return Mirror(folder, mark.exists(), problem)
+        mark.touch()
+    return Mirror(folder, True)
+
+
+def _update(uri: str, folder: Path) -> None:
+    """Fetch what differs in size or time, which a copy keeps, and delete what is gone."""
+    from pyarrow import fs
+
+    s3, key = s3_filesystem(Lake(uri, "")), object_key(uri)
+    # A prefix that is not there is a mistake or a lost bucket, not a wish to delete every file.
+    listed = s3.get_file_info(fs.FileSelector(key, recursive=True))
+    wanted = {info.path.removeprefix(f"{key}/"): info for info in listed if info.type == fs.FileType.File}
+    wanted = {name: info for name, info in wanted.items() if _plain(name)}
+    _delete_all_but({".lock", *wanted}, folder)
+    for name, info in wanted.items():
+        if not _same(folder / name, info):
+            _fetch(s3, info, folder / name)
+
+
+def _delete_all_but(names: set[str], folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):  # what lies in a folder before the folder itself
+        if path.is_dir():
+            with suppress(OSError):  # it still holds something
+                path.rmdir()
+        elif path.relative_to(folder).as_posix() not in names:
+            path.unlink()
+
+
+def _plain(name: str) -> bool:
+    """Whether an object's key may become a path here: one that climbs out of the folder may not."""
+    parts = name.split("/")
+    return not any(part in ("", ".", "..") or part.startswith(".") or "\0" in part for part in parts)
+
+
+def _same(file: Path, info: Any) -> bool:
+    try:
+        found = file.stat()
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (info.size, info.mtime_ns)
+
+
+def _fetch(s3: Any, info: Any, file: Path) -> None:
+    from pyarrow import fs
+
+    if file.is_dir():
+        raise LakeError(f"{info.path} is an object and a folder of objects at once")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    incoming = file.with_name(f"{INCOMING}{uuid.uuid4().hex}")
+    try:
+        fs.copy_files(info.path, str(incoming), s3, fs.LocalFileSystem())
+        os.utime(incoming, ns=(info.mtime_ns, info.mtime_ns))
+        incoming.replace(file)
+    finally:
+        incoming.unlink(missing_ok=True)

@@ -1,0 +1,91 @@
+"""Teachers in files of their own: every YAML file of a watched folder, or of an S3 prefix, is one teacher.
+
+One bad file never stops the others: it is left out and named, with what to mend.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from preceptor.study.document import Problem, StudyError, read_document
+from preceptor.study.fields import Frozen
+from preceptor.study.teachers import AnyTeacher, Teacher
+from preceptor.study.validate import refuse, validated
+from preceptor.study.variables import expand
+
+SUFFIXES = (".yaml", ".yml")
+REMOTE = "s3://"
+
+
+@dataclass(frozen=True)
+class TeacherFiles:
+    """The teachers of a folder in the order of their files' names, and why the other files are left out."""
+
+    teachers: tuple[AnyTeacher, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+class TeacherFile(Frozen):
+    """What a file holds, one level down: a union has no place of its own in pydantic's errors."""
+
+    teacher: Teacher
+
+
+def read_teacher_files(
+    place: str, environment: Mapping[str, str], others: Iterable[AnyTeacher]
+) -> TeacherFiles:
+    """Read every teacher file of a folder or S3 prefix; `others` are the teachers whose names are taken.
+
+    Raises StudyError where the folder cannot be read at all, and where S3 cannot and never could be.
+    """
+    if not place.startswith(REMOTE):
+        return _read_folder(Path(place), environment, others)
+    from preceptor.lake.mirror import mirrored
+
+    mirror = mirrored(place)
+    if mirror.problem is not None and not mirror.complete:
+        raise StudyError(f"teacher_files: {mirror.problem}")
+    found = _read_folder(mirror.folder, environment, others)
+    left_out = [text.replace(str(mirror.folder), place.rstrip("/")) for text in found.left_out]
+    if mirror.problem is not None:
+        left_out.append(f"{mirror.problem}. The teachers are those of this machine's last copy")
+    return TeacherFiles(found.teachers, tuple(left_out))
+
+
+def _read_folder(folder: Path, environment: Mapping[str, str], others: Iterable[AnyTeacher]) -> TeacherFiles:
+    teachers: list[AnyTeacher] = []
+    left_out: list[str] = []
+    taken = {teacher.name.lower(): "the study itself" for teacher in others}
+    for file in _files(folder):
+        try:
+            teacher = _read_file(file, environment, taken)
+        except StudyError as error:
+            left_out.append(f"left out: {error}")
+        else:
+            teachers.append(teacher)
+            taken[teacher.name.lower()] = str(file)
+    return TeacherFiles(tuple(teachers), tuple(left_out))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise StudyError(f"teacher_files: {folder} cannot be read: {error}") from error
+    # Editors and copying programs write to hidden files before they rename them.
+    yield from (file for file in found if file.suffix in SUFFIXES and not file.name.startswith("."))
+
+
+def _read_file(file: Path, environment: Mapping[str, str], taken: Mapping[str, str]) -> AnyTeacher:
+    document = read_document(file, "teacher", "name, engine …")
+    data = expand(document.data, environment, (), document.problems)
+    above = [Problem(("teacher", *problem.place), problem.message) for problem in document.problems]
+    part, found = validated(TeacherFile, {"teacher": data}, file.resolve().parent, above)
+    problems = [Problem(problem.place[1:], problem.message) for problem in found]
+    name = data.get("name")
+    if isinstance(name, str) and name.lower() in taken:
+        text = f"{name!r} is a teacher of {taken[name.lower()]} already: give this one another name"
+        problems.append(Problem(("name",), text))
+    refuse(file, document, [*document.problems, *problems], "teacher")
+    assert part is not None
+    return part.teacher

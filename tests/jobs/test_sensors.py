@@ -1,0 +1,185 @@
+"""The sensor that reads the study again, and the schedule that scores again; without a daemon."""
+
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+import yaml
+
+from preceptor.study.load import StudyError, load_study, read_study
+from tests.assets.served import code_location
+from tests.studies import document, lines, write_study
+
+NOBODY = "nobody joined or left the study"
+
+
+@pytest.fixture(scope="module")
+def location(tmp_path_factory):
+    """A study that is served, and what serves it."""
+    file = write_study(tmp_path_factory.mktemp("study"))
+    (file.parent / "watched").mkdir()
+    study = document("small") | {"teacher_files": "watched", "recipes": []}
+    file.write_text(yaml.safe_dump(study))
+    with code_location(file) as defs:
+        yield SimpleNamespace(file=file, defs=defs, study=study)
+
+
+@pytest.fixture
+def served(location):
+    """The served study as it was, with partitions in an instance of their own."""
+    from jobs.instance import synchronise
+
+    location.file.write_text(yaml.safe_dump(location.study))
+    for left in (location.file.parent / "watched").iterdir():
+        left.unlink()
+    instance = dg.DagsterInstance.ephemeral()
+    synchronise(instance, read_study(location.file))
+    served = Served(location, instance)
+    assert served.look().skip_reason.skip_message == NOBODY
+    return served
+
+
+class Served:
+    def __init__(self, location, instance):
+        self.location, self.instance, self.cursor = location, instance, None
+
+    def change(self, **keys):
+        self.location.file.write_text(yaml.safe_dump(self.location.study | keys))
+
+    def put(self, name, content):
+        (self.location.file.parent / "watched" / name).write_text(content)
+
+    def look(self) -> dg.SensorResult:
+        """One tick, of which the daemon does what is asked for."""
+        from jobs.sensors import study_members
+
+        with dg.build_sensor_context(self.instance, cursor=self.cursor) as context:
+            result = study_members(context)
+        for request in result.dynamic_partitions_requests:
+            if isinstance(request, dg.AddDynamicPartitionsRequest):
+                self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+            else:
+                for key in request.partition_keys:
+                    self.instance.delete_dynamic_partition(request.partitions_def_name, key)
+        self.cursor = result.cursor or self.cursor
+        return result
+
+    def teachers(self):
+        return set(self.instance.get_dynamic_partitions("small/teachers"))
+
+    def rank(self):
+        self.instance.report_runless_asset_event(dg.AssetMaterialization("car_table"))
+
+
+def without(study, *names):
+    return [teacher for teacher in study["teachers"] if teacher["name"] not in names]
+
+
+def new_teacher(served, name="new"):
+    rows = [{"instruction": "Who wrote Hamlet?", "response": "Shakespeare."}]
+    lines(served.location.file.parent / "new.jsonl", rows)
+    return {"name": name, "engine": "recorded", "path": "new.jsonl"}
+
+
+def test_a_teacher_and_a_base_that_join_get_partitions(served):
+    base = {"name": "base-c", "model": "./base-a"}
+    study = served.location.study
+    served.change(teachers=[*study["teachers"], new_teacher(served)], bases=[*study["bases"], base])
+    told = served.look().skip_reason.skip_message
+    assert told == "1 new teachers: new\n1 new bases: base-c"
+    assert served.teachers() == {"brief", "chatty", "tiny", "new"}
+    assert set(served.instance.get_dynamic_partitions("small/bases")) == {"base-a", "base-b", "base-c"}
+    assert served.look().skip_reason.skip_message == NOBODY
+
+
+def test_who_leaves_loses_the_partition_and_the_ranking_is_made_again_once(served):
+    served.rank()
+    served.change(teachers=without(served.location.study, "tiny"))
+    (request,) = served.look().run_requests
+    assert {key.to_user_string() for key in request.asset_selection} == {
+        "car_table",
+        "car_beta_sweep",
+        "study_report",
+    }
+    assert served.teachers() == {"brief", "chatty"}
+    assert served.look().run_requests == []
+    served.change()
+    back = served.look().run_requests
+    served.change(teachers=without(served.location.study, "tiny"))
+    again = served.look().run_requests
+    assert len({request.run_key, back[0].run_key, again[0].run_key}) == 3  # Dagster starts no key twice
+
+
+def test_a_tick_that_is_cut_off_asks_again_for_the_same_run(served):
+    served.rank()
+    served.change(teachers=without(served.location.study, "tiny"))
+    before = served.cursor
+    (first,) = served.look().run_requests
+    served.cursor = before  # the daemon died after it took the partition, before it started the run
+    (second,) = served.look().run_requests
+    assert first.run_key == second.run_key
+
+
+def test_without_a_ranking_there_is_none_to_make_again(served):
+    served.change(teachers=without(served.location.study, "tiny"))
+    assert served.look().run_requests == []
+
+
+def test_a_bad_file_is_named_and_nobody_leaves_until_it_is_whole(served):
+    served.rank()
+    good = yaml.safe_dump(new_teacher(served) | {"path": "../new.jsonl"})
+    served.put("new.yaml", good)
+    assert len(served.look().run_requests) == 1
+    served.put("new.yaml", good[:-8])
+    result = served.look()
+    assert "new.yaml" in result.skip_reason.skip_message
+    assert "left out" in result.skip_reason.skip_message
+    assert "new" in served.teachers()
+    served.change(teachers=without(served.location.study, "tiny"))
+    served.look()
+    assert served.teachers() == {"brief", "chatty", "tiny", "new"}
+    served.put("new.yaml", good)
+    assert len(served.look().run_requests) == 1  # one may have been made without the new teacher meanwhile
+    assert served.teachers() == {"brief", "chatty", "new"}
+
+
+def test_a_broken_study_fails_the_tick_by_its_own_words_and_changes_nothing(served):
+    served.change(car={"reward_model": "classifier", "beta": -1})
+    with pytest.raises(StudyError, match=r"car.beta: -1 is refused"):
+        served.look()
+    assert served.teachers() == {"brief", "chatty", "tiny"}
+
+
+def test_what_only_a_reload_shows_is_said(served):
+    served.change(recipes=[{"kind": "random", "name": "some", "rows": 3}])
+    assert served.look().skip_reason.skip_message == "recipes changed: reload the code location"
+
+
+def test_a_study_of_another_name_is_another_study(served):
+    served.change(name="other", teachers=without(served.location.study, "tiny"))
+    result = served.look()
+    assert "'other' now, not 'small': reload the code location" in result.skip_reason.skip_message
+    assert result.dynamic_partitions_requests == []
+    assert served.teachers() == {"brief", "chatty", "tiny"}
+
+
+def test_a_run_for_a_teacher_that_left_says_so(served):
+    from preceptor.study.schema import LeftStudyError
+
+    with pytest.raises(LeftStudyError, match="teacher 'gone' is not in the study, or left it"):
+        load_study(served.location.file).teacher("gone")
+
+
+def test_the_weekly_schedule_scores_whoever_has_answered_with_every_reward_model(served):
+    from jobs.schedules import rescore_weekly
+
+    assert rescore_weekly.default_status == dg.DefaultScheduleStatus.STOPPED
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("small/teachers", ["brief", "chatty", "tiny"])
+        for teacher in ("brief", "tiny", "left-long-ago"):
+            instance.report_runless_asset_event(dg.AssetMaterialization("responses", partition=teacher))
+        with dg.build_schedule_context(instance) as context:
+            keys = [str(request.partition_key) for request in rescore_weekly(context)]
+    assert sorted(keys) == [
+        f"{model}|{who}" for model in ("classifier", "scores") for who in ("brief", "tiny")
+    ]

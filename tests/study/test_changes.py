@@ -1,0 +1,83 @@
+"""Who joined and left between two looks at a study, when its ranking is old, and when a reload is due."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preceptor.study.changes import Seen, change, needs_reload
+from tests.study.documents import VALID, load, replaced
+
+NAMES = st.lists(st.sampled_from("abcdef"), unique=True)
+
+
+@given(present=NAMES, wanted=NAMES, whole=st.booleans())
+def test_a_change_makes_the_present_names_the_wanted_ones(present, wanted, whole):
+    found = change("teachers", present, wanted, whole)
+    after = {*present, *found.joined} - {*found.left}
+    assert after == ({*wanted} if whole else {*present, *wanted})
+    assert not {*found.joined} & {*present}
+    assert {*found.left} <= {*present}
+
+
+def test_a_change_is_told_in_words():
+    told = change("teachers", ["a", "b"], ["b", "c", "d"]).sentences()
+    assert told == ["2 new teachers: c, d", "a left the study's teachers"]
+    assert change("bases", ["a"], ["a"]).sentences() == []
+
+
+@pytest.fixture
+def study(tmp_path):
+    return load(tmp_path, VALID)
+
+
+def without(study, *names):
+    return study.model_copy(update={"teachers": tuple(t for t in study.teachers if t.name not in names)})
+
+
+def seen(study):
+    return Seen((), (), whole=True).next(study, whole=True)
+
+
+def test_a_ranking_is_old_once_for_everybody_who_comes_or_goes(study):
+    first = seen(study)
+    assert first.next(study, whole=True) == first
+    gone = first.next(without(study, "spare"), whole=True)
+    assert gone.counter == first.counter + 1
+    assert gone.next(without(study, "spare"), whole=True) == gone
+    back = gone.next(study, whole=True)
+    assert back.counter == gone.counter + 1
+    assert back.text() not in (first.text(), gone.text())
+
+
+def test_nobody_has_left_while_a_file_cannot_be_read_and_the_ranking_is_old_when_it_can_be(study):
+    first = seen(study)
+    torn = first.next(without(study, "spare"), whole=False)
+    assert (torn.teachers, torn.counter) == (first.teachers, first.counter)
+    assert torn.next(without(study, "spare"), whole=False) == torn
+    assert torn.next(study, whole=True).counter == first.counter + 1
+
+
+@given(teachers=NAMES, bases=NAMES, whole=st.booleans(), counter=st.integers(0, 9))
+def test_what_was_seen_is_kept_as_text(teachers, bases, whole, counter):
+    first = Seen(tuple(teachers), tuple(bases), whole, counter)
+    assert Seen.of_text(first.text()) == first
+
+
+RELOADS = {
+    "name: small": ("name: other", ["name"]),
+    "{name: judge,": ("{name: another,", ["reward_models"]),
+    "name: picked": ("name: chosen", ["recipes"]),
+    "base: base-a, recipe: best": ("base: base-a, recipe: drawn", ["runs"]),
+    "name: alpaca,": ("name: llama,", ["evaluations"]),
+    "beta: 3": ("beta: 4", []),
+    "{name: spare,": ("{name: new, engine: recorded, path: answers.jsonl}\n  - {name: spare,", []),
+    "rows: 10": ("rows: 11", []),
+}
+
+
+@pytest.mark.parametrize("old", RELOADS, ids=RELOADS)
+def test_what_partitions_are_built_from_needs_a_reload_and_nothing_else_does(tmp_path, study, old):
+    new, keys = RELOADS[old]
+    today = load(tmp_path, replaced((old, new)))
+    assert today != study
+    assert needs_reload(study, today) == keys
