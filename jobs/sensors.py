@@ -8,6 +8,7 @@ from assets.study_report import study_report
 from jobs.instance import partition_changes, present
 from preceptor.study.changes import Change, Seen, needs_reload
 from preceptor.study.load import read_study
+from preceptor.text import digest
 
 SECONDS = 30
 RANKING = [car_table.key, car_beta_sweep.key, study_report.key]
@@ -46,7 +47,7 @@ def study_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     for sentence in news:
         context.log.info(sentence)
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=now.text(), asset_selection=RANKING)] if rank else [],
+        run_requests=[dg.RunRequest(digest(now.text()), asset_selection=RANKING)] if rank else [],
         skip_reason=None if rank else "\n".join(news) or "nobody joined or left the study",
         dynamic_partitions_requests=[request for changed in changes for request in _requests(changed)],
         cursor=now.text(),

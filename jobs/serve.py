@@ -1,6 +1,7 @@
 """`python -m jobs.serve`: synchronise partitions, then Dagster's webserver and daemon for PRECEPTOR_STUDY."""
 
 import argparse
+import ctypes
 import fcntl
 import os
 import signal
@@ -19,6 +20,7 @@ from preceptor.study.load import StudyError, read_study
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 SECONDS_TO_END = 10.0
+SIGNAL_ON_PARENTS_DEATH = 1  # Linux calls it PR_SET_PDEATHSIG
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def _serve(address: list[str], lock: int) -> int:
     try:
         for command in (["dagster-daemon", "run", *workspace], ["dagster-webserver", *workspace, *address]):
             program = [programs / command[0], *command[1:]]
-            children.append(subprocess.Popen(program, cwd=CHECKOUT, start_new_session=True, pass_fds=[lock]))
+            children.append(_started(program, lock))
         _, status = os.wait()
         return os.waitstatus_to_exitcode(status)
     except SystemExit:
@@ -72,6 +74,18 @@ def _serve(address: list[str], lock: int) -> int:
         for ending in ENDING:
             signal.signal(ending, signal.SIG_IGN)
         _end(children)
+
+
+def _started(program: list[str | Path], lock: int) -> subprocess.Popen[bytes]:
+    """A program that is asked to end when this process is gone, be it killed."""
+    prctl = ctypes.CDLL(None).prctl
+    return subprocess.Popen(
+        program,
+        cwd=CHECKOUT,
+        start_new_session=True,
+        pass_fds=[lock],
+        preexec_fn=lambda: prctl(SIGNAL_ON_PARENTS_DEATH, signal.SIGTERM),
+    )
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
