@@ -36,7 +36,7 @@ def base_losses(
     A row is one response: sums over its scored tokens of surprisal, probability, rank, entropy and more.
     """
     store, key = lake.open(), dimensions(context)
-    versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    versions = store.versions(RAW_INSTRUCTIONS, RESPONSES)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
     refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)

@@ -36,8 +36,8 @@ def responses(
     A row is one sample: its assistant turns, finish reason and token counts, or the error that it met.
     """
     store, teacher = lake.open(), STUDY.teacher(context.partition_key)
-    version = store.version(RAW_INSTRUCTIONS)
-    instructions = store.read(RAW_INSTRUCTIONS, version=version)
+    versions = store.versions(RAW_INSTRUCTIONS)
+    instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     outcome, recording = generation.respond(store, teacher, instructions)
     missing = instructions.join(outcome.rows, on="instruction_id", how="anti")["instruction_id"].to_list()
     expected = instructions.height * (1 if isinstance(teacher, RecordedTeacher) else teacher.sampling.n)
@@ -45,7 +45,7 @@ def responses(
     return materialized(
         store,
         outcome,
-        read={"raw_instructions": version},
+        read=versions,
         checks=[
             checks.completeness(expected, expected - len(missing), missing, STUDY.limits),
             checks.unique_keys(RESPONSES, outcome.rows),

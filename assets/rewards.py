@@ -38,7 +38,7 @@ def rewards(
     A row is one response: its reward, or why it has none. A missing score is never a zero.
     """
     store, key = lake.open(), dimensions(context)
-    versions = {table.name: store.version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    versions = store.versions(RAW_INSTRUCTIONS, RESPONSES)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
     refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)

@@ -16,7 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from jobs.instance import CHECKOUT, release, runs_of, synchronise
-from preceptor.study.load import StudyError, read_study
+from preceptor.study.load import StudyError, read_study, study_path
 
 # A daemon starts a failed run again at once or never: it must have found the new server before.
 SECONDS_TO_BE_FOUND = 10.0
@@ -75,7 +75,7 @@ def _instance() -> dg.DagsterInstance:
 def _synchronise(instance: dg.DagsterInstance) -> None:
     """A broken study is said here and in the UI, where the location can be reloaded once it is mended."""
     try:
-        read = read_study(os.environ.get("PRECEPTOR_STUDY", ""))
+        read = read_study(study_path())
     except StudyError as error:
         print(error, flush=True)
         return

@@ -8,8 +8,7 @@ from preceptor.compute.request import Decoding
 from preceptor.evaluation.evaluate import Checkpoint, Engines, Evaluated, evaluate
 from preceptor.lake.folders import fetch
 from preceptor.lake.schemas import TUNED_CHECKPOINT
-from preceptor.lake.store import Lake
-from preceptor.lake.warehouse import NotMaterializedError
+from preceptor.lake.store import Lake, NotMaterializedError
 from preceptor.study.evaluation import Checkers, Judge, Pairwise
 from preceptor.study.fields import Sampling
 from resources.gpu import claim_gpus

@@ -11,10 +11,6 @@ from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake
 
 
-class NotMaterializedError(RuntimeError):
-    """A table that a query needs and that nobody has materialized yet."""
-
-
 class Warehouse:
     """One DuckDB session over fixed versions of the lake's tables; `versions` says which."""
 
@@ -34,9 +30,7 @@ class Warehouse:
     def attach(self, *tables: Table) -> None:
         """Make tables queryable under their names, at their newest version now."""
         for table in tables:
-            delta = self.lake.open(table)
-            if delta is None:
-                raise NotMaterializedError(f"{table.name} has no rows yet: materialize it first")
+            delta = self.lake.existing(table)
             self.versions[table.name] = delta.version()
             if self._by_arrow:
                 self._session.register(table.name, delta.to_pyarrow_dataset())
