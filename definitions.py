@@ -16,6 +16,7 @@ from assets.study_report import study_report
 from assets.tuned_checkpoint import tuned_checkpoint
 from jobs.alerts import alerts
 from jobs.audit_job import audit
+from jobs.processes import end_with_parent
 from jobs.schedules import rescore_weekly
 from jobs.sensors import automation, study_members
 from resources.evaluation import EvaluationResource
@@ -25,6 +26,8 @@ from resources.loss import LossResource
 from resources.reward import RewardResource
 from resources.training import TrainingResource
 from resources.warehouse import WarehouseResource
+
+end_with_parent()  # a run that is killed leaves no step behind
 
 lake = LakeResource(store=os.environ.get("PRECEPTOR_STORE", "store"), study=STUDY.name)
 retry_failed = bool(os.environ.get("PRECEPTOR_RETRY_FAILED"))

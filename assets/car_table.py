@@ -47,6 +47,8 @@ from resources.warehouse import WarehouseResource
 def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
     """Teachers ranked for each base by Compatibility-Adjusted Reward, with intervals, and who is missing.
 
+    Nothing here yet? Materialize `raw_instructions`: everything up to this table follows by itself.
+
     A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.
     """
     session = warehouse.open(*ROW_TABLES)
@@ -56,7 +58,6 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
     outcome = derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, STUDY, current))
     rows = outcome.rows
     missing = sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
-    shown = rows.drop("reward_model", "beta", "form", "missing")
     return materialized(
         store,
         outcome,
@@ -66,7 +67,7 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
             checks.completeness(rows.height, rows["rank"].count(), missing, STUDY.limits),
             _common_rows(rows),
         ],
-        ranking=dg.MetadataValue.md(preview(shown, limit=shown.height)),
+        ranking=dg.MetadataValue.md(preview(_ranking(rows), limit=rows.height)),
         plot=picture(car_plot(rows), "CAR by base and teacher"),
         missing_teachers=dg.MetadataValue.md(listed([*missing, *READ.left_out])),
     )
@@ -97,6 +98,28 @@ def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.Mater
         plot=distribution(outcome.rows["car"], "CAR over all β"),
         first_teacher_by_beta=dg.MetadataValue.md(preview(first, limit=first.height)),
     )
+
+
+def _ranking(rows: pl.DataFrame) -> pl.DataFrame:
+    """What a person looks for first, narrow enough for the asset's page; the rest is in the preview."""
+    lines = [
+        {
+            "base": row["base"],
+            "rank": _span(row["rank"], row["rank_low"], row["rank_high"]),
+            "teacher": row["teacher"],
+            "CAR": _span(row["car"], row["car_low"], row["car_high"]),
+            "reward": row["mean_reward"],
+            "loss": row["mean_loss"],
+        }
+        for row in rows.iter_rows(named=True)
+    ]
+    return pl.DataFrame(lines, infer_schema_length=None)
+
+
+def _span(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3g}" + ("" if low is None or high is None else f" [{low:.3g} – {high:.3g}]")
 
 
 def _common_rows(rows: pl.DataFrame) -> dg.AssetCheckResult:

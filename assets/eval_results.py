@@ -33,7 +33,7 @@ def eval_results(
     key = dimensions(context)
     benchmark = STUDY.evaluation(key["benchmark"])
     declared = benchmark.model_dump(mode="json", exclude_none=True)
-    versions = {"tuned_checkpoint": lake.open().version(TUNED_CHECKPOINT)}
+    versions = lake.open().versions(TUNED_CHECKPOINT)
     store = lake.open().made_from(versions, declared)
     found = evaluation.evaluate(store, key["run"], benchmark)
     scores = found.scores.rows

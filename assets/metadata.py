@@ -36,16 +36,17 @@ def materialized(
         "dagster/uri": lake.uri(outcome.table),
         "dagster/column_schema": column_schema(outcome.table),
         **column_lineage(outcome.table.name),
-        "lake_version": outcome.version,
-        "fingerprint": outcome.fingerprint,
+        # The UI keeps this order: what the rows say, then how they came to be.
+        "preview": dg.MetadataValue.md(preview(outcome.rows)),
+        **facts,
         "rows_computed": outcome.computed,
         "rows_reused": outcome.reused,
         "seconds": round(outcome.seconds, 3),
         **outcome.facts,
         **_failures(outcome),
-        "preview": dg.MetadataValue.md(preview(outcome.rows)),
+        "fingerprint": outcome.fingerprint,
+        "lake_version": outcome.version,
         **{f"read/{table}": version for table, version in read.items() if version is not None},
-        **facts,
     }
     return dg.MaterializeResult(
         metadata=metadata, data_version=content_version(outcome), check_results=list(checks)
@@ -93,6 +94,8 @@ def preview(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> str:
 
 def listed(sentences: list[str]) -> str:
     """Sentences as a Markdown list, the first few of many."""
+    if not sentences:
+        return "none"
     lines = [f"- {_cell(sentence, 200)}" for sentence in sentences[:ROWS_LISTED]]
     more = len(sentences) - ROWS_LISTED
     return "\n".join([*lines, f"- … and {more} more"] if more > 0 else lines)

@@ -19,6 +19,9 @@ from resources.lake import LakeResource
 def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
     """The study's instructions: read from every source, exact and near-duplicates removed, drops counted.
 
+    Start here: materialize it, and everything up to the ranking and its report follows by itself. What is
+    tuned on (`selected_subset`, `tuned_checkpoint`, `eval_results`) is yours to start.
+
     A row is one instruction (system prompt and user turns) under an id that is a hash of what it says.
     """
     rows, counts = collect_instructions(STUDY.instructions)

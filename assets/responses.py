@@ -38,7 +38,7 @@ def responses(
     """
     teacher = STUDY.teacher(context.partition_key)
     declared = teacher.model_dump(mode="json", exclude_none=True)
-    versions = {"raw_instructions": lake.open().version(RAW_INSTRUCTIONS)}
+    versions = lake.open().versions(RAW_INSTRUCTIONS)
     store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     outcome, recording = generation.respond(store, teacher, instructions)

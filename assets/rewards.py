@@ -41,7 +41,7 @@ def rewards(
     key = dimensions(context)
     reward_model = STUDY.reward_model(key["reward_model"])
     declared = reward_model.model_dump(mode="json", exclude_none=True)
-    versions = {table.name: lake.open().version(table) for table in (RAW_INSTRUCTIONS, RESPONSES)}
+    versions = lake.open().versions(RAW_INSTRUCTIONS, RESPONSES)
     store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])

@@ -1,21 +1,8 @@
 """The study that this code location serves, and its partitions. PRECEPTOR_STUDY names the file."""
 
-import os
-
 import dagster as dg
 
-from preceptor.study.load import StudyError, read_study
-
-
-def study_path() -> str:
-    """The file that PRECEPTOR_STUDY names."""
-    path = os.environ.get("PRECEPTOR_STUDY")
-    if not path:
-        raise StudyError(
-            "PRECEPTOR_STUDY is not set: export the path of a study, say studies/arena_bench.yaml"
-        )
-    return path
-
+from preceptor.study.load import read_study, study_path
 
 # As it was when this process began: a served study's file may say something else by now.
 READ = read_study(study_path())

@@ -1,5 +1,7 @@
 """`study_report`: the whole study on one page."""
 
+import os
+
 import dagster as dg
 
 from assets.automation import WEEKLY, when_updated
@@ -13,11 +15,14 @@ from assets.rewards import rewards
 from assets.selected_subset import selected_subset
 from assets.study import STUDY
 from assets.tuned_checkpoint import tuned_checkpoint
+from preceptor.lake.schemas import CAR_TABLE
 from preceptor.report.predicted import agreements
 from preceptor.report.publish import REPORT_TABLES, publish_report
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
+# A browser follows no link from the UI to a file: jobs/serve.py serves the page and says where.
+ADDRESS = os.environ.get("PRECEPTOR_REPORT_URL")
 PARTITIONED = [responses, rewards, base_losses]
 if STUDY.recipes:
     PARTITIONED.append(selected_subset)
@@ -36,6 +41,7 @@ if STUDY.runs and STUDY.evaluations:
     ],
     group_name="report",
     kinds={"html", "plotly", "duckdb"},
+    metadata={"report_page": dg.MetadataValue.url(ADDRESS)} if ADDRESS else {},
     automation_condition=when_updated(
         "car_beta_sweep",
         "selected_subset",
@@ -51,16 +57,20 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
 
     A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
     """
+    store = lake.open()
+    store.versions(CAR_TABLE)  # a page without a ranking would say nothing
     session = warehouse.open_existing(*REPORT_TABLES)
-    published = publish_report(lake.open().made_from(session.versions), STUDY, session)
+    published = publish_report(store.made_from(session.versions), STUDY, session)
     found = agreements(published.predicted_actual)
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.path(published.uri),
-            "fingerprint": published.fingerprint,
+            "agreement": dg.MetadataValue.md(
+                preview(found, limit=found.height) if found.height else "no runs yet"
+            ),
             "rows_computed": int(published.made),  # the page itself
             "rows_reused": int(not published.made),
-            "agreement": dg.MetadataValue.md(preview(found, limit=found.height)),
+            "fingerprint": published.fingerprint,
             **{f"read/{table}": version for table, version in session.versions.items()},
         },
         data_version=dg.DataVersion(published.fingerprint),

@@ -39,7 +39,7 @@ def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     released = []
     for run in instance.get_runs(dg.RunsFilter(statuses=GOING, tags={HOST: socket.gethostname()})):
         if not Path(f"/proc/{run.tags[PROCESS]}").exists():
-            _release(instance, run)
+            release(instance, run)
             released.append(run.run_id)
     return released
 
@@ -53,11 +53,23 @@ def release_served_runs(instance: dg.DagsterInstance) -> list[str]:
     runs = instance.get_runs(dg.RunsFilter(statuses=GOING))
     served = [run for run in runs if PROCESS not in run.tags]
     for run in served:
-        _release(instance, run)
+        release(instance, run)
     return [f"run {run.run_id} ended with its server; the daemon starts it again" for run in served]
 
 
-def _release(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+def runs_of(instance: dg.DagsterInstance, location: str) -> list[dg.DagsterRun]:
+    """The runs under way that a code location has started; what jobs.run_study runs is in none."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=GOING))
+    origins = [(run, run.remote_job_origin) for run in runs]
+    return [
+        run
+        for run, origin in origins
+        if origin is not None and origin.repository_origin.code_location_origin.location_name == location
+    ]
+
+
+def release(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """End a run whose process is gone, and give back the slots that it holds."""
     instance.report_run_failed(run, "its process was killed")
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 

@@ -28,6 +28,7 @@ from preceptor.progress import duration
 from preceptor.report.publish import report_uri
 from preceptor.study.load import StudyError, read_study
 from preceptor.study.schema import Study
+from resources.gpu import shared_gpus
 
 KILLED = "a worker process was killed, perhaps for want of memory (fewer --processes need less)"
 
@@ -104,10 +105,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Materialize a whole study.")
     parser.add_argument("study", help="the study's YAML file")
     parser.add_argument(
-        "--processes", type=int, default=1, help="steps side by side: 1 on a machine with a GPU"
+        "--processes",
+        type=int,
+        default=1,
+        help="steps side by side: 1 on a machine with a GPU, as many as PRECEPTOR_GPUS names where it is set",
     )
     parser.add_argument("--retry-failed", action="store_true", help="try rows that carry an error again")
     options = parser.parse_args()
+    if (gpus := shared_gpus()) and options.processes > len(gpus):
+        parser.error(
+            f"--processes {options.processes}: PRECEPTOR_GPUS={','.join(gpus)} has no GPU for each of them"
+        )
     os.environ["PRECEPTOR_STUDY"] = options.study
     if options.retry_failed:
         os.environ["PRECEPTOR_RETRY_FAILED"] = "1"

@@ -3,11 +3,11 @@
 import dagster as dg
 
 from assets.car_table import car_beta_sweep, car_table
-from assets.study import PARTITIONS, STUDY, study_path
+from assets.study import PARTITIONS, STUDY
 from assets.study_report import study_report
 from jobs.instance import partition_changes, present
 from preceptor.study.changes import Change, Seen, needs_reload
-from preceptor.study.load import read_study
+from preceptor.study.load import read_study, study_path
 from preceptor.text import digest
 
 SECONDS = 30

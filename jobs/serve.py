@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,30 +16,43 @@ from pathlib import Path
 import dagster as dg
 
 from jobs.instance import CHECKOUT, open_instance, release_served_runs, synchronise
+from jobs.report_page import serve_report
 from preceptor.engines.process_group import end_group
-from preceptor.study.load import StudyError, read_study
+from preceptor.lake.schemas import RAW_INSTRUCTIONS
+from preceptor.lake.store import Lake
+from preceptor.study.load import StudyError, read_study, study_path
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 SECONDS_TO_END = 10.0
+FIRST_STEP = (
+    "nothing is computed yet. Materialize `raw_instructions` in the UI: everything up to the ranking and its"
+    " report follows by itself; tuning is yours to start"
+)
 SIGNAL_ON_PARENTS_DEATH = 1  # Linux calls it PR_SET_PDEATHSIG
 
 
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM, or until one of the two processes ends."""
     parser = argparse.ArgumentParser(description="Serve Dagster's UI for the study in PRECEPTOR_STUDY.")
-    parser.add_argument("--port", default="3000")
+    parser.add_argument("--port", type=int, default=3000, help="of the UI; the report is on the next one")
     parser.add_argument("--host", default="127.0.0.1")
     options = parser.parse_args()
     try:
-        read = read_study(os.environ.get("PRECEPTOR_STUDY", ""))
+        read = read_study(study_path())
     except StudyError as error:
         sys.exit(str(error))
+    report_port = options.port and options.port + 1  # 0 is any that is free
+    _refuse_used(options.host, options.port, report_port)
+    lake = Lake(os.environ.get("PRECEPTOR_STORE", "store"), read.study.name)
     instance = open_instance(read.study)
-    with _alone(instance) as lock:
+    with _alone(instance) as lock, serve_report(lake, options.host, report_port) as report:
+        os.environ["PRECEPTOR_REPORT_URL"] = report
         for sentence in [*read.left_out, *synchronise(instance, read), *release_served_runs(instance)]:
             print(f"{read.study.name}: {sentence}")
+        if lake.version(RAW_INSTRUCTIONS) is None:
+            print(f"{read.study.name}: {FIRST_STEP}")
         print(f"{read.study.name}: http://{options.host}:{options.port} (Ctrl-C stops it)", flush=True)
-        status = _serve(["--host", options.host, "--port", options.port], lock)
+        status = _serve(["--host", options.host, "--port", str(options.port)], lock)
         release_served_runs(instance)
     sys.exit(status)
 
@@ -53,6 +67,17 @@ def _alone(instance: dg.DagsterInstance) -> Iterator[int]:
         except BlockingIOError:
             sys.exit(f"{home} is served already: use that server, or stop it, or set another DAGSTER_HOME")
         yield lock.fileno()
+
+
+def _refuse_used(host: str, *ports: int) -> None:
+    """Dagster would say the same after half a minute, in a traceback."""
+    for port in ports:
+        try:
+            socket.create_server((host, port)).close()
+        except OSError as error:
+            sys.exit(
+                f"port {port} of {host} cannot be used ({error.strerror}): give another, as make ui PORT=3100"
+            )
 
 
 def _serve(address: list[str], lock: int) -> int:

@@ -1,16 +1,15 @@
 """`python -m jobs.synchronise`: make the instance's partitions those of the study in PRECEPTOR_STUDY."""
 
-import os
 import sys
 
 from jobs.instance import open_instance, synchronise
-from preceptor.study.load import StudyError, read_study
+from preceptor.study.load import StudyError, read_study, study_path
 
 
 def main() -> None:
     """Print what changed; end with status 2 where the study cannot be used."""
     try:
-        read = read_study(os.environ.get("PRECEPTOR_STUDY", ""))
+        read = read_study(study_path())
     except StudyError as error:
         sys.exit(str(error))
     changes = synchronise(open_instance(read.study), read)

@@ -1,9 +1,6 @@
 """Several steps side by side, each in a process of its own; one asset's partitions after the other's."""
 
 import multiprocessing
-import os
-import threading
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -11,6 +8,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from jobs.materialize import Result, materialize, show_progress
+from jobs.processes import end_with_parent
 from jobs.steps import Step
 
 POOL = "gpu"
@@ -20,7 +18,7 @@ POOL = "gpu"
 def workers(count: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with this one, however it ends; what they have not begun is dropped."""
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
     try:
         yield pool
     finally:
@@ -35,24 +33,19 @@ def side_by_side(pool: ProcessPoolExecutor, steps: Iterable[Step]) -> Iterator[R
 
 @contextmanager
 def allowed_at_once(instance: dg.DagsterInstance, count: int) -> Iterator[None]:
-    """Let so many steps of the pool that stands for the GPU run at once; afterwards one again."""
+    """Let so many steps of the GPUs' pool run at once; afterwards as many as dagster.yaml says."""
     instance.event_log_storage.set_concurrency_slots(POOL, count)
     try:
         yield
     finally:
-        instance.event_log_storage.set_concurrency_slots(POOL, 1)
+        instance.event_log_storage.set_concurrency_slots(
+            POOL, instance.global_op_concurrency_default_limit or 1
+        )
 
 
-def _begin(parent: int) -> None:
+def _begin() -> None:
     show_progress()
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """A worker whose parent was killed would wait for its next step for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    end_with_parent()
 
 
 def _one(step: Step) -> Result:

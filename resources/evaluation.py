@@ -8,10 +8,10 @@ from preceptor.compute.request import Decoding
 from preceptor.evaluation.evaluate import Checkpoint, Engines, Evaluated, evaluate
 from preceptor.lake.folders import fetch
 from preceptor.lake.schemas import TUNED_CHECKPOINT
-from preceptor.lake.store import Lake
-from preceptor.lake.warehouse import NotMaterializedError
+from preceptor.lake.store import Lake, NotMaterializedError
 from preceptor.study.evaluation import Checkers, Judge, Pairwise
 from preceptor.study.fields import Sampling
+from resources.gpu import claim_gpus
 from resources.model import hold
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class EvaluationResource(dg.ConfigurableResource):
         return evaluate(lake, run, evaluation, checkpoint, engines, self.rows_per_commit)
 
     def _generator(self, folder: str, sampling: Sampling) -> "TransformersGenerator":
+        claim_gpus(self.device)
         from preceptor.compute.generation import TransformersGenerator
 
         decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
@@ -46,6 +47,7 @@ class EvaluationResource(dg.ConfigurableResource):
         )
 
     def _judge(self, judge: Judge) -> "RewardScorer":
+        claim_gpus(self.device)
         from preceptor.compute.reward import RewardScorer
 
         settings = judge.model_dump(exclude={"name"})

@@ -16,6 +16,7 @@ from preceptor.study.teachers import (
     TransformersTeacher,
     VllmTeacher,
 )
+from resources.gpu import claim_gpus
 from resources.model import let_go
 
 MODEL = {"model", "revision", "dtype", "prompt_format", "max_length"}
@@ -54,6 +55,7 @@ class GenerationResource(dg.ConfigurableResource):
         decoding = Decoding(**teacher.sampling.model_dump(exclude={"n", "seed"}))
         match teacher:
             case TransformersTeacher():
+                claim_gpus(self.device)
                 from preceptor.compute.generation import TransformersGenerator
 
                 settings = teacher.model_dump(include=MODEL)
@@ -64,6 +66,7 @@ class GenerationResource(dg.ConfigurableResource):
                 from preceptor.engines.vllm_generator import Machine, VllmGenerator
 
                 let_go()
+                claim_gpus(self.device, teacher.tensor_parallel_size)
                 machine = Machine(
                     self.memory_share,
                     self.prefix_caching,

@@ -9,6 +9,7 @@ from preceptor.lake.resume import Outcome
 from preceptor.lake.store import Lake
 from preceptor.losses.score import score_losses
 from preceptor.study.schema import Base
+from resources.gpu import claim_gpus
 from resources.model import hold
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class LossResource(dg.ConfigurableResource):
         )
 
     def _load(self, base: Base) -> "LossScorer":
+        claim_gpus(self.device)
         from preceptor.compute.loss import LossScorer
 
         settings = base.model_dump(exclude={"name", "family", "size_billions"})

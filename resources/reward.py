@@ -14,6 +14,7 @@ from preceptor.study.reward_models import (
     RecordedRewardModel,
     ScoringRewardModel,
 )
+from resources.gpu import claim_gpus
 from resources.model import hold
 
 
@@ -51,6 +52,7 @@ class RewardResource(dg.ConfigurableResource):
     def _load(self, reward_model: ScoringRewardModel) -> RewardEngine:
         match reward_model:
             case ClassifierRewardModel():
+                claim_gpus(self.device)
                 from preceptor.compute.reward import RewardScorer
 
                 settings = reward_model.model_dump(exclude={"name", "engine"})

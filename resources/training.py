@@ -11,6 +11,7 @@ from preceptor.lake.store import Lake
 from preceptor.study.schema import Study
 from preceptor.tuning.task import Machine
 from preceptor.tuning.tune import tune
+from resources.gpu import claim_gpus
 
 
 class TrainingResource(dg.ConfigurableResource):
@@ -23,6 +24,7 @@ class TrainingResource(dg.ConfigurableResource):
 
     def tune(self, lake: Lake, study: Study, run: str, rows: pl.DataFrame, read: dict[str, int]) -> Outcome:
         """Complete a run's partition of `tuned_checkpoint`."""
+        claim_gpus(self.device)
         machine = Machine(
             self.device, self.rows_per_device, self.gradient_checkpointing, self.minutes_between_checkpoints
         )

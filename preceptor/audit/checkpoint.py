@@ -14,8 +14,8 @@ from preceptor.audit.trail import Trail
 from preceptor.fingerprint import file_identity
 from preceptor.lake.history import Commit, commit_of
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, TABLES, TUNED_CHECKPOINT
-from preceptor.lake.store import Lake, LakeError
-from preceptor.lake.warehouse import NotMaterializedError, Warehouse
+from preceptor.lake.store import Lake, LakeError, NotMaterializedError
+from preceptor.lake.warehouse import Warehouse
 from preceptor.tuning.task import rows_digest
 
 

@@ -11,8 +11,8 @@ from preceptor.audit.finding import Finding
 from preceptor.audit.folder import Checkpoint, checkpoints
 from preceptor.lake.history import Commit, commit_of, history
 from preceptor.lake.schemas import RESPONSES, TUNED_CHECKPOINT
-from preceptor.lake.store import Lake, LakeError
-from preceptor.lake.warehouse import NotMaterializedError, Warehouse
+from preceptor.lake.store import Lake, LakeError, NotMaterializedError
+from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Study
 
 TUNED_ROWS = pl.Schema(

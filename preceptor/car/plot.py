@@ -37,6 +37,8 @@ def car_plot(table: pl.DataFrame) -> bytes:
         axes.set_yticks(range(rows.height), names, fontsize=8)
         share = float(rows["tokens_scored"].mean())  # type: ignore[arg-type]
         axes.set_title(f"{base}\n{_share(share)} of response tokens scored", fontsize=9)
+        axes.locator_params(axis="x", nbins=5)  # more labels than that run into each other
+        axes.tick_params(axis="x", labelsize=8)
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     form = "r / (1 + β·L)" if table["form"][0] == "ratio" else "r · (1 + β·L)"

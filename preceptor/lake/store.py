@@ -28,6 +28,10 @@ KEEP_HISTORY = {"delta.enableExpiredLogCleanup": "false"}
 Partition = Mapping[str, str]
 
 
+class NotMaterializedError(RuntimeError):
+    """A table that something needs and that nobody has materialized yet."""
+
+
 class LakeError(RuntimeError):
     """A store that cannot be read or written; its text says which and what to do."""
 
@@ -146,10 +150,21 @@ class Lake:
         rows = rows.with_columns(pl.lit(None).alias(column) for column in wanted if column not in stored)
         return rows.select(pl.col(column).cast(table.schema[column]) for column in wanted)
 
+    def existing(self, table: Table, version: int | None = None) -> DeltaTable:
+        """The Delta table at a version, the newest by default. Raises NotMaterializedError without one."""
+        delta = self.open(table, version)
+        if delta is None:
+            raise NotMaterializedError(f"{table.name} has no rows yet: materialize it first")
+        return delta
+
     def version(self, table: Table) -> int | None:
         """The newest Delta version, or None where the table does not exist yet."""
         delta = self.open(table)
         return None if delta is None else delta.version()
+
+    def versions(self, *tables: Table) -> dict[str, int]:
+        """The newest version of each table. Raises NotMaterializedError for one that does not exist yet."""
+        return {table.name: self.existing(table).version() for table in tables}
 
     def publish(self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str) -> Commit:
         """Replace a partition by these rows in one commit.

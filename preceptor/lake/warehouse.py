@@ -12,10 +12,6 @@ from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake
 
 
-class NotMaterializedError(RuntimeError):
-    """A table that a query needs and that nobody has materialized yet."""
-
-
 class Warehouse:
     """One DuckDB session over fixed versions of the lake's tables; `versions` says which."""
 
@@ -44,9 +40,7 @@ class Warehouse:
     def attach(self, *tables: Table, versions: Mapping[str, int] | None = None) -> None:
         """Make tables queryable under their names, at the versions given or else the newest now."""
         for table in tables:
-            delta = self.lake.open(table, (versions or {}).get(table.name))
-            if delta is None:
-                raise NotMaterializedError(f"{table.name} has no rows yet: materialize it first")
+            delta = self.lake.existing(table, (versions or {}).get(table.name))
             self.versions[table.name] = delta.version()
             if self._by_arrow:
                 self._session.register(table.name, delta.to_pyarrow_dataset())

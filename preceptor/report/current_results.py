@@ -10,7 +10,8 @@ import polars as pl
 from preceptor.evaluation.results import results_fingerprint
 from preceptor.evaluation.scores import scores_fingerprint
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, TUNED_CHECKPOINT, Table
-from preceptor.lake.warehouse import NotMaterializedError, Warehouse
+from preceptor.lake.store import NotMaterializedError
+from preceptor.lake.warehouse import Warehouse
 from preceptor.selection.conversations import OutdatedSelectionError, chosen_conversations
 from preceptor.study.schema import Study
 from preceptor.tuning.task import Task

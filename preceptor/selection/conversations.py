@@ -3,7 +3,8 @@
 import polars as pl
 
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET
-from preceptor.lake.warehouse import NotMaterializedError, Warehouse
+from preceptor.lake.store import NotMaterializedError
+from preceptor.lake.warehouse import Warehouse
 
 CONVERSATION_TABLES = (RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET)
 

@@ -13,7 +13,7 @@ from preceptor.study.teacher_files import TeacherFiles, read_teacher_files
 from preceptor.study.validate import refuse, validated
 from preceptor.study.variables import expand
 
-__all__ = ["ReadStudy", "StudyError", "load_study", "read_study"]
+__all__ = ["ReadStudy", "StudyError", "load_study", "read_study", "study_path"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,16 @@ class ReadStudy:
 
     study: Study
     left_out: tuple[str, ...] = ()
+
+
+def study_path() -> str:
+    """The file that PRECEPTOR_STUDY names."""
+    path = os.environ.get("PRECEPTOR_STUDY")
+    if not path:
+        raise StudyError(
+            "PRECEPTOR_STUDY is not set: export the path of a study, say studies/arena_bench.yaml"
+        )
+    return path
 
 
 def load_study(path: str | Path, environment: Mapping[str, str] = os.environ) -> Study:

@@ -5,8 +5,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from preceptor.lake.schemas import RESPONSES, REWARDS
-from preceptor.lake.store import Lake
-from preceptor.lake.warehouse import NotMaterializedError, Warehouse
+from preceptor.lake.store import Lake, NotMaterializedError
+from preceptor.lake.warehouse import Warehouse
 from tests.lake.samples import LOOKALIKES, NAMES, partition, rewards
 
 STATEMENTS = {

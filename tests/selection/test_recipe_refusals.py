@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from preceptor.lake.warehouse import NotMaterializedError
+from preceptor.lake.store import NotMaterializedError
 from preceptor.selection.recipes import EmptySelectionError, selection_fingerprint, selection_reads
 from tests.selection.lakes import (
     BASES,

@@ -1,0 +1,130 @@
+"""Several processes, several GPUs: each computes on its own. No GPU is needed to see who claims which."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+HOLD = """
+import os, sys
+from resources import gpu
+gpu.WAIT_SECONDS = float(sys.argv[1])
+try:
+    gpu.claim_gpus("auto", int(sys.argv[2]))
+    print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+except gpu.NoFreeGpuError as error:
+    print(error, flush=True)
+sys.stdin.read()
+"""
+LOAD = """
+import importlib, os, sys
+from types import SimpleNamespace
+from preceptor.study.evaluation import Judge
+from preceptor.study.fields import Sampling
+from preceptor.study.reward_models import ClassifierRewardModel
+from preceptor.study.schema import Base
+from preceptor.study.teachers import TransformersTeacher, VllmTeacher
+from resources import evaluation, generation, loss, reward, training
+
+module, name, load = {
+    "losses": ("preceptor.compute.loss", "LossScorer", lambda: loss.LossResource()._load(
+        Base(name="b", model="org/b"))),
+    "rewards": ("preceptor.compute.reward", "RewardScorer", lambda: reward.RewardResource()._load(
+        ClassifierRewardModel(name="r", engine="sequence_classification", model="org/r"))),
+    "transformers": ("preceptor.compute.generation", "TransformersGenerator", lambda:
+        generation.GenerationResource()._load(
+            TransformersTeacher(name="t", engine="transformers", model="org/t"))),
+    "vllm": ("preceptor.engines.vllm_generator", "VllmGenerator", lambda:
+        generation.GenerationResource()._load(
+            VllmTeacher(name="t", engine="vllm", model="org/t", tensor_parallel_size=2))),
+    "students": ("preceptor.compute.generation", "TransformersGenerator", lambda:
+        evaluation.EvaluationResource()._generator("folder", Sampling())),
+    "judge": ("preceptor.compute.reward", "RewardScorer", lambda:
+        evaluation.EvaluationResource()._judge(Judge(name="j", model="org/j"))),
+    "tuning": ("resources.training", "tune", lambda:
+        training.TrainingResource().tune(None, None, "run", None, {})),
+}[sys.argv[1]]
+engine = lambda *_, **__: print(os.environ.get("CUDA_VISIBLE_DEVICES"))
+setattr(importlib.import_module(module), name, engine)
+load()
+"""
+
+
+class Claims:
+    """Processes that claim, say what they got, and stay."""
+
+    def __init__(self, gpus: str) -> None:
+        self.environment = {**os.environ, "PRECEPTOR_GPUS": gpus}
+        self.processes: list[subprocess.Popen] = []
+
+    def claim(self, count: int = 1, seconds: float = 0.0) -> str:
+        return self.start(count, seconds).stdout.readline().strip()
+
+    def start(self, count: int = 1, seconds: float = 0.0) -> subprocess.Popen:
+        command = [sys.executable, "-c", HOLD, str(seconds), str(count)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.processes.append(subprocess.Popen(command, cwd=CHECKOUT, env=self.environment, **pipes))
+        return self.processes[-1]
+
+
+@pytest.fixture
+def claims():
+    made = Claims(f"test-{os.getpid()}-a, test-{os.getpid()}-b,")
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.communicate()
+
+
+def test_each_process_gets_a_gpu_of_its_own_and_one_too_many_is_told_why(claims):
+    first, second = claims.claim(), claims.claim()
+    assert {first, second} == {f"test-{os.getpid()}-a", f"test-{os.getpid()}-b"}
+    refused = claims.claim()
+    assert f"no GPU of PRECEPTOR_GPUS={first},{second} became free" in refused
+    assert "concurrency.pools.default_limit" in refused
+
+
+def test_a_killed_process_gives_its_gpu_to_the_one_that_waits(claims):
+    first, _ = claims.claim(), claims.claim()
+    waiting = claims.start(seconds=30)
+    claims.processes[0].kill()
+    assert waiting.stdout.readline().strip() == first
+
+
+def test_a_step_may_take_several_and_never_more_than_there_are(claims):
+    assert claims.claim(2) == f"test-{os.getpid()}-a,test-{os.getpid()}-b"
+    assert "'tensor_parallel_size: 3' asks for more GPUs" in claims.claim(3)
+
+
+def test_without_the_variable_or_on_a_cpu_nothing_is_claimed(monkeypatch):
+    from resources import gpu
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("PRECEPTOR_GPUS", raising=False)
+    gpu.claim_gpus("auto")
+    monkeypatch.setenv("PRECEPTOR_GPUS", "0,1")
+    gpu.claim_gpus("cpu")
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "engine", ["losses", "rewards", "transformers", "vllm", "students", "judge", "tuning"]
+)
+def test_every_engine_claims_before_it_loads_a_model(engine):
+    name = f"test-{os.getpid()}"
+    environment = {**os.environ, "PRECEPTOR_GPUS": f"{name}-x,{name}-y"}
+    command = [sys.executable, "-c", LOAD, engine]
+    result = subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True)
+    expected = f"{name}-x,{name}-y" if engine == "vllm" else f"{name}-x"
+    assert result.stdout.strip() == expected, result.stderr
+
+
+def test_more_workers_than_gpus_are_refused_at_once():
+    environment = {**os.environ, "PRECEPTOR_GPUS": "0,1"}
+    command = [sys.executable, "-m", "jobs.run_study", "studies/demo.yaml", "--processes", "3"]
+    result = subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True)
+    assert result.returncode == 2
+    assert "--processes 3: PRECEPTOR_GPUS=0,1 has no GPU for each of them" in result.stderr
