@@ -1,8 +1,8 @@
-"""What the UI shows of a materialization."""
+"""What the UI shows of a materialization, and in which order."""
 
 from dataclasses import replace
 
-from assets.metadata import materialized
+from assets.metadata import listed, materialized
 from preceptor.lake.resume import complete
 from tests.lake.samples import answers, work
 
@@ -14,3 +14,15 @@ def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failure
     assert shown["rows_failed"] == 20
     assert (shown["tokens_per_second"], shown["mfu"]) == (12.5, 0.41)
     assert (shown["rows_computed"], shown["rows_reused"], shown["read/responses"]) == (20, 0, 7)
+
+
+def test_what_the_rows_say_comes_before_how_they_came_to_be(lake):
+    outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
+    shown = list(materialized(lake, outcome, read={"responses": 7}, plot="a picture").metadata)
+    order = ["preview", "plot", "rows_computed", "fingerprint", "lake_version", "read/responses"]
+    assert [key for key in shown if key in order] == order
+
+
+def test_an_empty_list_says_so():
+    assert listed([]) == "none"
+    assert listed(["a | b"]) == "- a \\| b"
