@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 import yaml
@@ -168,6 +169,9 @@ def test_a_bad_teacher_file_is_named_and_the_rest_is_done(folder):
     assert "FAILED left out: " in result.stdout
     table = Lake(str(folder / "store"), "watching").read(schemas.CAR_TABLE)
     assert table.select("teacher", "rank").unique().rows() == [("brief", 1)]
+    with dg.DagsterInstance.from_config(str(folder / "dagster" / "watching.yaml")) as instance:
+        made = instance.get_latest_materialization_event(dg.AssetKey("car_table")).asset_materialization
+    assert "bad.yaml" in made.metadata["missing_teachers"].value
 
 
 def test_a_study_whose_teachers_are_still_to_come_says_so(folder):
