@@ -6,7 +6,7 @@ import polars as pl
 from assets import checks
 from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
-from assets.metadata import distribution, listed, materialized, picture, preview
+from assets.metadata import distribution, first_rows, listed, materialized, narrow_table, picture
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -67,8 +67,8 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
             checks.completeness(rows.height, rows["rank"].count(), missing, STUDY.limits),
             _common_rows(rows),
         ],
-        ranking=dg.MetadataValue.md(preview(_ranking(rows), limit=rows.height)),
-        preview=dg.MetadataValue.md(preview(shown, limit=rows.height)),
+        ranking=narrow_table(_ranking(rows)),
+        preview=first_rows(shown, limit=rows.height),
         plot=picture(car_plot(rows), "CAR by base and teacher"),
         missing_teachers=dg.MetadataValue.md(listed([*missing, *READ.left_out])),
     )
@@ -96,7 +96,7 @@ def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.Mater
         outcome,
         read=session.versions,
         plot=distribution(outcome.rows["car"], "CAR over all β"),
-        first_teacher_by_beta=dg.MetadataValue.md(preview(first, limit=first.height)),
+        first_teacher_by_beta=first_rows(first, limit=first.height),
     )
 
 

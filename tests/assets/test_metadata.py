@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from assets.metadata import listed, materialized
+import polars as pl
+
+from assets.metadata import first_rows, listed, materialized, narrow_table
 from preceptor.lake.resume import complete
 from tests.lake.samples import answers, work
 
@@ -21,6 +23,17 @@ def test_what_the_rows_say_comes_before_how_they_came_to_be(lake):
     shown = list(materialized(lake, outcome, read={"responses": 7}, plot="a picture").metadata)
     order = ["preview", "plot", "rows_computed", "fingerprint", "lake_version", "read/responses"]
     assert [key for key in shown if key in order] == order
+
+
+def test_a_preview_is_some_rows_with_long_cells_cut_and_a_narrow_table_is_all():
+    rows = pl.DataFrame({"text": ["x" * 200, None], "number": [0.123456, 2.0]})
+    preview = first_rows(rows, limit=1)
+    assert [record.data for record in preview.records] == [{"text": "x" * 79 + "…", "number": "0.1235"}]
+    assert [column.type for column in preview.schema.columns] == ["String", "Float64"]
+    assert (
+        narrow_table(pl.DataFrame({"a": ["b|c"], "d": [None]})).value
+        == "| a | d |\n| --- | --- |\n| b\\|c |  |"
+    )
 
 
 def test_an_empty_list_says_so():

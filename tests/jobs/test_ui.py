@@ -171,11 +171,12 @@ def test_an_empty_lake_says_what_to_do(served, page):
 
 
 def test_the_graph_shows_every_asset(served, ranked, page):
+    page.set_viewport_size({"width": 1600, "height": 760})
     page.goto(f"{served.url}/asset-groups")
     page.get_by_text("Global asset lineage").wait_for()
     page.locator("svg foreignObject").first.wait_for()
-    page.mouse.click(900, 760, button="right")
-    page.get_by_text("Expand all groups", exact=True).click()
+    page.mouse.click(900, 720, button="right")
+    page.get_by_role("menuitem").filter(has_text="Expand all groups").click()
     for asset in ASSETS:
         page.locator("svg foreignObject", has_text=asset).first.wait_for()
     keep(page, "ui_graph")
@@ -205,6 +206,10 @@ def test_the_ranking_and_its_plot_render(served, ranked, page):
     picture.wait_for()
     assert picture.evaluate("e => e.complete && e.naturalWidth") == 1000
     keep(page, "ui_car_plot")
+    page.get_by_role("button", name="Close").click()
+    metadata(page, "preview").get_by_text("Show Table").click()
+    page.get_by_text("mean_reward").last.wait_for()
+    keep(page, "ui_car_preview")
 
 
 def test_the_report_opens_by_a_click(served, ranked, page):
