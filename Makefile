@@ -7,7 +7,7 @@ TARGETS := assets definitions.py jobs preceptor resources benchmarks tests
 
 export PRECEPTOR_STUDY = $(STUDY)
 
-.PHONY: help demo test test-slow lint study ui miniature benchmarks clean
+.PHONY: help demo test test-slow lint study ui sql miniature benchmarks clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ study: .venv/core ## materialize a whole study: make study STUDY=studies/arena_b
 
 ui: .venv/core ## serve Dagster's UI and daemon for a study on http://localhost:$(PORT)
 	$(BIN)/python -m jobs.serve --port $(PORT)
+
+sql: .venv/core ## ask a study's tables: make sql STUDY=… [OPTIONS='--command "select …"']
+	$(BIN)/python -m jobs.sql $(STUDY) $(OPTIONS)
 
 lint: .venv/dev
 	$(BIN)/ruff format --check $(TARGETS)

@@ -14,6 +14,8 @@ from assets.selected_subset import selected_subset
 from assets.study import STUDY
 from assets.study_report import study_report
 from assets.tuned_checkpoint import tuned_checkpoint
+from jobs.alerts import alerts
+from jobs.audit_job import audit
 from jobs.processes import end_with_parent
 from jobs.schedules import rescore_weekly
 from jobs.sensors import automation, study_members
@@ -48,9 +50,10 @@ defs = dg.Definitions(
         *evaluation,
         study_report,
     ],
+    jobs=[audit],
     # A run is a partition in a process of its own. Where that dies the run is started again, and goes on.
     executor=dg.in_process_executor,
-    sensors=[study_members, automation],
+    sensors=[study_members, automation, alerts],
     schedules=[rescore_weekly],
     resources={
         "lake": lake,

@@ -35,12 +35,14 @@ def base_losses(
 
     A row is one response: sums over its scored tokens of surprisal, probability, rank, entropy and more.
     """
-    store, key = lake.open(), dimensions(context)
-    versions = store.versions(RAW_INSTRUCTIONS, RESPONSES)
+    key = dimensions(context)
+    base = STUDY.base(key["base"])
+    declared = base.model_dump(mode="json", exclude_none=True)
+    versions = lake.open().versions(RAW_INSTRUCTIONS, RESPONSES)
+    store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
     refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)
-    base = STUDY.base(key["base"])
     outcome = loss.score(store, base, key["teacher"], answers, instructions)
     return materialized(
         store,
@@ -55,5 +57,5 @@ def base_losses(
         plot=distribution(outcome.rows["nll_sum"] / outcome.rows["tokens"], "mean NLL, nats per token"),
         mean_loss=(outcome.rows["nll_sum"] / outcome.rows["tokens"]).mean(),
         tokens=int(outcome.rows["tokens"].sum()),
-        base=base.model_dump(mode="json", exclude_none=True),
+        base=declared,
     )

@@ -51,7 +51,8 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
 
     A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.
     """
-    store, session = lake.open(), warehouse.open(*ROW_TABLES)
+    session = warehouse.open(*ROW_TABLES)
+    store = lake.open().made_from(session.versions, STUDY.car.model_dump(mode="json"))
     current = current_fingerprints(STUDY)
     fingerprint = car_fingerprint(STUDY, current, session.versions)
     outcome = derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, STUDY, current))
@@ -85,7 +86,8 @@ def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.Mater
 
     A row is one ranked teacher for one base at one β.
     """
-    store, session = lake.open(), warehouse.open(CAR_TABLE)
+    session = warehouse.open(CAR_TABLE)
+    store = lake.open().made_from(session.versions)
     fingerprint = sweep_fingerprint(STUDY.car, session.versions)
     outcome = derive(store, CAR_BETA_SWEEP, {}, fingerprint, lambda: beta_sweep(session, STUDY.car))
     first = outcome.rows.filter(rank=1).pivot(

@@ -7,6 +7,8 @@ import dagster as dg
 import polars as pl
 
 from preceptor.lake.schemas import Table
+from preceptor.lake.store import Lake, LakeError, Partition
+from preceptor.rewards.drift import RECENT, drift_since_last_week
 from preceptor.study.schema import Limits, RewardMap
 
 WARN = dg.AssetCheckSeverity.WARN
@@ -71,6 +73,23 @@ def finite(rows: pl.DataFrame) -> dg.AssetCheckResult:
     )
 
 
+def truncated(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
+    """Whether few responses were cut at the teacher's limit; those that do not say are not counted."""
+    answers = rows.filter(pl.col("error").is_null())
+    told = answers["finish_reason"].drop_nulls()
+    cut = int((told == "length").sum())
+    share = cut / len(told) if len(told) else 0.0
+    untold = answers.height - len(told)
+    says = f"{cut:,} of {len(told):,} responses were cut at the limit of tokens ({share:.1%})"
+    return dg.AssetCheckResult(
+        check_name="truncated",
+        passed=share <= limits.truncated_rows,
+        severity=WARN,
+        description=says + (f"; {untold:,} do not say how they ended" if untold else ""),
+        metadata={"cut": cut, "share": share, "not_said": untold},
+    )
+
+
 def tokens_scored(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
     """Whether most response tokens fit into the base's context."""
     total = int(rows["response_tokens"].sum() or 0)
@@ -99,6 +118,20 @@ def positive_mean_reward(rows: pl.DataFrame, reward_map: RewardMap) -> dg.AssetC
         passed=good,
         severity=WARN,
         description=("no reward" if mean is None else f"the mean reward, mapped, is {mean:.4g}") + advice,
+    )
+
+
+def reward_drift(lake: Lake, partition: Partition, rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
+    """Whether the rewards are about what they were a week ago; where nobody can know, they are not."""
+    passed, says, metadata = True, f"no response was scored anew in the last {RECENT.days} days", {}
+    try:
+        if (drift := drift_since_last_week(lake, partition, rows)) is not None:
+            passed, says = drift.within(limits.reward_drift), str(drift)
+            metadata = {"earlier_version": drift.version, "responses": drift.pairs, "shift": drift.shift}
+    except LakeError as error:
+        passed, says = False, str(error)
+    return dg.AssetCheckResult(
+        check_name="reward_drift", passed=passed, severity=WARN, description=says, metadata=metadata
     )
 
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets import checks
-from assets.metadata import distribution, materialized, first_rows
+from assets.metadata import distribution, first_rows, materialized
 from assets.study import STUDY, dimensions, run_and_benchmark
 from assets.tuned_checkpoint import tuned_checkpoint
 from preceptor.lake.schemas import EVAL_RESULTS, RAW_INSTRUCTIONS, TUNED_CHECKPOINT
@@ -30,9 +30,11 @@ def eval_results(
 
     A row is one item; the table `eval_scores` beside it holds the metrics of each partition.
     """
-    store, key = lake.open(), dimensions(context)
-    versions = {"tuned_checkpoint": store.version(TUNED_CHECKPOINT)}
+    key = dimensions(context)
     benchmark = STUDY.evaluation(key["benchmark"])
+    declared = benchmark.model_dump(mode="json", exclude_none=True)
+    versions = lake.open().versions(TUNED_CHECKPOINT)
+    store = lake.open().made_from(versions, declared)
     found = evaluation.evaluate(store, key["run"], benchmark)
     scores = found.scores.rows
     return materialized(
@@ -47,5 +49,5 @@ def eval_results(
         scores=first_rows(scores, limit=scores.height),
         plot=distribution(found.items.rows["outcome"], "outcome of an item"),
         **{scores["metric"][0]: scores["value"][0]},
-        benchmark=benchmark.model_dump(mode="json", exclude_none=True),
+        benchmark=declared,
     )

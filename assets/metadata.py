@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.lineage import column_lineage
 from preceptor.lake.resume import Outcome
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake
@@ -16,6 +17,8 @@ from preceptor.plot import histogram
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
 ROWS_LISTED = 20
+# In a row's text these would end a cell, begin a tag, a link or a picture that is fetched from somewhere.
+NO_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|[]`\\"}
 
 
 def materialized(
@@ -32,6 +35,7 @@ def materialized(
         "dagster/table_name": outcome.table.name,
         "dagster/uri": lake.uri(outcome.table),
         "dagster/column_schema": column_schema(outcome.table),
+        **column_lineage(outcome.table.name),
         # The UI keeps this order: what the rows say, then how they came to be.
         "preview": first_rows(outcome.rows),
         **facts,
@@ -94,7 +98,7 @@ def first_rows(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> dg.TableMetadat
 def narrow_table(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """All rows as a table that is shown where it stands: a handful of columns at most."""
     lines = [" | ".join(rows.columns), " | ".join("---" for _ in rows.columns)]
-    lines += [" | ".join(_cell(value).replace("|", "\\|") for value in row) for row in rows.iter_rows()]
+    lines += [" | ".join(_cell(value).translate(NO_MARKUP) for value in row) for row in rows.iter_rows()]
     return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
 
 
@@ -102,12 +106,12 @@ def listed(sentences: list[str]) -> str:
     """Sentences as a Markdown list, the first few of many."""
     if not sentences:
         return "none"
-    lines = [f"- {_cell(sentence, 200).replace('|', '\\|')}" for sentence in sentences[:ROWS_LISTED]]
+    lines = [f"- {_cell(sentence, 200).translate(NO_MARKUP)}" for sentence in sentences[:ROWS_LISTED]]
     more = len(sentences) - ROWS_LISTED
     return "\n".join([*lines, f"- … and {more} more"] if more > 0 else lines)
 
 
 def _cell(value: Any, characters: int = PREVIEW_CHARACTERS) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
-    text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
     return text if len(text) <= characters else text[: characters - 1] + "…"

@@ -25,7 +25,8 @@ def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
     A row is one instruction (system prompt and user turns) under an id that is a hash of what it says.
     """
     rows, counts = collect_instructions(STUDY.instructions)
-    store = lake.open()
+    declared = STUDY.instructions.model_dump(mode="json", exclude_none=True)
+    store = lake.open().made_from({}, declared)
     outcome = put(store, RAW_INSTRUCTIONS, {}, instructions_fingerprint(STUDY.instructions), rows)
     return materialized(
         store,

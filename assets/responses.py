@@ -26,6 +26,7 @@ from resources.lake import LakeResource
         checks.spec("responses", "completeness", "About every instruction has a row"),
         checks.spec("responses", "unique_keys", "One row per instruction and sample", blocking=True),
         checks.spec("responses", "failure_rate", "Few rows carry an error", blocking=True),
+        checks.spec("responses", "truncated", "Few responses were cut at the limit of tokens"),
     ],
 )
 def responses(
@@ -35,8 +36,10 @@ def responses(
 
     A row is one sample: its assistant turns, finish reason and token counts, or the error that it met.
     """
-    store, teacher = lake.open(), STUDY.teacher(context.partition_key)
-    versions = store.versions(RAW_INSTRUCTIONS)
+    teacher = STUDY.teacher(context.partition_key)
+    declared = teacher.model_dump(mode="json", exclude_none=True)
+    versions = lake.open().versions(RAW_INSTRUCTIONS)
+    store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     outcome, recording = generation.respond(store, teacher, instructions)
     missing = instructions.join(outcome.rows, on="instruction_id", how="anti")["instruction_id"].to_list()
@@ -51,9 +54,10 @@ def responses(
             checks.unique_keys(RESPONSES, outcome.rows),
             # Unlike a missing score, a failing teacher is a fault to mend before anything is built on it.
             failed._replace(severity=dg.AssetCheckSeverity.ERROR),
+            checks.truncated(outcome.rows, STUDY.limits),
         ],
         plot=distribution(outcome.rows["turns"].list.join("").str.len_chars(), "characters of a response"),
-        teacher=teacher.model_dump(mode="json", exclude_none=True),
+        teacher=declared,
         empty_responses=_empty(outcome.rows),
         **({} if recording is None else _account(recording)),
     )

@@ -28,6 +28,7 @@ from resources.reward import RewardResource
         checks.spec("rewards", "failure_rate", "Few responses are without a reward"),
         checks.spec("rewards", "finite", "No NaN or infinity among the rewards", blocking=True),
         checks.spec("rewards", "positive_mean_reward", "CAR needs a positive mean reward"),
+        checks.spec("rewards", "reward_drift", "Scored anew, a response keeps about its reward"),
     ],
 )
 def rewards(
@@ -37,12 +38,14 @@ def rewards(
 
     A row is one response: its reward, or why it has none. A missing score is never a zero.
     """
-    store, key = lake.open(), dimensions(context)
-    versions = store.versions(RAW_INSTRUCTIONS, RESPONSES)
+    key = dimensions(context)
+    reward_model = STUDY.reward_model(key["reward_model"])
+    declared = reward_model.model_dump(mode="json", exclude_none=True)
+    versions = lake.open().versions(RAW_INSTRUCTIONS, RESPONSES)
+    store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
     refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)
-    reward_model = STUDY.reward_model(key["reward_model"])
     outcome, scores = reward.score(store, reward_model, key["teacher"], answers, instructions)
     return materialized(
         store,
@@ -53,10 +56,11 @@ def rewards(
             checks.failure_rate(outcome.rows, STUDY.limits),
             checks.finite(outcome.rows),
             checks.positive_mean_reward(outcome.rows, STUDY.car.reward_map),
+            checks.reward_drift(store, key, outcome.rows, STUDY.limits),
         ],
         plot=distribution(outcome.rows["reward"], "reward"),
         mean_reward=outcome.rows["reward"].mean(),
-        reward_model=reward_model.model_dump(mode="json", exclude_none=True),
+        reward_model=declared,
         **({} if scores is None else _account(scores, set(reward_model.teachers.values()))),
     )
 

@@ -41,8 +41,9 @@ def selected_subset(
 
     A row is one chosen response: whose it is, the value it was chosen by, and why in words.
     """
-    store, name = lake.open(), context.partition_key
+    name = context.partition_key
     session = warehouse.open(*selection_reads(STUDY, name))
+    store = lake.open().made_from(session.versions, STUDY.recipe(name).model_dump(mode="json"))
     current = current_fingerprints(STUDY)
     fingerprint = selection_fingerprint(STUDY, name, current, session.versions)
     outcome = derive(

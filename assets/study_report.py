@@ -61,7 +61,7 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
     store = lake.open()
     store.versions(CAR_TABLE)  # a page without a ranking would say nothing
     session = warehouse.open_existing(*REPORT_TABLES)
-    published = publish_report(store, STUDY, session)
+    published = publish_report(store.made_from(session.versions), STUDY, session)
     found = agreements(published.predicted_actual)
     return dg.MaterializeResult(
         metadata={

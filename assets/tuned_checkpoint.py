@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.metadata import materialized, picture, first_rows
+from assets.metadata import first_rows, materialized, picture
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.selected_subset import selected_subset
@@ -43,10 +43,11 @@ def tuned_checkpoint(
     run = STUDY.run(context.partition_key)
     session = warehouse.open(*CONVERSATION_TABLES)
     rows = chosen_conversations(session, run.recipe)
-    outcome = training.tune(lake.open(), STUDY, run.name, rows, session.versions)
+    store = lake.open().made_from(session.versions, run.model_dump(mode="json"))
+    outcome = training.tune(store, STUDY, run.name, rows, session.versions)
     tuned = outcome.rows.row(0, named=True)
     return materialized(
-        lake.open(),
+        store,
         outcome,
         read=session.versions,
         preview=first_rows(outcome.rows.drop("loss_steps", "losses", "manifest")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from jobs.errors import error_sentence
 from jobs.instance import process_tags
 from jobs.steps import Step
 
@@ -69,14 +70,8 @@ def _warnings(result: dg.ExecuteInProcessResult, step: Step) -> tuple[tuple[str,
 
 def _failure(result: dg.ExecuteInProcessResult) -> str:
     errors = [event.step_failure_data.error for event in result.get_step_failure_events()]
-    causes = [_sentence((error.cause or error).message) for error in errors if error is not None]
+    causes = [error_sentence((error.cause or error).message) for error in errors if error is not None]
     return "; ".join(causes) or "failed"
-
-
-def _sentence(message: str) -> str:
-    """An error's text; our own errors speak for themselves, without the name of their class."""
-    name, _, text = message.strip().partition(": ")
-    return text if name.startswith("preceptor.") and text else message.strip()
 
 
 def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:

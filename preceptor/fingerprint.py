@@ -8,10 +8,23 @@ from pathlib import Path
 from typing import Any
 
 
-def fingerprint(step: str, version: int, **parts: Any) -> str:
-    """16 hexadecimal digits over a step's name, its hand-bumped version and all that it depends on."""
+class Fingerprint(str):
+    """16 hexadecimal digits, and the JSON text that they are a hash of."""
+
+    made_of: str
+
+    @classmethod
+    def of(cls, text: str) -> "Fingerprint":
+        """The fingerprint of a text."""
+        found = cls(hashlib.sha256(text.encode()).hexdigest()[:16])
+        found.made_of = text
+        return found
+
+
+def fingerprint(step: str, version: int, **parts: Any) -> Fingerprint:
+    """A fingerprint over a step's name, its hand-bumped version and all that it depends on."""
     text = json.dumps({"step": step, "version": version, **parts}, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Fingerprint.of(text)
 
 
 def file_identity(path: str | Path) -> str:

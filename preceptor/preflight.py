@@ -6,17 +6,31 @@ Otherwise a mistyped LoRA key would show after hours of generation. Models on a 
 from collections.abc import Iterator
 from pathlib import Path
 
+from preceptor.compute.weights import adapter_problem, model_problem
+from preceptor.study.evaluation import Pairwise
+from preceptor.study.fields import Model
 from preceptor.study.schema import Base, Study
+from preceptor.study.teachers import VllmTeacher
 
 
 def preflight(study: Study) -> list[str]:
-    """A sentence per mistake: benchmarks with unusable rows, PEFT settings, formats that never end a turn."""
+    """A sentence per mistake: weights that are pickles, unusable benchmarks, PEFT, formats without an end."""
     tuned = {run.base for run in study.runs}
     return [
+        *_weights(study),
         *_benchmarks(study),
         *_adapters(study),
         *(problem for base in study.bases if base.name in tuned for problem in _end_of_turn(base)),
     ]
+
+
+def _weights(study: Study) -> Iterator[str]:
+    judges = [evaluation.judge for evaluation in study.evaluations if isinstance(evaluation, Pairwise)]
+    parts = [*study.teachers, *study.bases, *study.reward_models, *judges]
+    found = [model_problem(part.model) for part in parts if isinstance(part, Model)]
+    adapters = [t.adapter for t in study.teachers if isinstance(t, VllmTeacher) and t.adapter is not None]
+    found += [adapter_problem(adapter) for adapter in adapters]
+    yield from dict.fromkeys(problem for problem in found if problem is not None)
 
 
 def _benchmarks(study: Study) -> Iterator[str]:

@@ -24,11 +24,6 @@ class WarehouseResource(dg.ConfigurableResource):
 
     def open_existing(self, *tables: Table) -> Warehouse:
         """A fresh session with these tables attached; one that nobody has made yet is empty."""
-        lake = self.lake.open()
-        warehouse = Warehouse(lake, SQL)
-        for table in tables:
-            if lake.version(table) is None:
-                warehouse.register(table.name, table.schema.to_frame())
-            else:
-                warehouse.attach(table)
+        warehouse = Warehouse(self.lake.open(), SQL)
+        warehouse.attach_existing(*tables)
         return warehouse

@@ -1,10 +1,13 @@
 """Mistakes that only files and models show are all found before anything runs."""
 
+from shutil import copytree
+
 import pytest
 import yaml
 
 from preceptor.preflight import preflight
 from preceptor.study.load import load_study
+from tests.pickles import pickle_weights, write_pickle
 from tests.studies import document, lines, with_runs, write_benchmarks, write_study
 
 
@@ -52,3 +55,25 @@ def test_what_no_run_uses_is_left_alone(folder):
         study["bases"][1]["prompt_format"] = "chatml"
 
     assert problems(folder, unused) == []
+
+
+def test_pickled_weights_are_named_before_anything_runs(folder, tmp_path):
+    for name in ("base-b", "classifier", "teacher"):
+        copytree(folder / name, tmp_path / name)
+        pickle_weights(tmp_path / name, tmp_path / "executed")
+    write_pickle(tmp_path / "adapter_model.bin", tmp_path / "executed")
+
+    def spoil(study):
+        study["bases"][1]["model"] = str(tmp_path / "base-b")
+        study["reward_models"][1]["model"] = study["evaluations"][1]["judge"]["model"] = str(
+            tmp_path / "classifier"
+        )
+        vllm = {"name": "tuned", "engine": "vllm", "model": "some/model", "adapter": str(tmp_path)}
+        study["teachers"] += [
+            vllm,
+            {"name": "other", "engine": "transformers", "model": str(tmp_path / "teacher")},
+        ]
+
+    found = problems(folder, spoil)
+    assert len(found) == 4 and all("a pickle can run code" in problem for problem in found)
+    assert not (tmp_path / "executed").exists()

@@ -3,10 +3,15 @@
 import gzip
 import json
 import random
+import subprocess
+import sys
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from preceptor import records
 from preceptor.records import RecordsError, read_records, records_identity
 from preceptor.study.fields import Records
 
@@ -190,3 +195,116 @@ def test_identity_changes_with_content_and_limit_and_not_with_the_place(tmp_path
     assert a == b
     assert a != c
     assert a != limited
+
+
+@pytest.fixture
+def small_bounds(monkeypatch):
+    monkeypatch.setattr(records, "LARGEST_ROW", 1000)
+    monkeypatch.setattr(records, "LARGEST_DOCUMENT", 5000)
+
+
+LONG = "x" * 1500
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "json", "parquet"])
+def test_a_row_that_is_too_large_is_a_bad_row_and_the_others_go_on(tmp_path, small_bounds, suffix):
+    rows = [{"text": "a"}, {"text": LONG}, {"text": "c"}]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        pl.DataFrame(rows).write_parquet(path)
+    else:
+        data = json.dumps(rows).encode() if suffix == "json" else jsonl(*rows)
+        path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
+    (_, first), (place, reason), (_, last) = read(path)
+    assert (first, last) == (rows[0], rows[2])
+    assert place in (f"a.{suffix}:2", f"a.{suffix}[1]")
+    assert "the most that is read: split or shorten it" in reason
+
+
+def test_a_saved_dataset_has_the_same_bound(tmp_path, small_bounds):
+    from datasets import Dataset
+
+    Dataset.from_list([{"turns": ["a", LONG]}, {"turns": ["b"]}]).save_to_disk(tmp_path / "saved")
+    (_, reason), (_, row) = read(tmp_path / "saved")
+    assert "the most that is read" in reason and row == {"turns": ["b"]}
+
+
+@pytest.mark.parametrize("text", [f"1,{LONG}\n", '1,"' + "y\n" * 800 + '"\n', "1," + "," * 1500 + "\n"])
+def test_a_csv_row_that_is_too_large_ends_the_file_by_name(tmp_path, small_bounds, text):
+    with pytest.raises(RecordsError, match=r"a\.csv:\d+: a row of more than .* not read either"):
+        read(tmp_path / "a.csv", f"id,text\n0,fine\n{text}3,c\n".encode())
+    many = "".join(f"{n},short\n" for n in range(500)).encode()  # the bound is a row's, not the file's
+    assert len(read(tmp_path / "b.csv", b"id,text\n" + many)) == 500
+
+
+def test_a_json_document_has_a_largest_size(tmp_path, small_bounds):
+    with pytest.raises(RecordsError, match=r"a\.json\.gz: a \.json file of more than .* as \.jsonl"):
+        read(tmp_path / "a.json.gz", gzip.compress(json.dumps([{"n": n} for n in range(900)]).encode()))
+
+
+@pytest.mark.parametrize(
+    "data", [b"[", b"[1", b"[1,", b"[1,]", b"[1 2]", b"[1] x", b"[1]]", b"[,1]", b"[{]", b"1 x"]
+)
+def test_a_json_list_is_read_to_its_end_or_refused(tmp_path, data):
+    with pytest.raises(RecordsError, match="cannot be read"):
+        read(tmp_path / "a.json", data)
+
+
+@pytest.mark.parametrize("data", [b" [ ] ", b"[]", "\ufeff[]".encode(), "[]".encode("utf-16")])
+def test_an_empty_json_list_has_no_rows(tmp_path, data):
+    assert read(tmp_path / "a.json", data) == []
+
+
+BOMBS = """
+import resource, sys
+from preceptor import records
+from preceptor.study.fields import Records
+import pyarrow.parquet
+records.LARGEST_DOCUMENT = 64 * 2**20
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
+try:
+    for place, row in records.read_records(Records(path=sys.argv[1])):
+        print(place, row if isinstance(row, str) else len(str(row)))
+except records.RecordsError as error:
+    print("refused", error)
+"""
+MEMBER = gzip.compress(b"x" * 2**24, 1)
+
+
+def bomb(path, head: bytes):
+    """Some megabytes of gzip, in members, that unpack to a gigabyte on one line."""
+    path.write_bytes(gzip.compress(head) + 64 * MEMBER)
+    assert path.stat().st_size < 2**24
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "said"),
+    [
+        ("a.jsonl.gz", b'{"n": 1}\n{"text": "', "a.jsonl.gz:2 a line of more than 16 MiB"),
+        ("a.json.gz", b'[{"text": "', "refused"),
+        ("a.csv.gz", b"id,text\n1,", "refused"),
+        ("b.csv.gz", b'id,text\n1,"', "refused"),
+    ],
+)
+def test_a_gzip_that_explodes_is_noticed_while_it_is_read(tmp_path, name, head, said):
+    bomb(tmp_path / name, head)
+    child = subprocess.run(
+        [sys.executable, "-c", BOMBS, str(tmp_path / name)], capture_output=True, text=True, timeout=120
+    )
+    assert child.returncode == 0, child.stderr
+    assert said in child.stdout and name in child.stdout
+
+
+def test_a_parquet_that_repeats_a_long_text_is_not_unpacked_for_every_row(tmp_path):
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), pa.array(["x" * (2**24 + 1)]))
+    pq.write_table(pa.table({"text": text}), tmp_path / "a.parquet", compression="zstd")
+    assert (tmp_path / "a.parquet").stat().st_size < 2**24
+    child = subprocess.run(
+        [sys.executable, "-c", BOMBS, str(tmp_path / "a.parquet")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.count("a row of more than 16 MiB") == 100

@@ -42,7 +42,8 @@ def percentile_interval(draws: Floats, confidence: float) -> tuple[Floats, Float
     tail = (1 - confidence) / 2
     low, high = (np.full(draws.shape[1], np.nan) for _ in range(2))
     drawn = ~np.isnan(draws).all(axis=0)
-    low[drawn], high[drawn] = np.nanquantile(draws[:, drawn], [tail, 1 - tail], axis=0)
+    if drawn.any():  # of no columns numpy makes no pair
+        low[drawn], high[drawn] = np.nanquantile(draws[:, drawn], [tail, 1 - tail], axis=0)
     return low, high
 
 

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 from transformers.utils import logging as transformers_logging
 
 from preceptor.compute.attention import caps_attention
+from preceptor.compute.weights import model_problem
 
 UNLIMITED = 10**9  # what is too long is for the caller to cut, not for the tokenizer to warn about
 
@@ -81,6 +82,8 @@ def _load_weights(
     device: str,
     allow_remote_code: bool = False,
 ) -> Any:
+    if problem := model_problem(model):
+        raise ModelError(problem)
     transformers_logging.disable_progress_bar()
     options = {"dtype": getattr(torch, dtype), "use_safetensors": True}
     weights = _load(load, model, revision, trust_remote_code=allow_remote_code, **options)

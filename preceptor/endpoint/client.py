@@ -16,7 +16,9 @@ from preceptor.endpoint.errors import EndpointError, Fault, OutOfAttempts, Refus
 from preceptor.endpoint.failures import too_slow, unanswered, understood
 from preceptor.endpoint.gate import Gate
 from preceptor.endpoint.health import Health
+from preceptor.endpoint.hidden import without_key
 from preceptor.endpoint.parameters import Parameters
+from preceptor.endpoint.reply import AS_IT_IS, bound_reply
 from preceptor.endpoint.spent import Spent
 from preceptor.endpoint.waits import backoff
 from preceptor.study.endpoint import Endpoint
@@ -60,6 +62,8 @@ class Client:
             http_client=openai.DefaultAsyncHttpxClient(
                 timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
                 limits=httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS),
+                headers={"accept-encoding": AS_IT_IS},
+                event_hooks={"response": [bound_reply]},
             ),
         )
         return self
@@ -125,12 +129,13 @@ class Client:
             async with asyncio.timeout(self.endpoint.timeout_seconds):
                 response = await self._sent(body)
         except openai.APIConnectionError as error:
-            raise unanswered(error, self.endpoint) from error
+            raise unanswered(error, self.endpoint) from None
         except openai.APIStatusError as error:
-            raise understood(error, self.endpoint, self.health.answered) from error
+            # From None: Dagster keeps the texts of causes, and this one's may hold the key.
+            raise understood(error, self.endpoint, self.health.answered) from None
         except TimeoutError as error:
             raise too_slow(self.endpoint) from error
-        data = parsed(response)
+        data = parsed(without_key(response.decode(errors="replace"), self.endpoint).encode())
         self.spent.tokens(read_usage(data))
         return read_completion(data)
 

@@ -6,6 +6,7 @@ import httpx2
 import openai
 
 from preceptor.endpoint.errors import EndpointError, Fault, RefusedRequest, shortened
+from preceptor.endpoint.hidden import without_key
 from preceptor.endpoint.parameters import UNSUPPORTED
 from preceptor.endpoint.waits import retry_after
 from preceptor.study.endpoint import Endpoint
@@ -32,7 +33,7 @@ def unanswered(error: openai.APIConnectionError, endpoint: Endpoint) -> Fault:
     cause = error.__cause__
     if isinstance(error, openai.APITimeoutError) and not isinstance(cause, httpx2.ConnectTimeout):
         return too_slow(endpoint)
-    reason = f"{type(cause).__name__}: {cause}" if cause is not None else str(error)
+    reason = without_key(f"{type(cause).__name__}: {cause}" if cause is not None else str(error), endpoint)
     refused = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)  # else it broke later
     return Fault(f"no connection ({shortened(reason)})", unreachable=refused)
 
@@ -44,7 +45,7 @@ def too_slow(endpoint: Endpoint) -> Fault:
 
 def understood(error: openai.APIStatusError, endpoint: Endpoint, answered: bool) -> Exception:
     """What an HTTP status of 400 or above means; `answered` says whether the endpoint ever gave an answer."""
-    status, said = error.status_code, _said(error)
+    status, said = error.status_code, _said(error, endpoint)
     advice = _advice(error, said, endpoint, answered)
     if advice is not None:
         problem, remedy = advice
@@ -79,10 +80,10 @@ def _advice(
     return None
 
 
-def _said(error: openai.APIStatusError) -> str:
+def _said(error: openai.APIStatusError, endpoint: Endpoint) -> str:
     body = error.body
     message = body.get("message") if isinstance(body, dict) else None
-    return shortened(str(message or error.response.text or "nothing"))
+    return shortened(without_key(str(message or error.response.text or "nothing"), endpoint))
 
 
 def _advice_on_key(endpoint: Endpoint) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import openai
 
 from preceptor.endpoint.errors import shortened
+from preceptor.endpoint.hidden import without_key
 from preceptor.study.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ class Parameters:
     """What was learned about an endpoint; `optional` are the parameters that it may be asked without."""
 
     def __init__(self, endpoint: Endpoint, optional: Iterable[str]) -> None:
+        self._endpoint = endpoint
         self._address = f"{endpoint.model} at {endpoint.base_url}"
         self._remedies: dict[str, str | None] = dict.fromkeys(optional) | OTHER_NAMES
         self._refused: set[str] = set()
@@ -35,7 +37,6 @@ class Parameters:
         if name not in self._refused:  # requests in flight are refused too: said once
             self._refused.add(name)
             instead = f"with {self._remedies[name]!r}" if self._remedies[name] else "without it"
-            log.warning(
-                "%s does not take %r; asked %s: %s", self._address, name, instead, shortened(str(error))
-            )
+            said = shortened(without_key(str(error), self._endpoint))
+            log.warning("%s does not take %r; asked %s: %s", self._address, name, instead, said)
         return True

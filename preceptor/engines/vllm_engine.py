@@ -20,6 +20,7 @@ from preceptor.compute.answering import before_stop_text, end_tokens, prompt_ids
 from preceptor.compute.conversation import TemplateProblem, template_of
 from preceptor.compute.load import ModelError, context_length, load_tokenizer
 from preceptor.compute.request import Decoding, Generation, Request
+from preceptor.compute.weights import adapter_problem, model_problem
 from preceptor.engines.messages import Ask, Settings
 
 Rows = list[tuple[int, Generation]]
@@ -46,6 +47,7 @@ class VllmEngine:
     def __init__(self, settings: Settings) -> None:
         self.decoding = settings.decoding
         refuse_impossible(settings.decoding)
+        refuse_pickles(settings)
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
         self.template = template_of(self.tokenizer, settings.prompt_format)
         model = Configured(settings.model, settings.revision)
@@ -157,6 +159,7 @@ def engine_arguments(settings: Settings, context: int) -> dict[str, Any]:
         "revision": settings.revision,
         "tokenizer_revision": settings.revision,
         "trust_remote_code": False,
+        "load_format": "safetensors",  # by itself vLLM would take a hub's pickles too
         "dtype": settings.dtype,
         "max_model_len": context,
         "quantization": settings.quantization,
@@ -184,6 +187,15 @@ def refuse_impossible(decoding: Decoding) -> None:
             f"vLLM cannot sample at temperature {decoding.temperature}: set 'temperature' to 0 or to at least"
             f" {parameters.temperature}"
         )
+
+
+def refuse_pickles(settings: Settings) -> None:
+    """Raise ModelError for weights that are not safetensors."""
+    problem = model_problem(settings.model)
+    if problem is None and settings.adapter is not None:
+        problem = adapter_problem(settings.adapter)
+    if problem is not None:
+        raise ModelError(problem)
 
 
 def _lora_rank(adapter: str) -> int:

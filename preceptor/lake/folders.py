@@ -40,6 +40,38 @@ def exists(lake: Lake, uri: str) -> bool:
     return read_manifest(lake, uri) is not None
 
 
+def published(lake: Lake, *parts: str) -> list[str]:
+    """The URIs of all folders that are published somewhere under a folder of the study."""
+    place = folder_uri(lake, *parts)
+    found = (Path(name) for name in file_sizes(lake, place))
+    return sorted(f"{place}/{name.parent}" for name in found if name.name == MANIFEST)
+
+
+def file_sizes(lake: Lake, uri: str) -> dict[str, int]:
+    """Bytes of every file under a URI, by its path there; nothing where nothing is."""
+    if not lake.remote:
+        found = (path for path in Path(uri).rglob("*") if path.is_file())
+        return {str(path.relative_to(uri)): path.stat().st_size for path in found}
+    from pyarrow import fs
+
+    place = object_key(uri)
+    infos = s3_filesystem(lake).get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=True))
+    return {i.path.removeprefix(f"{place}/"): i.size for i in infos if i.type == fs.FileType.File}
+
+
+def remove_file(lake: Lake, uri: str) -> None:
+    """Remove one file; that it is gone already is fine. Raises LakeError where it cannot be removed."""
+    try:
+        if lake.remote:
+            s3_filesystem(lake).delete_file(object_key(uri))
+        else:
+            Path(uri).unlink(missing_ok=True)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LakeError(f"cannot remove {uri}: {error}") from error
+
+
 def read_manifest(lake: Lake, uri: str) -> str | None:
     """The text of the folder's manifest.json; None where no such folder is published."""
     try:

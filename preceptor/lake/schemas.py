@@ -278,3 +278,21 @@ PREDICTED_ACTUAL = Table(
         "mean_characters": (pl.Float64, "of the teacher's responses"),
     },
 )
+
+TABLES = {
+    table.name: table
+    for table in (
+        RAW_INSTRUCTIONS,
+        RESPONSES,
+        REWARDS,
+        BASE_LOSSES,
+        CAR_TABLE,
+        CAR_BETA_SWEEP,
+        SELECTED_SUBSET,
+        TUNED_CHECKPOINT,
+        STUDENT_RESPONSES,
+        EVAL_RESULTS,
+        EVAL_SCORES,
+        PREDICTED_ACTUAL,
+    )
+}

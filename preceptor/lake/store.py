@@ -8,19 +8,23 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from pyarrow import ArrowException
 
+from preceptor.lake.history import entry
 from preceptor.lake.schemas import Table
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 12
+# Delta forgets commits after 30 days by default; an audit may ask for older ones.
+KEEP_HISTORY = {"delta.enableExpiredLogCleanup": "false"}
 Partition = Mapping[str, str]
 
 
@@ -52,10 +56,21 @@ def partition_predicate(partition: Partition) -> str:
 
 @dataclass(frozen=True)
 class Lake:
-    """All tables of one study. `root` is a local folder or an `s3://bucket/prefix`."""
+    """All tables of one study. `root` is a local folder or an `s3://bucket/prefix`.
+
+    Each commit keeps `reads` and `declared`: the versions of the tables that its rows were made from, and
+    what the study says of their maker.
+    """
 
     root: str
     study: str
+    reads: Mapping[str, int] = field(default_factory=dict, compare=False)
+    declared: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def made_from(self, reads: Mapping[str, int | None], declared: Mapping[str, Any] | None = None) -> "Lake":
+        """The same lake, for publishing rows that were made from these versions."""
+        known = {table: version for table, version in reads.items() if version is not None}
+        return replace(self, reads=known, declared=declared or {})
 
     @property
     def remote(self) -> bool:
@@ -86,7 +101,7 @@ class Lake:
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise LakeError(f"cannot read table {table.name} at {self.uri(table)}: {error}") from error
+            raise self.unreadable(table, error) from error
 
     def create(self, table: Table) -> DeltaTable:
         """The Delta table, made empty where it does not exist: two first writers then do not clash."""
@@ -102,6 +117,7 @@ class Lake:
                     schema=table.schema.to_frame().to_arrow().schema,
                     mode="ignore",
                     partition_by=list(table.partition_by),
+                    configuration=KEEP_HISTORY,
                     storage_options=self.storage_options,
                 )
             except CommitFailedError:
@@ -134,9 +150,9 @@ class Lake:
         rows = rows.with_columns(pl.lit(None).alias(column) for column in wanted if column not in stored)
         return rows.select(pl.col(column).cast(table.schema[column]) for column in wanted)
 
-    def existing(self, table: Table) -> DeltaTable:
-        """The newest Delta table. Raises NotMaterializedError where it does not exist yet."""
-        delta = self.open(table)
+    def existing(self, table: Table, version: int | None = None) -> DeltaTable:
+        """The Delta table at a version, the newest by default. Raises NotMaterializedError without one."""
+        delta = self.open(table, version)
         if delta is None:
             raise NotMaterializedError(f"{table.name} has no rows yet: materialize it first")
         return delta
@@ -162,10 +178,18 @@ class Lake:
             raise LakeError(f"{repeated} rows of {table.name} {dict(partition)} repeat a key {table.key}")
         frame = self._complete(table, rows, partition, fingerprint)
         predicate = partition_predicate(partition)
+        origin = CommitProperties(custom_metadata=entry(self, table, frame, partition, fingerprint))
 
         def commit(delta: DeltaTable) -> None:
             # merge: a table that an older release made gets the columns that it lacks.
-            write_deltalake(delta, frame, mode="overwrite", predicate=predicate, schema_mode="merge")
+            write_deltalake(
+                delta,
+                frame,
+                mode="overwrite",
+                predicate=predicate,
+                schema_mode="merge",
+                commit_properties=origin,
+            )
 
         return Commit(self._commit(table, commit), rows.height)
 
@@ -213,6 +237,10 @@ class Lake:
         constants = {**partition, "fingerprint": fingerprint}
         frame = rows.with_columns(pl.lit(value).alias(column) for column, value in constants.items())
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.schema.items())
+
+    def unreadable(self, table: Table, error: Exception) -> LakeError:
+        """What to raise where a table or its log cannot be read."""
+        return LakeError(f"cannot read table {table.name} at {self.uri(table)}: {error}")
 
     def _unwritable(self, table: Table, error: Exception) -> LakeError:
         return LakeError(

@@ -1,5 +1,6 @@
 """Analytics over the lake: in-memory DuckDB, one .sql file per statement, values only as parameters."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,21 +24,39 @@ class Warehouse:
         root = str(Path(lake.root).expanduser().absolute())
         self._by_arrow = lake.remote or quote(root) != root
         if self._by_arrow:
-            # Remote tables come as Arrow datasets, and PyArrow cannot compare the strings that DuckDB 2.0
-            # pushes down to it (duckdb-python issues 187 and 227): filter after the scan instead.
-            self._session.execute("SET disabled_optimizers = 'filter_pushdown'")
+            self._filter_after_the_scan()
 
-    def attach(self, *tables: Table) -> None:
-        """Make tables queryable under their names, at their newest version now."""
+    def seal(self, temporary: Path) -> None:
+        """Let no later statement reach a file, the network or a setting; what does not fit spills there.
+
+        Tables are read through Arrow from now on: a path that DuckDB may read is one that COPY may write.
+        """
+        self._by_arrow = True
+        self._filter_after_the_scan()
+        self._session.execute("SET temp_directory = $folder", {"folder": str(temporary)})
+        self._session.execute("SET enable_external_access = false")
+        self._session.execute("SET lock_configuration = true")
+
+    def attach(self, *tables: Table, versions: Mapping[str, int] | None = None) -> None:
+        """Make tables queryable under their names, at the versions given or else the newest now."""
         for table in tables:
-            delta = self.lake.existing(table)
+            delta = self.lake.existing(table, (versions or {}).get(table.name))
             self.versions[table.name] = delta.version()
             if self._by_arrow:
                 self._session.register(table.name, delta.to_pyarrow_dataset())
             elif files := delta.file_uris():
-                self._session.execute(_parquet_view(table.name, files))
+                rows = f"SELECT * FROM {parquet_rows(files)}"
+                self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{table.name}" AS {rows}')
             else:
                 self.register(table.name, table.schema.to_frame())
+
+    def attach_existing(self, *tables: Table) -> None:
+        """Make tables queryable at their newest version now; one that nobody has made yet is empty."""
+        for table in tables:
+            if self.lake.version(table) is None:
+                self.register(table.name, table.schema.to_frame())
+            else:
+                self.attach(table)
 
     def register(self, name: str, rows: pl.DataFrame) -> None:
         """Make a frame queryable under a name."""
@@ -62,14 +81,18 @@ class Warehouse:
         found: pl.DataFrame = self._session.table(name).pl()
         return found
 
+    def _filter_after_the_scan(self) -> None:
+        # PyArrow cannot compare the strings that DuckDB 2.0 pushes down (duckdb-python issues 187, 227).
+        self._session.execute("SET disabled_optimizers = 'filter_pushdown'")
+
     def _sql(self, statement: str) -> str:
         return (self.sql_folder / f"{statement}.sql").read_text(encoding="utf-8")
 
 
-def _parquet_view(name: str, files: list[str]) -> str:
+def parquet_rows(files: list[str]) -> str:
     """DuckDB's own Parquet reader, which is quicker than an Arrow dataset; partition values stay text."""
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     return (
-        f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM read_parquet([{listed}],'
+        f"read_parquet([{listed}],"
         " hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
     )

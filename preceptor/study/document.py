@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 Place = tuple[str | int, ...]
+LARGEST = 4 * 2**20  # bytes
 DEEPEST = 30
 MOST_NODES = 100_000
 NULL = re.compile(r"|~|null|Null|NULL")
@@ -61,7 +62,7 @@ def read_document(
 ) -> Document:
     """Read a file. Raises StudyError where it is not a mapping in YAML."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = _text(file)
         _refuse_unsafe(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -74,6 +75,14 @@ def read_document(
     except ValueError as error:
         raise StudyError(f"{file}: cannot be read as a {subject}: {error}") from error
     return document
+
+
+def _text(file: Path) -> str:
+    with file.open("rb") as stream:
+        content = stream.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"it has more than {LARGEST // 2**20} MiB; rows belong into files of their own")
+    return content.decode("utf-8-sig")
 
 
 def _refuse_unsafe(text: str) -> None:

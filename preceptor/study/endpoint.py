@@ -4,25 +4,30 @@ import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from preceptor.study.fields import Frozen
+
+MAY_BE_SECRET = "may_be_secret"  # the kind of error whose message does not repeat what was written
 
 
 def _address(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("an endpoint's address begins with http:// or https://, and usually ends in /v1")
     if "@" in value or "?" in value:
-        raise ValueError(
+        raise PydanticCustomError(
+            MAY_BE_SECRET,
             "an endpoint's address holds no user, key or query: a study is kept with its results. Put the key"
-            " into the environment variable that 'api_key_variable' names"
+            " into the environment variable that 'api_key_variable' names",
         )
     return value.rstrip("/")
 
 
 def _variable(value: str) -> str:
     if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", value):
-        raise ValueError(
-            "this is the *name* of an environment variable (capital letters, digits, '_'), not the key itself"
+        raise PydanticCustomError(
+            MAY_BE_SECRET,
+            "this is the *name* of an environment variable (capitals, digits, '_'), not the key itself",
         )
     return value
 

@@ -83,11 +83,16 @@ class Car(Frozen):
 
 
 class Limits(Frozen):
-    """Bounds that the asset checks hold the data against, as shares of rows or tokens."""
+    """Bounds that the asset checks hold the data against: shares of rows or tokens, and one of drift.
+
+    `reward_drift` is in standard deviations of the earlier rewards.
+    """
 
     failed_rows: Annotated[float, Field(ge=0, le=1)] = 0.05
     missing_rows: Annotated[float, Field(ge=0, le=1)] = 0.05
+    truncated_rows: Annotated[float, Field(ge=0, le=1)] = 0.05  # a cut answer is as unfit as a failed one
     tokens_scored: Annotated[float, Field(ge=0, le=1)] = 0.9
+    reward_drift: Annotated[float, Field(ge=0)] = 0.2  # what Cohen calls a small effect
 
 
 class LeftStudyError(LookupError):

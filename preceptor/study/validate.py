@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from preceptor.study.document import Document, Place, Problem, StudyError
+from preceptor.study.endpoint import MAY_BE_SECRET
 
 SHOWN = 200  # characters of a refused value
 Part = TypeVar("Part", bound=BaseModel)
@@ -56,7 +57,7 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, data: Any) -> Problem
         known = ", ".join(_known(model, detail["loc"]))
         return Problem(place, f"is no key known here; known are {known}")
     message = detail["msg"].removeprefix("Value error, ")
-    if kind == "value_error" and isinstance(detail["input"], dict):
+    if kind == MAY_BE_SECRET or (kind == "value_error" and isinstance(detail["input"], dict)):
         return Problem(place, message)
     if kind == "string_type":
         message += " (put it in quotes to make it one)"

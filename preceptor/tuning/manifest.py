@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from preceptor.fingerprint import model_identity
-from preceptor.lake.schemas import RESPONSES, SELECTED_SUBSET, Table
+from preceptor.fingerprint import file_identity, model_identity
+from preceptor.lake.history import commit_of, history
+from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, Table
 from preceptor.lake.store import Lake, Partition
 from preceptor.tuning.examples import Examples
 from preceptor.tuning.task import Task
@@ -16,9 +18,12 @@ PACKAGES = ("preceptor", "torch", "transformers", "trl", "peft", "accelerate")
 
 
 def make_manifest(
-    task: Task, origins: dict[str, Any], examples: Examples, training: Training
+    task: Task, origins: dict[str, Any], examples: Examples, training: Training, folder: Path
 ) -> dict[str, Any]:
-    """Every origin and number of a run; rows that were cut or left out are named with the reason."""
+    """Every origin and number of a run, and the hash of every file in its folder.
+
+    Rows that were cut or left out are named with the reason.
+    """
     run, base = task.run, task.base
     return {
         "study": task.study,
@@ -36,17 +41,30 @@ def make_manifest(
         "failed_rows": examples.failed,
         **asdict(training),
         "packages": {name: version(name) for name in PACKAGES},
+        "files": file_hashes(folder),
     }
 
 
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a folder, by its path in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): file_identity(path) for path in files}
+
+
 def origins(lake: Lake, task: Task, read: Mapping[str, int | None]) -> dict[str, Any]:
-    """The tables' versions that the rows were read from, and the fingerprints of the partitions in them."""
-    wanted: list[tuple[Table, Partition]] = [(SELECTED_SUBSET, {"recipe": task.run.recipe})]
-    wanted += [(RESPONSES, {"teacher": teacher}) for teacher in sorted(set(task.rows["teacher"]))]
-    fingerprints: dict[str, dict[str, list[str]]] = {}
-    for table, partition in wanted:
-        if table.name in read:
-            rows = lake.read(table, partition, columns=["fingerprint"], version=read[table.name])
-            (name,) = partition.values()
-            fingerprints.setdefault(table.name, {})[name] = sorted(set(rows["fingerprint"]))
-    return {"versions": dict(read), "fingerprints": fingerprints}
+    """The tables' versions that the rows were read from, and what the partitions in them hold, by hash."""
+    wanted: list[tuple[Table, Partition]] = [
+        (SELECTED_SUBSET, {"recipe": task.run.recipe}),
+        *((RESPONSES, {"teacher": teacher}) for teacher in sorted(set(task.rows["teacher"]))),
+        (RAW_INSTRUCTIONS, {}),
+    ]
+    partitions = [
+        _origin(lake, table, partition, read[table.name]) for table, partition in wanted if table.name in read
+    ]
+    return {"versions": dict(read), "partitions": partitions}
+
+
+def _origin(lake: Lake, table: Table, partition: Partition, version: int | None) -> dict[str, Any]:
+    commit = commit_of(history(lake, table), partition, version)
+    known = {"fingerprint": commit.fingerprint, "content": commit.content} if commit else {}
+    return {"table": table.name, "partition": dict(partition), "version": version, **known}

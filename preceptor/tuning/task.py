@@ -42,7 +42,7 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """Changes with the base, its template, the hyper-parameters, the seed, the rows and their order."""
-        base, texts = self.base, self.rows.select("response_id", "system", "user", "turns")
+        base = self.base
         return fingerprint(
             "tuned_checkpoint",
             VERSION,
@@ -51,8 +51,14 @@ class Task:
             base=base.model_dump(include={"dtype", "prompt_format", "max_length"}),
             tuning=self.tuning.model_dump(exclude={"name"}),
             seed=self.run.seed,
-            rows=digest(*(json.dumps(row) for row in texts.iter_rows())),
+            rows=rows_digest(self.rows),
         )
+
+
+def rows_digest(rows: pl.DataFrame) -> str:
+    """A hash of the words that are learned, in their order; of response_id, system, user, turns."""
+    texts = rows.select("response_id", "system", "user", "turns")
+    return digest(*(json.dumps(row) for row in texts.iter_rows()))
 
 
 @dataclass(frozen=True)

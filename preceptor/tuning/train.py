@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import shutil
 import time
 import warnings
@@ -32,7 +33,7 @@ class Training:
 def train(trainer: Any, run: str) -> Training:
     """Train to the end, from the last complete checkpoint in the trainer's folder if there is one.
 
-    Raises TuningError for a loss or weights that are not finite, and where memory does not suffice.
+    Raises TuningError for a loss or weights that are not finite, a damaged checkpoint, and want of memory.
     """
     import torch
 
@@ -42,6 +43,11 @@ def train(trainer: Any, run: str) -> Training:
         log.info("run %s: going on from %s", run, checkpoint)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except pickle.UnpicklingError as error:  # whose text tells how to run the code all the same
+        raise TuningError(
+            f"run {run!r}: a file of the unfinished run's checkpoint {checkpoint} is damaged, or holds code"
+            " beside numbers. Remove the checkpoint, and the run begins again"
+        ) from error
     except torch.OutOfMemoryError as error:
         raise TuningError(
             f"run {run!r}: {trainer.args.per_device_train_batch_size} rows at once do not fit into the GPU's"

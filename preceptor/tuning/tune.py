@@ -65,7 +65,7 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
             shutil.rmtree(superseded)
         folder = work / "finished"
         examples, training = _tuned(task, machine, folder)
-        manifest = make_manifest(task, origins(lake, task, read), examples, training)
+        manifest = make_manifest(task, origins(lake, task, read), examples, training, folder)
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (folder / MANIFEST).write_text(text, encoding="utf-8")
         publish(lake, folder, uri)

@@ -1,11 +1,15 @@
 """What the UI shows of a materialization, and in which order."""
 
+import html
 from dataclasses import replace
 
+import dagster as dg
 import polars as pl
 
+from assets.lineage import LINEAGE, column_lineage
 from assets.metadata import first_rows, listed, materialized, narrow_table
 from preceptor.lake.resume import complete
+from preceptor.lake.schemas import TABLES
 from tests.lake.samples import answers, work
 
 
@@ -30,12 +34,36 @@ def test_a_preview_is_some_rows_with_long_cells_cut_and_a_narrow_table_is_all():
     preview = first_rows(rows, limit=1)
     assert [record.data for record in preview.records] == [{"text": "x" * 79 + "…", "number": "0.1235"}]
     assert [column.type for column in preview.schema.columns] == ["String", "Float64"]
-    assert (
-        narrow_table(pl.DataFrame({"a": ["b|c"], "d": [None]})).value
-        == "| a | d |\n| --- | --- |\n| b\\|c |  |"
-    )
+    assert narrow_table(pl.DataFrame({"a": ["b"], "d": [None]})).value == "| a | d |\n| --- | --- |\n| b |  |"
 
 
 def test_an_empty_list_says_so():
     assert listed([]) == "none"
-    assert listed(["a | b"]) == "- a \\| b"
+
+
+def test_lineage_names_columns_that_there_are_of_tables_upstream():
+    order = list(TABLES)
+    for table, columns in LINEAGE.items():
+        assert columns.keys() <= TABLES[table].schema.keys()
+        for origin, column in {pair for origins in columns.values() for pair in origins}:
+            assert column in TABLES[origin].schema, (table, origin, column)
+            assert order.index(origin) < order.index(table)
+
+
+def test_the_ui_is_told_where_car_comes_from():
+    (lineage,) = column_lineage("car_table").values()
+    origins = {dependency.asset_key.to_user_string() for dependency in lineage.deps_by_column["car"]}
+    assert origins == {"rewards", "base_losses"}
+    assert column_lineage("raw_instructions") == {}
+    assert isinstance(lineage, dg.TableColumnLineage)
+
+
+def test_a_cell_can_neither_end_its_column_nor_bring_markup():
+    bad = "a|b\\|c <script>x</script> ![i](http://x.test/) `code` \x1b[2J\u202e &lt;\n\nd"
+    head, rule, row = narrow_table(pl.DataFrame({"text": [bad], "n": [1]})).value.split("\n")
+    assert head.count("|") == rule.count("|") == row.count("|") == 3
+    assert not set("<>[]`\\\x1b\u202e") & set(row)
+    assert html.unescape(row).startswith(
+        "| a|b\\|c <script>x</script> ![i](http://x.test/) `code` \ufffd[2J\ufffd &lt; d"
+    )
+    assert listed([bad]).count("\n") == 0 and "<" not in listed([bad])

@@ -46,3 +46,9 @@ def test_one_resample_serves_all_columns():
     twice = np.column_stack([ROWS[:, 0], ROWS[:, 0]])
     draws = resampled_means(twice, 100, seed=4)
     np.testing.assert_array_equal(draws[:, 0], draws[:, 1])
+
+
+@pytest.mark.parametrize("columns", [0, 3])
+def test_without_any_draw_there_is_no_interval(columns):
+    low, high = percentile_interval(np.full((50, columns), np.nan), 0.9)
+    assert low.shape == high.shape == (columns,) and np.isnan([*low, *high]).all()

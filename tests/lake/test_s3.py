@@ -1,19 +1,22 @@
 """The lake on a real S3 API: moto's server on loopback."""
 
 import itertools
-import threading
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
 from polars.testing import assert_frame_equal
 
 from preceptor.lake.resume import complete
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.warehouse import Warehouse
+from preceptor.shell.program import ProgramError, session_statements
+from preceptor.shell.session import Session, SqlError
 from tests.lake.samples import (
     STAGING,
     answer_in_chunks,
@@ -25,22 +28,17 @@ from tests.lake.samples import (
 )
 
 pytestmark = pytest.mark.slow
+CHECKOUT = Path(__file__).parents[2]
+SQL = CHECKOUT / "sql"
 
 
 @pytest.fixture(scope="module")
 def s3_endpoint():
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    app, turn = server._server.app, threading.Lock()
-
-    def one_request_at_a_time(*request):  # moto checks If-None-Match and writes in two steps; S3 in one
-        with turn:
-            return app(*request)
-
-    server._server.app = one_request_at_a_time
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    command = [sys.executable, "-m", "tests.lake.s3_server"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=CHECKOUT, text=True, **pipes) as server:
+        yield server.stdout.readline().strip()
+        server.stdin.close()
 
 
 @pytest.fixture
@@ -92,6 +90,18 @@ def test_s3_tables_are_queried_at_the_attached_version(s3_lake, tmp_path):
     warehouse.attach(REWARDS)
     s3_lake.publish(REWARDS, rewards(2), partition("007"), "f2")
     assert_frame_equal(warehouse.query("counts"), pl.DataFrame({"teacher": ["007"], "n": [1]}))
+
+
+def test_s3_tables_are_asked_in_a_session(s3_lake):
+    s3_lake.publish(REWARDS, rewards(4), partition("a'; drop table--"), "f1")
+    with Session(s3_lake, None, SQL) as session:
+        s3_lake.publish(REWARDS, rewards(2), partition("a'; drop table--"), "f2")
+        (statement,) = session.statements("select teacher, count(*) from rewards where reward > 0 group by 1")
+        assert list(session.stream(statement)[1]) == [("a'; drop table--", 4)]
+        with pytest.raises(SqlError, match="reads the lake's tables only"):
+            session.stream(session.statements(f"copy rewards to '{s3_lake.home}/a.csv'")[0])
+    with pytest.raises(ProgramError, match="local folders"):
+        session_statements(s3_lake)
 
 
 def test_an_s3_bucket_that_is_not_there_is_named(s3_lake):

@@ -14,6 +14,7 @@ from preceptor.tuning.schedule import Schedule
 from preceptor.tuning.task import DivergedError, Machine, TuningError
 from preceptor.tuning.train import last_checkpoint, train
 from preceptor.tuning.trainer import rows_per_device
+from tests.pickles import write_pickle
 from tests.tuning.samples import EIGHT, KINDS, furthest, rows, save_base, study, trainer_of
 
 LORA = {"peft_type": "LORA", "r": 4, "target_modules": "all-linear", "lora_dropout": 0.3}
@@ -122,6 +123,26 @@ def test_a_half_written_checkpoint_is_passed_over(base, tmp_path):
     training, resumed = run(setting, work, ALWAYS)
     assert training.resumed_from == 2
     assert furthest(whole, resumed) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_checkpoint_that_holds_code_is_refused_and_never_run(base, tmp_path, name):
+    setting, work, marker = study(base, epochs=2), tmp_path / "work", tmp_path / "executed"
+    run(setting, work, ALWAYS, kill_after=2)
+    assert (work / "checkpoint-2" / name).exists()
+    write_pickle(work / "checkpoint-2" / name, marker)
+    write_pickle(work / "checkpoint-2" / "training_args.bin", marker)
+    with pytest.raises(TuningError, match=r"checkpoint-2 is damaged, or holds code.*Remove"):
+        run(setting, work, ALWAYS)
+    assert not marker.exists()
+
+
+def test_training_arguments_beside_a_checkpoint_are_not_read(base, tmp_path):
+    setting, work, marker = study(base, epochs=2), tmp_path / "work", tmp_path / "executed"
+    run(setting, work, ALWAYS, kill_after=2)
+    write_pickle(work / "checkpoint-2" / "training_args.bin", marker)
+    assert run(setting, work, ALWAYS)[0].resumed_from == 2
+    assert not marker.exists()
 
 
 def test_tiny_runs_never_save_checkpoints(base, tmp_path):

@@ -1,6 +1,7 @@
 """A run from rows to a published folder: computed once, whole or not at all, loadable by every engine."""
 # ruff: noqa: F811 - fixtures are imported
 
+import hashlib
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ import pytest
 from preceptor.compute.generation import TransformersGenerator
 from preceptor.compute.request import Decoding, Request
 from preceptor.lake.folders import fetch, workplace
+from preceptor.lake.history import history
 from preceptor.lake.schemas import SELECTED_SUBSET, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake
 from preceptor.study.schema import Study
@@ -67,7 +69,16 @@ def test_a_run_is_tuned_once_and_says_what_it_is_made_of(base, lake):
     assert manifest == json.loads(row["manifest"])
     assert manifest["origins"] == {
         "versions": read,
-        "fingerprints": {"selected_subset": {"all": ["chosen-so"]}},
+        "partitions": [
+            {
+                "table": "selected_subset",
+                "partition": {"recipe": "all"},
+                "version": version,
+                "fingerprint": "chosen-so",
+                "content": history(lake, SELECTED_SUBSET)[0].content,
+            },
+            {"table": "raw_instructions", "partition": {}, "version": 7},
+        ],
     }
     assert manifest["failed_rows"] == {"r1": "the response has no token that could be learned"}
     # Twice 200 letters, BOS and EOS, three line breaks; in <|user|> and <|assistant|>, "er" and "an" are one.
@@ -76,6 +87,10 @@ def test_a_run_is_tuned_once_and_says_what_it_is_made_of(base, lake):
     assert manifest["tuning"]["learning_rate"] == 1e-3
     assert set(manifest["packages"]) >= {"torch", "transformers", "trl", "peft", "accelerate", "preceptor"}
     assert manifest["losses"] == row["losses"] != []
+    weights = hashlib.sha256((folder_of(outcome) / "model.safetensors").read_bytes()).hexdigest()
+    assert manifest["files"]["model.safetensors"] == weights
+    there = {str(f.relative_to(folder_of(outcome))) for f in folder_of(outcome).rglob("*") if f.is_file()}
+    assert set(manifest["files"]) == there - {"manifest.json"}
     assert not (workplace(lake, "tuning", "run") / outcome.fingerprint).exists()
     assert tune(lake, study(base, seed=3), "run", mixed, read, CPU).version == outcome.version
 

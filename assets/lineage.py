@@ -1,0 +1,86 @@
+"""Which columns each column is computed from, for the lineage that Dagster's UI draws."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+Columns = tuple[tuple[str, str], ...]  # (table, column)
+
+ASKED: Columns = (("raw_instructions", "system"), ("raw_instructions", "turns"))
+ANSWERED: Columns = (*ASKED, ("responses", "turns"))
+REWARD: Columns = (("rewards", "reward"),)
+LOSS: Columns = (("base_losses", "nll_sum"), ("base_losses", "tokens"))
+CAR: Columns = (*REWARD, *LOSS)
+SUMS = (
+    "response_tokens tokens nll_sum probability_sum rank_sum rank50_sum rank100_sum rank500_sum entropy_sum"
+    " squared_probability_sum prompt_tokens prompt_nll_sum steps head1_tokens head1_nll_sum head2_tokens"
+    " head2_nll_sum unconditional_tokens unconditional_nll_sum"
+).split()
+RANKED = ("rank", "rank_low", "rank_high", "car", "car_low", "car_high")
+
+LINEAGE: Mapping[str, Mapping[str, Columns]] = {
+    "responses": {
+        "instruction_id": (("raw_instructions", "instruction_id"),),
+        "prompt_hash": (("raw_instructions", "prompt_hash"),),
+        "response_id": (("raw_instructions", "prompt_hash"), *ASKED),
+        "turns": ASKED,
+    },
+    "rewards": {
+        "response_id": (("responses", "response_id"),),
+        "instruction_id": (("responses", "instruction_id"),),
+        "sample": (("responses", "sample"),),
+        "reward": ANSWERED,
+    },
+    "base_losses": {
+        "response_id": (("responses", "response_id"),),
+        "instruction_id": (("responses", "instruction_id"),),
+        "sample": (("responses", "sample"),),
+        **dict.fromkeys(SUMS, ANSWERED),
+    },
+    "car_table": {
+        **dict.fromkeys(RANKED, CAR),
+        "mean_reward": REWARD,
+        "mean_loss": LOSS,
+        "instructions": CAR,
+        "available": CAR,
+        "expected": (("raw_instructions", "instruction_id"),),
+        "without_response": (("raw_instructions", "instruction_id"), ("responses", "error")),
+        "without_reward": (("responses", "response_id"), *REWARD),
+        "without_loss": (("responses", "response_id"), *LOSS),
+        "tokens_scored": (("base_losses", "tokens"), ("base_losses", "response_tokens")),
+    },
+    "car_beta_sweep": {
+        "car": (("car_table", "mean_reward"), ("car_table", "mean_loss")),
+        "rank": (("car_table", "mean_reward"), ("car_table", "mean_loss")),
+        "base": (("car_table", "base"),),
+        "teacher": (("car_table", "teacher"),),
+    },
+    "selected_subset": {
+        "response_id": (("responses", "response_id"),),
+        "instruction_id": (("responses", "instruction_id"),),
+        "teacher": (("responses", "teacher"),),
+        "sample": (("responses", "sample"),),
+        "value": CAR,
+    },
+    "tuned_checkpoint": {
+        "uri": (("selected_subset", "response_id"), *ANSWERED),
+        "losses": (("selected_subset", "response_id"), *ANSWERED),
+        "rows": (("selected_subset", "response_id"),),
+    },
+    "eval_results": {
+        "response": (("tuned_checkpoint", "uri"),),
+        "outcome": (("tuned_checkpoint", "uri"),),
+        "score": (("tuned_checkpoint", "uri"),),
+    },
+}
+
+
+def column_lineage(table: str) -> dict[str, dg.TableColumnLineage]:
+    """The metadata entry of an asset whose columns come from others'; nothing for sources."""
+    if table not in LINEAGE:
+        return {}
+    columns = {
+        column: [dg.TableColumnDep(dg.AssetKey(origin), name) for origin, name in origins]
+        for column, origins in LINEAGE[table].items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(columns)}

@@ -1,0 +1,120 @@
+"""`python -m jobs.audit STUDY …`: from a model or a score back to the very rows; what changed, and why.
+
+    checkpoint RUN              what the run's tuned model is made of, each step hashed again
+    evaluation RUN BENCHMARK    the same, from a score
+    checkpoints --teacher T     which tuned models hold outputs of a teacher (--source S, --terms T)
+    why TEACHER                 why a teacher was generated or scored again
+    rankings                    what changed between the last two rankings (--before N, --after M)
+
+The exit status is 1 where something does not match.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from preceptor.audit.changes import RankingChange, ranking_change, why_rescored
+from preceptor.audit.checkpoint import Audit, audit_checkpoint
+from preceptor.audit.evaluation import audit_evaluation
+from preceptor.audit.export import export_audit
+from preceptor.audit.finding import wrong
+from preceptor.audit.folder import AuditError
+from preceptor.audit.search import find_checkpoints
+from preceptor.audit.words import audit_text
+from preceptor.lake.store import Lake, LakeError
+from preceptor.study.load import StudyError, load_study
+
+SQL = Path(__file__).parent.parent / "sql"
+
+
+def main() -> None:
+    """Answer one question on the command line."""
+    options = _options()
+    try:
+        study = load_study(options.study)
+        lake = Lake(os.environ.get("PRECEPTOR_STORE", "store"), study.name)
+        match options.question:
+            case "checkpoint":
+                sound = _audited(
+                    audit_checkpoint(lake, SQL, options.run, options.fingerprint), options.export
+                )
+            case "evaluation":
+                sound = _audited(audit_evaluation(lake, SQL, options.run, options.benchmark), options.export)
+            case "checkpoints":
+                asked = {"teacher": options.teacher, "source": options.source, "terms": options.terms}
+                search = find_checkpoints(lake, SQL, study, **asked)
+                _show(search.found, "no checkpoint holds such rows")
+                print("\n".join(str(finding) for finding in search.unknown))
+                sound = not search.unknown
+            case "why":
+                sound = _show(why_rescored(lake, SQL, options.teacher), "never")
+            case "rankings":
+                sound = _changed(ranking_change(lake, SQL, options.before, options.after))
+    except (StudyError, AuditError, LakeError, OSError) as error:
+        sys.exit(str(error))
+    sys.exit(0 if sound else 1)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", help="the study's YAML file")
+    questions = parser.add_subparsers(dest="question", required=True)
+    checkpoint = questions.add_parser("checkpoint")
+    checkpoint.add_argument("run")
+    checkpoint.add_argument("--fingerprint", help="an earlier model of the run: the name of its folder")
+    evaluation = questions.add_parser("evaluation")
+    evaluation.add_argument("run")
+    evaluation.add_argument("benchmark")
+    for question in (checkpoint, evaluation):
+        question.add_argument("--export", type=Path, help="write the whole audit, rows included, as JSON")
+    found = questions.add_parser("checkpoints")
+    for what in ("--teacher", "--source", "--terms"):
+        found.add_argument(what)
+    questions.add_parser("why").add_argument("teacher")
+    rankings = questions.add_parser("rankings")
+    for version in ("--before", "--after"):
+        rankings.add_argument(version, type=int, help="a version of car_table")
+    return parser.parse_args()
+
+
+def _audited(audit: Audit, file: Path | None) -> bool:
+    print("\n".join(audit_text(audit)))
+    if file is not None:
+        export_audit(audit, file)
+        print(f"written to {file}")
+    return not wrong(audit.findings)
+
+
+def _changed(change: RankingChange) -> bool:
+    print("\n".join(_heading(change)))
+    _show(change.teachers, "every teacher is where it was")
+    print("\nWhat the rankings were made from, where it differs:")
+    return _show(change.partitions, "nothing")
+
+
+def _heading(change: RankingChange) -> Iterator[str]:
+    for word, ranking in (("before", change.before), ("after", change.after)):
+        yield f"{word}: car_table version {ranking.version}, {ranking.time:%Y-%m-%d %H:%M} UTC"
+    yield from change.settings
+
+
+def _show(rows: pl.DataFrame, nothing: str) -> bool:
+    """Print a frame as DuckDB's shell would, whole."""
+    if rows.is_empty():
+        print(nothing)
+    else:
+        session = duckdb.connect()
+        session.register("rows", rows.to_arrow())
+        session.table("rows").show(max_rows=rows.height + 1, max_width=200)
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""What Dagster recorded of an error, as a sentence."""
+
+
+def error_sentence(message: str) -> str:
+    """An error's text; our own errors speak for themselves, without the name of their class."""
+    name, _, text = message.strip().partition(": ")
+    return text if name.startswith("preceptor.") and text else message.strip()

@@ -1,0 +1,114 @@
+"""The runs that ended since a point of Dagster's event log, each with what its checks and steps say."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from jobs.errors import error_sentence
+from preceptor.alerts.runs import CheckOutcome, FinishedRun
+
+Event = dg.DagsterEventType
+ENDINGS = (Event.RUN_SUCCESS, Event.RUN_FAILURE, Event.RUN_CANCELED)
+TELLING = {
+    Event.ASSET_MATERIALIZATION_PLANNED,
+    Event.ASSET_MATERIALIZATION,
+    Event.ASSET_CHECK_EVALUATION,
+    Event.STEP_FAILURE,
+    Event.RUN_FAILURE,
+}
+PAGE = 100
+SETTLED = 5.0  # seconds: events of two processes may appear in another order than their numbers'
+BLOCKED = "DagsterAssetCheckFailedError"  # the check says it already
+STOPPED = "DagsterExecutionInterruptedError"  # its text is its name
+
+
+def newest_ending(instance: dg.DagsterInstance) -> int:
+    """The number of the last event by which a run ended; -1 where none did."""
+    records = [
+        record for ending in ENDINGS for record in instance.fetch_run_status_changes(ending, 1).records
+    ]
+    return max((record.storage_id for record in records), default=-1)
+
+
+def finished_runs(instance: dg.DagsterInstance, after: int) -> tuple[list[FinishedRun], int]:
+    """Runs that ended after the event of that number, in order, and the number of the last one's."""
+    found = list(_endings(instance, after))
+    runs = [_finished(instance, record) for record in found]
+    return [run for run in runs if run is not None], found[-1].storage_id if found else after
+
+
+def _endings(instance: dg.DagsterInstance, after: int) -> Iterator[dg.EventLogRecord]:
+    """One page of endings; of the kinds that fill theirs nothing is known beyond it, so no kind goes on."""
+    pages = [
+        instance.fetch_run_status_changes(
+            dg.RunStatusChangeRecordsFilter(ending, after_storage_id=after), PAGE, ascending=True
+        ).records
+        for ending in ENDINGS
+    ]
+    known = min((page[-1].storage_id for page in pages if len(page) == PAGE), default=None)
+    now = time.time()
+    for record in sorted((record for page in pages for record in page), key=lambda record: record.storage_id):
+        fresh = 0 <= now - record.timestamp < SETTLED  # a clock that is ahead holds nothing up
+        if fresh or (known is not None and record.storage_id > known):
+            return
+        yield record
+
+
+def _finished(instance: dg.DagsterInstance, ending: dg.EventLogRecord) -> FinishedRun | None:
+    run = instance.get_run_by_id(ending.run_id)
+    if run is None:  # deleted by a person
+        return None
+    events = instance.get_records_for_run(run.run_id, of_type=TELLING).records
+    partition = run.tags.get("dagster/partition")
+    made = _assets(events, Event.ASSET_MATERIALIZATION)
+    failed = ending.event_type == Event.RUN_FAILURE
+    return FinishedRun(
+        id=run.run_id,
+        partition=partition,
+        checks=tuple(_checks(events, partition)),
+        failures=tuple(_failures(events)) if failed else (),
+        unmade=tuple(
+            asset for asset in _assets(events, Event.ASSET_MATERIALIZATION_PLANNED) if asset not in made
+        ),
+        ranked="car_table" in made,
+        asked_again=run.tags.get("dagster/will_retry") == "true",
+    )
+
+
+def _assets(events: Sequence[dg.EventLogRecord], kind: dg.DagsterEventType) -> list[str]:
+    keys = [event.asset_key for event in events if event.event_type == kind]
+    return list(dict.fromkeys(key.to_user_string() for key in keys if key is not None))
+
+
+def _checks(events: Sequence[dg.EventLogRecord], partition: str | None) -> Iterator[CheckOutcome]:
+    """Dagster keeps no partition with a check that is evaluated inside its asset: it is the run's."""
+    for event in events:
+        evaluation = event.event_log_entry.asset_check_evaluation
+        if evaluation is not None:
+            yield CheckOutcome(
+                evaluation.asset_key.to_user_string(),
+                evaluation.partition or partition,
+                evaluation.check_name,
+                evaluation.passed,
+                evaluation.description or "",
+            )
+
+
+def _failures(events: Sequence[dg.EventLogRecord]) -> Iterator[str]:
+    """Why the steps failed; where none did (a killed process, a failed start), why the run did."""
+    steps = [event for event in events if event.event_type == Event.STEP_FAILURE]
+    for event in steps:
+        error = event.event_log_entry.get_dagster_event().step_failure_data.error
+        if error is None:
+            yield f"{event.event_log_entry.step_key} failed"
+        elif error.cls_name == STOPPED:
+            yield "it was stopped, by Ctrl-C or with its machine"
+        elif error.cls_name != BLOCKED:
+            yield error_sentence((error.cause or error).message)
+    if not steps:
+        yield from (
+            event.event_log_entry.get_dagster_event().message or "failed"
+            for event in events
+            if event.event_type == Event.RUN_FAILURE
+        )

@@ -1,0 +1,1 @@
+"""What somebody should be told: found, remembered, delivered. `jobs/alerts.py` says when."""

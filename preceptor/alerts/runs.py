@@ -1,0 +1,83 @@
+"""What a finished run says that somebody should be told."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from preceptor.alerts.alert import Alert, make_alert, readable
+from preceptor.text import digest
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """One asset check's verdict on one partition; `says` is its sentence."""
+
+    asset: str
+    partition: str | None
+    check: str
+    passed: bool
+    says: str
+
+    @property
+    def place(self) -> str:
+        """What it is remembered by."""
+        return "/".join((self.asset, self.partition or "", self.check))
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that ended. `failures` is empty for one that failed only because a blocking check did not pass.
+
+    `unmade` names the assets that it was to materialize and did not.
+    """
+
+    id: str
+    partition: str | None
+    checks: tuple[CheckOutcome, ...] = ()
+    failures: tuple[str, ...] = ()
+    unmade: tuple[str, ...] = ()
+    ranked: bool = False  # it materialized `car_table`
+    asked_again: bool = False  # Dagster starts it once more by itself
+
+
+def check_alerts(standing: dict[str, str], run: FinishedRun) -> tuple[list[Alert], dict[str, str]]:
+    """Checks that fail anew, or otherwise than when they were last told, and the failures that now stand."""
+    alerts, after = [], dict(standing)
+    for outcome in run.checks:
+        if outcome.passed:
+            after.pop(outcome.place, None)
+        elif after.get(outcome.place) != (says := digest(outcome.says)):
+            after[outcome.place] = says
+            alerts.append(_check_alert(outcome, run.id))
+    return alerts, after
+
+
+def run_alerts(run: FinishedRun, mend: str) -> Iterable[Alert]:
+    """An alert for a failed run, unless Dagster tries it again; `mend` says what to do then."""
+    if not run.failures or run.asked_again:
+        return
+    where, error = _where(", ".join(run.unmade), run.partition), "; ".join(run.failures).rstrip(".")
+    yield make_alert(
+        "run_failed",
+        f"run {run.id[:8]} failed{f' ({where})' if where else ''}: {error}. {mend}",
+        run=run.id,
+        assets=", ".join(run.unmade),
+        partition=run.partition,
+        error=readable(error),
+    )
+
+
+def _check_alert(outcome: CheckOutcome, run: str) -> Alert:
+    return make_alert(
+        "check_failed",
+        f"{_where(outcome.asset, outcome.partition)}: check {outcome.check} did not pass: {outcome.says}"
+        f" (run {run[:8]})",
+        run=run,
+        asset=outcome.asset,
+        partition=outcome.partition,
+        check=outcome.check,
+        says=outcome.says,
+    )
+
+
+def _where(asset: str, partition: str | None) -> str:
+    return " ".join([asset, (partition or "").replace("|", " × ")]).strip()

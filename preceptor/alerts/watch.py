@@ -1,0 +1,31 @@
+"""From what happened since the last tick to what is to be told."""
+
+from collections.abc import Sequence
+
+from preceptor.alerts.alert import Alert
+from preceptor.alerts.best_teacher import best_teacher_alert, best_teacher_changes
+from preceptor.alerts.runs import FinishedRun, check_alerts, run_alerts
+from preceptor.alerts.state import State
+from preceptor.lake.schemas import CAR_TABLE
+from preceptor.lake.store import Lake
+
+
+def examine_runs(state: State, runs: Sequence[FinishedRun], mend: str) -> tuple[list[Alert], State]:
+    """Alerts of finished runs, in their order; `mend` says what to do after a failed one."""
+    alerts: list[Alert] = []
+    for run in runs:
+        found, standing = check_alerts(state.standing, run)
+        alerts += [*found, *run_alerts(run, mend)]
+        state = state.having(standing=standing, ranking_due=state.ranking_due or run.ranked)
+    return alerts, state
+
+
+def examine_ranking(state: State, lake: Lake) -> tuple[list[Alert], State]:
+    """Alerts of the newest CAR table where one was made since it was last read. Raises LakeError."""
+    version = lake.version(CAR_TABLE) if state.ranking_due else None
+    if version is None:
+        return [], state.having(ranking_due=False)
+    table = lake.read(CAR_TABLE, version=version)
+    changes, announced = best_teacher_changes(state.announced, table)
+    alerts = [best_teacher_alert(change, version) for change in changes]
+    return alerts, state.having(ranking_due=False, announced=announced)

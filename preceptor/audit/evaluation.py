@@ -1,0 +1,52 @@
+"""From a score to the answers that it counts, and on to the checkpoint that gave them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from preceptor.audit.checkpoint import Audit, audit_checkpoint
+from preceptor.audit.finding import Finding
+from preceptor.audit.folder import AuditError
+from preceptor.audit.trail import Trail
+from preceptor.evaluation.responses import answers_fingerprint
+from preceptor.lake.history import Commit, commit_of
+from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, STUDENT_RESPONSES, TUNED_CHECKPOINT
+from preceptor.lake.store import Lake
+from preceptor.study.fields import Sampling
+
+
+def audit_evaluation(lake: Lake, sql_folder: Path, run: str, benchmark: str) -> Audit:
+    """Walk back from a run's results on a benchmark. Raises AuditError where there are none."""
+    trail, partition = Trail(lake), {"run": run, "benchmark": benchmark}
+    results = commit_of(trail.history(EVAL_RESULTS), partition)
+    if results is None:
+        known = sorted({" on ".join(c.partition.values()) for c in trail.history(EVAL_RESULTS)})
+        raise AuditError(f"no results of {run!r} on {benchmark!r}; there are: {', '.join(known) or 'none'}")
+    findings = [*_followed(trail, results, partition)]
+    tuned = commit_of(trail.history(TUNED_CHECKPOINT), {"run": run}, results.reads.get("tuned_checkpoint"))
+    if tuned is None:
+        raise AuditError(f"the results of {run!r} on {benchmark!r} do not say which checkpoint they are of")
+    findings.append(_same_model(results, tuned))
+    audit = audit_checkpoint(lake, sql_folder, run, tuned.fingerprint)
+    return replace(audit, findings=[*findings, *audit.findings], commits=[*trail.commits, *audit.commits])
+
+
+def _followed(trail: Trail, results: Commit, partition: dict[str, str]) -> Iterator[Finding]:
+    yield from trail.follow(EVAL_SCORES, partition, None, upstream=False)
+    yield from trail.follow(EVAL_RESULTS, partition, results.version, upstream=False)
+    answers = [
+        c for c in trail.history(STUDENT_RESPONSES) if c.fingerprint == results.settings.get("answers")
+    ]
+    if not answers:
+        yield Finding(f"eval_results {' × '.join(partition.values())}", "no answers with its mark", False)
+    for commit in answers[:1]:
+        yield from trail.follow(STUDENT_RESPONSES, commit.partition, commit.version, upstream=False)
+
+
+def _same_model(results: Commit, tuned: Commit) -> Finding:
+    """The answers' mark is a hash of the checkpoint's and the sampling: it can be made again."""
+    sampling = Sampling.model_validate(results.declared.get("sampling", {}))
+    subject = f"answers of {results.partition['run']} on {results.partition['benchmark']}"
+    if answers_fingerprint(tuned.fingerprint, sampling) != results.settings.get("answers"):
+        return Finding(subject, f"are not those of checkpoint {tuned.fingerprint}", False)
+    return Finding(subject, f"given by checkpoint {tuned.fingerprint}")

@@ -1,0 +1,94 @@
+"""Which checkpoints hold outputs of a teacher, rows of a source, or outputs under some terms."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from preceptor.audit.checkpoint import checkpoint_rows
+from preceptor.audit.finding import Finding
+from preceptor.audit.folder import Checkpoint, checkpoints
+from preceptor.lake.history import Commit, commit_of, history
+from preceptor.lake.schemas import RESPONSES, TUNED_CHECKPOINT
+from preceptor.lake.store import Lake, LakeError, NotMaterializedError
+from preceptor.lake.warehouse import Warehouse
+from preceptor.study.schema import Study
+
+TUNED_ROWS = pl.Schema(
+    {
+        "run": pl.String,
+        "fingerprint": pl.String,
+        "uri": pl.String,
+        "is_current": pl.Boolean,
+        "rows_in_all": pl.Int64,
+        "teacher": pl.String,
+        "source": pl.String,
+        "terms_then": pl.String,
+        "terms_now": pl.String,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A row per checkpoint that was found; `unknown` are checkpoints whose rows cannot be read any more."""
+
+    found: pl.DataFrame
+    unknown: list[Finding]
+
+
+def find_checkpoints(
+    lake: Lake,
+    sql_folder: Path,
+    study: Study,
+    teacher: str | None = None,
+    source: str | None = None,
+    terms: str | None = None,
+) -> Search:
+    """Checkpoints, earlier ones of a run included, that were tuned on a row of all that is asked for."""
+    current = dict(lake.read(TUNED_CHECKPOINT, columns=["run", "fingerprint"]).iter_rows())
+    terms_now = {teacher.name: teacher.terms for teacher in study.teachers}
+    collected = history(lake, RESPONSES)
+    frames, unknown = [TUNED_ROWS.to_frame()], []
+    for checkpoint in checkpoints(lake):
+        try:
+            rows = checkpoint_rows(lake, sql_folder, checkpoint)
+        except (LakeError, NotMaterializedError, duckdb.Error) as error:
+            subject = f"checkpoint {checkpoint.run} ({checkpoint.fingerprint})"
+            unknown.append(Finding(subject, f"its rows cannot be read: {error}", False))
+            continue
+        terms_then = _terms_then(collected, checkpoint, set(rows["teacher"]))
+        is_current = current.get(checkpoint.run) == checkpoint.fingerprint
+        frames.append(_tuned_rows(checkpoint, rows, is_current, terms_then, terms_now))
+    warehouse = Warehouse(lake, sql_folder)
+    warehouse.register("tuned_rows", pl.concat(frames))
+    found = warehouse.query("audit/checkpoints_with", teacher=teacher, source=source, terms=terms)
+    return Search(found, unknown)
+
+
+def _terms_then(collected: list[Commit], checkpoint: Checkpoint, teachers: set[str]) -> dict[str, str | None]:
+    """What the study said of each teacher's terms when the responses that were tuned on were collected."""
+    version = checkpoint.manifest["origins"]["versions"]["responses"]
+    commits = {teacher: commit_of(collected, {"teacher": teacher}, version) for teacher in teachers}
+    return {teacher: commit.declared.get("terms") for teacher, commit in commits.items() if commit}
+
+
+def _tuned_rows(
+    checkpoint: Checkpoint,
+    rows: pl.DataFrame,
+    is_current: bool,
+    terms_then: dict[str, str | None],
+    terms_now: dict[str, str | None],
+) -> pl.DataFrame:
+    tuned = rows.filter(~pl.col("response_id").is_in(list(checkpoint.manifest["failed_rows"])))
+    teacher = pl.col("teacher")
+    return tuned.with_columns(
+        run=pl.lit(checkpoint.run),
+        fingerprint=pl.lit(checkpoint.fingerprint),
+        uri=pl.lit(checkpoint.uri),
+        is_current=pl.lit(is_current),
+        rows_in_all=pl.lit(tuned.height, pl.Int64),
+        terms_then=teacher.replace_strict(terms_then, default=None, return_dtype=pl.String),
+        terms_now=teacher.replace_strict(terms_now, default=None, return_dtype=pl.String),
+    ).select(TUNED_ROWS.names())

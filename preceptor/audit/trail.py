@@ -1,0 +1,147 @@
+"""Partitions at the versions that somebody read, hashed again, and what they in turn were made from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as parquet
+from pyarrow import ArrowException
+
+from preceptor.audit.finding import Finding
+from preceptor.audit.rows import altered
+from preceptor.fingerprint import Fingerprint
+from preceptor.lake.content import content_hash
+from preceptor.lake.history import Commit, behind, commit_of, history
+from preceptor.lake.schemas import TABLES, Table
+from preceptor.lake.store import Lake, LakeError, Partition
+
+NAMED = 5
+
+
+@dataclass
+class Trail:
+    """Follows partitions upstream, each once; `commits` are those that it met."""
+
+    lake: Lake
+    commits: list[Commit] = field(default_factory=list)
+    _seen: set[tuple[str, str, int | None]] = field(default_factory=set)
+    _histories: dict[str, list[Commit]] = field(default_factory=dict)
+
+    def history(self, table: Table) -> list[Commit]:
+        """The table's publications, newest first."""
+        if table.name not in self._histories:
+            self._histories[table.name] = history(self.lake, table)
+        return self._histories[table.name]
+
+    def follow(
+        self,
+        table: Table,
+        partition: Partition,
+        version: int | None,
+        recorded: str | None = None,
+        upstream: bool = True,
+    ) -> Iterator[Finding]:
+        """Check a partition at a version, against the content that somebody else `recorded` too."""
+        subject = f"{_named(table, partition)} {'now' if version is None else f'at version {version}'}"
+        try:
+            commit = commit_of(self.history(table), partition, version)
+        except LakeError as error:
+            yield Finding(subject, str(error), False)
+            return
+        place = table.name, str(sorted(partition.items())), commit.version if commit else version
+        if place in self._seen:
+            return
+        self._seen.add(place)
+        yield self._checked(table, partition, version, commit, recorded, subject)
+        if commit is not None:
+            self.commits.append(commit)
+            yield from _settings(commit, subject)
+            if upstream:
+                yield from self._upstream(commit)
+
+    def _upstream(self, commit: Commit) -> Iterator[Finding]:
+        histories = {name: self.history(TABLES[name]) for name in commit.reads}
+        for dependency, version in behind(commit, histories):
+            yield from self.follow(TABLES[dependency.table], dependency.partition, version)
+
+    def _checked(
+        self,
+        table: Table,
+        partition: Partition,
+        version: int | None,
+        commit: Commit | None,
+        recorded: str | None,
+        subject: str,
+    ) -> Finding:
+        try:
+            rows = self.lake.read(table, partition, commit.columns if commit else None, version)
+        except LakeError as error:
+            damaged = "; ".join(_unreadable(self.lake, table, partition, version))
+            return Finding(subject, f"{error}" + (f" ({damaged})" if damaged else ""), False)
+        if commit is None:
+            return Finding(subject, f"{rows.height:,} rows; no commit says what they should be", None)
+        if recorded not in (None, commit.content):
+            return Finding(subject, "its commit names other rows than the checkpoint's manifest does", False)
+        if content_hash(rows, table.key) != commit.content:
+            return Finding(subject, _difference(self.lake, table, partition, version, commit, rows), False)
+        return Finding(
+            subject, f"{rows.height:,} rows, as they were committed {commit.time:%Y-%m-%d %H:%M} UTC"
+        )
+
+
+def _settings(commit: Commit, subject: str) -> Iterator[Finding]:
+    if commit.made_of is not None and Fingerprint.of(commit.made_of) != commit.fingerprint:
+        yield Finding(subject, f"the settings in its commit are not those of {commit.fingerprint}", False)
+
+
+def _difference(
+    lake: Lake, table: Table, partition: Partition, version: int | None, commit: Commit, rows: pl.DataFrame
+) -> str:
+    said = f"{rows.height:,} rows that are not those committed"
+    if rows.height != commit.rows:
+        said += f", which were {commit.rows:,}"
+    if found := altered(table, partition, rows):
+        said += f"; altered: {', '.join(found[:NAMED])}"
+        said += f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"{said}; in {', '.join(_files(lake, table, partition, version))}"
+
+
+def _unreadable(lake: Lake, table: Table, partition: Partition, version: int | None) -> Iterator[str]:
+    """The files that are gone or damaged; of a remote store the read's own error has to do."""
+    if lake.remote:
+        return
+    try:
+        sizes = _sizes(lake, table, version)
+        files = _files(lake, table, partition, version)
+    except LakeError:
+        return
+    for file in files:
+        if not Path(file).exists():
+            yield f"{file} is gone"
+        elif Path(file).stat().st_size != sizes[Path(file).name]:
+            yield f"{file} is not of the size that was committed"
+        else:
+            try:
+                parquet.read_table(file, partitioning=None)
+            except (OSError, ArrowException):
+                yield f"{file} is damaged"
+
+
+def _sizes(lake: Lake, table: Table, version: int | None) -> dict[str, int]:
+    """Bytes of each data file by its name, as Delta's log has them."""
+    delta = lake.open(table, version)
+    assert delta is not None
+    actions = pl.DataFrame(delta.get_add_actions())
+    return {Path(path).name: size for path, size in actions.select("path", "size_bytes").iter_rows()}
+
+
+def _files(lake: Lake, table: Table, partition: Partition, version: int | None) -> list[str]:
+    delta = lake.open(table, version)
+    where = [(column, "=", value) for column, value in partition.items()]
+    uris = [] if delta is None else delta.file_uris(file_pruning_predicate=where or None)
+    return [uri if lake.remote else str(Path(uri)) for uri in uris]
+
+
+def _named(table: Table, partition: Mapping[str, str]) -> str:
+    return f"{table.name} {' × '.join(partition.values())}".strip()

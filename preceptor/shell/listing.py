@@ -1,0 +1,44 @@
+"""What there is to ask: the tables of a session, and the columns of one, in words."""
+
+from collections.abc import Iterator
+
+from preceptor.lake.schemas import Table
+from preceptor.shell.session import MADE_BY, TABLES, Session
+
+CURRENT = {
+    "current_responses": "responses under today's settings, of the study's teachers",
+    "current_rewards": "rewards of these responses, by CAR's reward model",
+    "current_losses": "losses of these responses, under the study's bases",
+}
+
+
+def table_lines(session: Session) -> Iterator[str]:
+    """One line per table: its version, or what makes it, and what a row is."""
+    missing = session.missing()
+    width = max(len(table.name) for table in TABLES)
+    for table, asset in MADE_BY:
+        version = f"version {session.versions[table.name]}" if table not in missing else "–"
+        hint = f" (empty: materialize {asset})" if table in missing else ""
+        yield f"  {table.name:{width}}  {version:11}  {table.row}{hint}"
+    if session.current:
+        for name, meaning in CURRENT.items():
+            yield f"  {name:{width}}  {'':11}  {meaning}"
+
+
+def schema_lines(name: str) -> Iterator[str]:
+    """A table's row, key and columns with their meanings; what there is instead where there is none."""
+    table = next((table for table in TABLES if table.name == name), None)
+    if table is None:
+        yield f"no table {name!r}; there are {', '.join(table.name for table in TABLES)}"
+        return
+    yield f"{table.name}: a row is {table.row}; {', '.join((*table.partition_by, *table.key))} are its key"
+    meanings = _meanings(table)
+    width = max(len(column) for column in meanings)
+    for column, dtype in table.schema.items():
+        yield f"  {column:{width}}  {dtype!s:13}  {meanings[column]}"
+
+
+def _meanings(table: Table) -> dict[str, str]:
+    own = {name: meaning for name, (_, meaning) in table.columns.items()}
+    partition = dict.fromkeys(table.partition_by, "partition")
+    return {**partition, **own, "fingerprint": "over all that would change the row"}

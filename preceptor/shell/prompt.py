@@ -1,0 +1,119 @@
+"""The prompt: statements over several lines until a `;`, commands that begin with a dot, errors that pass."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from preceptor.lake.store import LakeError
+from preceptor.shell.listing import schema_lines, table_lines
+from preceptor.shell.output import write_result
+from preceptor.shell.session import Session, SqlError
+from preceptor.shell.statements import is_blank, is_complete
+
+FIRST, NEXT = "sql> ", "...> "
+HELP = """\
+Statements are DuckDB's SQL and end with ;
+.tables          the tables, their versions, what a row is
+.schema NAME     a table's columns and what they mean
+.refresh         attach the newest version of every table
+.quit            leave (so does Ctrl-D); Ctrl-C drops a statement or ends a running one"""
+
+
+class Prompt:
+    """Reads lines by `ask`, which gets the prompt's text, and writes to `out`."""
+
+    def __init__(self, session: Session, ask: Callable[[str], str], out: TextIO) -> None:
+        self.session = session
+        self.ask = ask
+        self.out = out
+
+    def run(self) -> None:
+        """Until .quit or the end of the input."""
+        typed = ""
+        while True:
+            try:
+                typed += self.ask(NEXT if typed else FIRST) + "\n"
+                if typed.startswith("."):
+                    if self._command(*typed.split()):
+                        return
+                elif not is_complete(typed):
+                    typed = "" if is_blank(typed) else typed
+                    continue
+                else:
+                    self._statements(typed)
+            except EOFError:
+                if not is_blank(typed):
+                    self._say("the last statement has no ; and was not run")
+                return
+            except KeyboardInterrupt:
+                self._say("")
+            typed = ""
+
+    def _statements(self, text: str) -> None:
+        try:
+            for statement in self.session.statements(text):
+                width = shutil.get_terminal_size().columns
+                write_result(self.session, statement, "table", self.out, width)
+        except SqlError as error:
+            self._say(str(error))
+
+    def _command(self, name: str, *words: str) -> bool:
+        """Whether it was the command to leave."""
+        if name in (".quit", ".exit"):
+            return True
+        for line in self._answer(name, words):
+            self._say(line)
+        return False
+
+    def _answer(self, name: str, words: tuple[str, ...]) -> Iterator[str]:
+        match name, words:
+            case ".tables", ():
+                yield from table_lines(self.session)
+            case ".schema", (table,):
+                yield from schema_lines(table)
+            case ".refresh", ():
+                yield from self._refreshed()
+            case ".help", ():
+                yield HELP
+            case _:
+                yield f"no command {' '.join((name, *words))}: .help lists them"
+
+    def _refreshed(self) -> Iterator[str]:
+        before = dict(self.session.versions)
+        try:
+            self.session.refresh()
+        except (LakeError, ValueError) as error:
+            yield str(error)
+            return
+        changed = {name: v for name, v in self.session.versions.items() if v != before.get(name)}
+        yield ", ".join(f"{n} is now at version {v}" for n, v in changed.items()) or "nothing is newer"
+
+    def _say(self, line: str) -> None:
+        self.out.write(f"{line}\n")
+
+
+def read_line() -> Callable[[str], str]:
+    """`input` with a history that outlives the session; without prompts where no terminal is read."""
+    if not sys.stdin.isatty():
+        return lambda _: input()
+    import atexit
+    import readline
+
+    history = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preceptor" / "sql_history"
+    with suppress(OSError):
+        history.parent.mkdir(parents=True, exist_ok=True)
+        readline.read_history_file(history)
+    readline.set_history_length(1000)
+    atexit.register(_write_history, history)
+    return input
+
+
+def _write_history(history: Path) -> None:
+    import readline
+
+    with suppress(OSError):
+        readline.write_history_file(history)

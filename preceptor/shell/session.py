@@ -1,0 +1,136 @@
+"""A DuckDB session over a study's tables that a person may type anything into."""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import duckdb
+
+from preceptor.current import current_fingerprints, register_current
+from preceptor.lake import schemas
+from preceptor.lake.schemas import Table
+from preceptor.lake.store import Lake
+from preceptor.lake.warehouse import Warehouse
+from preceptor.shell.statements import sentence, without_end
+from preceptor.study.schema import Study
+
+MADE_BY = (  # every table, and the asset whose materialization writes it
+    (schemas.RAW_INSTRUCTIONS, "raw_instructions"),
+    (schemas.RESPONSES, "responses"),
+    (schemas.REWARDS, "rewards"),
+    (schemas.BASE_LOSSES, "base_losses"),
+    (schemas.CAR_TABLE, "car_table"),
+    (schemas.CAR_BETA_SWEEP, "car_beta_sweep"),
+    (schemas.SELECTED_SUBSET, "selected_subset"),
+    (schemas.TUNED_CHECKPOINT, "tuned_checkpoint"),
+    (schemas.STUDENT_RESPONSES, "eval_results"),
+    (schemas.EVAL_RESULTS, "eval_results"),
+    (schemas.EVAL_SCORES, "eval_results"),
+    (schemas.PREDICTED_ACTUAL, "study_report"),
+)
+TABLES = tuple(table for table, _ in MADE_BY)
+Result = TypeVar("Result")
+
+
+class SqlError(RuntimeError):
+    """A statement that failed; its text says why in a sentence."""
+
+
+class Session(Warehouse):
+    """A view per table, each at the version that was the newest when it was attached; nothing can be written.
+
+    With `current` there are also views of the rows that count under the study's present settings.
+    """
+
+    def __init__(self, lake: Lake, study: Study, sql_folder: Path, current: bool = False) -> None:
+        super().__init__(lake, sql_folder)
+        self.study = study
+        self.current = current
+        self._spill = tempfile.TemporaryDirectory(prefix="preceptor-sql-")
+        self._worker = ThreadPoolExecutor(1)
+        self.seal(Path(self._spill.name))
+
+    def __enter__(self) -> Self:
+        """Attach the tables."""
+        self.refresh()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what still runs, and remove what was spilled."""
+        self._session.interrupt()
+        self._worker.shutdown()
+        self._session.close()
+        self._spill.cleanup()
+
+    def refresh(self) -> None:
+        """Attach every table at its newest version.
+
+        Raises LakeError, and with `current` ValueError for a model whose revision cannot be looked up.
+        """
+        self.versions.clear()
+        self.attach_existing(*TABLES)
+        if self.current:
+            register_current(self, self.study, current_fingerprints(self.study))
+
+    def missing(self) -> list[Table]:
+        """The tables that nobody has made yet."""
+        return [table for table in TABLES if table.name not in self.versions]
+
+    def statements(self, text: str) -> list[Any]:
+        """The statements of a text. Raises SqlError where it is no SQL."""
+        return self._raising(lambda: self._session.extract_statements(without_end(text)))
+
+    def box(self, statement: Any, width: int | None) -> str:
+        """Run a statement; its rows drawn as a table, or nothing where it has none."""
+
+        def run() -> str:
+            relation = self._session.sql(statement)
+            if statement.type == duckdb.StatementType.EXPLAIN:
+                return "\n".join(str(row[-1]) for row in relation.fetchall())
+            if relation is None or _only_done(statement, relation.columns):
+                return ""
+            drawn = io.StringIO()
+            with redirect_stdout(drawn):
+                relation.show(max_width=width)
+            return drawn.getvalue().rstrip("\n")
+
+        return self._interruptible(run)
+
+    def stream(self, statement: Any) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+        """Run a statement; its column names, and its rows as they come."""
+        result = self._interruptible(lambda: self._session.execute(statement))
+        names = [column[0] for column in result.description or ()]
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            while found := self._interruptible(lambda: result.fetchmany(1000)):
+                yield from found
+
+        return names, rows()
+
+    def _interruptible(self, run: Callable[[], Result]) -> Result:
+        """Run in another thread, since DuckDB does not hear Ctrl-C; KeyboardInterrupt ends the query."""
+        future = self._worker.submit(self._raising, run)
+        try:
+            while not future.done():  # short waits: a signal may reach another thread, and wake only that
+                wait([future], timeout=0.1)
+        except KeyboardInterrupt:
+            while not future.done():
+                self._session.interrupt()
+                wait([future], timeout=0.1)
+            raise
+        return future.result()
+
+    def _raising(self, run: Callable[[], Result]) -> Result:
+        try:
+            return run()
+        except (duckdb.Error, RuntimeError, OSError) as error:
+            raise SqlError(sentence(str(error))) from error
+
+
+def _only_done(statement: Any, columns: list[str]) -> bool:
+    """Whether a statement's result says no more than that it was run."""
+    return statement.type != duckdb.StatementType.SELECT and columns in (["Count"], ["Success"])

@@ -1,0 +1,71 @@
+"""A failing check is told once, again when it says something else, and anew after it passed."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preceptor.alerts.alert import LONGEST, make_alert, message
+from preceptor.alerts.runs import CheckOutcome, FinishedRun, check_alerts, run_alerts
+
+MEND = "Mend it."
+
+
+def run(*says, partition="a|b", **fields):
+    """A run in which `failure_rate` said these things; None is a pass."""
+    checks = tuple(
+        CheckOutcome("rewards", partition, "failure_rate", passed=text is None, says=text or "fine")
+        for text in says
+    )
+    return FinishedRun("0123456789abcdef", partition, checks, **fields)
+
+
+@given(st.lists(st.sampled_from([None, "5 failed", "6 failed"]), max_size=12))
+def test_one_alert_per_failure_that_was_not_just_told(history):
+    standing, told, last = {}, [], None
+    for says in history:
+        alerts, standing = check_alerts(standing, run(says))
+        told += [alert.facts["says"] for alert in alerts]
+        assert bool(alerts) == (says is not None and says != last)
+        assert bool(standing) == (says is not None)
+        last = says
+
+
+def test_each_partition_stands_for_itself():
+    alerts, standing = check_alerts({}, run("5 failed"))
+    assert alerts[0].text == "rewards a × b: check failure_rate did not pass: 5 failed (run 01234567)"
+    alerts, standing = check_alerts(standing, run("5 failed", partition="a|c"))
+    assert len(alerts) == 1
+    _, standing = check_alerts(standing, run(None))
+    assert list(standing) == ["rewards/a|c/failure_rate"]
+
+
+def test_a_failed_run_is_told_with_where_why_and_what_to_do():
+    failed = run(partition="t", failures=("no space.",), unmade=("responses",))
+    (alert,) = run_alerts(failed, MEND)
+    assert alert.text == "run 01234567 failed (responses t): no space. Mend it."
+    assert alert.facts == {
+        "run": "0123456789abcdef",
+        "assets": "responses",
+        "partition": "t",
+        "error": "no space",
+    }
+
+
+def test_a_run_that_dagster_tries_again_or_that_did_not_fail_is_not_told():
+    assert list(run_alerts(run(failures=("no space",), asked_again=True), MEND)) == []
+    assert list(run_alerts(run("5 failed"), MEND)) == []
+
+
+def test_the_same_alert_has_the_same_id_and_another_one_another():
+    one, same = make_alert("run_failed", "x", run="1"), make_alert("run_failed", "y", run="1")
+    assert one.id == same.id
+    assert (
+        len({one.id, make_alert("run_failed", "x", run="2").id, make_alert("check_failed", "x", run="1").id})
+        == 3
+    )
+
+
+def test_text_from_rows_pages_nobody_and_stays_short():
+    alert = make_alert("run_failed", "<!channel>\n\ud800 " + "x" * 10_000, run="1")
+    assert alert.text.startswith("‹!channel› \ufffd x")
+    assert len(alert.text) == LONGEST
+    assert message(alert, "small")["text"].startswith("small: ‹!channel›")

@@ -1,0 +1,79 @@
+"""What the checks of a partition say, and from where they complain."""
+
+import polars as pl
+import pytest
+
+from assets import checks
+from preceptor.lake.schemas import REWARDS
+from preceptor.study.schema import Limits
+
+PLACE = {"reward_model": "rm", "teacher": "t"}
+
+
+def answers(*endings):
+    errors = ["gone" if ending == "error" else None for ending in endings]
+    reasons = [None if ending == "error" else ending for ending in endings]
+    schema = {"finish_reason": pl.String, "error": pl.String}
+    return pl.DataFrame({"finish_reason": reasons, "error": errors}, schema=schema)
+
+
+@pytest.mark.parametrize(
+    "endings,passed,says",
+    [
+        (["stop"] * 19 + ["length"], True, "1 of 20 responses were cut at the limit of tokens (5.0%)"),
+        (["stop"] * 18 + ["length"], False, "1 of 19 responses were cut at the limit of tokens (5.3%)"),
+        (["length", "error", "error"], False, "1 of 1 responses were cut at the limit of tokens (100.0%)"),
+        (
+            [None] * 3,
+            True,
+            "0 of 0 responses were cut at the limit of tokens (0.0%); 3 do not say how they ended",
+        ),
+        ([], True, "0 of 0 responses were cut at the limit of tokens (0.0%)"),
+    ],
+)
+def test_responses_that_do_not_say_how_they_ended_are_not_counted_as_whole(endings, passed, says):
+    check = checks.truncated(answers(*endings), Limits())
+    assert (check.passed, check.description) == (passed, says)
+
+
+def test_the_bound_of_truncated_rows_is_the_studys():
+    rows = answers("stop", "length")
+    assert checks.truncated(rows, Limits(truncated_rows=0.5)).passed
+    assert not checks.truncated(rows, Limits(truncated_rows=0.4)).passed
+
+
+def rewards(*numbers):
+    rows = [(f"r{n}", "i", 0, float(number), None) for n, number in enumerate(numbers)]
+    return pl.DataFrame(rows, schema=REWARDS.row_schema, orient="row")
+
+
+def scored(lake, *numbers):
+    """Publish these rewards, and hold them against those of before."""
+    lake.publish(REWARDS, rewards(*numbers), PLACE, "f")
+    return lambda **limits: checks.reward_drift(lake, PLACE, rewards(*numbers), Limits(**limits))
+
+
+def test_rewards_may_drift_as_far_as_the_study_says(lake):
+    first = scored(lake, 1, 3)()
+    assert (first.passed, first.description) == (True, "no response was scored anew in the last 7 days")
+    check = scored(lake, 1.5, 3.5)
+    assert not check().passed
+    assert check(reward_drift=0.5).passed
+    assert "2 responses was 2 in version 1 and is 2.5 (+0.5 sd)" in check().description
+    assert check().metadata["shift"].value == 0.5
+
+
+def test_rewards_that_were_all_one_number_and_are_not_any_more_drifted_beyond_any_bound(lake):
+    scored(lake, 2, 2)
+    check = scored(lake, 2, 3)(reward_drift=100)
+    assert not check.passed
+    assert "all earlier rewards were equal" in check.description
+
+
+def test_where_earlier_rewards_were_vacuumed_the_check_does_not_pass_and_fails_no_run(lake):
+    scored(lake, 1, 3)
+    check = scored(lake, 1, 3.5)
+    lake.open(REWARDS).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    found = check()
+    assert (found.passed, found.severity) == (False, checks.WARN)
+    assert found.description.startswith("not known, since the earlier rewards are gone: a data file of")

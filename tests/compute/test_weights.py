@@ -1,0 +1,87 @@
+"""No loader unpickles anything: weights are safetensors, or a sentence says what a folder holds instead."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from preceptor.compute.generation import TransformersGenerator
+from preceptor.compute.load import ModelError, load_causal_lm, load_classifier
+from preceptor.compute.loss import LossScorer
+from preceptor.compute.request import Decoding
+from preceptor.compute.reward import RewardScorer
+from preceptor.compute.weights import adapter_problem, model_problem
+from tests.conftest import CHATML, save_classifier, save_language_model
+from tests.pickles import pickle_weights, write_pickle
+
+LOADERS = {
+    "teacher": lambda folder: TransformersGenerator(folder, decoding=Decoding(), device="cpu"),
+    "base": lambda folder: LossScorer(folder, device="cpu"),
+    "reward model, judge": lambda folder: RewardScorer(folder, device="cpu"),
+    "tuned base": lambda folder: load_causal_lm(folder, "main", "float32", "cpu"),
+    "remote code": lambda folder: load_classifier(folder, "main", "float32", "cpu", allow_remote_code=True),
+}
+
+
+@pytest.fixture
+def marker(tmp_path):
+    """A file that only an executed pickle makes."""
+    yield tmp_path / "executed"
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_pickles_of_these_tests_do_run_where_nothing_holds_them_back(tmp_path):
+    write_pickle(tmp_path / "a.bin", tmp_path / "executed")
+    torch.load(tmp_path / "a.bin", weights_only=False)
+    assert (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_pickled_weights_are_refused_with_the_way_out(tmp_path, marker, loader):
+    save = save_language_model if "base" in loader or loader == "teacher" else save_classifier
+    folder = pickle_weights(save(tmp_path / "model", template=CHATML), marker)
+    with pytest.raises(ModelError) as refusal:
+        LOADERS[loader](folder)
+    assert folder in str(refusal.value) and "pytorch_model.bin" in str(refusal.value)
+    assert "save_pretrained" in str(refusal.value)
+
+
+def test_an_adapter_inside_a_model_folder_is_refused(tmp_path, marker):
+    folder = tmp_path / "model"
+    save_language_model(folder)
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 1}))
+    write_pickle(folder / "adapter_model.bin", marker)
+    with pytest.raises(ModelError, match="merge the adapter"):
+        load_causal_lm(str(folder), "main", "float32", "cpu")
+
+
+def test_pickles_beside_safetensors_are_not_read(tmp_path, marker):
+    folder = tmp_path / "model"
+    save_language_model(folder)
+    for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt"):
+        write_pickle(folder / name, marker)
+    assert load_causal_lm(str(folder), "main", "float32", "cpu").config.model_type == "llama"
+
+
+def test_a_stray_safetensors_file_does_not_open_the_door(tmp_path, marker):
+    folder = tmp_path / "model"
+    save_language_model(folder)
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    pickle_weights(folder, marker)
+    shutil.copy(folder / "config.json", folder / "other.safetensors")
+    with pytest.raises(ModelError):
+        load_causal_lm(str(folder), "main", "float32", "cpu")
+
+
+@pytest.mark.parametrize("name", ["adapter_model.bin", "adapter_model.pt"])
+def test_a_pickled_adapter_is_refused(tmp_path, marker, name):
+    write_pickle(tmp_path / name, marker)
+    assert name in adapter_problem(str(tmp_path)) and "save_pretrained" in adapter_problem(str(tmp_path))
+    (tmp_path / "adapter_model.safetensors").touch()
+    assert adapter_problem(str(tmp_path)) is None
+
+
+def test_a_hub_id_is_left_to_the_loaders(tmp_path):
+    assert model_problem("Qwen/Qwen2.5-0.5B") is None
+    assert "holds no *.safetensors" in model_problem(str(tmp_path))

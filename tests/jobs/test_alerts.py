@@ -1,0 +1,265 @@
+"""The sensor `alerts` on a real instance: what it tells of real runs, once, whatever restarts or is dead."""
+
+import signal
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from jobs import finished_runs
+from jobs.alerts import alerts
+from preceptor.alerts.state import State, StateError
+from preceptor.alerts.webhook import VARIABLE
+from preceptor.lake.schemas import CAR_TABLE
+from preceptor.lake.store import Lake
+from resources.lake import LakeResource
+from tests.alerts.webhook_server import WebhookServer
+
+BEGIN = '{"after": -1}'
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch):
+    monkeypatch.setattr(finished_runs, "SETTLED", 0.0)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("PRECEPTOR_STUDY", "study.yaml")
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def told(caplog):
+    """What the log says since this was last asked."""
+    caplog.set_level("INFO", logger="preceptor.alerts")
+
+    def since():
+        said = [
+            record.getMessage() for record in caplog.records if record.name.startswith("preceptor.alerts")
+        ]
+        caplog.clear()
+        return said
+
+    return since
+
+
+def tick(instance, store, cursor, study="small"):
+    """One evaluation of the sensor, as the daemon makes it: what it says, and its cursor."""
+    lake = LakeResource(store=str(store), study=study)
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": lake}) as context:
+        result = alerts(context)
+    return result.skip_reason.skip_message, result.cursor
+
+
+@dg.asset(
+    partitions_def=dg.StaticPartitionsDefinition(["a", "b"]),
+    check_specs=[dg.AssetCheckSpec("bound", asset="answers", blocking=True)],
+)
+def answers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Does what the run's tag says."""
+    says = context.run.tags["says"]
+    if says == "stop":
+        signal.raise_signal(signal.SIGINT)
+    if says.startswith("raise "):
+        raise ValueError(says.removeprefix("raise "))
+    severity = dg.AssetCheckSeverity.ERROR if "blocked" in says else dg.AssetCheckSeverity.WARN
+    check = dg.AssetCheckResult(
+        passed=says == "fine", check_name="bound", description=says, severity=severity
+    )
+    return dg.MaterializeResult(check_results=[check])
+
+
+@dg.asset
+def car_table() -> None:
+    """Somebody ranked."""
+
+
+def answer(instance, says, partition="a", **tags):
+    dg.materialize(
+        [answers],
+        partition_key=partition,
+        instance=instance,
+        raise_on_error=False,
+        tags={"says": says, **tags},
+    )
+
+
+def rank(instance, store, *teachers):
+    """Publish a ranking of teachers that are surely apart, in this order."""
+    rows = [
+        {"base": "b1", "teacher": t, "rank": n, "rank_low": n, "rank_high": n, "car": 1 / n}
+        for n, t in enumerate(teachers, 1)
+    ]
+    frame = pl.DataFrame(rows, schema=CAR_TABLE.row_schema)
+    Lake(str(store), "small").publish(CAR_TABLE, frame, {}, "f")
+    dg.materialize([car_table], instance=instance)
+
+
+def test_what_happened_before_the_first_tick_is_not_news_but_the_best_teacher_is_known(
+    instance, tmp_path, told
+):
+    answer(instance, "5 failed")
+    answer(instance, "raise no space")
+    rank(instance, tmp_path, "ann", "bob")
+    says, cursor = tick(instance, tmp_path, None)
+    assert says == "alerts: 0, ended runs: 0; the best teacher for b1 is ann"
+    assert told() == []
+    answer(instance, "5 failed")
+    assert tick(instance, tmp_path, cursor)[0] == "alerts: 1, ended runs: 1"
+
+
+def test_a_failing_check_is_told_once_until_it_changes_or_has_passed(instance, tmp_path, told):
+    cursor = BEGIN
+    for says, news in [
+        ("5 failed", True),
+        ("5 failed", False),
+        ("6 failed", True),
+        ("fine", False),
+        ("6 failed", True),
+    ]:
+        answer(instance, says)
+        _, cursor = tick(instance, tmp_path, cursor)
+        assert bool(told()) is news
+    answer(instance, "6 failed", partition="b")
+    tick(instance, tmp_path, cursor)
+    assert told()[0].startswith("answers b: check bound did not pass: 6 failed (run ")
+
+
+def test_a_blocking_check_is_one_alert_not_two(instance, tmp_path, told):
+    answer(instance, "blocked: 9 failed")
+    tick(instance, tmp_path, BEGIN)
+    assert len(said := told()) == 1
+    assert "check bound did not pass: blocked: 9 failed" in said[0]
+
+
+def test_a_failed_run_is_told_with_its_error_each_time(instance, tmp_path, told):
+    answer(instance, "raise no space left")
+    _, cursor = tick(instance, tmp_path, BEGIN)
+    assert "failed (answers a): ValueError: no space left. What is committed stays" in told()[0]
+    answer(instance, "raise no space left")
+    _, cursor = tick(instance, tmp_path, cursor)
+    assert len(told()) == 1
+    answer(instance, "raise no space left", **{"dagster/will_retry": "true"})
+    tick(instance, tmp_path, cursor)
+    assert told() == []
+
+
+def test_a_run_whose_process_was_killed_is_told_with_what_it_did_not_make(instance, tmp_path, told):
+    job = dg.define_asset_job("one", [answers]).resolve(
+        asset_graph=dg.Definitions([answers]).resolve_asset_graph()
+    )
+    run = instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "a", "says": "fine"}
+    )
+    instance.report_run_failed(run, "its process was killed")
+    tick(instance, tmp_path, BEGIN)
+    assert f"run {run.run_id[:8]} failed (answers a): its process was killed." in told()[0]
+
+
+def test_a_run_that_was_stopped_is_told_in_words(instance, tmp_path, told):
+    answer(instance, "stop")
+    tick(instance, tmp_path, BEGIN)
+    assert "failed (answers a): it was stopped, by Ctrl-C or with its machine." in told()[0]
+
+
+def test_many_runs_are_read_page_after_page_in_their_order(instance, tmp_path, told, monkeypatch):
+    monkeypatch.setattr(finished_runs, "PAGE", 2)
+    says = ["5 failed", "fine", "5 failed", "raise a", "raise b", "raise c"]
+    for sentence in says:
+        answer(instance, sentence)
+    cursor, runs, order = BEGIN, 0, []
+    for _ in range(4):
+        words, cursor = tick(instance, tmp_path, cursor)
+        runs += int(words.split()[-1])
+        order += told()
+    assert runs == len(says)
+    kinds = ["check" if "check" in text else text.split("ValueError: ")[1][0] for text in order]
+    assert kinds == ["check", "check", "a", "b", "c"]
+
+
+def test_a_run_that_only_just_ended_is_left_to_the_next_tick(instance, tmp_path, told, monkeypatch):
+    monkeypatch.setattr(finished_runs, "SETTLED", 60.0)
+    answer(instance, "5 failed")
+    says, cursor = tick(instance, tmp_path, BEGIN)
+    assert says == "alerts: 0, ended runs: 0"
+    monkeypatch.setattr(finished_runs, "SETTLED", 0.0)
+    assert tick(instance, tmp_path, cursor)[0] == "alerts: 1, ended runs: 1"
+
+
+def test_a_new_best_teacher_is_told_once(instance, tmp_path, told):
+    rank(instance, tmp_path, "ann", "bob")
+    _, cursor = tick(instance, tmp_path, None)
+    told()
+    rank(instance, tmp_path, "bob", "ann")
+    for expected in (1, 0):
+        _, cursor = tick(instance, tmp_path, cursor)
+        assert len(said := told()) == expected
+    assert tick(instance, tmp_path, cursor)[0] == "alerts: 0, ended runs: 0", said
+
+
+def test_a_lake_that_cannot_be_read_holds_up_nothing_else_and_is_read_again(instance, tmp_path, told):
+    rank(instance, tmp_path, "ann", "bob")
+    _, cursor = tick(instance, tmp_path, None)
+    told()
+    rank(instance, tmp_path, "bob", "ann")
+    answer(instance, "5 failed")
+    log = tmp_path / "small" / "car_table" / "_delta_log"
+    newest = sorted(log.glob("*.json"))[-1]
+    whole = newest.read_text()
+    newest.write_text("no json")
+    says, cursor = tick(instance, tmp_path, cursor)
+    assert says.startswith("alerts: 1, ended runs: 2; cannot read table car_table")
+    newest.write_text(whole)
+    says, _ = tick(instance, tmp_path, cursor)
+    assert says == "alerts: 1, ended runs: 0"
+    assert "the best teacher for b1 is now bob" in told()[-1]
+
+
+def test_alerts_outlive_a_dead_webhook_and_a_restart(instance, tmp_path, told, monkeypatch):
+    cursor = BEGIN
+    with WebhookServer(500, 500) as server:
+        monkeypatch.setenv(VARIABLE, server.address)
+        for sentence, waiting in [("5 failed", 1), ("raise no space", 2)]:
+            answer(instance, sentence)
+            says, cursor = tick(instance, tmp_path, cursor)
+            assert says.endswith(
+                f"the webhook took no alert: it answered 500; {waiting} wait for the webhook"
+            )
+        assert len(told()) == 2
+        monkeypatch.delenv(VARIABLE)
+        says, cursor = tick(instance, tmp_path, cursor)
+        assert says == "alerts: 0, ended runs: 0; 2 wait for the webhook"
+        monkeypatch.setenv(VARIABLE, server.address)
+        assert tick(instance, tmp_path, cursor)[0] == "alerts: 0, ended runs: 0"
+        assert told() == []  # each was logged when it was found
+    assert [body["kind"] for body in server.taken] == ["check_failed", "run_failed"]
+    assert server.asked[0]["id"] == server.asked[1]["id"] == server.taken[0]["id"]
+
+
+def test_a_tick_that_was_lost_sends_the_same_ids_again(instance, tmp_path, monkeypatch):
+    answer(instance, "5 failed")
+    rank(instance, tmp_path, "bob", "ann")
+    cursor = State(after=-1, announced={"b1": "ann"}).model_dump_json()
+    with WebhookServer() as server:
+        monkeypatch.setenv(VARIABLE, server.address)
+        for _ in range(2):
+            tick(instance, tmp_path, cursor)
+    first, second = server.taken[:2], server.taken[2:]
+    assert first == second
+    assert len({body["id"] for body in first}) == 2
+
+
+def test_an_address_that_cannot_be_used_is_said_and_not_quoted(instance, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "hooks.example/T0PSECRET")
+    answer(instance, "5 failed")
+    says, cursor = tick(instance, tmp_path, BEGIN)
+    assert "PRECEPTOR_WEBHOOK is no address" in says and "1 wait for the webhook" in says
+    assert "T0PSECRET" not in says + cursor
+
+
+def test_a_cursor_that_somebody_broke_is_an_error_that_says_what_to_do(instance, tmp_path):
+    with pytest.raises(StateError, match="reset it in the UI"):
+        tick(instance, tmp_path, "{}")

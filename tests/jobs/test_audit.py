@@ -1,0 +1,89 @@
+"""The audit as a command and as a job."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from jobs.audit_job import audit
+from preceptor.lake.store import Lake
+from resources.lake import LakeResource
+from tests.audit.lakes import rank, tune, write_small
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("audited")
+    study = write_small(folder)
+    lake = Lake(str(folder / "store"), study.name)
+    rank(study, lake)
+    tune(study, lake)
+    return folder
+
+
+def ask(folder: Path, *question: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PRECEPTOR_STORE": str(folder / "store")}
+    command = [sys.executable, "-m", "jobs.audit", str(folder / "small.yaml"), *question]
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True)
+
+
+def execute(folder: Path, **config: str) -> dg.ExecuteInProcessResult:
+    return audit.execute_in_process(
+        run_config={"ops": {"audit_run": {"config": config}}},
+        resources={"lake": LakeResource(store=str(folder / "store"), study="small")},
+        raise_on_error=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (["checkpoint", "a-brief"], "word for word those that the model was tuned on"),
+        (["evaluation", "a-brief", "sums"], "given by checkpoint"),
+        (["checkpoints", "--teacher", "chatty"], "a-chatty"),
+        (["checkpoints", "--terms", "unheard-of"], "no checkpoint holds such rows"),
+        (["why", "brief"], "first time"),
+    ],
+)
+def test_the_command_answers(folder, question, said):
+    result = ask(folder, *question)
+    assert result.returncode == 0, result.stderr
+    assert said in result.stdout
+
+
+def test_the_command_says_what_it_cannot_answer(folder):
+    for question, sentence in {
+        ("checkpoint", "nobody"): "run 'nobody' has no tuned model",
+        ("rankings",): "the CAR table was not published twice",
+        ("why", "nobody"): "nothing of teacher 'nobody' was ever published; known are brief, chatty",
+    }.items():
+        result = ask(folder, *question)
+        assert result.returncode == 1
+        assert sentence in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_the_job_logs_the_findings_and_fails_where_something_does_not_match(folder, tmp_path):
+    file = tmp_path / "audit.json"
+    sound = execute(folder, run="a-brief", benchmark="sums", export=str(file))
+    assert sound.success
+    assert json.loads(file.read_text())["verified"] is True
+    manifest = next((folder / "store/small/checkpoints/a-brief").glob("*/config.json"))
+    text = manifest.read_text()
+    try:
+        manifest.write_text(text + " ")
+        failed = execute(folder, run="a-brief")
+        assert not failed.success
+        message = failed.get_step_failure_events()[0].step_failure_data.user_failure_data.description
+        assert "config.json is not the file that was written" in message
+        result = ask(folder, "checkpoint", "a-brief")
+        assert result.returncode == 1
+        assert "1 DO NOT MATCH" in result.stdout
+    finally:
+        manifest.write_text(text)

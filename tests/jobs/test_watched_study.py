@@ -1,0 +1,125 @@
+"""Alerts of a whole small study, as the daemon finds them while the study runs beside it."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from preceptor.alerts.webhook import VARIABLE
+from tests.alerts.webhook_server import WebhookServer
+from tests.jobs.test_run_study import CHECKOUT, run
+from tests.studies import QUESTIONS, document, lines, write_study
+
+pytestmark = pytest.mark.slow
+
+
+def scores(folder: Path, **means: float) -> None:
+    """Every teacher's scores around its mean."""
+    with (folder / "scores.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question_id", "model", "score"])
+        for i in range(len(QUESTIONS)):
+            writer.writerows([i, teacher, mean + i % 3] for teacher, mean in means.items())
+
+
+def small_study(folder: Path) -> None:
+    """Two teachers to rank, one of which a third of the rows fail, and one that fails as a whole."""
+    write_study(folder)
+    study = document("small")
+    study["teachers"].pop()
+    turns = [["one", "two"] if i % 3 == 0 else ["one"] for i in range(len(QUESTIONS))]
+    lines(
+        folder / "failing.jsonl",
+        [{"question_id": str(i), "choices": [{"turns": t}]} for i, t in enumerate(turns)],
+    )
+    study["teachers"] += [
+        {"name": "failing", "engine": "recorded", "path": "failing.jsonl", "format": "fastchat"},
+        {"name": "lost", "engine": "recorded", "path": "brief.jsonl", "format": "fastchat"},
+    ]
+    study["bases"].pop()
+    study["reward_models"].pop()
+    study["reward_models"][0]["teachers"] = {}
+    study |= {"recipes": [], "car": {"resamples": 200}}
+    (folder / "small.yaml").write_text(yaml.safe_dump(study))
+
+
+def wait(condition: Callable[[], bool], seconds: float = 180) -> None:
+    """Until it holds, or the test fails."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.5)
+
+
+def cursor(home: Path) -> str | None:
+    """What the sensor last remembered."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        states = [state for state in instance.all_instigator_state() if state.name == "alerts"]
+    return states[0].instigator_data.cursor if states and states[0].instigator_data else None
+
+
+def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teacher(tmp_path, monkeypatch):
+    small_study(tmp_path)
+    scores(tmp_path, brief=9, chatty=1)
+    home = tmp_path / "dagster" / "small.yaml"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text((CHECKOUT / "jobs" / "dagster.yaml").read_text())
+    output = (tmp_path / "daemon.txt").open("w")
+    with WebhookServer(500) as server:
+        environment = {
+            **os.environ,
+            VARIABLE: server.address,
+            "DAGSTER_HOME": str(home),
+            "PRECEPTOR_STORE": str(tmp_path / "store"),
+            "PRECEPTOR_STUDY": str(tmp_path / "small.yaml"),
+        }
+        daemon = subprocess.Popen(
+            [Path(sys.executable).parent / "dagster-daemon", "run", "--workspace", "workspace.yaml"],
+            cwd=CHECKOUT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            wait(lambda: cursor(home) is not None)
+            assert run(tmp_path).returncode == 1
+            wait(lambda: len(server.taken) >= 4)
+            scores(tmp_path, brief=1, chatty=9)
+            assert run(tmp_path).returncode == 1
+            wait(lambda: any(body["kind"] == "best_teacher_changed" for body in server.taken))
+        finally:
+            daemon.terminate()
+            daemon.wait(60)
+            output.close()
+    first = sorted(body["text"] for body in server.taken[:4])
+    second = sorted(body["text"].removeprefix("small: ") for body in server.taken[4:])
+    assert [text.split(" (run ")[0] for text in first[:3]] == [
+        "small: base_losses base-a × chatty: check tokens_scored did not pass: 83.6% of 712 response tokens"
+        " fit into the context and are scored",
+        "small: car_table: check completeness did not pass: 2 of 4 expected rows are there",
+        "small: responses failing: check failure_rate did not pass: 4 of 12 rows failed (33.3%)",
+    ]
+    assert "failed (responses lost): teacher 'lost': no row of" in first[3]
+    assert f"make study STUDY={tmp_path}/small.yaml" in first[3]
+    # What stands is not told again; the failed run is, for it was started again.
+    brief, chatty, lost, best = second
+    assert brief.startswith("rewards scores × brief: check reward_drift did not pass: the mean reward of 12")
+    assert "was 10 in version" in brief and "and is 2 (-9.8 sd)" in brief
+    assert chatty.startswith("rewards scores × chatty: check reward_drift did not pass")
+    assert "failed (responses lost)" in lost
+    assert best.startswith("the best teacher for base-a is now chatty (CAR ")
+    assert "it was brief, now rank 2 [2-2] (CAR " in best
+    # One was refused at first, and was sent again under its id.
+    assert server.asked[0] == server.taken[0]
+    assert len({body["id"] for body in server.taken}) == len(server.taken) == 8
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert (tmp_path / "daemon.txt") in written
+    assert [path for path in written if b"T0PSECRET" in path.read_bytes()] == []
+    assert "did not pass" in (tmp_path / "daemon.txt").read_text()

@@ -1,0 +1,117 @@
+"""Vacuum removes what nothing needs, and nothing else: after it, every audit still holds."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from preceptor.audit.changes import ranking_change
+from preceptor.audit.checkpoint import audit_checkpoint
+from preceptor.audit.evaluation import audit_evaluation
+from preceptor.audit.finding import wrong
+from preceptor.lake.schemas import RESPONSES, REWARDS
+from preceptor.lake.store import Lake, LakeError
+from preceptor.lake.vacuum import vacuum
+from preceptor.study.load import load_study
+from resources.warehouse import SQL
+from tests.audit.lakes import rank, reload, small_document, tune, write_small
+from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
+from tests.studies import QUESTIONS, lines
+
+PARTITION = {"reward_model": "r", "teacher": "t"}
+
+
+def answer(folder: Path, word: str) -> None:
+    rows = [{"instruction": question, "response": word} for question in QUESTIONS]
+    lines(folder / "brief.jsonl", rows)
+
+
+@pytest.fixture(scope="module")
+def aged(tmp_path_factory) -> Path:
+    """Tuned, then answered otherwise twice without tuning: the versions between are nobody's."""
+    folder = tmp_path_factory.mktemp("aged")
+    study = write_small(folder)
+    lake = Lake(str(folder / "store"), "small")
+    rank(study, lake)
+    tune(study, lake)
+    for word in ("No.", "Perhaps."):
+        answer(folder, word)
+        rank(reload(folder / "small.yaml", small_document()), lake)
+    return folder
+
+
+@pytest.fixture
+def lake(aged, tmp_path) -> Lake:
+    shutil.copytree(aged / "store", tmp_path / "store")
+    return Lake(str(tmp_path / "store"), "small")
+
+
+def files(lake: Lake) -> set[str]:
+    return {str(path.relative_to(lake.home)) for path in Path(lake.home).rglob("*.parquet")}
+
+
+def test_only_what_nothing_needs_is_removed(lake):
+    before = files(lake)
+    listed = vacuum(lake, 0)
+    assert files(lake) == before  # a list alone
+    removed = vacuum(lake, 0, dry_run=False)
+    assert removed == listed
+    gone = before - files(lake)
+    # The second of three answers of `brief`: its responses, rewards and losses. The first was tuned on.
+    tables = sorted(path.split("/")[0] for path in gone if not path.startswith("_staging"))
+    assert tables == ["base_losses", "responses", "rewards"]
+    assert all("teacher=brief" in path for path in gone if not path.startswith("_staging"))
+    assert sum(len(removal.files) for removal in removed) == len(gone)
+    for run in ("a-brief", "a-chatty"):
+        assert wrong(audit_checkpoint(lake, SQL, run).findings) == []
+        assert wrong(audit_evaluation(lake, SQL, run, "sums").findings) == []
+    assert not ranking_change(lake, SQL).teachers.is_empty()
+    assert lake.read(RESPONSES, {"teacher": "brief"})["turns"].list.first().unique().to_list() == ["Perhaps."]
+    assert vacuum(lake, 0) == []
+
+
+def test_what_is_recent_stays(lake):
+    assert vacuum(lake, 24) == []
+
+
+def test_a_model_whose_folder_is_removed_lets_its_rows_go(lake, aged):
+    old = [path.parent for path in Path(lake.home, "checkpoints").glob("*/*/manifest.json")]
+    tune(load_study(aged / "small.yaml"), lake)  # again, on what `brief` says by now
+    vacuum(lake, 0, dry_run=False)
+    assert lake.read(RESPONSES, {"teacher": "brief"}, version=2).height == len(QUESTIONS)
+    for folder in old:  # a-chatty's selection had looked at what `brief` said, too
+        shutil.rmtree(folder)
+    vacuum(lake, 0, dry_run=False)
+    with pytest.raises(LakeError, match="cannot be read"):
+        lake.read(RESPONSES, {"teacher": "brief"}, version=2)
+    assert lake.read(RESPONSES, {"teacher": "chatty"}, version=2).height == len(QUESTIONS)
+    assert wrong(audit_checkpoint(lake, SQL, "a-brief").findings) == []
+
+
+@pytest.mark.parametrize("text", ["{", "{}", json.dumps({"origins": {"partitions": None}})])
+def test_a_manifest_that_says_nothing_stops_it(lake, text):
+    before = files(lake)
+    next(Path(lake.home, "checkpoints", "a-brief").glob("*/manifest.json")).write_text(text)
+    with pytest.raises(LakeError, match=r"manifest\.json does not say what it needs .*: mend it, or remove"):
+        vacuum(lake, 0, dry_run=False)
+    assert files(lake) == before
+
+
+def test_files_of_a_commit_that_never_came_to_be_go(lake):
+    torn = Path(lake.uri(RESPONSES), "teacher=brief", "part-torn.parquet")
+    torn.write_bytes(b"half")
+    assert vacuum(lake, 24) == []
+    assert any("teacher=brief/part-torn.parquet" in removal.files for removal in vacuum(lake, 0))
+
+
+@pytest.mark.slow
+def test_it_works_on_s3(s3_lake):  # noqa: F811
+    row = {"response_id": "x", "instruction_id": "i", "sample": 0, "error": None}
+    for reward in (1.0, 2.0):
+        frame = REWARDS.conform(pl.DataFrame([row | {"reward": reward}]))
+        s3_lake.publish(REWARDS, frame, PARTITION, f"{reward}")
+    (removal,) = vacuum(s3_lake, 0, dry_run=False)
+    assert (removal.table, len(removal.files)) == ("rewards", 1)
+    assert s3_lake.read(REWARDS)["reward"].to_list() == [2.0]
