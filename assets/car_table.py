@@ -6,7 +6,7 @@ import polars as pl
 from assets import checks
 from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
-from assets.metadata import distribution, listed, materialized, picture, preview
+from assets.metadata import distribution, first_rows, listed, materialized, narrow_table, picture
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -58,6 +58,7 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
     outcome = derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, STUDY, current))
     rows = outcome.rows
     missing = sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
+    shown = rows.drop("reward_model", "beta", "form", "missing")
     return materialized(
         store,
         outcome,
@@ -67,7 +68,8 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
             checks.completeness(rows.height, rows["rank"].count(), missing, STUDY.limits),
             _common_rows(rows),
         ],
-        ranking=dg.MetadataValue.md(preview(_ranking(rows), limit=rows.height)),
+        ranking=narrow_table(_ranking(rows)),
+        preview=first_rows(shown, limit=rows.height),
         plot=picture(car_plot(rows), "CAR by base and teacher"),
         missing_teachers=dg.MetadataValue.md(listed([*missing, *READ.left_out])),
     )
@@ -96,30 +98,14 @@ def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.Mater
         outcome,
         read=session.versions,
         plot=distribution(outcome.rows["car"], "CAR over all β"),
-        first_teacher_by_beta=dg.MetadataValue.md(preview(first, limit=first.height)),
+        first_teacher_by_beta=first_rows(first, limit=first.height),
     )
 
 
 def _ranking(rows: pl.DataFrame) -> pl.DataFrame:
-    """What a person looks for first, narrow enough for the asset's page; the rest is in the preview."""
-    lines = [
-        {
-            "base": row["base"],
-            "rank": _span(row["rank"], row["rank_low"], row["rank_high"]),
-            "teacher": row["teacher"],
-            "CAR": _span(row["car"], row["car_low"], row["car_high"]),
-            "reward": row["mean_reward"],
-            "loss": row["mean_loss"],
-        }
-        for row in rows.iter_rows(named=True)
-    ]
-    return pl.DataFrame(lines, infer_schema_length=None)
-
-
-def _span(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3g}" + ("" if low is None or high is None else f" [{low:.3g} – {high:.3g}]")
+    """What a person looks for first, narrow enough for the asset's page."""
+    ranks = pl.format("{}\u00a0[{}–{}]", "rank", "rank_low", "rank_high").fill_null("–")
+    return rows.select("base", ranks.alias("rank"), "teacher", pl.col("car").round_sig_figs(3).alias("CAR"))
 
 
 def _common_rows(rows: pl.DataFrame) -> dg.AssetCheckResult:

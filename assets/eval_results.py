@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets import checks
-from assets.metadata import distribution, materialized, preview
+from assets.metadata import distribution, first_rows, materialized
 from assets.study import STUDY, dimensions, run_and_benchmark
 from assets.tuned_checkpoint import tuned_checkpoint
 from preceptor.lake.schemas import EVAL_RESULTS, RAW_INSTRUCTIONS, TUNED_CHECKPOINT
@@ -46,7 +46,7 @@ def eval_results(
             checks.failure_rate(found.items.rows, STUDY.limits),
             checks.unseen_items(found.items.rows, store.read(RAW_INSTRUCTIONS, columns=["prompt_hash"])),
         ],
-        scores=dg.MetadataValue.md(preview(scores, limit=scores.height)),
+        scores=first_rows(scores, limit=scores.height),
         plot=distribution(found.items.rows["outcome"], "outcome of an item"),
         **{scores["metric"][0]: scores["value"][0]},
         benchmark=declared,

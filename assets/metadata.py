@@ -37,7 +37,7 @@ def materialized(
         "dagster/column_schema": column_schema(outcome.table),
         **column_lineage(outcome.table.name),
         # The UI keeps this order: what the rows say, then how they came to be.
-        "preview": dg.MetadataValue.md(preview(outcome.rows)),
+        "preview": first_rows(outcome.rows),
         **facts,
         "rows_computed": outcome.computed,
         "rows_reused": outcome.reused,
@@ -84,19 +84,29 @@ def content_version(outcome: Outcome) -> dg.DataVersion:
     return dg.DataVersion(f"{outcome.fingerprint}-{content[:16]}")
 
 
-def preview(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> str:
-    """The first rows as a Markdown table, long cells cut: the event log is no place for whole responses."""
+def first_rows(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> dg.TableMetadataValue:
+    """Some rows in a window of their own, since many columns fit nowhere else.
+
+    Long cells are cut: the event log is no place for whole responses.
+    """
     head = rows.head(limit)
-    lines = [" | ".join(head.columns), " | ".join("---" for _ in head.columns)]
-    lines += [" | ".join(_cell(value) for value in row) for row in head.iter_rows()]
-    return "\n".join(f"| {line} |" for line in lines)
+    records = [dg.TableRecord({name: _cell(row[name]) for name in row}) for row in head.iter_rows(named=True)]
+    columns = [dg.TableColumn(name, str(dtype)) for name, dtype in head.schema.items()]
+    return dg.MetadataValue.table(records, dg.TableSchema(columns))
+
+
+def narrow_table(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """All rows as a table that is shown where it stands: a handful of columns at most."""
+    lines = [" | ".join(rows.columns), " | ".join("---" for _ in rows.columns)]
+    lines += [" | ".join(_cell(value).translate(NO_MARKUP) for value in row) for row in rows.iter_rows()]
+    return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
 
 
 def listed(sentences: list[str]) -> str:
     """Sentences as a Markdown list, the first few of many."""
     if not sentences:
         return "none"
-    lines = [f"- {_cell(sentence, 200)}" for sentence in sentences[:ROWS_LISTED]]
+    lines = [f"- {_cell(sentence, 200).translate(NO_MARKUP)}" for sentence in sentences[:ROWS_LISTED]]
     more = len(sentences) - ROWS_LISTED
     return "\n".join([*lines, f"- … and {more} more"] if more > 0 else lines)
 
@@ -104,5 +114,4 @@ def listed(sentences: list[str]) -> str:
 def _cell(value: Any, characters: int = PREVIEW_CHARACTERS) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
     text = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
-    text = text if len(text) <= characters else text[: characters - 1] + "…"
-    return text.translate(NO_MARKUP)
+    return text if len(text) <= characters else text[: characters - 1] + "…"

@@ -5,7 +5,7 @@ import dagster as dg
 from assets import checks
 from assets.base_losses import base_losses
 from assets.car_table import car_table
-from assets.metadata import distribution, materialized, preview
+from assets.metadata import distribution, materialized, narrow_table
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -65,5 +65,5 @@ def selected_subset(
             checks.completeness(wanted, rows.height, [], STUDY.limits),
         ],
         plot=distribution(rows["value"], "value chosen by"),
-        rows_per_teacher=dg.MetadataValue.md(preview(teachers, limit=teachers.height)),
+        rows_per_teacher=narrow_table(teachers),
     )

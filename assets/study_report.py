@@ -8,7 +8,7 @@ from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
 from assets.car_table import car_beta_sweep, car_table
 from assets.eval_results import eval_results
-from assets.metadata import preview
+from assets.metadata import first_rows
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -23,6 +23,10 @@ from resources.warehouse import WarehouseResource
 
 # A browser follows no link from the UI to a file: jobs/serve.py serves the page and says where.
 ADDRESS = os.environ.get("PRECEPTOR_REPORT_URL")
+DESCRIPTION = """One self-contained HTML page: who was predicted to teach best, who did, how far to trust it.
+
+A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
+""" + (f"\n[Open the report]({ADDRESS})" if ADDRESS else "")
 PARTITIONED = [responses, rewards, base_losses]
 if STUDY.recipes:
     PARTITIONED.append(selected_subset)
@@ -41,7 +45,7 @@ if STUDY.runs and STUDY.evaluations:
     ],
     group_name="report",
     kinds={"html", "plotly", "duckdb"},
-    metadata={"report_page": dg.MetadataValue.url(ADDRESS)} if ADDRESS else {},
+    description=DESCRIPTION,
     automation_condition=when_updated(
         "car_beta_sweep",
         "selected_subset",
@@ -53,10 +57,7 @@ if STUDY.runs and STUDY.evaluations:
     freshness_policy=WEEKLY,
 )
 def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
-    """One self-contained HTML page: who was predicted to teach best, who did, and how far to trust it.
-
-    A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
-    """
+    """Publish the page, and the table that its answer stands on."""
     store = lake.open()
     store.versions(CAR_TABLE)  # a page without a ranking would say nothing
     session = warehouse.open_existing(*REPORT_TABLES)
@@ -65,9 +66,7 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.path(published.uri),
-            "agreement": dg.MetadataValue.md(
-                preview(found, limit=found.height) if found.height else "no runs yet"
-            ),
+            "agreement": first_rows(found, limit=found.height) if found.height else "no runs yet",
             "rows_computed": int(published.made),  # the page itself
             "rows_reused": int(not published.made),
             "fingerprint": published.fingerprint,

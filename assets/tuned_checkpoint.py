@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.metadata import materialized, picture, preview
+from assets.metadata import first_rows, materialized, picture
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.selected_subset import selected_subset
@@ -50,7 +50,7 @@ def tuned_checkpoint(
         store,
         outcome,
         read=session.versions,
-        preview=dg.MetadataValue.md(preview(outcome.rows.drop("loss_steps", "losses", "manifest"))),
+        preview=first_rows(outcome.rows.drop("loss_steps", "losses", "manifest")),
         checkpoint=dg.MetadataValue.path(tuned["uri"]),
         manifest=dg.MetadataValue.json(training.manifest(outcome)),
         plot=picture(loss_curve_plot(tuned["loss_steps"], tuned["losses"]), "training loss"),

@@ -1,4 +1,4 @@
-"""What the UI shows of a materialization."""
+"""What the UI shows of a materialization, and in which order."""
 
 import html
 from dataclasses import replace
@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.lineage import LINEAGE, column_lineage
-from assets.metadata import listed, materialized, preview
+from assets.metadata import first_rows, listed, materialized, narrow_table
 from preceptor.lake.resume import complete
 from preceptor.lake.schemas import TABLES
 from tests.lake.samples import answers, work
@@ -20,6 +20,25 @@ def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failure
     assert shown["rows_failed"] == 20
     assert (shown["tokens_per_second"], shown["mfu"]) == (12.5, 0.41)
     assert (shown["rows_computed"], shown["rows_reused"], shown["read/responses"]) == (20, 0, 7)
+
+
+def test_what_the_rows_say_comes_before_how_they_came_to_be(lake):
+    outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
+    shown = list(materialized(lake, outcome, read={"responses": 7}, plot="a picture").metadata)
+    order = ["preview", "plot", "rows_computed", "fingerprint", "lake_version", "read/responses"]
+    assert [key for key in shown if key in order] == order
+
+
+def test_a_preview_is_some_rows_with_long_cells_cut_and_a_narrow_table_is_all():
+    rows = pl.DataFrame({"text": ["x" * 200, None], "number": [0.123456, 2.0]})
+    preview = first_rows(rows, limit=1)
+    assert [record.data for record in preview.records] == [{"text": "x" * 79 + "…", "number": "0.1235"}]
+    assert [column.type for column in preview.schema.columns] == ["String", "Float64"]
+    assert narrow_table(pl.DataFrame({"a": ["b"], "d": [None]})).value == "| a | d |\n| --- | --- |\n| b |  |"
+
+
+def test_an_empty_list_says_so():
+    assert listed([]) == "none"
 
 
 def test_lineage_names_columns_that_there_are_of_tables_upstream():
@@ -41,7 +60,7 @@ def test_the_ui_is_told_where_car_comes_from():
 
 def test_a_cell_can_neither_end_its_column_nor_bring_markup():
     bad = "a|b\\|c <script>x</script> ![i](http://x.test/) `code` \x1b[2J\u202e &lt;\n\nd"
-    head, rule, row = preview(pl.DataFrame({"text": [bad], "n": [1]})).split("\n")
+    head, rule, row = narrow_table(pl.DataFrame({"text": [bad], "n": [1]})).value.split("\n")
     assert head.count("|") == rule.count("|") == row.count("|") == 3
     assert not set("<>[]`\\\x1b\u202e") & set(row)
     assert html.unescape(row).startswith(

@@ -1,0 +1,75 @@
+"""The report's own address, and what `make ui` refuses at once."""
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from jobs.report_page import serve_report
+from preceptor.lake.files import write_text
+from preceptor.report.publish import report_uri
+from tests.studies import write_study
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def fetch(url: str) -> tuple[int, str, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+def test_the_newest_report_and_nothing_else_is_served(lake):
+    with serve_report(lake, "127.0.0.1", 0) as url:
+        status, _, text = fetch(url)
+        assert status == 404 and "start with raw_instructions" in text
+        Path(report_uri(lake)).parent.mkdir(parents=True)
+        for page in ("<h1>β</h1>", "<h1>newer</h1>"):
+            write_text(lake, report_uri(lake), page)
+            assert fetch(url) == (200, "text/html; charset=utf-8", page)
+        Path(report_uri(lake)).with_name("secret").write_text("key")
+        for other in ("/", "/secret", "/../report.html/../secret", "/report.html/%2e%2e/secret"):
+            status, kind, text = fetch(url.removesuffix("/report.html") + other)
+            assert (status, kind) == (404, "text/plain; charset=utf-8") and "key" not in text
+
+
+def test_a_report_that_cannot_be_read_is_said(lake):
+    Path(report_uri(lake)).mkdir(parents=True)
+    with serve_report(lake, "127.0.0.1", 0) as url:
+        status, kind, text = fetch(url)
+    assert (status, kind) == (503, "text/plain; charset=utf-8")
+    assert text.startswith("cannot read ")
+
+
+def serve(study: str, port: int, folder: Path) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PRECEPTOR_STUDY": study, "DAGSTER_HOME": str(folder / "home")}
+    environment["PRECEPTOR_STORE"] = str(folder / "store")
+    command = [sys.executable, "-m", "jobs.serve", "--port", str(port)]
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("used", [0, 1])
+def test_a_used_port_is_a_sentence(tmp_path, used):
+    study = write_study(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = serve(str(study), port - used, tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"port {port} of 127.0.0.1 cannot be used")
+    assert refused.stderr.count("\n") == 1 and "make ui PORT=" in refused.stderr
+
+
+def test_no_study_and_a_broken_one_are_sentences(tmp_path):
+    assert serve("", 0, tmp_path).stderr.startswith("PRECEPTOR_STUDY is not set: export the path of a study")
+    (tmp_path / "broken.yaml").write_text("name: broken\nteachers: [{name: x, engine: vlm}]\n")
+    refused = serve(str(tmp_path / "broken.yaml"), 0, tmp_path)
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert "broken.yaml" in refused.stderr and "vlm" in refused.stderr
+    assert not (tmp_path / "home").exists()
