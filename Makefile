@@ -37,11 +37,11 @@ demo: .venv/core ## the whole graph on tiny models: rank, tune, evaluate, report
 study: .venv/core ## materialize a whole study: make study STUDY=studies/arena_bench.yaml [OPTIONS=--retry-failed]
 	$(BIN)/python -m jobs.run_study $(STUDY) $(OPTIONS)
 
-ui: .venv/core ## serve Dagster's UI and daemon for a study on http://localhost:$(PORT)
+ui: .venv/core ## serve Dagster's UI and daemon for a study on http://localhost:3000 (PORT=… for another)
 	$(BIN)/python -m jobs.serve --port $(PORT)
 
 sql: .venv/core ## ask a study's tables: make sql STUDY=… [OPTIONS='--command "select …"']
-	$(BIN)/python -m jobs.sql $(STUDY) $(OPTIONS)
+	@$(BIN)/python -m jobs.sql $(STUDY) $(OPTIONS)
 
 lint: .venv/dev
 	$(BIN)/ruff format --check $(TARGETS)

@@ -26,7 +26,8 @@ def completeness(expected: int, found: int, missing: list[str], limits: Limits) 
         check_name="completeness",
         passed=share <= limits.missing_rows,
         severity=WARN,
-        description=f"{found:,} of {expected:,} expected rows are there",
+        description=f"{found:,} of {expected:,} expected rows are there"
+        + (f"; the first that is not: {missing[0]}" if missing else ""),
         metadata={"expected": expected, "found": found, "missing": ", ".join(missing[:20])},
     )
 

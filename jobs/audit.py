@@ -6,7 +6,7 @@
     why TEACHER                 why a teacher was generated or scored again
     rankings                    what changed between the last two rankings (--before N, --after M)
 
-The exit status is 1 where something does not match.
+The exit status is 1 where something does not match, 2 for a question that cannot be answered.
 """
 
 import argparse
@@ -56,7 +56,8 @@ def main() -> None:
             case "rankings":
                 sound = _changed(ranking_change(lake, SQL, options.before, options.after))
     except (StudyError, AuditError, LakeError, OSError) as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        sys.exit(2)
     sys.exit(0 if sound else 1)
 
 
@@ -94,9 +95,28 @@ def _audited(audit: Audit, file: Path | None) -> bool:
 
 def _changed(change: RankingChange) -> bool:
     print("\n".join(_heading(change)))
-    _show(change.teachers, "every teacher is where it was")
+    _show(_side_by_side(change.teachers), "every teacher is where it was")
     print("\nWhat the rankings were made from, where it differs:")
     return _show(change.partitions, "nothing")
+
+
+def _side_by_side(teachers: pl.DataFrame) -> pl.DataFrame:
+    """Before and after in one column each."""
+    pairs = ("rank", "car", "mean_reward", "mean_loss", "instructions")
+    return teachers.select(
+        "base",
+        "teacher",
+        "change",
+        *(
+            pl.format("{} → {}", _text(f"{name}_before"), _text(f"{name}_after")).alias(name)
+            for name in pairs
+        ),
+    )
+
+
+def _text(column: str) -> pl.Expr:
+    value = pl.col(column)
+    return value.round(4).cast(pl.String).fill_null("–")
 
 
 def _heading(change: RankingChange) -> Iterator[str]:
@@ -112,7 +132,7 @@ def _show(rows: pl.DataFrame, nothing: str) -> bool:
     else:
         session = duckdb.connect()
         session.register("rows", rows.to_arrow())
-        session.table("rows").show(max_rows=rows.height + 1, max_width=200)
+        session.table("rows").show(max_rows=rows.height + 1, max_width=10_000)
     return True
 
 

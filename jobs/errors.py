@@ -4,4 +4,5 @@
 def error_sentence(message: str) -> str:
     """An error's text; our own errors speak for themselves, without the name of their class."""
     name, _, text = message.strip().partition(": ")
-    return text if name.startswith("preceptor.") and text else message.strip()
+    ours = name.startswith("preceptor.") or name == "dagster._core.definitions.events.Failure"
+    return text if ours and text else message.strip()

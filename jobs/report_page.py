@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,15 +20,15 @@ def serve_report(lake: Lake, host: str, port: int) -> Iterator[str]:
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, text = (
-                _page(lake) if self.path == PATH else (HTTPStatus.NOT_FOUND, f"Only {PATH} is here.")
-            )
+            here = self.path in ("/", PATH)
+            status, text = _page(lake) if here else (HTTPStatus.NOT_FOUND, f"Only {PATH} is here.")
             self.send_response(status)
             kind = "html" if status == HTTPStatus.OK else "plain"
             self.send_header("Content-Type", f"text/{kind}; charset=utf-8")
             self.send_header("Cache-Control", "no-store")  # the next one has the same address
             self.end_headers()
-            self.wfile.write(text.encode())
+            with suppress(ConnectionError):  # a reader may leave early
+                self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""

@@ -49,7 +49,7 @@ def study_members(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
     news = [*read.left_out, *(f"{key} changed: reload the code location" for key in outdated)]
     news += [sentence for changed in changes for sentence in changed.sentences()]
     for sentence in news:
-        context.log.info(sentence)
+        context.log.warning(sentence) if sentence in read.left_out else context.log.info(sentence)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(digest(now.text()), asset_selection=RANKING)] if rank else [],
         skip_reason=None if rank else "\n".join(news) or "nobody joined or left the study",

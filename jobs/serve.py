@@ -17,6 +17,7 @@ import dagster as dg
 
 from jobs.instance import CHECKOUT, open_instance, release_served_runs, synchronise
 from jobs.report_page import serve_report
+from preceptor.alerts.webhook import VARIABLE as WEBHOOK
 from preceptor.engines.process_group import end_group
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.lake.store import Lake
@@ -51,6 +52,8 @@ def main() -> None:
             print(f"{read.study.name}: {sentence}")
         if lake.version(RAW_INSTRUCTIONS) is None:
             print(f"{read.study.name}: {FIRST_STEP}")
+        told = "log and webhook" if os.environ.get(WEBHOOK) else f"log ({WEBHOOK} is not set)"
+        print(f"{read.study.name}: report {report}; alerts go to the {told}")
         print(f"{read.study.name}: http://{options.host}:{options.port} (Ctrl-C stops it)", flush=True)
         status = _serve(["--host", options.host, "--port", str(options.port)], lock)
         release_served_runs(instance)

@@ -14,7 +14,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", help="the study's YAML file")
     parser.add_argument(
-        "--days", type=int, default=7, help="keep what was needed so recently: longer than your longest run"
+        "--days",
+        type=int,
+        default=7,
+        help="keep what was needed so recently: longer than your longest run, 1 at least",
     )
     parser.add_argument("--delete", action="store_true", help="remove the files that are listed")
     options = parser.parse_args()
@@ -28,8 +31,9 @@ def main() -> None:
         sys.exit(str(error))
     for removal in removals:
         print(f"{removal.table}: {len(removal.files):,} files, {removal.bytes / 1e6:,.1f} MB")
-    verb = "removed" if options.delete else "could be removed: repeat with --delete"
-    print(f"{sum(len(removal.files) for removal in removals):,} files {verb} ({lake.home})")
+    files = sum(len(removal.files) for removal in removals)
+    again = ": repeat with --delete" if files and not options.delete else ""
+    print(f"{files:,} files {'removed' if options.delete else 'could be removed'} ({lake.home}){again}")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ def run_alerts(run: FinishedRun, mend: str) -> Iterable[Alert]:
     """An alert for a failed run, unless Dagster tries it again; `mend` says what to do then."""
     if not run.failures or run.asked_again:
         return
+    mend = mend if run.unmade else "The run's page in the UI says more"
     where, error = _where(", ".join(run.unmade), run.partition), "; ".join(run.failures).rstrip(".")
     yield make_alert(
         "run_failed",

@@ -1,5 +1,6 @@
 """Which checkpoints hold outputs of a teacher, rows of a source, or outputs under some terms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import polars as pl
 
 from preceptor.audit.checkpoint import checkpoint_rows
 from preceptor.audit.finding import Finding
-from preceptor.audit.folder import Checkpoint, checkpoints
+from preceptor.audit.folder import AuditError, Checkpoint, checkpoints
 from preceptor.lake.history import Commit, commit_of, history
 from preceptor.lake.schemas import RESPONSES, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, LakeError, NotMaterializedError
@@ -46,7 +47,10 @@ def find_checkpoints(
     source: str | None = None,
     terms: str | None = None,
 ) -> Search:
-    """Checkpoints, earlier ones of a run included, that were tuned on a row of all that is asked for."""
+    """Checkpoints, earlier ones of a run included, that were tuned on a row of all that is asked for.
+
+    Raises AuditError for a name that nobody knows: a mistyped one would read as "in no checkpoint".
+    """
     current = dict(lake.read(TUNED_CHECKPOINT, columns=["run", "fingerprint"]).iter_rows())
     terms_now = {teacher.name: teacher.terms for teacher in study.teachers}
     collected = history(lake, RESPONSES)
@@ -61,10 +65,22 @@ def find_checkpoints(
         terms_then = _terms_then(collected, checkpoint, set(rows["teacher"]))
         is_current = current.get(checkpoint.run) == checkpoint.fingerprint
         frames.append(_tuned_rows(checkpoint, rows, is_current, terms_then, terms_now))
+    tuned_rows = pl.concat(frames)
+    _refuse_unknown("teacher", teacher, [*terms_now, *tuned_rows["teacher"]])
+    sources = [source.name for source in study.instructions.sources]
+    _refuse_unknown("source", source, [*sources, *tuned_rows["source"]])
+    declared = [commit.declared.get("terms") for commit in collected]
+    _refuse_unknown("terms", terms, [*terms_now.values(), *declared])
     warehouse = Warehouse(lake, sql_folder)
-    warehouse.register("tuned_rows", pl.concat(frames))
+    warehouse.register("tuned_rows", tuned_rows)
     found = warehouse.query("audit/checkpoints_with", teacher=teacher, source=source, terms=terms)
     return Search(found, unknown)
+
+
+def _refuse_unknown(what: str, asked: str | None, known: Sequence[str | None]) -> None:
+    names = sorted({name for name in known if name is not None})
+    if asked is not None and asked not in names:
+        raise AuditError(f"{what} {asked!r} is not known here; known are: {', '.join(names) or 'none'}")
 
 
 def _terms_then(collected: list[Commit], checkpoint: Checkpoint, teachers: set[str]) -> dict[str, str | None]:

@@ -47,7 +47,7 @@ def execute(folder: Path, **config: str) -> dg.ExecuteInProcessResult:
         (["checkpoint", "a-brief"], "word for word those that the model was tuned on"),
         (["evaluation", "a-brief", "sums"], "given by checkpoint"),
         (["checkpoints", "--teacher", "chatty"], "a-chatty"),
-        (["checkpoints", "--terms", "unheard-of"], "no checkpoint holds such rows"),
+        (["checkpoints", "--terms", "chatty-terms", "--teacher", "brief"], "no checkpoint holds such rows"),
         (["why", "brief"], "first time"),
     ],
 )
@@ -60,11 +60,13 @@ def test_the_command_answers(folder, question, said):
 def test_the_command_says_what_it_cannot_answer(folder):
     for question, sentence in {
         ("checkpoint", "nobody"): "run 'nobody' has no tuned model",
+        ("checkpoints", "--teacher", "breif"): "teacher 'breif' is not known here; known are: brief, chatty",
+        ("checkpoints", "--terms", "none"): "known are: brief-terms, chatty-terms",
         ("rankings",): "the CAR table was not published twice",
         ("why", "nobody"): "nothing of teacher 'nobody' was ever published; known are brief, chatty",
     }.items():
         result = ask(folder, *question)
-        assert result.returncode == 1
+        assert result.returncode == 2
         assert sentence in result.stderr
         assert "Traceback" not in result.stderr
 

@@ -35,7 +35,8 @@ def test_the_newest_report_and_nothing_else_is_served(lake):
             write_text(lake, report_uri(lake), page)
             assert fetch(url) == (200, "text/html; charset=utf-8", page)
         Path(report_uri(lake)).with_name("secret").write_text("key")
-        for other in ("/", "/secret", "/../report.html/../secret", "/report.html/%2e%2e/secret"):
+        assert fetch(url.removesuffix("report.html"))[2] == page
+        for other in ("/secret", "/../report.html/../secret", "/report.html/%2e%2e/secret"):
             status, kind, text = fetch(url.removesuffix("/report.html") + other)
             assert (status, kind) == (404, "text/plain; charset=utf-8") and "key" not in text
 

@@ -103,7 +103,8 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
     assert [text.split(" (run ")[0] for text in first[:3]] == [
         "small: base_losses base-a × chatty: check tokens_scored did not pass: 83.6% of 712 response tokens"
         " fit into the context and are scored",
-        "small: car_table: check completeness did not pass: 2 of 4 expected rows are there",
+        "small: car_table: check completeness did not pass: 2 of 3 expected rows are there; the first that is"
+        " not: failing: no rewards from scores",
         "small: responses failing: check failure_rate did not pass: 4 of 12 rows failed (33.3%)",
     ]
     assert "failed (responses lost): teacher 'lost': no row of" in first[3]
