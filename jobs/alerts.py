@@ -11,6 +11,7 @@ from preceptor.alerts.state import State
 from preceptor.alerts.watch import examine_ranking, examine_runs
 from preceptor.alerts.webhook import WebhookError, deliver, post, webhook_address
 from preceptor.lake.store import LakeError
+from preceptor.study.load import StudyError, read_study, study_path
 from resources.lake import LakeResource
 
 log = logging.getLogger("preceptor.alerts")
@@ -28,7 +29,7 @@ def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.Sensor
     found, state = examine_runs(state.having(after=after), runs, _mend())
     known, words = state.announced, []
     try:
-        ranking, state = examine_ranking(state, lake.open())
+        ranking, state = examine_ranking(state, lake.open(), _whole())
         found += ranking
         words += [f"the best teacher for {b} is {t}" for b, t in state.announced.items() if b not in known]
     except LakeError as error:  # it stays due, and nothing else waits for it
@@ -39,6 +40,14 @@ def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.Sensor
     state, delivery = _delivered(state, found, lake.study)
     words = [f"alerts: {len(found)}, ended runs: {len(runs)}", *words, *delivery]
     return dg.SensorResult(skip_reason="; ".join(words), cursor=state.model_dump_json())
+
+
+def _whole() -> bool:
+    """Whether the study can be read with all of its teacher files."""
+    try:
+        return not read_study(study_path()).left_out
+    except StudyError:
+        return False
 
 
 def _delivered(state: State, found: list[Alert], study: str) -> tuple[State, list[str]]:

@@ -54,7 +54,9 @@ def release_served_runs(instance: dg.DagsterInstance) -> list[str]:
     served = [run for run in runs if PROCESS not in run.tags]
     for run in served:
         release(instance, run)
-    return [f"run {run.run_id} ended with its server; the daemon starts it again" for run in served]
+    return [
+        f"run {run.run_id} ended with its server; the daemon starts it again, twice at most" for run in served
+    ]
 
 
 def runs_of(instance: dg.DagsterInstance, location: str) -> list[dg.DagsterRun]:

@@ -1,14 +1,18 @@
 """Sensors: who joined or left the study, and what follows from it by itself."""
 
+import time
+
 import dagster as dg
 
 from assets.car_table import car_beta_sweep, car_table
 from assets.study import PARTITIONS, STUDY
 from assets.study_report import study_report
 from jobs.instance import partition_changes, present
+from preceptor.lake.schemas import CAR_TABLE
 from preceptor.study.changes import Change, Seen, needs_reload
 from preceptor.study.load import read_study, study_path
 from preceptor.text import digest
+from resources.lake import LakeResource
 
 SECONDS = 30
 RANKING = [car_table.key, car_beta_sweep.key, study_report.key]
@@ -28,7 +32,7 @@ automation = dg.AutomationConditionSensorDefinition(
     minimum_interval_seconds=SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def study_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+def study_members(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
     """Reads the study's file and teacher files again: who joined gets a partition, who left loses it.
 
     Rows stay. The ranking is made again too, since no new row would tell it that somebody left.
@@ -39,7 +43,7 @@ def study_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         told = f"the study is called {read.study.name!r} now, not {STUDY.name!r}: reload the code location"
         return dg.SensorResult(skip_reason=told)
     changes = partition_changes(context.instance, read)
-    before = _before(context)
+    before = _before(context, lake)
     now = before.next(read.study, whole=not read.left_out)
     rank = now.counter > before.counter and _has_ranking(context.instance)
     news = [*read.left_out, *(f"{key} changed: reload the code location" for key in outdated)]
@@ -54,11 +58,16 @@ def study_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     )
 
 
-def _before(context: dg.SensorEvaluationContext) -> Seen:
+def _before(context: dg.SensorEvaluationContext, lake: LakeResource) -> Seen:
+    """What the last look found; at the first one, who has a partition or is ranked.
+
+    The counter then begins at the time, so that no run has its keys already.
+    """
     if context.cursor:
         return Seen.of_text(context.cursor)
-    keys = present(context.instance, STUDY)
-    return Seen(tuple(sorted(keys["teachers"])), tuple(sorted(keys["bases"])), whole=True)
+    keys, ranked = present(context.instance, STUDY), lake.open().read(CAR_TABLE)
+    teachers, bases = {*keys["teachers"], *ranked["teacher"]}, {*keys["bases"], *ranked["base"]}
+    return Seen(tuple(sorted(teachers)), tuple(sorted(bases)), whole=True, counter=time.time_ns())
 
 
 def _has_ranking(instance: dg.DagsterInstance) -> bool:

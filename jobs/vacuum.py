@@ -13,7 +13,9 @@ def main() -> None:
     """List what could go, or remove it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", help="the study's YAML file")
-    parser.add_argument("--days", type=int, default=7, help="keep what was needed so recently (at least 1)")
+    parser.add_argument(
+        "--days", type=int, default=7, help="keep what was needed so recently: longer than your longest run"
+    )
     parser.add_argument("--delete", action="store_true", help="remove the files that are listed")
     options = parser.parse_args()
     if options.days < 1:

@@ -22,12 +22,13 @@ class Change:
 
 
 def best_teacher_changes(
-    announced: Mapping[str, str], table: pl.DataFrame
+    announced: Mapping[str, str], table: pl.DataFrame, whole: bool = True
 ) -> tuple[list[Change], dict[str, str]]:
     """The changes to tell, and what is announced from now on, per base.
 
     A base seen for the first time is announced without a change. The announced teacher stays until the data
-    exclude that it is first, so a drift in steps that are each within chance is still told in the end.
+    exclude that it is first, so a drift in steps that are each within chance is still told in the end. While
+    the study cannot be read `whole`, a teacher without a row has not left: its file may be the bad one.
     """
     changes, after = [], {}
     for base in table["base"].unique(maintain_order=True):
@@ -39,7 +40,7 @@ def best_teacher_changes(
             continue
         best = ranked.row(0, named=True)
         was = next(rows.filter(teacher=before).iter_rows(named=True), None) if before is not None else None
-        if before is None or _may_be_first(was):
+        if before is None or _may_be_first(was) or (was is None and not whole):
             after[base] = before or best["teacher"]
             continue
         changes.append(Change(base, before, best, was))

@@ -20,12 +20,12 @@ def examine_runs(state: State, runs: Sequence[FinishedRun], mend: str) -> tuple[
     return alerts, state
 
 
-def examine_ranking(state: State, lake: Lake) -> tuple[list[Alert], State]:
+def examine_ranking(state: State, lake: Lake, whole: bool = True) -> tuple[list[Alert], State]:
     """Alerts of the newest CAR table where one was made since it was last read. Raises LakeError."""
     version = lake.version(CAR_TABLE) if state.ranking_due else None
     if version is None:
         return [], state.having(ranking_due=False)
     table = lake.read(CAR_TABLE, version=version)
-    changes, announced = best_teacher_changes(state.announced, table)
+    changes, announced = best_teacher_changes(state.announced, table, whole)
     alerts = [best_teacher_alert(change, version) for change in changes]
     return alerts, state.having(ranking_due=False, announced=announced)

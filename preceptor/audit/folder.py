@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.audit.finding import Finding
-from preceptor.fingerprint import file_identity
-from preceptor.lake.folders import MANIFEST, fetch, folder_uri, published, read_manifest
+from preceptor.lake.folders import MANIFEST, file_sizes, folder_uri, published, read_manifest, stored_hash
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake
 
@@ -59,15 +58,15 @@ def folder_findings(lake: Lake, checkpoint: Checkpoint) -> Iterator[Finding]:
     if not recorded:
         yield Finding(subject, "its manifest holds no hashes of files", None)
         return
-    folder = fetch(lake, checkpoint.uri)
-    there = {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()} - {MANIFEST}
+    folder = checkpoint.uri
+    there = file_sizes(lake, folder).keys() - {MANIFEST}
     for name in sorted(recorded.keys() | there):
         if name not in there:
-            yield Finding(subject, f"{folder / name} is gone", False)
+            yield Finding(subject, f"{folder}/{name} is gone", False)
         elif name not in recorded:
-            yield Finding(subject, f"{folder / name} is not in the manifest", False)
-        elif file_identity(folder / name) != recorded[name]:
-            yield Finding(subject, f"{folder / name} is not the file that was written", False)
+            yield Finding(subject, f"{folder}/{name} is not in the manifest", False)
+        elif stored_hash(lake, f"{folder}/{name}") != recorded[name]:
+            yield Finding(subject, f"{folder}/{name} is not the file that was written", False)
     if recorded.keys() == there:
         yield Finding(subject, f"{len(there)} files hashed")
 

@@ -61,9 +61,24 @@ class Trail:
                 yield from self._upstream(commit)
 
     def _upstream(self, commit: Commit) -> Iterator[Finding]:
-        histories = {name: self.history(TABLES[name]) for name in commit.reads}
-        for dependency, version in behind(commit, histories):
+        """What a commit's rows were made from; a table that says nothing of that version is named too."""
+        try:
+            histories = {name: self.history(TABLES[name]) for name in commit.reads}
+        except LakeError as error:
+            yield Finding(_named(TABLES[commit.table], commit.partition), f"its origins: {error}", False)
+            return
+        found = list(behind(commit, histories))
+        for dependency, version in found:
             yield from self.follow(TABLES[dependency.table], dependency.partition, version)
+        for name in commit.reads.keys() - {dependency.table for dependency, _ in found}:
+            yield self._unsaid(commit, name)
+
+    def _unsaid(self, commit: Commit, name: str) -> Finding:
+        version, newest = commit.reads[name], self.lake.version(TABLES[name])
+        subject = f"{name} at version {version}"
+        if newest is None or newest < version:
+            return Finding(subject, f"is gone, and {commit.table} was made from it", False)
+        return Finding(subject, f"no commit says what {commit.table} was made from", None)
 
     def _checked(
         self,
@@ -79,8 +94,12 @@ class Trail:
         except LakeError as error:
             damaged = "; ".join(_unreadable(self.lake, table, partition, version))
             return Finding(subject, f"{error}" + (f" ({damaged})" if damaged else ""), False)
-        if commit is None:
+        if commit is None and recorded is None:
             return Finding(subject, f"{rows.height:,} rows; no commit says what they should be", None)
+        if commit is None:
+            same = content_hash(rows, table.key) == recorded
+            words = "as the manifest has them" if same else "that are not those of the manifest"
+            return Finding(subject, f"{rows.height:,} rows {words}; their commit is gone", same)
         if recorded not in (None, commit.content):
             return Finding(subject, "its commit names other rows than the checkpoint's manifest does", False)
         if content_hash(rows, table.key) != commit.content:
@@ -101,10 +120,13 @@ def _difference(
     said = f"{rows.height:,} rows that are not those committed"
     if rows.height != commit.rows:
         said += f", which were {commit.rows:,}"
+    files = _files(lake, table, partition, version)
+    if files != _files(lake, table, partition, commit.version):
+        said += "; a later commit, which says nothing of itself, replaced them"
     if found := altered(table, partition, rows):
         said += f"; altered: {', '.join(found[:NAMED])}"
         said += f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return f"{said}; in {', '.join(_files(lake, table, partition, version))}"
+    return f"{said}; in {', '.join(files)}"
 
 
 def _unreadable(lake: Lake, table: Table, partition: Partition, version: int | None) -> Iterator[str]:

@@ -5,6 +5,7 @@ the manifest is uploaded last.
 """
 
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
@@ -48,15 +49,31 @@ def published(lake: Lake, *parts: str) -> list[str]:
 
 
 def file_sizes(lake: Lake, uri: str) -> dict[str, int]:
-    """Bytes of every file under a URI, by its path there; nothing where nothing is."""
-    if not lake.remote:
-        found = (path for path in Path(uri).rglob("*") if path.is_file())
-        return {str(path.relative_to(uri)): path.stat().st_size for path in found}
+    """Bytes of every file under a URI, by its path there; nothing where nothing is. Raises LakeError."""
     from pyarrow import fs
 
     place = object_key(uri)
-    infos = s3_filesystem(lake).get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=True))
+    files = s3_filesystem(lake) if lake.remote else fs.LocalFileSystem()
+    try:
+        infos = files.get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=True))
+    except OSError as error:
+        raise LakeError(f"cannot list {uri}: {error}") from error
     return {i.path.removeprefix(f"{place}/"): i.size for i in infos if i.type == fs.FileType.File}
+
+
+def stored_hash(lake: Lake, uri: str) -> str:
+    """SHA-256 of a file as the store holds it, not as this machine may have copied it. Raises LakeError."""
+    from pyarrow import fs
+
+    files = s3_filesystem(lake) if lake.remote else fs.LocalFileSystem()
+    sha = hashlib.sha256()
+    try:
+        with files.open_input_stream(object_key(uri)) as stream:
+            while chunk := stream.read(1 << 20):
+                sha.update(chunk)
+    except OSError as error:
+        raise LakeError(f"cannot read {uri}: {error}") from error
+    return sha.hexdigest()
 
 
 def remove_file(lake: Lake, uri: str) -> None:

@@ -19,6 +19,8 @@ from preceptor.lake.store import Lake, LakeError
 
 CHECKPOINTS = "checkpoints"
 Histories = dict[str, list[Commit]]
+Key = frozenset[tuple[str, str]]
+Place = tuple[str, Key, int]  # table, partition (empty: all of it), version
 
 
 @dataclass(frozen=True)
@@ -48,52 +50,62 @@ def vacuum(lake: Lake, retention_hours: int, dry_run: bool = True) -> list[Remov
 
 
 def needed_files(lake: Lake) -> set[str]:
-    """Names of the data files that a live checkpoint, a present row or any ranking was made from."""
+    """Names of the data files that a live checkpoint, a present row or any ranking was made from.
+
+    Old rankings themselves are kept to be compared; what they were made from is, where a model needs it.
+    """
     histories = {name: history(lake, table) for name, table in TABLES.items()}
-    wanted = [*_of_manifests(lake, histories), *_of_today(histories), *histories[CAR_TABLE.name]]
-    needed: dict[tuple[str, int], Commit] = {}
+    places = set(_of_manifests(lake))
+    places |= {(commit.table, _key(commit), commit.version) for commit in histories[CAR_TABLE.name]}
+    wanted = [*_named(places, histories), *_of_today(histories)]
+    followed: set[tuple[str, int]] = set()
     while wanted:
         commit = wanted.pop()
-        if needed.setdefault((commit.table, commit.version), commit) is commit and _counts(commit, histories):
-            wanted += [dependency for dependency, _ in behind(commit, histories)]
-    return {name for commit in needed.values() for name in _files(lake, commit)}
+        places.add((commit.table, _key(commit), commit.version))
+        # What a model needs, its own manifest says, as long as it has its folder.
+        if commit.table != TUNED_CHECKPOINT.name and (commit.table, commit.version) not in followed:
+            followed.add((commit.table, commit.version))
+            found = [dependency for dependency, _ in behind(commit, histories)]
+            wanted += found
+            unsaid = commit.reads.keys() - {dependency.table for dependency in found}
+            places |= {(name, frozenset(), commit.reads[name]) for name in unsaid}
+    return {file for place in places for file in _files(lake, *place)}
 
 
-def _counts(commit: Commit, histories: Histories) -> bool:
-    """Whether what a commit was made from is needed too.
-
-    Old rankings are kept to be compared, not to be made again; what a model needs, its own manifest says.
-    """
-    if commit.table == CAR_TABLE.name:
-        return commit == histories[CAR_TABLE.name][0]
-    return commit.table != TUNED_CHECKPOINT.name
+def _key(commit: Commit) -> Key:
+    return frozenset(commit.partition.items())
 
 
-def _of_manifests(lake: Lake, histories: Histories) -> Iterator[Commit]:
+def _of_manifests(lake: Lake) -> Iterator[Place]:
     for uri in published(lake, CHECKPOINTS):
         try:
             origins = json.loads(read_manifest(lake, uri) or "")["origins"]["partitions"]
-            places = [(origin["table"], origin["partition"], origin["version"]) for origin in origins]
-        except (ValueError, KeyError, TypeError) as error:
+            for origin in origins:
+                yield origin["table"], frozenset(origin["partition"].items()), origin["version"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LakeError(
                 f"{uri}/{MANIFEST} does not say what it needs ({type(error).__name__}: {error}):"
                 " mend it, or remove the folder if its model is not wanted"
             ) from error
-        for table, partition, version in places:
-            commit = commit_of(histories[table], partition, version)
-            if commit is not None:
-                yield commit
+
+
+def _named(places: set[Place], histories: Histories) -> Iterator[Commit]:
+    """The publications behind what manifests name; rankings only where a manifest names them."""
+    for table, partition, version in places:
+        commit = commit_of(histories[table], dict(partition), version)
+        if commit is not None and table != CAR_TABLE.name:
+            yield commit
 
 
 def _of_today(histories: Histories) -> Iterator[Commit]:
     for commits in histories.values():
-        newest = {str(sorted(commit.partition.items())): commit for commit in reversed(commits)}
+        newest = {_key(commit): commit for commit in reversed(commits)}
         yield from newest.values()
 
 
-def _files(lake: Lake, commit: Commit) -> Iterator[str]:
-    delta = lake.open(TABLES[commit.table], commit.version)
-    where = [(column, "=", value) for column, value in commit.partition.items()]
+def _files(lake: Lake, table: str, partition: Key, version: int) -> Iterator[str]:
+    where = [(column, "=", value) for column, value in partition]
+    delta = lake.open(TABLES[table], version)
     if delta is not None:
         yield from (Path(uri).name for uri in delta.file_uris(file_pruning_predicate=where or None))
 

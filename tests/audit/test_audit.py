@@ -158,6 +158,17 @@ def lost_version(case: Case) -> None:
         path.unlink()
 
 
+def lost_table(case: Case) -> None:
+    shutil.rmtree(case.home / "rewards")
+
+
+def silent_commit(case: Case) -> None:
+    """Somebody else's writer, which says nothing of what it wrote."""
+    for log in (case.home / "responses" / "_delta_log").glob("*.json"):
+        log.write_text(log.read_text().replace('"preceptor":', '"another":'))
+    response(case)
+
+
 def settings_in_the_log(case: Case) -> None:
     for path in (case.home / "responses" / "_delta_log").glob("*.json"):
         path.write_text(
@@ -184,6 +195,8 @@ def settings_in_the_log(case: Case) -> None:
         (damaged_byte, ".snappy.parquet is damaged"),
         (vacuumed_file, ".snappy.parquet is gone"),
         (lost_version, "responses"),
+        (lost_table, "rewards at version 2: is gone, and selected_subset was made from it"),
+        (silent_commit, "12 rows that are not those of the manifest; their commit is gone"),
         (settings_in_the_log, "responses brief at version 2: the settings in its commit are not those of"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",

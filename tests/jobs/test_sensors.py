@@ -1,12 +1,17 @@
 """The sensor that reads the study again, and the schedule that scores again; without a daemon."""
 
+import shutil
 from types import SimpleNamespace
 
 import dagster as dg
+import polars as pl
 import pytest
 import yaml
 
+from preceptor.lake.schemas import CAR_TABLE
+from preceptor.lake.store import Lake
 from preceptor.study.load import StudyError, load_study, read_study
+from resources.lake import LakeResource
 from tests.assets.served import code_location
 from tests.studies import document, lines, write_study
 
@@ -42,6 +47,7 @@ def served(location):
 class Served:
     def __init__(self, location, instance):
         self.location, self.instance, self.cursor = location, instance, None
+        self.store = str(location.file.parent / "store")
 
     def change(self, **keys):
         self.location.file.write_text(yaml.safe_dump(self.location.study | keys))
@@ -54,7 +60,7 @@ class Served:
         from jobs.sensors import study_members
 
         with dg.build_sensor_context(self.instance, cursor=self.cursor) as context:
-            result = study_members(context)
+            result = study_members(context, lake=LakeResource(store=self.store, study="small"))
         for request in result.dynamic_partitions_requests:
             if isinstance(request, dg.AddDynamicPartitionsRequest):
                 self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
@@ -118,6 +124,17 @@ def test_a_tick_that_is_cut_off_asks_again_for_the_same_run(served):
     served.cursor = before  # the daemon died after it took the partition, before it started the run
     (second,) = served.look().run_requests
     assert first.run_key == second.run_key
+
+
+def test_who_left_before_the_first_look_is_still_taken_out_of_the_ranking(served):
+    served.rank()
+    row = dict.fromkeys(CAR_TABLE.row_schema) | {"base": "base-a", "teacher": "gone"}
+    table = pl.DataFrame([row], schema=CAR_TABLE.row_schema)
+    Lake(served.store, "small").publish(CAR_TABLE, table, {}, "made")
+    served.cursor = None
+    assert len(served.look().run_requests) == 1
+    assert served.look().run_requests == []
+    shutil.rmtree(served.store)
 
 
 def test_without_a_ranking_there_is_none_to_make_again(served):

@@ -11,7 +11,7 @@ from preceptor.audit.changes import ranking_change
 from preceptor.audit.checkpoint import audit_checkpoint
 from preceptor.audit.evaluation import audit_evaluation
 from preceptor.audit.finding import wrong
-from preceptor.lake.schemas import RESPONSES, REWARDS
+from preceptor.lake.schemas import CAR_TABLE, RESPONSES, REWARDS, SELECTED_SUBSET, Table
 from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.vacuum import vacuum
 from preceptor.study.load import load_study
@@ -97,6 +97,40 @@ def test_a_manifest_that_says_nothing_stops_it(lake, text):
     with pytest.raises(LakeError, match=r"manifest\.json does not say what it needs .*: mend it, or remove"):
         vacuum(lake, 0, dry_run=False)
     assert files(lake) == before
+
+
+def test_what_a_manifest_names_stays_though_no_commit_speaks_of_it(lake):
+    for log in Path(lake.uri(RESPONSES), "_delta_log").glob("*.json"):
+        log.write_text(log.read_text().replace('"preceptor":', '"another":'))
+    vacuum(lake, 0, dry_run=False)
+    assert lake.read(RESPONSES, {"teacher": "brief"}, version=2).height == len(QUESTIONS)
+
+
+def test_what_an_old_ranking_was_made_from_stays_while_a_model_was_chosen_by_it(tmp_path):
+    lake = Lake(str(tmp_path / "store"), "small")
+    first = one(lake, REWARDS, {}, PARTITION)
+    ranked = one(lake, CAR_TABLE, {"rewards": first})
+    second = one(lake, REWARDS, {}, PARTITION)
+    chosen = one(lake, SELECTED_SUBSET, {"car_table": ranked, "rewards": second}, {"recipe": "best"})
+    one(lake, CAR_TABLE, {"rewards": one(lake, REWARDS, {}, PARTITION)})
+    one(lake, SELECTED_SUBSET, {}, {"recipe": "best"})
+    origin = {"table": "selected_subset", "partition": {"recipe": "best"}, "version": chosen}
+    folder = tmp_path / "store/small/checkpoints/run/fingerprint"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"origins": {"partitions": [origin]}}))
+    assert vacuum(lake, 0, dry_run=False) == []
+    assert lake.read(REWARDS, PARTITION, version=first).height == 1
+    shutil.rmtree(folder)
+    assert {removal.table: len(removal.files) for removal in vacuum(lake, 0, dry_run=False)} == {
+        "rewards": 2,
+        "selected_subset": 1,
+    }
+
+
+def one(lake: Lake, table: Table, read: dict[str, int], partition: dict[str, str] | None = None) -> int:
+    """Publish a row that says nothing; its version."""
+    row = pl.DataFrame([dict.fromkeys(table.row_schema)], schema=table.row_schema)
+    return lake.made_from(read).publish(table, row, partition or {}, "made").version
 
 
 def test_files_of_a_commit_that_never_came_to_be_go(lake):
