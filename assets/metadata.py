@@ -17,6 +17,7 @@ from preceptor.plot import histogram
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
 ROWS_LISTED = 20
+SHOWN_IN_PLACE = 1000  # characters: the UI shows shorter Markdown in its line, where a wide table is cut off
 # In a row's text these would end a cell, begin a tag, a link or a picture that is fetched from somewhere.
 NO_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|[]`\\"}
 
@@ -84,22 +85,21 @@ def content_version(outcome: Outcome) -> dg.DataVersion:
     return dg.DataVersion(f"{outcome.fingerprint}-{content[:16]}")
 
 
-def first_rows(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> dg.TableMetadataValue:
-    """Some rows in a window of their own, since many columns fit nowhere else.
-
-    Long cells are cut: the event log is no place for whole responses.
-    """
-    head = rows.head(limit)
-    records = [dg.TableRecord({name: _cell(row[name]) for name in row}) for row in head.iter_rows(named=True)]
-    columns = [dg.TableColumn(name, str(dtype)) for name, dtype in head.schema.items()]
-    return dg.MetadataValue.table(records, dg.TableSchema(columns))
+def first_rows(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
+    """Some rows in a window of their own, since many columns fit nowhere else."""
+    return dg.MetadataValue.md(_table(rows.head(limit)).ljust(SHOWN_IN_PLACE))
 
 
 def narrow_table(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """All rows as a table that is shown where it stands: a handful of columns at most."""
+    """All rows; where they are few they are shown where they stand, so a handful of columns at most."""
+    return dg.MetadataValue.md(_table(rows))
+
+
+def _table(rows: pl.DataFrame) -> str:
+    """Rows in Markdown, long cells cut: the event log is no place for whole responses."""
     lines = [" | ".join(rows.columns), " | ".join("---" for _ in rows.columns)]
     lines += [" | ".join(_cell(value).translate(NO_MARKUP) for value in row) for row in rows.iter_rows()]
-    return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def listed(sentences: list[str]) -> str:

@@ -177,6 +177,7 @@ def test_the_graph_shows_every_asset(served, ranked, page):
     page.locator("svg foreignObject").first.wait_for()
     page.mouse.click(900, 720, button="right")
     page.get_by_role("menuitem").filter(has_text="Expand all groups").click()
+    page.reload()  # it fits the opened groups into the window
     for asset in ASSETS:
         page.locator("svg foreignObject", has_text=asset).first.wait_for()
     keep(page, "ui_graph")
@@ -207,8 +208,8 @@ def test_the_ranking_and_its_plot_render(served, ranked, page):
     assert picture.evaluate("e => e.complete && e.naturalWidth") == 1000
     keep(page, "ui_car_plot")
     page.get_by_role("button", name="Close").click()
-    metadata(page, "preview").get_by_text("Show Table").click()
-    page.get_by_text("mean_reward").last.wait_for()
+    metadata(page, "preview").get_by_text("Show Markdown").click()
+    page.get_by_text("mean_reward", exact=True).last.wait_for()
     keep(page, "ui_car_preview")
 
 
