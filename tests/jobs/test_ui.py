@@ -3,6 +3,7 @@
 PRECEPTOR_SCREENSHOTS names a folder for the pictures of the documentation.
 """
 
+import io
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from PIL import Image
 
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.store import Lake
@@ -108,7 +110,8 @@ def keep(page, name: str) -> None:
     """A picture for the documentation, where somebody wants it."""
     if SCREENSHOTS:
         page.wait_for_timeout(1.5 * SECOND)  # animations end
-        page.screenshot(path=Path(SCREENSHOTS, f"{name}.png"))
+        picture = Image.open(io.BytesIO(page.screenshot()))
+        picture.quantize(64).save(Path(SCREENSHOTS, f"{name}.png"), optimize=True)  # a third of the bytes
 
 
 def metadata(page, key: str):
