@@ -6,6 +6,7 @@ import os
 import dagster as dg
 
 from jobs.finished_runs import finished_runs, newest_ending
+from jobs.settled_ranking import ranking_settled
 from preceptor.alerts.alert import Alert, message
 from preceptor.alerts.state import State
 from preceptor.alerts.watch import examine_ranking, examine_runs
@@ -29,8 +30,11 @@ def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.Sensor
     found, state = examine_runs(state.having(after=after), runs, _mend())
     known, words = state.announced, []
     try:
-        ranking, state = examine_ranking(state, lake.open(), _whole())
-        found += ranking
+        if not state.ranking_due or ranking_settled(context.instance):
+            ranking, state = examine_ranking(state, lake.open(), _whole())
+            found += ranking
+        else:
+            words.append("the newest ranking waits for rewards or losses")
         words += [f"the best teacher for {b} is {t}" for b, t in state.announced.items() if b not in known]
     except LakeError as error:  # it stays due, and nothing else waits for it
         words.append(str(error))

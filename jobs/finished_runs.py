@@ -19,7 +19,7 @@ TELLING = {
 }
 PAGE = 100
 SETTLED = 5.0  # seconds: events of two processes may appear in another order than their numbers'
-BLOCKED = "DagsterAssetCheckFailedError"  # the check says it already
+SAID = {"DagsterAssetCheckFailedError", "FailingTeacherError"}  # by the check of the responses, say
 STOPPED = "DagsterExecutionInterruptedError"  # its text is its name
 
 
@@ -104,7 +104,7 @@ def _failures(events: Sequence[dg.EventLogRecord]) -> Iterator[str]:
             yield f"{event.event_log_entry.step_key} failed"
         elif error.cls_name == STOPPED:
             yield "it was stopped, by Ctrl-C or with its machine"
-        elif error.cls_name != BLOCKED:
+        elif not SAID & {error.cls_name, error.cause.cls_name if error.cause else None}:
             yield error_sentence((error.cause or error).message)
     if not steps:
         yield from (

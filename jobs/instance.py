@@ -12,7 +12,7 @@ from preceptor.study.changes import Change, change, membership
 from preceptor.study.load import ReadStudy
 from preceptor.study.schema import Study
 
-HOST, PROCESS = "preceptor/host", "preceptor/process"
+HOST, PROCESS, ASSET = "preceptor/host", "preceptor/process", "preceptor/asset"
 CHECKOUT = Path(__file__).parent.parent
 GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
 
@@ -29,6 +29,13 @@ def open_instance(study: Study) -> dg.DagsterInstance:
 def process_tags() -> dict[str, str]:
     """Tags by which a later process can tell that this one is gone."""
     return {HOST: socket.gethostname(), PROCESS: str(os.getpid())}
+
+
+def assets_of(run: dg.DagsterRun) -> set[dg.AssetKey]:
+    """What a run makes; those of jobs.run_study have no selection, and a tag instead."""
+    if ASSET in run.tags:
+        return {dg.AssetKey(run.tags[ASSET])}
+    return set(run.asset_selection or ())
 
 
 def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from jobs.errors import error_sentence
-from jobs.instance import process_tags
+from jobs.instance import ASSET, process_tags
 from jobs.steps import Step
 
 PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
@@ -38,7 +38,7 @@ def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
         resources=dict(defs.resources or {}),
         instance=instance,
         raise_on_error=False,
-        tags=process_tags(),
+        tags={**process_tags(), ASSET: step.asset},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     failure = None if result.success else _failure(result)

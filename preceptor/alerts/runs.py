@@ -1,7 +1,7 @@
 """What a finished run says that somebody should be told."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from preceptor.alerts.alert import Alert, make_alert, readable
 from preceptor.text import digest
@@ -37,6 +37,12 @@ class FinishedRun:
     unmade: tuple[str, ...] = ()
     ranked: bool = False  # it materialized `car_table`
     asked_again: bool = False  # Dagster starts it once more by itself
+
+    def without(self, asset: str) -> tuple["FinishedRun", "FinishedRun"]:
+        """The run without the checks of an asset, and with them alone."""
+        of_asset = tuple(outcome for outcome in self.checks if outcome.asset == asset)
+        others = tuple(outcome for outcome in self.checks if outcome.asset != asset)
+        return replace(self, checks=others), replace(self, checks=of_asset)
 
 
 def check_alerts(standing: dict[str, str], run: FinishedRun) -> tuple[list[Alert], dict[str, str]]:

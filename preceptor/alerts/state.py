@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from preceptor.alerts.alert import Alert, make_alert
+from preceptor.alerts.runs import FinishedRun
 
 MOST_PENDING = 200  # a cursor is one cell of a database: it cannot grow for as long as a webhook is dead
 
@@ -19,13 +20,15 @@ class State(BaseModel):
 
     `after` is the last run event looked at, `announced` the best teacher last told per base, `standing` a
     digest of what each failing check says, `pending` what the webhook has not taken yet, oldest first, and
-    `dropped` how many alerts found no place there.
+    `dropped` how many alerts found no place there. A ranking that is due waits until it is settled; `ranking`
+    is the run that made it, with its checks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     after: int
     ranking_due: bool = True
+    ranking: FinishedRun | None = None
     announced: dict[str, str] = {}
     standing: dict[str, str] = {}
     pending: tuple[Alert, ...] = ()

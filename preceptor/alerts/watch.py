@@ -11,12 +11,18 @@ from preceptor.lake.store import Lake
 
 
 def examine_runs(state: State, runs: Sequence[FinishedRun], mend: str) -> tuple[list[Alert], State]:
-    """Alerts of finished runs, in their order; `mend` says what to do after a failed one."""
+    """Alerts of finished runs, in their order; `mend` says what to do after a failed one.
+
+    What the checks of a ranking say is kept for `examine_ranking`, that of the newest one.
+    """
     alerts: list[Alert] = []
     for run in runs:
+        if run.ranked:
+            run, ranking = run.without(CAR_TABLE.name)
+            state = state.having(ranking_due=True, ranking=ranking)
         found, standing = check_alerts(state.standing, run)
         alerts += [*found, *run_alerts(run, mend)]
-        state = state.having(standing=standing, ranking_due=state.ranking_due or run.ranked)
+        state = state.having(standing=standing)
     return alerts, state
 
 
@@ -24,8 +30,9 @@ def examine_ranking(state: State, lake: Lake, whole: bool = True) -> tuple[list[
     """Alerts of the newest CAR table where one was made since it was last read. Raises LakeError."""
     version = lake.version(CAR_TABLE) if state.ranking_due else None
     if version is None:
-        return [], state.having(ranking_due=False)
+        return [], state.having(ranking_due=False, ranking=None)
     table = lake.read(CAR_TABLE, version=version)
+    alerts, standing = check_alerts(state.standing, state.ranking) if state.ranking else ([], state.standing)
     changes, announced = best_teacher_changes(state.announced, table, whole)
-    alerts = [best_teacher_alert(change, version) for change in changes]
-    return alerts, state.having(ranking_due=False, announced=announced)
+    alerts += [best_teacher_alert(change, version) for change in changes]
+    return alerts, state.having(ranking_due=False, ranking=None, standing=standing, announced=announced)

@@ -6,12 +6,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from jobs import finished_runs
+from jobs import finished_runs, settled_ranking
 from jobs.alerts import alerts
 from preceptor.alerts.state import State, StateError
 from preceptor.alerts.webhook import VARIABLE
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.store import Lake
+from preceptor.responses.failing import refuse_failing
 from resources.lake import LakeResource
 from tests.alerts.webhook_server import WebhookServer
 
@@ -72,9 +73,25 @@ def answers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(check_results=[check])
 
 
+@dg.asset(check_specs=[dg.AssetCheckSpec("completeness", asset="car_table")])
+def car_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Somebody ranked; the run's tag says who is missing."""
+    says = context.run.tags.get("says")
+    return dg.MaterializeResult(
+        check_results=[
+            dg.AssetCheckResult(
+                passed=says is None,
+                check_name="completeness",
+                description=says,
+                severity=dg.AssetCheckSeverity.WARN,
+            )
+        ]
+    )
+
+
 @dg.asset
-def car_table() -> None:
-    """Somebody ranked."""
+def rewards() -> None:
+    """Somebody scored."""
 
 
 def answer(instance, says, partition="a", **tags):
@@ -87,7 +104,7 @@ def answer(instance, says, partition="a", **tags):
     )
 
 
-def rank(instance, store, *teachers):
+def rank(instance, store, *teachers, missing=None):
     """Publish a ranking of teachers that are surely apart, in this order."""
     rows = [
         {"base": "b1", "teacher": t, "rank": n, "rank_low": n, "rank_high": n, "car": 1 / n}
@@ -95,7 +112,7 @@ def rank(instance, store, *teachers):
     ]
     frame = pl.DataFrame(rows, schema=CAR_TABLE.row_schema)
     Lake(str(store), "small").publish(CAR_TABLE, frame, {}, "f")
-    dg.materialize([car_table], instance=instance)
+    dg.materialize([car_table], instance=instance, tags={"says": missing} if missing else None)
 
 
 def test_what_happened_before_the_first_tick_is_not_news_but_the_best_teacher_is_known(
@@ -198,6 +215,57 @@ def test_a_new_best_teacher_is_told_once(instance, tmp_path, told):
         _, cursor = tick(instance, tmp_path, cursor)
         assert len(said := told()) == expected
     assert tick(instance, tmp_path, cursor)[0] == "alerts: 0, ended runs: 0", said
+
+
+def test_a_ranking_is_told_once_no_other_follows_it_at_once(instance, tmp_path, told, monkeypatch):
+    rank(instance, tmp_path, "ann", "bob")
+    _, cursor = tick(instance, tmp_path, None)
+    told()
+    job = dg.define_asset_job("scoring", [rewards]).resolve(
+        asset_graph=dg.Definitions([rewards]).resolve_asset_graph()
+    )
+    scoring = instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, asset_selection={rewards.key}
+    )
+    rank(instance, tmp_path, "bob", missing="ann is missing")
+    says, cursor = tick(instance, tmp_path, cursor)
+    assert says == "alerts: 0, ended runs: 1; the newest ranking waits for rewards or losses"
+    instance.report_run_canceled(scoring)
+    dg.materialize([rewards], instance=instance)  # the daemon has not asked for its ranking yet
+    says, waiting = tick(instance, tmp_path, cursor)
+    assert says == "alerts: 0, ended runs: 2; the newest ranking waits for rewards or losses"
+    rank(instance, tmp_path, "ann", "bob")
+    assert tick(instance, tmp_path, waiting)[0] == "alerts: 0, ended runs: 1"
+    rank(instance, tmp_path, "ann", missing="bob is missing")
+    told()
+    tick(instance, tmp_path, waiting)
+    (said,) = told()
+    assert said.startswith("car_table: check completeness did not pass: bob is missing (run ")
+
+
+def test_a_ranking_that_waited_an_hour_is_told(instance, tmp_path, told, monkeypatch):
+    rank(instance, tmp_path, "ann", "bob")
+    _, cursor = tick(instance, tmp_path, None)
+    rank(instance, tmp_path, "bob", "ann", missing="joe is missing")
+    dg.materialize([rewards], instance=instance)
+    says, cursor = tick(instance, tmp_path, cursor)
+    assert says.startswith("alerts: 0,")
+    monkeypatch.setattr(settled_ranking, "PATIENCE", 0.0)
+    told()
+    tick(instance, tmp_path, cursor)
+    completeness, best = told()
+    assert completeness.startswith("car_table: check completeness did not pass: joe is missing (run ")
+    assert best.startswith("the best teacher for b1 is now bob")
+
+
+def test_what_the_responses_check_says_is_not_told_by_the_runs_that_stand_on_them(instance, tmp_path, told):
+    @dg.asset
+    def refused() -> None:
+        refuse_failing("ann", pl.DataFrame({"error": ["cut", None]}), 0.05)
+
+    assert not dg.materialize([refused], instance=instance, raise_on_error=False).success
+    assert tick(instance, tmp_path, BEGIN)[0] == "alerts: 0, ended runs: 1"
+    assert told() == []
 
 
 def test_a_lake_that_cannot_be_read_holds_up_nothing_else_and_is_read_again(instance, tmp_path, told):
