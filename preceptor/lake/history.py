@@ -1,22 +1,16 @@
-"""What each commit of a table was made of: kept in the commit itself, and never forgotten."""
+"""What each commit of a table was made of, as the commits themselves say: never forgotten."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import polars as pl
 from deltalake.exceptions import DeltaError
 
-from preceptor.fingerprint import Fingerprint
-from preceptor.lake.content import content_hash
+from preceptor.lake.entry import ENTRY
 from preceptor.lake.schemas import Table
-
-if TYPE_CHECKING:
-    from preceptor.lake.store import Lake
-
-ENTRY = "preceptor"  # the key of our entry among a commit's metadata
+from preceptor.lake.store import Lake
 
 
 @dataclass(frozen=True)
@@ -46,24 +40,7 @@ class Commit:
         return found
 
 
-def entry(
-    lake: "Lake", table: Table, frame: pl.DataFrame, partition: Mapping[str, str], fingerprint: str
-) -> dict[str, str]:
-    """What a commit that publishes this frame says of itself."""
-    said = {
-        "partition": dict(partition),
-        "fingerprint": fingerprint,
-        "made_of": fingerprint.made_of if isinstance(fingerprint, Fingerprint) else None,
-        "content": content_hash(frame, table.key),
-        "columns": frame.columns,
-        "rows": frame.height,
-        "reads": dict(lake.reads),
-        "declared": dict(lake.declared),
-    }
-    return {ENTRY: json.dumps(said)}
-
-
-def history(lake: "Lake", table: Table) -> list[Commit]:
+def history(lake: Lake, table: Table) -> list[Commit]:
     """Every publication of the table's partitions, newest first; none where the table does not exist.
 
     Raises LakeError where the log cannot be read.

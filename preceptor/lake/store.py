@@ -18,7 +18,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from pyarrow import ArrowException
 
-from preceptor.lake.history import entry
+from preceptor.lake.entry import entry
 from preceptor.lake.schemas import Table
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,8 @@ class Lake:
             raise LakeError(f"{repeated} rows of {table.name} {dict(partition)} repeat a key {table.key}")
         frame = self._complete(table, rows, partition, fingerprint)
         predicate = partition_predicate(partition)
-        origin = CommitProperties(custom_metadata=entry(self, table, frame, partition, fingerprint))
+        said = entry(table, frame, partition, fingerprint, self.reads, self.declared)
+        origin = CommitProperties(custom_metadata=said)
 
         def commit(delta: DeltaTable) -> None:
             # merge: a table that an older release made gets the columns that it lacks.

@@ -1,0 +1,35 @@
+"""What a commit says of the rows that it publishes: kept in the commit itself."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from preceptor.fingerprint import Fingerprint
+from preceptor.lake.content import content_hash
+from preceptor.lake.schemas import Table
+
+ENTRY = "preceptor"  # the key of our entry among a commit's metadata
+
+
+def entry(
+    table: Table,
+    frame: pl.DataFrame,
+    partition: Mapping[str, str],
+    fingerprint: str,
+    reads: Mapping[str, int],
+    declared: Mapping[str, Any],
+) -> dict[str, str]:
+    """The metadata of a commit that publishes this frame; `history.Commit` has the meaning of its fields."""
+    said = {
+        "partition": dict(partition),
+        "fingerprint": fingerprint,
+        "made_of": fingerprint.made_of if isinstance(fingerprint, Fingerprint) else None,
+        "content": content_hash(frame, table.key),
+        "columns": frame.columns,
+        "rows": frame.height,
+        "reads": dict(reads),
+        "declared": dict(declared),
+    }
+    return {ENTRY: json.dumps(said)}
