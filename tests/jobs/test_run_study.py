@@ -33,6 +33,14 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def first(folder) -> subprocess.CompletedProcess:
+    """The small study, run once for all tests."""
+    result = run(folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
 def run(folder: Path, study: str = "small.yaml") -> subprocess.CompletedProcess:
     environment = {
         **os.environ,
@@ -49,9 +57,7 @@ def versions(folder: Path) -> dict[str, int | None]:
     return {table.name: lake.version(table) for table in TABLES}
 
 
-def test_a_study_runs_and_running_it_again_recomputes_nothing(folder):
-    first = run(folder)
-    assert first.returncode == 0, first.stdout + first.stderr
+def test_a_study_runs_and_running_it_again_recomputes_nothing(folder, first):
     before = versions(folder)
     assert None not in before.values()
     second = run(folder)
@@ -62,8 +68,7 @@ def test_a_study_runs_and_running_it_again_recomputes_nothing(folder):
     assert first.stdout.split("base-a: CAR")[1][:600] == second.stdout.split("base-a: CAR")[1][:600]
 
 
-def test_the_table_holds_every_teacher_for_every_base(folder):
-    run(folder)
+def test_the_table_holds_every_teacher_for_every_base(folder, first):
     table = Lake(str(folder / "store"), "small").read(schemas.CAR_TABLE)
     assert table.height == 6
     assert table["missing"].null_count() == 6
@@ -74,8 +79,7 @@ def test_the_table_holds_every_teacher_for_every_base(folder):
         assert rows.sort("rank")["car"].is_sorted(descending=True)
 
 
-def test_a_new_teacher_computes_only_itself(folder):
-    run(folder)
+def test_a_new_teacher_computes_only_itself(folder, first):
     study = document("small")
     lines(folder / "new.jsonl", [{"instruction": "who wrote HAMLET?", "response": "Shakespeare."}])
     study["teachers"].append({"name": "new", "engine": "recorded", "path": "new.jsonl"})
