@@ -19,6 +19,7 @@ from jobs.audit_job import audit
 from jobs.processes import end_with_parent
 from jobs.schedules import rescore_weekly
 from jobs.sensors import automation, study_members
+from preceptor.lake.store import store_root
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
 from resources.lake import LakeResource
@@ -29,7 +30,7 @@ from resources.warehouse import WarehouseResource
 
 end_with_parent()  # a run that is killed leaves no step behind
 
-lake = LakeResource(store=os.environ.get("PRECEPTOR_STORE", "store"), study=STUDY.name)
+lake = LakeResource(store=store_root(), study=STUDY.name)
 retry_failed = bool(os.environ.get("PRECEPTOR_RETRY_FAILED"))
 
 # Dagster refuses an empty partition set: a study without recipes, runs or evaluations has no such asset.

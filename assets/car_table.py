@@ -42,7 +42,7 @@ UNANSWERED = "no responses"  # as sql/car_table.sql has it
     freshness_policy=WEEKLY,
     check_specs=[
         checks.spec("car_table", "unique_keys", "One row per base and teacher", blocking=True),
-        checks.spec("car_table", "completeness", "About every teacher can be ranked"),
+        checks.spec("car_table", "completeness", "About every teacher that has answered is ranked"),
         checks.spec("car_table", "common_rows", "The teachers share most instructions"),
     ],
 )
@@ -59,7 +59,8 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
     fingerprint = car_fingerprint(STUDY, current, session.versions)
     outcome = derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, STUDY, current))
     rows = outcome.rows
-    missing = sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
+    # Who has not answered at all is still coming, or failed, of which the run itself tells.
+    answered = rows.filter(pl.col("missing").is_null() | (pl.col("missing") != UNANSWERED))
     shown = rows.drop("reward_model", "beta", "form", "missing")
     return materialized(
         store,
@@ -67,19 +68,13 @@ def car_table(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materializ
         read=session.versions,
         checks=[
             checks.unique_keys(CAR_TABLE, rows),
-            # Who has not answered at all is still coming, or failed, of which the run itself tells.
-            checks.completeness(
-                rows.filter(pl.col("missing").is_null() | (pl.col("missing") != UNANSWERED)).height,
-                rows["rank"].count(),
-                missing,
-                STUDY.limits,
-            ),
+            checks.completeness(answered.height, rows["rank"].count(), _missing(answered), STUDY.limits),
             _common_rows(rows),
         ],
         ranking=narrow_table(_ranking(rows)),
         preview=first_rows(shown, limit=rows.height),
         plot=picture(car_plot(rows), "CAR by base and teacher"),
-        missing_teachers=dg.MetadataValue.md(listed([*missing, *READ.left_out])),
+        missing_teachers=dg.MetadataValue.md(listed([*_missing(rows), *READ.left_out])),
     )
 
 
@@ -108,6 +103,11 @@ def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.Mater
         plot=distribution(outcome.rows["car"], "CAR over all β"),
         first_teacher_by_beta=first_rows(first, limit=first.height),
     )
+
+
+def _missing(rows: pl.DataFrame) -> list[str]:
+    """Who could not be ranked, and why."""
+    return sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
 
 
 def _ranking(rows: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,6 @@ The exit status is 1 where something does not match, 2 for a question that canno
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from preceptor.audit.finding import wrong
 from preceptor.audit.folder import AuditError
 from preceptor.audit.search import find_checkpoints
 from preceptor.audit.words import audit_text
-from preceptor.lake.store import Lake, LakeError
+from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.study.load import StudyError, load_study
 
 SQL = Path(__file__).parent.parent / "sql"
@@ -37,7 +36,7 @@ def main() -> None:
     options = _options()
     try:
         study = load_study(options.study)
-        lake = Lake(os.environ.get("PRECEPTOR_STORE", "store"), study.name)
+        lake = Lake(store_root(), study.name)
         match options.question:
             case "checkpoint":
                 sound = _audited(

@@ -19,7 +19,8 @@ TELLING = {
 }
 PAGE = 100
 SETTLED = 5.0  # seconds: events of two processes may appear in another order than their numbers'
-SAID = {"DagsterAssetCheckFailedError", "FailingTeacherError"}  # by the check of the responses, say
+BLOCKED = "DagsterAssetCheckFailedError"  # the check says it already
+REFUSED = "FailingTeacherError"  # a check of another asset does, where it stands
 STOPPED = "DagsterExecutionInterruptedError"  # its text is its name
 
 
@@ -73,6 +74,7 @@ def _finished(instance: dg.DagsterInstance, ending: dg.EventLogRecord) -> Finish
         ),
         ranked="car_table" in made,
         asked_again=run.tags.get("dagster/will_retry") == "true",
+        told_by=_told_by(events, run.tags.get("dagster/partition/teacher")),
     )
 
 
@@ -95,16 +97,23 @@ def _checks(events: Sequence[dg.EventLogRecord], partition: str | None) -> Itera
             )
 
 
+def _told_by(events: Sequence[dg.EventLogRecord], teacher: str | None) -> str | None:
+    """The check of the teacher's responses, where a step refused to build on them."""
+    errors = [step.get_dagster_event().step_failure_data.error for step in _failed_steps(events)]
+    refused = any(error and error.cause and error.cause.cls_name == REFUSED for error in errors)
+    return CheckOutcome("responses", teacher, "failure_rate", False, "").place if refused else None
+
+
 def _failures(events: Sequence[dg.EventLogRecord]) -> Iterator[str]:
     """Why the steps failed; where none did (a killed process, a failed start), why the run did."""
-    steps = [event for event in events if event.event_type == Event.STEP_FAILURE]
-    for event in steps:
-        error = event.event_log_entry.get_dagster_event().step_failure_data.error
+    steps = _failed_steps(events)
+    for step in steps:
+        error = step.get_dagster_event().step_failure_data.error
         if error is None:
-            yield f"{event.event_log_entry.step_key} failed"
+            yield f"{step.step_key} failed"
         elif error.cls_name == STOPPED:
             yield "it was stopped, by Ctrl-C or with its machine"
-        elif not SAID & {error.cls_name, error.cause.cls_name if error.cause else None}:
+        elif error.cls_name != BLOCKED:
             yield error_sentence((error.cause or error).message)
     if not steps:
         yield from (
@@ -112,3 +121,7 @@ def _failures(events: Sequence[dg.EventLogRecord]) -> Iterator[str]:
             for event in events
             if event.event_type == Event.RUN_FAILURE
         )
+
+
+def _failed_steps(events: Sequence[dg.EventLogRecord]) -> list[dg.EventLogEntry]:
+    return [event.event_log_entry for event in events if event.event_type == Event.STEP_FAILURE]

@@ -22,7 +22,7 @@ from jobs.ranking import ranking_text
 from jobs.steps import Need, Step, steps
 from jobs.workers import allowed_at_once, side_by_side, workers
 from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
-from preceptor.lake.store import Lake
+from preceptor.lake.store import Lake, store_root
 from preceptor.preflight import preflight
 from preceptor.progress import duration
 from preceptor.report.publish import report_uri
@@ -85,7 +85,7 @@ def _take_all(tally: Tally, results: Iterable[Result]) -> None:
 
 
 def _report(study: Study, tally: Tally, seconds: float) -> None:
-    lake = Lake(os.environ.get("PRECEPTOR_STORE", "store"), study.name)
+    lake = Lake(store_root(), study.name)
     if ("car_table", None) not in tally.failed:
         print(f"\n{ranking_text(lake.read(CAR_TABLE))}")
     if study.runs and ("study_report", None) not in tally.failed:

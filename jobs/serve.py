@@ -20,7 +20,7 @@ from jobs.report_page import serve_report
 from preceptor.alerts.webhook import VARIABLE as WEBHOOK
 from preceptor.engines.process_group import end_group
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
-from preceptor.lake.store import Lake
+from preceptor.lake.store import Lake, store_root
 from preceptor.study.load import StudyError, read_study, study_path
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -44,7 +44,7 @@ def main() -> None:
         sys.exit(str(error))
     report_port = options.port and options.port + 1  # 0 is any that is free
     _refuse_used(options.host, options.port, report_port)
-    lake = Lake(os.environ.get("PRECEPTOR_STORE", "store"), read.study.name)
+    lake = Lake(store_root(), read.study.name)
     instance = open_instance(read.study)
     with _alone(instance) as lock, serve_report(lake, options.host, report_port) as report:
         os.environ["PRECEPTOR_REPORT_URL"] = report

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from preceptor.lake.store import Lake, LakeError
+from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.study.load import StudyError, load_study
 from preceptor.study.schema import Study
 
@@ -18,7 +18,7 @@ def main() -> None:
     options = _options()
     try:
         study = load_study(options.study)
-        lake = Lake(os.environ.get("PRECEPTOR_STORE", "store"), study.name)
+        lake = Lake(store_root(), study.name)
         sys.exit(
             _own_program(options, lake) if options.duckdb or options.ui else _session(options, lake, study)
         )

@@ -1,10 +1,9 @@
 """`python -m jobs.vacuum STUDY`: the data files of the lake that nothing needs; --delete removes them."""
 
 import argparse
-import os
 import sys
 
-from preceptor.lake.store import Lake, LakeError
+from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.lake.vacuum import vacuum
 from preceptor.study.load import StudyError, load_study
 
@@ -25,7 +24,7 @@ def main() -> None:
         parser.error("--days must be at least 1: a run may still be writing or reading what is newer")
     try:
         study = load_study(options.study)
-        lake = Lake(os.environ.get("PRECEPTOR_STORE", "store"), study.name)
+        lake = Lake(store_root(), study.name)
         removals = vacuum(lake, options.days * 24, dry_run=not options.delete)
     except (StudyError, LakeError) as error:
         sys.exit(str(error))

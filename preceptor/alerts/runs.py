@@ -27,7 +27,8 @@ class CheckOutcome:
 class FinishedRun:
     """A run that ended. `failures` is empty for one that failed only because a blocking check did not pass.
 
-    `unmade` names the assets that it was to materialize and did not.
+    `unmade` names the assets that it was to materialize and did not. `told_by` is the place of a check that
+    tells of its failure, where it stands.
     """
 
     id: str
@@ -37,6 +38,7 @@ class FinishedRun:
     unmade: tuple[str, ...] = ()
     ranked: bool = False  # it materialized `car_table`
     asked_again: bool = False  # Dagster starts it once more by itself
+    told_by: str | None = None
 
     def without(self, asset: str) -> tuple["FinishedRun", "FinishedRun"]:
         """The run without the checks of an asset, and with them alone."""

@@ -21,7 +21,7 @@ def examine_runs(state: State, runs: Sequence[FinishedRun], mend: str) -> tuple[
             run, ranking = run.without(CAR_TABLE.name)
             state = state.having(ranking_due=True, ranking=ranking)
         found, standing = check_alerts(state.standing, run)
-        alerts += [*found, *run_alerts(run, mend)]
+        alerts += [*found, *(run_alerts(run, mend) if run.told_by not in standing else ())]
         state = state.having(standing=standing)
     return alerts, state
 

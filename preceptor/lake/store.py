@@ -36,6 +36,11 @@ class LakeError(RuntimeError):
     """A store that cannot be read or written; its text says which and what to do."""
 
 
+def store_root() -> str:
+    """Where the lakes of all studies lie: PRECEPTOR_STORE, or the folder `store` here."""
+    return os.environ.get("PRECEPTOR_STORE", "store")
+
+
 @dataclass(frozen=True)
 class Commit:
     """A published partition: the table's Delta version that holds it, and its rows."""

@@ -17,7 +17,7 @@ from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError, Partition
 
 Floats = NDArray[np.float64]
-RECENT = timedelta(days=7)  # also how long Delta's vacuum keeps the files of old versions
+RECENT = timedelta(days=7)  # also how long jobs.vacuum keeps the files of old versions
 
 
 @dataclass(frozen=True)

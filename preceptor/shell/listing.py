@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from preceptor.lake.schemas import Table
-from preceptor.shell.session import MADE_BY, TABLES, Session
+from preceptor.lake.schemas import TABLES, Table
+from preceptor.shell.session import MADE_BY, Session
 
 CURRENT = {
     "current_responses": "responses under today's settings, of the study's teachers",
@@ -15,9 +15,10 @@ CURRENT = {
 def table_lines(session: Session) -> Iterator[str]:
     """One line per table: its version, or what makes it, and what a row is."""
     missing = session.missing()
-    width = max(len(table.name) for table in TABLES)
-    for table, asset in MADE_BY:
+    width = max(map(len, TABLES))
+    for table in TABLES.values():
         version = f"version {session.versions[table.name]}" if table not in missing else "–"
+        asset = MADE_BY.get(table.name, table.name)
         hint = f" (empty: materialize {asset})" if table in missing else ""
         yield f"  {table.name:{width}}  {version:11}  {table.row}{hint}"
     if session.current:
@@ -27,9 +28,9 @@ def table_lines(session: Session) -> Iterator[str]:
 
 def schema_lines(name: str) -> Iterator[str]:
     """A table's row, key and columns with their meanings; what there is instead where there is none."""
-    table = next((table for table in TABLES if table.name == name), None)
+    table = TABLES.get(name)
     if table is None:
-        yield f"no table {name!r}; there are {', '.join(table.name for table in TABLES)}"
+        yield f"no table {name!r}; there are {', '.join(TABLES)}"
         return
     yield f"{table.name}: a row is {table.row}; {', '.join((*table.partition_by, *table.key))} are its key"
     meanings = _meanings(table)

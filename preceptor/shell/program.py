@@ -12,10 +12,9 @@ from urllib.parse import quote
 
 import duckdb
 
-from preceptor.lake.schemas import Table
+from preceptor.lake.schemas import TABLES, Table
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import parquet_rows
-from preceptor.shell.session import TABLES
 
 INSTALL_UI = """\
 DuckDB's UI is not installed here, and nothing is downloaded unasked. To install it once, from DuckDB's own
@@ -68,7 +67,7 @@ def session_statements(lake: Lake) -> list[str]:
             f"{lake.root}: DuckDB's own program and UI read local folders whose path has no blanks or quotes"
             " in it; leave the option out, and the prompt reads this lake too"
         )
-    files = [(table, _files(lake, table)) for table in TABLES]
+    files = [(table, _files(lake, table)) for table in TABLES.values()]
     every = ", ".join(_quoted(file) for _, listed in files for file in listed)
     return [
         *(_view(table, listed) for table, listed in files),

@@ -11,28 +11,17 @@ from typing import Any, Self, TypeVar
 import duckdb
 
 from preceptor.current import current_fingerprints, register_current
-from preceptor.lake import schemas
-from preceptor.lake.schemas import Table
+from preceptor.lake.schemas import TABLES, Table
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
 from preceptor.shell.statements import sentence, without_end
 from preceptor.study.schema import Study
 
-MADE_BY = (  # every table, and the asset whose materialization writes it
-    (schemas.RAW_INSTRUCTIONS, "raw_instructions"),
-    (schemas.RESPONSES, "responses"),
-    (schemas.REWARDS, "rewards"),
-    (schemas.BASE_LOSSES, "base_losses"),
-    (schemas.CAR_TABLE, "car_table"),
-    (schemas.CAR_BETA_SWEEP, "car_beta_sweep"),
-    (schemas.SELECTED_SUBSET, "selected_subset"),
-    (schemas.TUNED_CHECKPOINT, "tuned_checkpoint"),
-    (schemas.STUDENT_RESPONSES, "eval_results"),
-    (schemas.EVAL_RESULTS, "eval_results"),
-    (schemas.EVAL_SCORES, "eval_results"),
-    (schemas.PREDICTED_ACTUAL, "study_report"),
-)
-TABLES = tuple(table for table, _ in MADE_BY)
+MADE_BY = {  # the asset that writes a table which is not called as the asset is
+    "student_responses": "eval_results",
+    "eval_scores": "eval_results",
+    "predicted_actual": "study_report",
+}
 Result = TypeVar("Result")
 
 
@@ -72,13 +61,13 @@ class Session(Warehouse):
         Raises LakeError, and with `current` ValueError for a model whose revision cannot be looked up.
         """
         self.versions.clear()
-        self.attach_existing(*TABLES)
+        self.attach_existing(*TABLES.values())
         if self.current:
             register_current(self, self.study, current_fingerprints(self.study))
 
     def missing(self) -> list[Table]:
         """The tables that nobody has made yet."""
-        return [table for table in TABLES if table.name not in self.versions]
+        return [table for table in TABLES.values() if table.name not in self.versions]
 
     def statements(self, text: str) -> list[Any]:
         """The statements of a text. Raises SqlError where it is no SQL."""

@@ -258,14 +258,26 @@ def test_a_ranking_that_waited_an_hour_is_told(instance, tmp_path, told, monkeyp
     assert best.startswith("the best teacher for b1 is now bob")
 
 
-def test_what_the_responses_check_says_is_not_told_by_the_runs_that_stand_on_them(instance, tmp_path, told):
-    @dg.asset
+def test_refused_rows_are_told_by_the_check_of_the_responses_where_it_stands(instance, tmp_path, told):
+    models, teachers = (dg.StaticPartitionsDefinition([name]) for name in ("scores", "ann"))
+
+    @dg.asset(partitions_def=dg.MultiPartitionsDefinition({"reward_model": models, "teacher": teachers}))
     def refused() -> None:
         refuse_failing("ann", pl.DataFrame({"error": ["cut", None]}), 0.05)
 
-    assert not dg.materialize([refused], instance=instance, raise_on_error=False).success
-    assert tick(instance, tmp_path, BEGIN)[0] == "alerts: 0, ended runs: 1"
+    def refuse():
+        key = dg.MultiPartitionKey({"reward_model": "scores", "teacher": "ann"})
+        assert not dg.materialize(
+            [refused], partition_key=key, instance=instance, raise_on_error=False
+        ).success
+
+    refuse()
+    standing = State(after=-1, standing={"responses/ann/failure_rate": "1 of 2 rows failed"})
+    assert tick(instance, tmp_path, standing.model_dump_json())[0] == "alerts: 0, ended runs: 1"
     assert told() == []
+    # A limit that was lowered since: the check passed, and nobody else says it.
+    tick(instance, tmp_path, BEGIN)
+    assert "failed (refused scores × ann): teacher 'ann': 1 of 2 responses failed" in told()[0]
 
 
 def test_a_lake_that_cannot_be_read_holds_up_nothing_else_and_is_read_again(instance, tmp_path, told):

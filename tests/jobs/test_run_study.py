@@ -104,6 +104,7 @@ def test_a_broken_teacher_is_named_and_the_others_go_on(folder):
     assert result.returncode == 1
     assert "FAILED responses brief: teacher 'brief': no row of" in result.stdout
     assert "FAILED base_losses base-a × brief: skipped, since responses brief failed" in result.stdout
+    assert "car_table.completeness" not in result.stdout  # said once is enough
     table = Lake(str(folder / "store"), "broken").read(schemas.CAR_TABLE)
     missing = table.filter(pl.col("missing").is_not_null())
     assert missing.select("teacher", "missing").unique().rows() == [("brief", "no responses")]

@@ -11,7 +11,6 @@ import yaml
 
 from preceptor.lake import schemas
 from preceptor.lake.store import Lake
-from preceptor.shell.session import TABLES
 from tests.endpoint.faulty_server import FaultyServer, refusal
 from tests.jobs.secrets_run import (
     SECRETS,
@@ -67,7 +66,7 @@ def test_the_endpoint_did_repeat_its_key_and_rows_say_that_it_was_there(lake):
 
 def test_no_key_is_in_anything_that_the_run_wrote(folder, ran, lake):
     found = [(path, name) for path, text in written(folder) for name in secrets_in(text)]
-    for table in TABLES:
+    for table in schemas.TABLES.values():
         found += [(table.name, name) for name in secrets_in(str(lake.read(table).to_dicts()))]
     found += [("output", name) for name in secrets_in(ran.stdout + ran.stderr)]
     assert found == []

@@ -42,7 +42,7 @@ def small_study(folder: Path) -> None:
     )
     study["teachers"] += [
         {"name": "failing", "engine": "recorded", "path": "failing.jsonl", "format": "fastchat"},
-        {"name": "lost", "engine": "recorded", "path": "brief.jsonl", "format": "fastchat"},
+        {"name": "absent", "engine": "recorded", "path": "brief.jsonl", "format": "fastchat"},
     ]
     study["bases"].pop()
     study["reward_models"].pop()
@@ -107,7 +107,7 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
             daemon.wait(60)
             output.close()
     first, second = sorted(said(server.taken[:before])), sorted(said(server.taken[before:]))
-    tokens, completeness, failures, lost = first
+    tokens, completeness, failures, absent = first
     assert tokens == (
         "base_losses base-a × chatty: check tokens_scored did not pass: 83.6% of 712 response tokens fit into"
         " the context and are scored"
@@ -119,10 +119,10 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
     )
     # Nobody is told that rewards and losses of the failing teacher were refused: this says why.
     assert failures == "responses failing: check failure_rate did not pass: 4 of 12 rows failed (33.3%)"
-    assert lost.startswith("run … failed (responses lost): teacher 'lost': no row of")
-    assert f"make study STUDY={tmp_path}/small.yaml" in lost
+    assert absent.startswith("run … failed (responses absent): teacher 'absent': no row of")
+    assert f"make study STUDY={tmp_path}/small.yaml" in absent
     # What stands is not told again; a failed run is, whenever somebody started it again.
-    brief, chatty, best = [text for text in second if text != lost]
+    brief, chatty, best = [text for text in second if text != absent]
     assert brief.startswith("rewards scores × brief: check reward_drift did not pass: the mean reward of 12")
     assert "was 10 in version" in brief and "and is 2 (-9.8 sd)" in brief
     assert chatty.startswith("rewards scores × chatty: check reward_drift did not pass")

@@ -6,10 +6,9 @@ import sys
 import duckdb
 import pytest
 
-from preceptor.lake.schemas import CAR_TABLE, REWARDS
+from preceptor.lake.schemas import CAR_TABLE, REWARDS, TABLES
 from preceptor.lake.store import Lake
 from preceptor.shell.program import INSTALL_UI, ProgramError, run_program, serve_ui, session_statements
-from preceptor.shell.session import TABLES
 from tests.lake.samples import partition, rewards
 
 
@@ -26,7 +25,7 @@ def test_every_table_is_a_view_and_no_other_file_is_reached(lake, tmp_path):
     assert session.execute("select teacher, count(*) from rewards group by 1").fetchall() == [
         ("a'; drop table--", 4)
     ]
-    for table in TABLES:
+    for table in TABLES.values():
         view = session.table(table.name)
         assert sorted(view.columns) == sorted(table.schema)
         assert table == REWARDS or view.fetchall() == []

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from preceptor.lake import schemas
-from preceptor.lake.schemas import RESPONSES, REWARDS, Table
+from preceptor.lake.schemas import RESPONSES, REWARDS, TABLES, Table
 from preceptor.lake.store import Lake
 from preceptor.shell.listing import schema_lines, table_lines
-from preceptor.shell.session import TABLES, Session, SqlError
+from preceptor.shell.session import Session, SqlError
 from tests.lake.samples import NAMES, partition, rewards
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -43,16 +43,16 @@ def files(folder) -> dict[Path, bytes]:
 
 def test_every_table_of_the_schema_has_a_view():
     declared = [value for value in vars(schemas).values() if isinstance(value, Table)]
-    assert list(TABLES) == declared
+    assert list(TABLES.values()) == declared
 
 
 def test_an_empty_lake_gives_no_rows_and_says_what_makes_them(lake):
     with Session(lake, None, SQL) as session:
-        for table in TABLES:
+        for table in TABLES.values():
             columns = ", ".join(f'"{name}"' for name in table.schema)
             assert ask(session, f'select {columns} from "{table.name}"') == []
         assert "empty: materialize eval_results" in "\n".join(table_lines(session))
-        assert session.missing() == list(TABLES)
+        assert session.missing() == list(TABLES.values())
     assert not Path(lake.home).exists()
 
 
@@ -63,7 +63,7 @@ def test_a_session_stays_at_its_versions_until_it_is_refreshed(filled, session):
     assert ask(session, COUNT) == [(4,)]
     session.refresh()
     assert ask(session, COUNT) == [(5,)]
-    assert session.missing() == [table for table in TABLES if table != REWARDS]
+    assert session.missing() == [table for table in TABLES.values() if table != REWARDS]
 
 
 def test_what_a_person_made_or_dropped_is_gone_after_a_refresh(session):
