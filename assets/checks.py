@@ -3,9 +3,12 @@
 They run inside the asset's step: a step of its own would cost each of hundreds of partitions a fresh start.
 """
 
+from dataclasses import asdict
+
 import dagster as dg
 import polars as pl
 
+from preceptor.evaluation.scores import Account
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake, LakeError, Partition
 from preceptor.rewards.drift import RECENT, drift_since_last_week
@@ -17,6 +20,16 @@ WARN = dg.AssetCheckSeverity.WARN
 def spec(asset: str, name: str, description: str, blocking: bool = False) -> dg.AssetCheckSpec:
     """Declare a check of an asset."""
     return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking)
+
+
+def accounting(account: Account) -> dg.AssetCheckResult:
+    """Whether every answer that a benchmark asks for was judged, failed or was filtered, each once."""
+    return dg.AssetCheckResult(
+        check_name="accounting",
+        passed=account.balanced,
+        description=str(account),
+        metadata=asdict(account),
+    )
 
 
 def completeness(expected: int, found: int, missing: list[str], limits: Limits) -> dg.AssetCheckResult:

@@ -18,8 +18,9 @@ from resources.lake import LakeResource
     kinds={"deltalake", "pytorch"},
     pool="gpu",
     check_specs=[
-        checks.spec("eval_results", "unique_keys", "One row per item", blocking=True),
-        checks.spec("eval_results", "failure_rate", "Few items are without an outcome"),
+        checks.spec("eval_results", "accounting", "judged + failed + filtered = expected", blocking=True),
+        checks.spec("eval_results", "unique_keys", "One row per answer", blocking=True),
+        checks.spec("eval_results", "failure_rate", "Few answers are without an outcome"),
         checks.spec("eval_results", "unseen_items", "No item is among the study's instructions"),
     ],
 )
@@ -28,20 +29,22 @@ def eval_results(
 ) -> dg.MaterializeResult:
     """What every tuned model answers on every benchmark, how well, and the scores with their intervals.
 
-    A row is one item; the table `eval_scores` beside it holds the metrics of each partition.
+    A row is one answer; the tables beside it hold the metrics of each partition (`eval_scores`) and every
+    question to a judge with its verdict (`judgments`).
     """
     key = dimensions(context)
     benchmark = STUDY.evaluation(key["benchmark"])
     declared = benchmark.model_dump(mode="json", exclude_none=True)
     versions = lake.open().versions(TUNED_CHECKPOINT)
     store = lake.open().made_from(versions, declared)
-    found = evaluation.evaluate(store, key["run"], benchmark)
+    found = evaluation.evaluate(store, key["run"], STUDY.base(STUDY.run(key["run"]).base), benchmark)
     scores = found.scores.rows
     return materialized(
         store,
         found.items,
         read=versions,
         checks=[
+            checks.accounting(found.account),
             checks.unique_keys(EVAL_RESULTS, found.items.rows),
             checks.failure_rate(found.items.rows, STUDY.limits),
             checks.unseen_items(found.items.rows, store.read(RAW_INSTRUCTIONS, columns=["prompt_hash"])),
@@ -49,5 +52,6 @@ def eval_results(
         scores=first_rows(scores, limit=scores.height),
         plot=distribution(found.items.rows["outcome"], "outcome of an item"),
         **{scores["metric"][0]: scores["value"][0]},
+        **(found.judgments.facts if found.judgments else {}),
         benchmark=declared,
     )

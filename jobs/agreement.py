@@ -1,6 +1,7 @@
 """Predicted against actual as text for a terminal."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
@@ -22,9 +23,8 @@ def agreement_text(predicted_actual: pl.DataFrame) -> str:
 def _block(group: dict[str, object], teachers: pl.DataFrame, found: pl.DataFrame) -> Iterator[str]:
     agreement = as_agreement(found.filter(**group).row(0, named=True))
     yield f"{group['base']} on {group['benchmark']} ({group['metric']}): Spearman, predicted against actual"
-    ranked = teachers.with_columns(pl.col("value").rank("min", descending=True).alias("place")).sort(
-        "place", nulls_last=True
-    )
+    lower_is_better = pl.when("higher_is_better").then(-pl.col("value")).otherwise("value")
+    ranked = teachers.with_columns(lower_is_better.rank("min").alias("place")).sort("place", nulls_last=True)
     width = max(len(teacher) for teacher in ranked["teacher"])
     yield f"  actual  predicted  {'tuned on':{width}}  {group['metric']} [low, high]"
     for row in ranked.iter_rows(named=True):
@@ -38,8 +38,14 @@ def _place(rank: float | None) -> str:
     return "–" if rank is None else f"{rank:g}"
 
 
-def _score(row: dict[str, float | None]) -> str:
-    value, low, high = (row[name] for name in ("value", "low", "high"))
-    if value is None:
+def _score(row: dict[str, Any]) -> str:
+    if row["value"] is None:
         return "no score"
-    return f"{value:.1%}" + ("" if low is None or high is None else f" [{low:.1%}, {high:.1%}]")
+    value, low, high = (_measured(row[name], row["unit"]) for name in ("value", "low", "high"))
+    return value + (f" [{low}, {high}]" if low and high else "")
+
+
+def _measured(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1%}" if unit == "share" else f"{value:.3f}"

@@ -111,6 +111,7 @@ def main() -> None:
         help="steps side by side: 1 on a machine with a GPU, as many as PRECEPTOR_GPUS names where it is set",
     )
     parser.add_argument("--retry-failed", action="store_true", help="try rows that carry an error again")
+    parser.add_argument("--check", action="store_true", help="say what is wrong with the study, run nothing")
     options = parser.parse_args()
     if (gpus := shared_gpus()) and options.processes > len(gpus):
         parser.error(
@@ -134,6 +135,9 @@ def main() -> None:
         )
     if problems := preflight(study):
         sys.exit("\n".join(f"{options.study}: {problem}" for problem in problems))
+    if options.check:
+        print(f"{study.name}: nothing is wrong that can be seen before it runs")
+        return
     started = time.monotonic()
     instance = open_instance(study)
     for change in synchronise(instance, read):

@@ -34,15 +34,18 @@ def _weights(study: Study) -> Iterator[str]:
 
 
 def _benchmarks(study: Study) -> Iterator[str]:
-    from preceptor.evaluation.items import BenchmarkError, read_items
+    from preceptor.evaluation.humaneval.isolation import SandboxError
+    from preceptor.evaluation.kinds import KINDS
+    from preceptor.evaluation.lm_eval.package import MissingPackageError
+    from preceptor.evaluation.whole_file import BenchmarkError
     from preceptor.records import RecordsError
 
     for evaluation in study.evaluations:
         try:
-            if evaluation.path is not None:
-                read_items(evaluation)
-        except (BenchmarkError, RecordsError) as error:
-            yield str(error)
+            KINDS[evaluation.kind].check(evaluation)
+        except (BenchmarkError, RecordsError, SandboxError, MissingPackageError) as error:
+            named = "" if evaluation.name in str(error) else f"evaluation {evaluation.name!r}: "
+            yield f"{named}{error}"
 
 
 def _adapters(study: Study) -> Iterator[str]:

@@ -1,55 +1,114 @@
-"""The engines that examine a tuned model: transformers answers, a program or a classifier decides."""
+"""The engines that examine a tuned model: one answers; a program, a classifier or a judge decides."""
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
-from preceptor.compute.request import Decoding
-from preceptor.evaluation.evaluate import Checkpoint, Engines, Evaluated, evaluate
+from preceptor.compute.request import Decoding, Generator
+from preceptor.evaluation.evaluate import Evaluated, evaluate
+from preceptor.evaluation.examination import Checkpoint, Engines, Examination, Judge
 from preceptor.lake.folders import fetch
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, NotMaterializedError
-from preceptor.study.evaluation import Checkers, Judge, Pairwise
+from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.fields import Sampling
+from preceptor.study.judges import AskedJudge, ClassifierJudge
+from preceptor.study.schema import Base
 from resources.gpu import claim_gpus
-from resources.model import hold
+from resources.model import hold, let_go
 
 if TYPE_CHECKING:
-    from preceptor.compute.generation import TransformersGenerator
+    from preceptor.compute.loss import LossScorer
     from preceptor.compute.reward import RewardScorer
 
 
 class EvaluationResource(dg.ConfigurableResource):
-    """How this machine evaluates. None of these settings changes a row."""
+    """How this machine evaluates. None of these settings changes a row, beyond rounding.
 
+    `retry_failed` tries again what carries an error. Tuned models answer by `engine`; vLLM takes
+    `memory_share` of each GPU.
+    """
+
+    engine: Literal["transformers", "vllm"] = "transformers"
     device: str = "auto"
     batch_size: int = 64
     tokens_per_batch: int = 8192
-    rows_per_commit: int = 512
+    rows_per_commit: int = 256
+    retry_failed: bool = False
+    memory_share: float = 0.9
+    enforce_eager: bool = False
 
-    def evaluate(self, lake: Lake, run: str, evaluation: Checkers | Pairwise) -> Evaluated:
-        """Complete a (run, benchmark) partition of `eval_results` and `eval_scores`."""
+    def evaluate(self, lake: Lake, run: str, base: Base, evaluation: AnyEvaluation) -> Evaluated:
+        """Complete a (run, benchmark) partition of `eval_results` and what belongs to it."""
         found = lake.read(TUNED_CHECKPOINT, {"run": run})
         if found.is_empty():
             raise NotMaterializedError(f"run {run!r} is not tuned yet: materialize `tuned_checkpoint` for it")
         tuned = found.row(0, named=True)
-        checkpoint = Checkpoint(tuned["fingerprint"], lambda: str(fetch(lake, tuned["uri"])))
-        engines = Engines(self._generator, self._judge)
-        return evaluate(lake, run, evaluation, checkpoint, engines, self.rows_per_commit)
+        checkpoint = Checkpoint(tuned["fingerprint"], base, lambda: str(fetch(lake, tuned["uri"])))
+        return evaluate(
+            Examination(
+                lake,
+                run,
+                evaluation,
+                checkpoint,
+                self._engines(base),
+                self.rows_per_commit,
+                self.retry_failed,
+            )
+        )
 
-    def _generator(self, folder: str, sampling: Sampling) -> "TransformersGenerator":
+    def _engines(self, base: Base) -> Engines:
+        return Engines(
+            partial(self._generator, base),
+            self._classifier,
+            self._asked,
+            self._losses,
+            self._make_room,
+            self.device,
+            self.batch_size,
+        )
+
+    def _generator(self, base: Base, folder: str, sampling: Sampling, prompt_format: str) -> Generator:
+        decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
+        model = {"dtype": base.dtype, "prompt_format": prompt_format, "max_length": base.max_length}
+        if self.engine == "vllm":
+            from preceptor.engines.vllm_generator import Machine, VllmGenerator
+
+            let_go()
+            claim_gpus(self.device)
+            machine = Machine(self.memory_share, enforce_eager=self.enforce_eager)
+            plain = {"revision": "main", "quantization": None, "adapter": None, "tensor_parallel_size": 1}
+            return VllmGenerator(folder, **model, **plain, decoding=decoding, machine=machine)
         claim_gpus(self.device)
         from preceptor.compute.generation import TransformersGenerator
 
-        decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
-        return TransformersGenerator(
-            folder, decoding=decoding, device=self.device, batch_size=self.batch_size
-        )
+        options = {"device": self.device, "batch_size": self.batch_size}
+        return TransformersGenerator(folder, **model, decoding=decoding, **options)
 
-    def _judge(self, judge: Judge) -> "RewardScorer":
+    def _make_room(self) -> None:
+        let_go()
+        claim_gpus(self.device)
+
+    def _classifier(self, judge: ClassifierJudge) -> "RewardScorer":
         claim_gpus(self.device)
         from preceptor.compute.reward import RewardScorer
 
-        settings = judge.model_dump(exclude={"name"})
+        settings = judge.model_dump(exclude={"name", "engine"})
         options = {"device": self.device, "tokens_per_batch": self.tokens_per_batch}
         return hold((judge, *options.values()), lambda: RewardScorer(**settings, **options))
+
+    def _asked(self, judge: AskedJudge) -> Judge:
+        from preceptor.endpoint.questions import QuestionedJudge
+
+        return QuestionedJudge(judge)
+
+    def _losses(self, base: Base, folder: str | None) -> "LossScorer":
+        claim_gpus(self.device)
+        from preceptor.compute.loss import LossScorer
+
+        settings = base.model_dump(exclude={"name", "family", "size_billions"}) | {"unconditional": False}
+        if folder is not None:
+            settings |= {"model": folder, "revision": "main"}
+        options = {"device": self.device, "tokens_per_batch": self.tokens_per_batch}
+        return hold((base, folder, *options.values()), lambda: LossScorer(**settings, **options))

@@ -94,6 +94,12 @@ def document(name: str) -> dict:
     }
 
 
+def one_base(name: str) -> dict:
+    """The study with its first base alone and nothing selected: half the steps, for what needs no more."""
+    study = document(name)
+    return study | {"bases": study["bases"][:1], "recipes": []}
+
+
 def with_runs(study: dict) -> dict:
     """The study with two runs, tuned on one teacher each, and a benchmark of each kind."""
     study["recipes"] += [{"kind": "teacher", "name": f"of-{t}", "teacher": t} for t in ("brief", "chatty")]
@@ -103,7 +109,7 @@ def with_runs(study: dict) -> dict:
         for t in ("brief", "chatty")
     ]
     sampling = {"max_new_tokens": 6}
-    judge = {"name": "classifier", "model": "./classifier"}
+    judge = {"name": "classifier", "engine": "sequence_classification", "model": "./classifier"}
     study["evaluations"] = [
         {"name": "sums", "kind": "checkers", "path": "sums.jsonl", "sampling": sampling},
         {

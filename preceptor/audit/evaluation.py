@@ -8,11 +8,9 @@ from preceptor.audit.checkpoint import Audit, audit_checkpoint
 from preceptor.audit.finding import Finding
 from preceptor.audit.folder import AuditError
 from preceptor.audit.trail import Trail
-from preceptor.evaluation.responses import answers_fingerprint
 from preceptor.lake.history import Commit, commit_of
-from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, STUDENT_RESPONSES, TUNED_CHECKPOINT
+from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS, STUDENT_RESPONSES, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake
-from preceptor.study.fields import Sampling
 
 
 def audit_evaluation(lake: Lake, sql_folder: Path, run: str, benchmark: str) -> Audit:
@@ -34,6 +32,11 @@ def audit_evaluation(lake: Lake, sql_folder: Path, run: str, benchmark: str) -> 
 def _followed(trail: Trail, results: Commit, partition: dict[str, str]) -> Iterator[Finding]:
     yield from trail.follow(EVAL_SCORES, partition, None, upstream=False)
     yield from trail.follow(EVAL_RESULTS, partition, results.version, upstream=False)
+    judged = [c for c in trail.history(JUDGMENTS) if c.fingerprint == results.settings.get("judge")]
+    for commit in judged[:1]:
+        yield from trail.follow(JUDGMENTS, commit.partition, commit.version, upstream=False)
+    if "answers" not in results.settings:  # people's ratings, or a loss: the model wrote nothing that is kept
+        return
     answers = [
         c for c in trail.history(STUDENT_RESPONSES) if c.fingerprint == results.settings.get("answers")
     ]
@@ -44,9 +47,8 @@ def _followed(trail: Trail, results: Commit, partition: dict[str, str]) -> Itera
 
 
 def _same_model(results: Commit, tuned: Commit) -> Finding:
-    """The answers' mark is a hash of the checkpoint's and the sampling: it can be made again."""
-    sampling = Sampling.model_validate(results.declared.get("sampling", {}))
-    subject = f"answers of {results.partition['run']} on {results.partition['benchmark']}"
-    if answers_fingerprint(tuned.fingerprint, sampling) != results.settings.get("answers"):
+    """The results' mark holds the checkpoint's."""
+    subject = f"results of {results.partition['run']} on {results.partition['benchmark']}"
+    if results.settings.get("checkpoint") != tuned.fingerprint:
         return Finding(subject, f"are not those of checkpoint {tuned.fingerprint}", False)
-    return Finding(subject, f"given by checkpoint {tuned.fingerprint}")
+    return Finding(subject, f"of checkpoint {tuned.fingerprint}")

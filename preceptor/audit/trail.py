@@ -92,7 +92,7 @@ class Trail:
         try:
             rows = self.lake.read(table, partition, commit.columns if commit else None, version)
         except LakeError as error:
-            damaged = "; ".join(_unreadable(self.lake, table, partition, version))
+            damaged = "; ".join(_damaged(self.lake, table, partition, version))
             return Finding(subject, f"{error}" + (f" ({damaged})" if damaged else ""), False)
         if commit is None and recorded is None:
             return Finding(subject, f"{rows.height:,} rows; no commit says what they should be", None)
@@ -120,6 +120,7 @@ def _difference(
     said = f"{rows.height:,} rows that are not those committed"
     if rows.height != commit.rows:
         said += f", which were {commit.rows:,}"
+    said += "".join(f"; {damage}" for damage in _damaged(lake, table, partition, version))
     files = _files(lake, table, partition, version)
     if files != _files(lake, table, partition, commit.version):
         said += "; a later commit, which says nothing of itself, replaced them"
@@ -129,7 +130,7 @@ def _difference(
     return f"{said}; in {', '.join(files)}"
 
 
-def _unreadable(lake: Lake, table: Table, partition: Partition, version: int | None) -> Iterator[str]:
+def _damaged(lake: Lake, table: Table, partition: Partition, version: int | None) -> Iterator[str]:
     """The files that are gone or damaged; of a remote store the read's own error has to do."""
     if lake.remote:
         return

@@ -28,6 +28,8 @@ TEMPLATES: dict[str, str] = {
         "{% if not loop.last or add_generation_prompt %}{{ '\n\n' }}{% endif %}"
         "{% endfor %}"
     ),
+    # The text as it is, for a model that goes on writing it.
+    "raw": "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}",
 }
 
 

@@ -1,5 +1,10 @@
 """The three ways in which a request fails: by the endpoint, by the row, or by chance."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from preceptor.endpoint.completion import Usage
+
 
 class EndpointError(RuntimeError):
     """The endpoint gives nobody an answer: no row's fault, so that the work stops and no row is marked."""
@@ -13,11 +18,19 @@ class RefusedRequest(RowError):
     """The endpoint will not answer this request, however often it is asked."""
 
 
-class WithheldAnswer(RowError):
-    """The model answered, but its answer was filtered or is a refusal."""
+class NoText(RowError):
+    """The model worked, but no text of it came; `usage` is what that took."""
+
+    def __init__(self, text: str, usage: "Usage") -> None:
+        super().__init__(text)
+        self.usage = usage
 
 
-class OutOfTokens(RowError):
+class WithheldAnswer(NoText):
+    """The answer was filtered or is a refusal."""
+
+
+class OutOfTokens(NoText):
     """The model used up its tokens before it wrote any text."""
 
 

@@ -14,8 +14,13 @@ def read_grade(text: str) -> int | None:
 
     7, 7.0 and "7" are grades; 7.5, "7/10", true and what is out of range are not. JSON may stand in prose.
     """
-    grades = {_grade(found["score"]) for found in _objects(THOUGHT.sub("", text)) if "score" in found}
+    grades = {_grade(found["score"]) for found in json_objects(without_thought(text)) if "score" in found}
     return grades.pop() if len(grades) == 1 else None
+
+
+def without_thought(text: str) -> str:
+    """What a model that thinks aloud says after its thought."""
+    return THOUGHT.sub("", text)
 
 
 def _grade(score: object) -> int | None:
@@ -26,7 +31,7 @@ def _grade(score: object) -> int | None:
     return int(score) if score in range(LOWEST, HIGHEST + 1) else None
 
 
-def _objects(text: str) -> list[dict[str, Any]]:
+def json_objects(text: str) -> list[dict[str, Any]]:
     """The outermost JSON objects in a text."""
     decoder = json.JSONDecoder(strict=False)  # line breaks inside strings are common
     objects = []

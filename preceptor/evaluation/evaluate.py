@@ -1,60 +1,82 @@
 """A tuned model on one benchmark: its answers, a verdict on each, and what they add up to; done once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from preceptor.evaluation.items import read_items
-from preceptor.evaluation.responses import Checkpoint, LoadGenerator, answer_items
-from preceptor.evaluation.results import LoadJudge, decide_items
-from preceptor.evaluation.scores import score_rows, scores_fingerprint
-from preceptor.lake.resume import Outcome, derive
+import polars as pl
+
+from preceptor.evaluation.difficulty import is_fetched
+from preceptor.evaluation.estimates import Estimate
+from preceptor.evaluation.examination import Examination, Examined
+from preceptor.evaluation.examination import Kind as Evaluation
+from preceptor.evaluation.length_control import METHODS, MINIMAL
+from preceptor.evaluation.scores import Account, score_rows, scores_fingerprint
+from preceptor.lake.resume import Outcome, derive, put
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.lake.store import Lake
-from preceptor.study.evaluation import Checkers, Pairwise
+from preceptor.study.evaluation import AnyEvaluation
 
-
-@dataclass(frozen=True)
-class Engines:
-    """How this machine loads a tuned model and a judge: called only for rows that are missing."""
-
-    generator: LoadGenerator
-    judge: LoadJudge
+if TYPE_CHECKING:
+    from preceptor.evaluation.kinds import Kind
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The partition of `eval_results`, a row an item, and that of `eval_scores`, a row a metric."""
+    """A benchmark's partitions: `eval_results` and `eval_scores`, and `judgments` where a judge was asked."""
 
     items: Outcome
     scores: Outcome
+    judgments: Outcome | None
+    account: Account
 
 
-def evaluate(
-    lake: Lake,
-    run: str,
-    evaluation: Checkers | Pairwise,
-    checkpoint: Checkpoint,
-    engines: Engines,
-    rows_per_commit: int,
-) -> Evaluated:
-    """Bring the run's rows of `eval_results` and `eval_scores` for a benchmark up to date.
+def evaluate(examination: Examination[Evaluation]) -> Evaluated:
+    """Bring the run's rows for a benchmark up to date.
 
     Raises BenchmarkError for a file with an unusable row; a failing item is a row with an `error`.
     """
-    items = read_items(evaluation)
-    answers = answer_items(
-        lake, run, checkpoint, items, evaluation.sampling, engines.generator, rows_per_commit
-    )
-    results = decide_items(
-        lake,
-        run,
-        evaluation,
-        checkpoint.fingerprint,
-        items,
-        answers.rows,
-        engines.judge,
-        rows_per_commit,
-    )
-    partition = {"run": run, "benchmark": evaluation.name}
-    made_of = scores_fingerprint(evaluation, results.fingerprint)
-    scores = derive(lake, EVAL_SCORES, partition, made_of, lambda: score_rows(evaluation, results.rows))
-    return Evaluated(results, scores)
+    examined = _kind(examination.evaluation).examine(examination)
+    account = Account.of(examined.results.rows, examined.expected)
+    scores = _scores(examination, examined, account)
+    return Evaluated(examined.results, scores, examined.judgments, account)
+
+
+def _scores(examination: Examination[Evaluation], examined: Examined, account: Account) -> Outcome:
+    evaluation = examination.evaluation
+    kind = _kind(evaluation)
+    named = kind.named(evaluation)
+    made_of = scores_fingerprint(evaluation, examined.results.fingerprint, named, kind.files(evaluation))
+    place = (examination.lake, EVAL_SCORES, examination.partition, made_of)
+
+    def make() -> pl.DataFrame:
+        found = kind.metrics(examination, examined)
+        if not account.balanced:
+            lost = Estimate(error=f"the account does not balance: {account}")
+            found = [replace(metric, estimate=lost) for metric in found]
+        return score_rows(found, account, named)
+
+    present = derive(*place, make)
+    outdated = examination.retry_failed or _outdated(examination.lake, present.rows, account)
+    return put(*place, make()) if present.computed == 0 and outdated else present
+
+
+def _outdated(lake: Lake, scores: pl.DataFrame, account: Account) -> bool:
+    """Whether there is more to know under the same mark: failed rows tried again, files fetched since."""
+    return _account(scores) != account or (METHODS[MINIMAL] in scores["method"] and is_fetched(lake))
+
+
+def _account(scores: pl.DataFrame) -> Account:
+    return Account(*scores.select("expected", "judged", "failed", "filtered").row(0))
+
+
+def current_fingerprints(evaluation: AnyEvaluation, checkpoint: str) -> tuple[str, str]:
+    """The marks that the results and the scores of a checkpoint would have today."""
+    kind = _kind(evaluation)
+    results = kind.fingerprint_of(evaluation, checkpoint)
+    return results, scores_fingerprint(evaluation, results, kind.named(evaluation), kind.files(evaluation))
+
+
+def _kind(evaluation: AnyEvaluation) -> "Kind":
+    from preceptor.evaluation.kinds import KINDS  # a tenth of what the definitions take to load
+
+    return KINDS[evaluation.kind]

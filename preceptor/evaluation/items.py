@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 from preceptor.evaluation.checkers import CHECKS
+from preceptor.evaluation.whole_file import read_whole
 from preceptor.instructions.formats import Columns, Conversation, RecordError, read_conversation
-from preceptor.records import Row, read_records
-from preceptor.study.evaluation import Checkers, Pairwise
+from preceptor.records import Row
+from preceptor.study.evaluation import Checkers, Grades, Pairwise
 from preceptor.text import digest, repair
-
-
-class BenchmarkError(ValueError):
-    """A benchmark file with a row that cannot be used; its text says which row and what to mend."""
 
 
 @dataclass(frozen=True)
@@ -26,48 +23,34 @@ class Item:
     reference: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """How well an item was answered, 0 to 1, the judge's two scores where there is one, or why nothing."""
-
-    outcome: float | None = None
-    score: float | None = None
-    reference_score: float | None = None
-    error: str | None = None
+Asking = Checkers | Pairwise | Grades
 
 
-def read_items(evaluation: Checkers | Pairwise) -> list[Item]:
+def read_items(evaluation: Asking) -> list[Item]:
     """All items of a benchmark, in the file's order.
 
     Raises BenchmarkError for a row without instruction, answer or reference, an answer that its own check
     refuses, an instruction that an earlier row has, or a file without rows; RecordsError for a bad file.
     """
-    places: dict[str, str] = {}
-    items = []
-    for place, row in read_records(evaluation):
-        try:
-            item = _item(evaluation, row)
-            if item.item_id in places:
-                raise RecordError(f"repeats the instruction of {places[item.item_id]}: leave one of them out")
-        except RecordError as error:
-            raise BenchmarkError(
-                f"evaluation {evaluation.name!r}, {evaluation.origin}, {place}: {error}"
-            ) from error
-        places[item.item_id] = place
-        items.append(item)
-    if not items:
-        raise BenchmarkError(f"evaluation {evaluation.name!r}: {evaluation.origin} has no rows")
-    return items
+    subject = f"evaluation {evaluation.name!r}"
+    return read_whole(
+        evaluation,
+        subject,
+        lambda row: _item(evaluation, row),
+        lambda item: (item.item_id, "the instruction"),
+    )
 
 
-def _item(evaluation: Checkers | Pairwise, row: Row | str) -> Item:
-    if isinstance(row, str):
-        raise RecordError(row)
+def _item(evaluation: Asking, row: Row) -> Item:
     match evaluation:
         case Checkers():
             return _checked(evaluation, row)
         case Pairwise():
             return _referenced(evaluation, row)
+        case Grades():
+            conversation = read_conversation(row, evaluation.format, Columns())
+            user = _instruction(conversation)
+            return Item(digest(conversation.system or "", *user), conversation.system, user)
 
 
 def _checked(evaluation: Checkers, row: Row) -> Item:

@@ -1,52 +1,105 @@
-"""AlpacaEval's length-controlled win rate (arXiv 2404.04475) for any judge and instructions, offline.
+"""AlpacaEval's length-controlled win rate (arXiv 2404.04475), by alpaca-eval's own functions.
 
-alpaca-eval's own entry point downloads its instructions' difficulty and its gamed models' judgments, even
-for formulas that use neither. Both were measured for 805 instructions and one judge, so they say nothing
-about others: here its minimal formula is fitted with its own functions.
+alpaca-eval's own entry point downloads two files on every call, even for formulas that use neither. Where
+they are at hand (difficulty.py) its full formula is fitted; else, and for other instructions than its 805,
+the one that does without them.
 """
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.estimates import NORMAL_95, NOTHING, Estimate
+from preceptor.evaluation.difficulty import Difficulty
+from preceptor.evaluation.estimates import NORMAL_95, NOTHING, Estimate, unvaried
 
-GLM = "length_controlled_minimal"
+MINIMAL, FULL = "length_controlled_minimal", "length_controlled_v1"
 EPSILON = 1e-15
 LEAST_SPREAD = 0.05  # of the length feature, which runs from -1 to 1
+METHODS = {
+    MINIMAL: (
+        "alpaca-eval's length-controlled GLM, minimal formula np.tanh(std_delta_len) +"
+        " not_gamed_baseline.astype(float) - 1 (without instruction difficulty and gamed baselines), at equal"
+        " lengths; interval: 1.96 robust (Huber-White) standard errors of the logit"
+    ),
+    FULL: (
+        "alpaca-eval's length_controlled_v1 (instruction difficulty and gamed baselines, as published), at"
+        " equal lengths; interval: 1.96 standard errors by the delta method, robust (Huber-White)"
+    ),
+}
 
 
-def length_controlled(duels: pl.DataFrame) -> Estimate:
-    """Fit P(win) = σ(θ·tanh(Δ/sd(Δ)) + ψ) and give σ(ψ). Δ = characters of the reference - the response's.
+@dataclass(frozen=True)
+class _Design:
+    """The fitted rows with their label `preference`, their weights, and the rows at equal lengths."""
 
-    `duels` has the columns `outcome` (0 to 1), `characters` and `reference_characters`. The interval is
-    σ(ψ ± 1.96·s), s the standard error that allows for fractional outcomes (Papke and Wooldridge, 1996):
-    alpaca-eval's lc_standard_error is the spread of instruction difficulty, 0 for a formula without it.
+    fitted: Any
+    weights: Any
+    asked: Any
+
+
+def length_control_method(difficulty: Difficulty | None) -> str:
+    """The formula that is fitted, for people."""
+    return METHODS[MINIMAL if difficulty is None else FULL]
+
+
+def length_controlled(duels: pl.DataFrame, difficulty: Difficulty | None = None) -> Estimate:
+    """The mean probability of winning at equal lengths. Δ = characters of the reference - the response's.
+
+    `duels` has the columns `item_id`, `outcome` (0 to 1), `characters` and `reference_characters`. Without
+    difficulty P(win) = σ(θ·tanh(Δ/sd(Δ)) + ψ) is fitted and σ(ψ) given; with it a term for each instruction's
+    difficulty joins, and the mean is over the instructions. alpaca-eval's lc_standard_error is the spread of
+    difficulty, no error of sampling: the interval here allows for fractional outcomes instead (Papke and
+    Wooldridge, 1996).
     """
-    import numpy as np
-    import pandas as pd
-    from alpaca_eval.metrics.glm_winrate import GLM_INFO, fit_LogisticRegressionCV, make_dmatrix_for_model
+    from alpaca_eval.metrics.glm_winrate import GLM_INFO, fit_LogisticRegressionCV
 
-    settings = GLM_INFO[GLM]
+    settings = GLM_INFO[MINIMAL if difficulty is None else FULL]["kwargs"]
     delta = (duels["reference_characters"] - duels["characters"]).to_numpy().astype(float)
-    if fault := _unfit(delta, settings["kwargs"]["n_splits"]):
+    if fault := _unfit(delta, settings["n_splits"]):
         return Estimate(error=fault)
-    features = {"std_delta_len": delta / delta.std(ddof=1), "not_gamed_baseline": True}
-    # As in alpaca-eval's log loss: folds of nothing but 0 or 1 would lack a class and spoil the fit.
-    outcomes = duels["outcome"].clip(EPSILON, 1 - EPSILON).to_numpy()
-    train = pd.DataFrame({"preference": outcomes, **features})
-    fitted, asked = make_dmatrix_for_model(train, train.assign(std_delta_len=0.0), settings["formula"])
+    if duels["outcome"].n_unique() == 1:  # a fit would have a standard error of 0
+        return unvaried(duels["outcome"][0], duels.height)
+    design = _design(duels, delta, difficulty)
     with warnings.catch_warnings():
         # alpaca-eval asks scikit-learn in a way that 1.10 ends; pyproject.toml stays below it. A fit that did
         # not converge shows in the interval.
         warnings.simplefilter("ignore")
-        model = fit_LogisticRegressionCV(fitted, "preference", **settings["kwargs"])
-    at_equal_lengths = asked.to_numpy()[0]
-    logit = at_equal_lengths @ model.coef_[0]
-    margin = NORMAL_95 * _standard_error(model, fitted, at_equal_lengths)
-    value, low, high = (0.5 * (1 + np.tanh(x / 2)) for x in (logit, logit - margin, logit + margin))
-    return Estimate(float(value), float(low), float(high))
+        model = fit_LogisticRegressionCV(
+            design.fitted, "preference", sample_weight=design.weights, **settings
+        )
+    return _at_equal_lengths(model, design)
+
+
+def _design(duels: pl.DataFrame, delta: Any, difficulty: Difficulty | None) -> _Design:
+    """As alpaca-eval makes it; its gamed baselines' rows weigh less, together a fifth of a model's."""
+    import pandas as pd
+    from alpaca_eval.metrics.glm_winrate import GLM_INFO, make_dmatrix_for_model
+
+    settings = GLM_INFO[MINIMAL if difficulty is None else FULL]
+    # As in alpaca-eval's log loss: folds of nothing but 0 or 1 would lack a class and spoil the fit.
+    outcomes = duels["outcome"].clip(EPSILON, 1 - EPSILON).to_numpy()
+    features = {"std_delta_len": delta / delta.std(ddof=1), "not_gamed_baseline": True}
+    own = pd.DataFrame({"preference": outcomes, **features})
+    weights = None
+    rows = own
+    if difficulty is not None:
+        gamed = difficulty.gamed()
+        by_number = gamed.drop_duplicates("index").set_index("index")["instruction_difficulty"]
+        own["instruction_difficulty"] = [by_number[difficulty.number[item]] for item in duels["item_id"]]
+        rows = pd.concat([gamed, own], axis=0, ignore_index=True)
+        shared = settings["regularize_to_baseline_lambda"] / 2  # two gamed baselines
+        weights = rows["not_gamed_baseline"].map({True: 1.0, False: shared}).astype(float)
+    asked = own.assign(std_delta_len=0.0)
+    return _Design(*_split(make_dmatrix_for_model(rows, asked, settings["formula"]), weights))
+
+
+def _split(matrices: tuple[Any, Any], weights: Any) -> tuple[Any, Any, Any]:
+    """Rows with a label only: alpaca-eval's gamed baselines lack a few."""
+    fitted, asked = matrices
+    known = fitted["preference"].notna()
+    return fitted[known], None if weights is None else weights[known], asked
 
 
 def _unfit(delta: Any, folds: int) -> str | None:
@@ -64,12 +117,28 @@ def _unfit(delta: Any, folds: int) -> str | None:
     return None
 
 
-def _standard_error(model: Any, fitted: Any, at: Any) -> float:
-    """Huber's and White's standard error of the linear predictor at a point: no variance is assumed."""
+def _at_equal_lengths(model: Any, design: _Design) -> Estimate:
+    """The mean of σ over the asked rows, and 1.96 standard errors of its logit."""
     import numpy as np
 
-    features = fitted.drop(columns="preference")
+    x = design.asked.to_numpy()
+    shares = 0.5 * (1 + np.tanh(x @ model.coef_[0] / 2))
+    value = float(shares.mean())
+    # The mean's logit moves with the coefficients by this much; for the minimal formula that is ψ's own row.
+    slope = ((shares * (1 - shares))[:, None] * x).mean(axis=0) / (value * (1 - value))
+    margin = NORMAL_95 * _standard_error(model, design, slope)
+    logit = np.log(value / (1 - value))
+    low, high = (0.5 * (1 + np.tanh(end / 2)) for end in (logit - margin, logit + margin))
+    return Estimate(value, float(low), float(high))
+
+
+def _standard_error(model: Any, design: _Design, slope: Any) -> float:
+    """Huber's and White's standard error of a linear combination: no variance is assumed."""
+    import numpy as np
+
+    features = design.fitted.drop(columns="preference")
     x, predicted = features.to_numpy(), model.predict_proba(features)[:, 1]
-    bread = np.linalg.pinv((x * (predicted * (1 - predicted))[:, None]).T @ x)
-    scores = x * (fitted["preference"].to_numpy() - predicted)[:, None]
-    return float(np.sqrt(at @ bread @ (scores.T @ scores) @ bread @ at))
+    weights = np.ones(len(x)) if design.weights is None else design.weights.to_numpy()
+    bread = np.linalg.pinv((x * (weights * predicted * (1 - predicted))[:, None]).T @ x)
+    scores = x * (weights * (design.fitted["preference"].to_numpy() - predicted))[:, None]
+    return float(np.sqrt(slope @ bread @ (scores.T @ scores) @ bread @ slope))

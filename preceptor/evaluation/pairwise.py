@@ -1,28 +1,105 @@
-"""Duels that a judge decides: it scores the response and the reference, the difference is the odds."""
+"""Duels with a reference's responses, kind `pairwise`: a classifier scores both, or a judge is asked."""
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from preceptor.compute.conversation import TEMPLATES, Conversation
-from preceptor.evaluation.items import Item, Verdict
+from preceptor.evaluation.examination import Examination, Examined
+from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.judging.benchmark import Judged
+from preceptor.evaluation.judging.judge import (
+    protocol_of,
+)
+from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
+from preceptor.evaluation.results import (
+    Answer,
+    Decision,
+    answered_row,
+    complete_results,
+    results_fingerprint,
+)
+from preceptor.evaluation.scores import Named
 from preceptor.fingerprint import fingerprint, model_identity
-from preceptor.study.evaluation import Judge
+from preceptor.lake.resume import Chunks
+from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.records import records_identity
+from preceptor.responses.rows import chunks
+from preceptor.study.evaluation import Pairwise
+from preceptor.study.judges import ClassifierJudge
 
 if TYPE_CHECKING:
     from preceptor.compute.reward import Reward, RewardScorer
 
 VERSION = 2
+PROMPT = "duel"
 
 
-def judge_answers(
-    judge: "RewardScorer", items: Sequence[Item], answers: Sequence[tuple[str, ...]]
-) -> list[Verdict]:
+def fingerprint_of(evaluation: Pairwise, checkpoint: str) -> str:
+    """Changes with the answers, the references and how they are read, and the judge."""
+    if not isinstance(evaluation.judge, ClassifierJudge):
+        return _judged(evaluation).fingerprint(checkpoint)
+    answers = answers_fingerprint(checkpoint, Asked(evaluation.sampling))
+    parts = {"judge": classifier_fingerprint(evaluation.judge), "answers": answers, **_file(evaluation)}
+    return results_fingerprint(evaluation, checkpoint, parts)
+
+
+def named(evaluation: Pairwise) -> Named:
+    """The judge's identity in a line, and whose responses it compares with."""
+    judge = evaluation.judge
+    if isinstance(judge, ClassifierJudge):
+        identity = f"{judge.name} ({model_identity(judge.model, judge.revision)})"
+    else:
+        identity = str(_judged(evaluation).protocol)
+    return Named(identity, evaluation.reference)
+
+
+def examine(examination: Examination[Pairwise]) -> Examined:
+    """Answer the items and have each answer compared with the reference's."""
+    items = read_items(examination.evaluation)
+    if not isinstance(examination.evaluation.judge, ClassifierJudge):
+        return _judged(examination.evaluation).examine(examination, items)
+    answers = answer_items(examination, items, Asked(examination.evaluation.sampling)).rows
+    return _scored(examination, examination.evaluation.judge, items, answers)
+
+
+def _scored(
+    examination: Examination[Pairwise],
+    judge: ClassifierJudge,
+    items: Sequence[Item],
+    answers: pl.DataFrame,
+) -> Examined:
+    asked = {item.item_id: item for item in items}
+    answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
+
+    def compute(missing: pl.DataFrame) -> Chunks:
+        scorer = examination.engines.classifier(judge)
+        for chunk in chunks(missing, examination.rows_per_commit):
+            pairs = [(asked[item_id], answered[item_id]) for item_id in chunk["item_id"]]
+            yield pl.DataFrame(_compared(scorer, pairs), schema=EVAL_RESULTS.row_schema)
+
+    made_of = fingerprint_of(examination.evaluation, examination.checkpoint.fingerprint)
+    results = complete_results(examination, made_of, sample_keys(list(asked), 1), compute)
+    return Examined(results, len(items))
+
+
+def _compared(scorer: "RewardScorer", pairs: Sequence[tuple[Item, Answer]]) -> list[dict[str, Any]]:
+    good = [(item, tuple(answer["turns"])) for item, answer in pairs if answer["error"] is None]
+    decisions = compare(scorer, [item for item, _ in good], [turns for _, turns in good])
+    found = {item.item_id: decision for (item, _), decision in zip(good, decisions, strict=True)}
+    return [answered_row(item, answer, found.get(item.item_id, Decision())) for item, answer in pairs]
+
+
+def compare(
+    scorer: "RewardScorer", items: Sequence[Item], answers: Sequence[tuple[str, ...]]
+) -> list[Decision]:
     """The probability of each answer beating its item's reference; where a score is missing, why."""
     responses = [Conversation(i.system, i.user, turns) for i, turns in zip(items, answers, strict=True)]
     references = [Conversation(i.system, i.user, i.reference) for i in items]
-    rewards = judge.score([*responses, *references])
-    return [_verdict(*pair) for pair in zip(rewards[: len(items)], rewards[len(items) :], strict=True)]
+    rewards = scorer.score([*responses, *references])
+    return [_decision(*pair) for pair in zip(rewards[: len(items)], rewards[len(items) :], strict=True)]
 
 
 def win_probability(score: float, reference_score: float) -> float:
@@ -30,17 +107,27 @@ def win_probability(score: float, reference_score: float) -> float:
     return 0.5 * (1 + math.tanh((score - reference_score) / 2))  # σ without overflow
 
 
-def judge_fingerprint(judge: Judge) -> str:
+def classifier_fingerprint(judge: ClassifierJudge) -> str:
     """Changes with the model, its template and how its head is read."""
     how = judge.model_dump(include={"dtype", "prompt_format", "label", "max_length"})
     identity = model_identity(judge.model, judge.revision)
     return fingerprint("judge", VERSION, model=identity, template=TEMPLATES.get(judge.prompt_format), **how)
 
 
-def _verdict(response: "Reward", reference: "Reward") -> Verdict:
+def _decision(response: "Reward", reference: "Reward") -> Decision:
     score, reference_score = response.reward, reference.reward
     if score is None:
-        return Verdict(None, None, reference_score, f"the judge cannot score the response: {response.error}")
+        error = f"the judge cannot score the response: {response.error}"
+        return Decision(reference_score=reference_score, error=error)
     if reference_score is None:
-        return Verdict(None, score, None, f"the judge cannot score the reference: {reference.error}")
-    return Verdict(win_probability(score, reference_score), score, reference_score)
+        return Decision(score=score, error=f"the judge cannot score the reference: {reference.error}")
+    return Decision(win_probability(score, reference_score), score, reference_score)
+
+
+def _judged(evaluation: Pairwise) -> Judged:
+    assert not isinstance(evaluation.judge, ClassifierJudge)
+    return Judged(evaluation, protocol_of(evaluation.judge, PROMPT), _file(evaluation))
+
+
+def _file(evaluation: Pairwise) -> dict[str, Any]:
+    return {"format": evaluation.format, **records_identity(evaluation)}

@@ -1,83 +1,100 @@
-"""What a tuned model answers, once for all benchmarks that ask the same with the same sampling."""
+"""Rows of `student_responses`: what a tuned model answers to a benchmark's prompts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import polars as pl
 
-from preceptor.compute.request import Request
+from preceptor.compute.request import Generation, Request
+from preceptor.evaluation.examination import Examination, Kind
 from preceptor.evaluation.items import Item
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import STUDENT_RESPONSES
-from preceptor.lake.store import Lake
-from preceptor.responses.rows import chunks
+from preceptor.responses.rows import groups
 from preceptor.study.fields import Sampling
 from preceptor.text import digest, repair
 
-if TYPE_CHECKING:
-    from preceptor.compute.generation import TransformersGenerator
-
-VERSION = 1
-LoadGenerator = Callable[[str, Sampling], "TransformersGenerator"]
+VERSION = 2
+KEY = {"item_id": pl.String, "sample": pl.Int32}
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A tuned model: what made it, and its folder, asked for only when the model is needed."""
+class Asked:
+    """How a tuned model is asked; `prompt_format` is its own, or the bare text of a base model."""
 
-    fingerprint: str
-    folder: Callable[[], str]
+    sampling: Sampling
+    prompt_format: str = "own"
 
 
-def answer_items(
-    lake: Lake,
-    run: str,
-    checkpoint: Checkpoint,
-    items: Sequence[Item],
-    sampling: Sampling,
-    load: LoadGenerator,
-    rows_per_commit: int,
-) -> Outcome:
-    """Bring the run's partition of `student_responses` for these prompts to one answer an item.
+def answer_items(examination: Examination[Kind], items: Sequence[Item], how: Asked) -> Outcome:
+    """Bring the run's partition of `student_responses` for these prompts to n answers an item.
 
     The model is loaded only if rows are missing. A prompt that does not fit is a row with an `error`.
     """
-    asked = {item.item_id: item for item in sorted(items, key=lambda item: item.item_id)}
+    asked = {item.item_id: item for item in items}
 
     def compute(missing: pl.DataFrame) -> Chunks:
-        generator = load(checkpoint.folder(), sampling)
-        for chunk in chunks(missing, rows_per_commit):
-            yield _answered(generator, [asked[item_id] for item_id in chunk["item_id"]], sampling.seed)
+        folder = examination.checkpoint.folder()
+        generator = examination.engines.generator(folder, how.sampling, how.prompt_format)
+        keys = list(missing.iter_rows())
+        requests = [_request(asked[item_id], sample, how.sampling.seed) for item_id, sample in keys]
+        try:
+            for finished in groups(generator.stream(requests), examination.rows_per_commit):
+                yield _frame([(*keys[n], answer) for n, answer in finished])
+        finally:
+            generator.close()
 
-    partition = {"run": run, "items": digest(sampling.model_dump_json(), *asked)}
-    made_of = answers_fingerprint(checkpoint.fingerprint, sampling)
-    wanted = pl.DataFrame({"item_id": list(asked)}, schema={"item_id": pl.String})
-    return complete(lake, Work(STUDENT_RESPONSES, partition, made_of, ("item_id",), wanted), compute)
+    work = Work(
+        STUDENT_RESPONSES,
+        {"run": examination.run, "items": _items_identity(how, list(asked))},
+        answers_fingerprint(examination.checkpoint.fingerprint, how),
+        tuple(KEY),
+        sample_keys(sorted(asked), how.sampling.n),
+        examination.retry_failed,
+    )
+    return complete(examination.lake, work, compute)
 
 
-def answers_fingerprint(checkpoint: str, sampling: Sampling) -> str:
-    """Changes with the tuned model and how it decodes."""
-    how = sampling.model_dump(exclude={"n"})
-    return fingerprint("student_responses", VERSION, checkpoint=checkpoint, sampling=how)
+def sample_keys(item_ids: Sequence[str], samples: int) -> pl.DataFrame:
+    """A row per item and sample, an item's samples side by side: an engine may draw them together."""
+    keys = [(item_id, sample) for item_id in item_ids for sample in range(samples)]
+    return pl.DataFrame(keys, schema=KEY, orient="row")
 
 
-def _answered(generator: "TransformersGenerator", items: list[Item], seed: int) -> pl.DataFrame:
-    answers = generator.generate([_request(item, seed) for item in items])
-    rows = [
+def answers_fingerprint(checkpoint: str, how: Asked) -> str:
+    """Changes with the tuned model and how it is asked and decodes."""
+    return fingerprint(
+        "student_responses",
+        VERSION,
+        checkpoint=checkpoint,
+        sampling=how.sampling.model_dump(exclude={"n"}),
+        prompt_format=how.prompt_format,
+    )
+
+
+def _items_identity(how: Asked, item_ids: list[str]) -> str:
+    """Names the partition: two benchmarks with the same prompts share their answers."""
+    return digest(how.sampling.model_dump_json(), how.prompt_format, *sorted(item_ids))
+
+
+def _frame(answers: Sequence[tuple[str, int, Generation]]) -> pl.DataFrame:
+    rows: list[dict[str, Any]] = [
         {
-            "item_id": item.item_id,
+            "item_id": item_id,
+            "sample": sample,
             "turns": [repair(turn) for turn in answer.turns],
             "finish_reason": answer.finish_reason,
             "prompt_tokens": answer.prompt_tokens,
             "response_tokens": answer.response_tokens,
             "error": answer.error,
         }
-        for item, answer in zip(items, answers, strict=True)
+        for item_id, sample, answer in answers
     ]
     return pl.DataFrame(rows, schema=STUDENT_RESPONSES.row_schema)
 
 
-def _request(item: Item, seed: int) -> Request:
-    return Request(item.system, item.user, int(digest(str(seed), item.item_id, "0"), 16) >> 1)
+def _request(item: Item, sample: int, seed: int) -> Request:
+    """Samples of one prompt have seeds that count up, as engines that draw them together want them."""
+    return Request(item.system, item.user, (int(digest(str(seed), item.item_id, "0"), 16) >> 2) + sample)

@@ -1,76 +1,90 @@
-"""Rows of `eval_scores`: what the outcomes of a benchmark's items add up to, and by which formula."""
+"""Rows of `eval_scores`: what items add up to, by which formula, over how many, judged by whom."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.estimates import Estimate, accuracy, discrete_win_rate, win_rate
-from preceptor.evaluation.length_control import length_controlled
-from preceptor.evaluation.results import TURN_BREAK
-from preceptor.fingerprint import fingerprint, model_identity
+from preceptor.evaluation.examination import Metric
+from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import EVAL_SCORES
-from preceptor.study.evaluation import Checkers, Pairwise
+from preceptor.study.evaluation import AnyEvaluation
 
-VERSION = 1
-METHODS = {
-    "accuracy": "right answers / items with an outcome; Wilson's interval",
-    "lc_win_rate": (
-        "alpaca-eval's length-controlled GLM, minimal formula np.tanh(std_delta_len) +"
-        " not_gamed_baseline.astype(float) - 1 (without instruction difficulty and gamed baselines), at equal"
-        " lengths; interval: 1.96 robust (Huber-White) standard errors of the logit"
-    ),
-    "win_rate": "mean of σ(score - reference score), alpaca-eval's get_winrate; 1.96 standard errors",
-    "discrete_win_rate": "wins + draws / 2, alpaca-eval's get_winrate; 1.96 standard errors",
-}
+VERSION = 2
+PATHS = {"path", "answers", "tasks", "data", "length_control", "human_labels"}
 
 
-def score_rows(evaluation: Checkers | Pairwise, results: pl.DataFrame) -> pl.DataFrame:
-    """One row a metric, the main one first; items without outcome are left out and counted as failed."""
-    counted = results.filter(pl.col("outcome").is_not_null())
-    facts = {
-        "n": counted.height,
-        "failed": results.height - counted.height,
-        **_named(evaluation),
-    }
+@dataclass(frozen=True)
+class Account:
+    """What became of the answers that a benchmark asks for."""
+
+    expected: int
+    judged: int
+    failed: int
+    filtered: int
+
+    @classmethod
+    def of(cls, results: pl.DataFrame, expected: int) -> "Account":
+        """Count the rows of `eval_results` against how many there should be."""
+        filtered = results["filtered"].count()
+        judged = results["outcome"].count()
+        failed = results.filter(pl.col("error").is_not_null(), pl.col("filtered").is_null()).height
+        return cls(expected, judged, failed, filtered)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every answer is accounted for, once."""
+        return self.judged + self.failed + self.filtered == self.expected
+
+    def __str__(self) -> str:
+        """The account as a sum."""
+        return (
+            f"{self.judged:,} judged + {self.failed:,} failed + {self.filtered:,} filtered ="
+            f" {self.judged + self.failed + self.filtered:,}, expected {self.expected:,}"
+        )
+
+
+@dataclass(frozen=True)
+class Named:
+    """The identity of the judge, and whose responses a score compares with; None where there are none."""
+
+    judge: str | None = None
+    reference: str | None = None
+
+
+def score_rows(metrics: Sequence[Metric], account: Account, named: Named) -> pl.DataFrame:
+    """One row a metric, in their order, the main one first."""
     rows = [
-        {"metric": metric, **vars(estimate), "method": METHODS[metric], **facts}
-        for metric, estimate in _estimates(evaluation, counted).items()
+        {
+            "metric": metric.name,
+            "category": metric.category,
+            **asdict(metric.estimate),
+            "unit": metric.unit,
+            "n": metric.n,
+            **asdict(account),
+            "method": metric.method,
+            **asdict(named),
+        }
+        for metric in metrics
     ]
     return pl.DataFrame(rows, schema=EVAL_SCORES.row_schema)
 
 
-def scores_fingerprint(evaluation: Checkers | Pairwise, results_fingerprint: str) -> str:
-    """Changes with the results, and with the names that stand beside the scores."""
+def scores_fingerprint(
+    evaluation: AnyEvaluation, results_fingerprint: str, named: Named, files: Mapping[str, Any]
+) -> str:
+    """Changes with the results, what is asked of them, the names beside the scores, and files read for them.
+
+    Paths only say where a file lies on this machine: the results' mark and `files` cover what is in it.
+    """
+    asked = evaluation.model_dump(mode="json", exclude={"name", "sampling", "judge", *PATHS})
     return fingerprint(
-        "eval_scores", VERSION, results=results_fingerprint, main=evaluation.metric, **_named(evaluation)
-    )
-
-
-def _named(evaluation: Checkers | Pairwise) -> dict[str, str | None]:
-    """The judge's name and the exact model that it is, and whose responses it compares with."""
-    if isinstance(evaluation, Checkers):
-        return {"judge": None, "reference": None}
-    judge = evaluation.judge
-    identity = model_identity(judge.model, judge.revision)
-    return {"judge": f"{judge.name} ({identity})", "reference": evaluation.reference}
-
-
-def _estimates(evaluation: Checkers | Pairwise, counted: pl.DataFrame) -> dict[str, Estimate]:
-    outcomes = counted["outcome"].to_list()
-    match evaluation:
-        case Checkers():
-            return {"accuracy": accuracy(outcomes)}
-        case Pairwise():
-            found = {
-                "lc_win_rate": length_controlled(_duels(counted)),
-                "win_rate": win_rate(outcomes),
-                "discrete_win_rate": discrete_win_rate(outcomes),
-            }
-            return {evaluation.metric: found.pop(evaluation.metric), **found}
-
-
-def _duels(counted: pl.DataFrame) -> pl.DataFrame:
-    """Outcomes beside lengths in characters, as alpaca-eval measures them."""
-    return counted.select(
-        "outcome",
-        characters=pl.col("response").list.join(TURN_BREAK).str.len_chars().cast(pl.Int64),
-        reference_characters=pl.col("reference").str.len_chars().cast(pl.Int64),
+        "eval_scores",
+        VERSION,
+        results=results_fingerprint,
+        asked=asked,
+        main=evaluation.metric,
+        files=files,
+        **asdict(named),
     )

@@ -29,6 +29,9 @@ def _add(sha: _Hash, values: pl.Series) -> None:
         case pl.List():
             sha.update(present.list.len().to_numpy().astype("<i8").tobytes())
             _add(sha, present.explode(empty_as_null=False))
+        case pl.Struct():
+            for part in present.struct.unnest().iter_columns():
+                _add(sha, part)
         case pl.String():
             sha.update(present.str.len_bytes().to_numpy().astype("<i8").tobytes())
             sha.update("".join(present).encode())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyarrow.fs import LocalFileSystem, copy_files
 
-from preceptor.lake.folders import object_key, s3_filesystem
+from preceptor.lake.s3 import object_key
 from preceptor.lake.store import Lake, LakeError
 
 
@@ -14,7 +14,7 @@ def read_text(lake: Lake, uri: str) -> str | None:
     try:
         if not lake.remote:
             return Path(uri).read_text(encoding="utf-8")
-        with s3_filesystem(lake).open_input_stream(object_key(uri)) as file:
+        with lake.filesystem.open_input_stream(object_key(uri)) as file:
             return bytes(file.read()).decode()
     except FileNotFoundError:
         return None
@@ -29,7 +29,7 @@ def write_text(lake: Lake, uri: str, text: str) -> None:
             incoming = Path(folder, "incoming")
             incoming.write_text(text, encoding="utf-8")
             if lake.remote:  # PyArrow copies, since a stream of ours would publish a part when interrupted
-                copy_files(str(incoming), object_key(uri), LocalFileSystem(), s3_filesystem(lake))
+                copy_files(str(incoming), object_key(uri), LocalFileSystem(), lake.filesystem)
             else:
                 incoming.replace(uri)
     except OSError as error:

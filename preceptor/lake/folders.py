@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from preceptor.lake.s3 import object_key
 from preceptor.lake.store import Lake, LakeError
 from preceptor.text import digest
 
@@ -53,9 +53,8 @@ def file_sizes(lake: Lake, uri: str) -> dict[str, int]:
     from pyarrow import fs
 
     place = object_key(uri)
-    files = s3_filesystem(lake) if lake.remote else fs.LocalFileSystem()
     try:
-        infos = files.get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=True))
+        infos = lake.filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True, recursive=True))
     except OSError as error:
         raise LakeError(f"cannot list {uri}: {error}") from error
     return {i.path.removeprefix(f"{place}/"): i.size for i in infos if i.type == fs.FileType.File}
@@ -63,12 +62,9 @@ def file_sizes(lake: Lake, uri: str) -> dict[str, int]:
 
 def stored_hash(lake: Lake, uri: str) -> str:
     """SHA-256 of a file as the store holds it, not as this machine may have copied it. Raises LakeError."""
-    from pyarrow import fs
-
-    files = s3_filesystem(lake) if lake.remote else fs.LocalFileSystem()
     sha = hashlib.sha256()
     try:
-        with files.open_input_stream(object_key(uri)) as stream:
+        with lake.filesystem.open_input_stream(object_key(uri)) as stream:
             while chunk := stream.read(1 << 20):
                 sha.update(chunk)
     except OSError as error:
@@ -80,7 +76,7 @@ def remove_file(lake: Lake, uri: str) -> None:
     """Remove one file; that it is gone already is fine. Raises LakeError where it cannot be removed."""
     try:
         if lake.remote:
-            s3_filesystem(lake).delete_file(object_key(uri))
+            lake.filesystem.delete_file(object_key(uri))
         else:
             Path(uri).unlink(missing_ok=True)
     except FileNotFoundError:
@@ -94,7 +90,7 @@ def read_manifest(lake: Lake, uri: str) -> str | None:
     try:
         if not lake.remote:
             return (Path(uri) / MANIFEST).read_text(encoding="utf-8")
-        with s3_filesystem(lake).open_input_stream(f"{object_key(uri)}/{MANIFEST}") as file:
+        with lake.filesystem.open_input_stream(f"{object_key(uri)}/{MANIFEST}") as file:
             return bytes(file.read()).decode()
     except FileNotFoundError:
         return None
@@ -111,7 +107,7 @@ def publish(lake: Lake, folder: Path, uri: str) -> None:
         raise LakeError(f"{folder} holds no {MANIFEST}: refusing to publish what does not say what it is")
     try:
         if not exists(lake, uri):
-            _upload(s3_filesystem(lake), folder, object_key(uri)) if lake.remote else _move(folder, Path(uri))
+            _upload(lake.filesystem, folder, object_key(uri)) if lake.remote else _move(folder, Path(uri))
     except OSError as error:
         raise LakeError(
             f"cannot publish {uri}: {error}."
@@ -133,7 +129,7 @@ def fetch(lake: Lake, uri: str) -> Path:
     copy = cache_folder() / "folders" / digest(uri) / Path(uri).name
     with alone(copy.parent):
         if not (copy / MANIFEST).is_file() or (copy / MANIFEST).read_text(encoding="utf-8") != manifest:
-            _download(s3_filesystem(lake), object_key(uri), copy)
+            _download(lake.filesystem, object_key(uri), copy)
     return copy
 
 
@@ -202,26 +198,3 @@ def _download(s3: Any, key: str, copy: Path) -> None:
 def cache_folder() -> Path:
     """What this machine keeps of remote stores; it may be deleted while nothing runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preceptor"
-
-
-def object_key(uri: str) -> str:
-    """Bucket and path, as PyArrow names an object."""
-    return uri.removeprefix("s3://")
-
-
-def s3_filesystem(lake: Lake) -> Any:
-    """PyArrow's S3 under the settings that the lake's tables are read with."""
-    from pyarrow import fs
-
-    if not lake.root.startswith("s3://"):
-        raise LakeError(f"{lake.root}: tuned models are kept in a local folder or under s3://")
-    options = lake.storage_options or {}
-    endpoint = urlsplit(options.get("AWS_ENDPOINT_URL") or options.get("AWS_ENDPOINT") or "")
-    return fs.S3FileSystem(
-        access_key=options.get("AWS_ACCESS_KEY_ID"),
-        secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
-        session_token=options.get("AWS_SESSION_TOKEN"),
-        region=options.get("AWS_REGION") or options.get("AWS_DEFAULT_REGION"),
-        endpoint_override=endpoint.netloc + endpoint.path.rstrip("/") or None,
-        scheme=endpoint.scheme or "https",
-    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preceptor.lake.folders import INCOMING, alone, cache_folder, object_key, s3_filesystem
+from preceptor.lake.folders import INCOMING, alone, cache_folder
+from preceptor.lake.s3 import object_key
 from preceptor.lake.store import Lake, LakeError
 from preceptor.text import digest
 
@@ -43,7 +44,7 @@ def _update(uri: str, folder: Path) -> None:
     """Fetch what differs in size or time, which a copy keeps, and delete what is gone."""
     from pyarrow import fs
 
-    s3, key = s3_filesystem(Lake(uri, "")), object_key(uri)
+    s3, key = Lake(uri, "").filesystem, object_key(uri)
     # A prefix that is not there is a mistake or a lost bucket, not a wish to delete every file.
     listed = s3.get_file_info(fs.FileSelector(key, recursive=True))
     wanted = {info.path.removeprefix(f"{key}/"): info for info in listed if info.type == fs.FileType.File}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -19,7 +19,12 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from pyarrow import ArrowException
 
 from preceptor.lake.entry import entry
+from preceptor.lake.s3 import object_key, s3_filesystem
 from preceptor.lake.schemas import Table
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
+    from pyarrow.fs import FileSystem
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 12
@@ -89,6 +94,17 @@ class Lake:
             return None
         return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
+    @cached_property
+    def filesystem(self) -> "FileSystem":
+        """Arrow's own file system for the store. Raises LakeError for a protocol other than S3."""
+        from pyarrow.fs import LocalFileSystem
+
+        if not self.remote:
+            return LocalFileSystem()
+        if not self.root.startswith("s3://"):
+            raise LakeError(f"{self.root}: a store is a local folder or lies under s3://")
+        return s3_filesystem(self.storage_options or {})
+
     @property
     def home(self) -> str:
         """Where all that belongs to the study lies."""
@@ -145,7 +161,7 @@ class Lake:
             return table.schema.to_frame().select(wanted)
         where = [(column, "=", value) for column, value in (partition or {}).items()]
         try:
-            dataset = delta.to_pyarrow_dataset(file_pruning_predicate=where or None)
+            dataset = self.dataset(table, delta, where)
             stored = [column for column in wanted if column in dataset.schema.names]
             rows = pl.from_arrow(dataset.to_table(columns=stored))
         except (OSError, ArrowException) as error:
@@ -154,6 +170,19 @@ class Lake:
         # A table that an older release made may lack columns: nobody knew them then.
         rows = rows.with_columns(pl.lit(None).alias(column) for column in wanted if column not in stored)
         return rows.select(pl.col(column).cast(table.schema[column]) for column in wanted)
+
+    def dataset(
+        self, table: Table, delta: DeltaTable, where: list[tuple[str, str, str]] | None = None
+    ) -> "Dataset":
+        """A table's data files as Arrow scans them, without the files of other partitions than `where`.
+
+        Arrow's own file system reads them, not delta-rs's, which is Python: where a thread of Arrow lets go
+        of its last object after the interpreter's end has begun, the process aborts (arrow issue 34314).
+        """
+        from pyarrow.fs import SubTreeFileSystem
+
+        files = SubTreeFileSystem(object_key(self.uri(table)), self.filesystem)
+        return delta.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where or None)
 
     def existing(self, table: Table, version: int | None = None) -> DeltaTable:
         """The Delta table at a version, the newest by default. Raises NotMaterializedError without one."""
@@ -210,7 +239,8 @@ class Lake:
             app_transactions=[Transaction(transaction, 0 if last is None else last + 1)]
         )
         try:
-            write_deltalake(delta, frame, mode="append", commit_properties=properties)
+            # merge: as in publish
+            write_deltalake(delta, frame, mode="append", schema_mode="merge", commit_properties=properties)
         except CommitFailedError:
             return False
         except (DeltaError, OSError) as error:

@@ -42,8 +42,11 @@ class Warehouse:
         for table in tables:
             delta = self.lake.existing(table, (versions or {}).get(table.name))
             self.versions[table.name] = delta.version()
-            if self._by_arrow:
-                self._session.register(table.name, delta.to_pyarrow_dataset())
+            if not {field.name for field in delta.schema().fields}.issuperset(table.schema):
+                # An older release made it: nobody knew the columns then that are null here.
+                self.register(table.name, self.lake.read(table, version=delta.version()))
+            elif self._by_arrow:
+                self._session.register(table.name, self.lake.dataset(table, delta))
             elif files := delta.file_uris():
                 rows = f"SELECT * FROM {parquet_rows(files)}"
                 self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{table.name}" AS {rows}')

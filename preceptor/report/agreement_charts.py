@@ -15,7 +15,7 @@ from preceptor.report.chart import (
     rows_height,
     to_html,
 )
-from preceptor.report.words import decimals, number, share
+from preceptor.report.words import decimals, measured, number
 
 # Pixels on a phone, where labels have least room: of the points' own range, a letter, a line, a point.
 WIDE, HIGH = 230, 240
@@ -49,8 +49,10 @@ def scatter_chart(teachers: pl.DataFrame, found: Agreement, colours: dict[str, i
         error_y=error_bars(rows, "value", "low", "high"),
         cliponaxis=False,
         hovertext=[
-            f"{label(teacher)}: CAR {number(car, 4)}, {share(value)}, mean of {runs} run(s)"
-            for teacher, car, value, runs in rows.select("teacher", "car", "value", "runs").iter_rows()
+            f"{label(teacher)}: CAR {number(car, 4)}, {measured(value, unit)}, mean of {runs} run(s)"
+            for teacher, car, value, unit, runs in rows.select(
+                "teacher", "car", "value", "unit", "runs"
+            ).iter_rows()
         ],
         hoverinfo="text",
     )
@@ -60,7 +62,8 @@ def scatter_chart(teachers: pl.DataFrame, found: Agreement, colours: dict[str, i
     figure.update_layout(title={"text": said, "font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.98})
     figure.update_layout(margin={"t": 34})
     figure.update_xaxes(range=_padded(rows["car"].to_list()))
-    figure.update_yaxes(tickformat=".0%")
+    if rows["unit"].eq("share").all():
+        figure.update_yaxes(tickformat=".0%")
     return to_html(figure, name)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.report.agreement import Agreement, conclusion
+from preceptor.report.agreement import LEVEL, Agreement, conclusion
 from preceptor.report.evidence import Evidence
-from preceptor.report.words import counted, listed, ranks, share, span
+from preceptor.report.words import counted, listed, measured, p_value, ranks, span
 from preceptor.study.schema import Study
 
 
@@ -75,11 +75,11 @@ def _unranked(evidence: Evidence, base: str) -> str:
 
 def _outcomes(evidence: Evidence, base: str, first: list[str]) -> tuple[Outcome, ...]:
     found = []
-    measured = evidence.means.filter(pl.col("base") == base, pl.col("value").is_not_null())
-    for (benchmark, metric), teachers in measured.group_by("benchmark", "metric", maintain_order=True):
-        ordered = teachers.with_columns(
-            place=pl.col("value").rank("min", descending=True).cast(pl.Int64)
-        ).sort("place", maintain_order=True)
+    known = evidence.means.filter(pl.col("base") == base, pl.col("value").is_not_null())
+    for (benchmark, metric), teachers in known.group_by("benchmark", "metric", maintain_order=True):
+        lower_is_better = pl.when("higher_is_better").then(-pl.col("value")).otherwise("value")
+        place = lower_is_better.rank("min").cast(pl.Int64)
+        ordered = teachers.with_columns(place=place).sort("place", maintain_order=True)
         best = ordered.filter(place=1)["teacher"].to_list()
         row = evidence.agreements.row(
             by_predicate=(pl.col("base") == base)
@@ -88,13 +88,14 @@ def _outcomes(evidence: Evidence, base: str, first: list[str]) -> tuple[Outcome,
             named=True,
         )
         top = ordered.row(0, named=True)
-        score = f"{share(top['value'])} ({span(share(top['low']), share(top['high']))})"
-        sentence, agreed = _fate(ordered, first, best), conclusion(as_agreement(row))
+        value, low, high = (measured(top[name], top["unit"]) for name in ("value", "low", "high"))
+        score = f"{value} ({span(low, high)})"
+        sentence, agreed = _fate(ordered, first, best, evidence.differences), conclusion(as_agreement(row))
         found.append(Outcome(str(benchmark), str(metric), listed(best), score, sentence, agreed))
     return tuple(found)
 
 
-def _fate(ordered: pl.DataFrame, first: list[str], best: list[str]) -> str:
+def _fate(ordered: pl.DataFrame, first: list[str], best: list[str], differences: pl.DataFrame) -> str:
     """What became of CAR's first teacher among the tuned students."""
     if not first:
         return ""
@@ -105,13 +106,46 @@ def _fate(ordered: pl.DataFrame, first: list[str], best: list[str]) -> str:
     pick, top = picked.row(0, named=True), ordered.row(0, named=True)
     if pick["place"] == 1:
         return f"That is CAR's first teacher: best {among}."
-    value, gap = share(pick["value"]), 100 * (top["value"] - pick["value"])
-    apart = pick["high"] is not None and top["low"] is not None and pick["high"] < top["low"]
-    overlap = "their intervals do not overlap" if apart else "their intervals overlap"
     return (
         f"The student of CAR's first teacher, {pick['teacher']}, has place {pick['place']} {among} with"
-        f" {value}: {gap:.1f} points behind, and {overlap}."
+        f" {measured(pick['value'], pick['unit'])}: {_behind(pick, top)}, and"
+        f" {_tested(pick, top, differences) or _overlap(pick, top)}."
     )
+
+
+def _behind(pick: dict[str, Any], top: dict[str, Any]) -> str:
+    gap = abs(top["value"] - pick["value"])
+    return f"{100 * gap:.1f} points behind" if top["unit"] == "share" else f"{gap:.3f} behind"
+
+
+def _tested(pick: dict[str, Any], top: dict[str, Any], differences: pl.DataFrame) -> str | None:
+    """What the paired test of two runs says; None where a teacher has several runs, or nobody tested."""
+    runs = [pick["run"], top["run"]]
+    rows = differences.filter(
+        pl.col("benchmark") == top["benchmark"],
+        pl.col("first_run").is_in(runs),
+        pl.col("second_run").is_in(runs),
+    ).drop_nulls("p_adjusted")
+    if rows.is_empty() or (pick["runs"], top["runs"]) != (1, 1):
+        return None
+    row = rows.row(0, named=True)
+    ahead = row["difference"] * (1 if row["first_run"] == top["run"] else -1)
+    if (ahead if top["higher_is_better"] else -ahead) <= 0:
+        return "item by item it is not behind"
+    told = "is more than chance" if row["p_adjusted"] <= LEVEL else "cannot be told from chance"
+    return f"that, tested item by item, {told} (p {_p(row['p_adjusted'])}, adjusted for all pairs of runs)"
+
+
+def _p(value: float) -> str:
+    said = p_value(value)
+    return said if said.startswith("<") else f"= {said}"
+
+
+def _overlap(pick: dict[str, Any], top: dict[str, Any]) -> str:
+    if None in (pick["low"], pick["high"], top["low"], top["high"]):
+        return "one of them has no interval"
+    apart = pick["high"] < top["low"] or top["high"] < pick["low"]
+    return "their intervals do not overlap" if apart else "their intervals overlap"
 
 
 def _silence(study: Study, evidence: Evidence, base: str) -> str:

@@ -3,12 +3,15 @@
 A run that was changed and then failed keeps its old model and scores in the lake; the report leaves them out.
 """
 
+import logging
 from functools import cache
 
 import polars as pl
 
-from preceptor.evaluation.results import results_fingerprint
-from preceptor.evaluation.scores import scores_fingerprint
+from preceptor.evaluation.evaluate import current_fingerprints
+from preceptor.evaluation.length_control import FULL, METHODS, MINIMAL
+from preceptor.evaluation.lm_eval.package import MissingPackageError
+from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, TUNED_CHECKPOINT, Table
 from preceptor.lake.store import NotMaterializedError
 from preceptor.lake.warehouse import Warehouse
@@ -16,21 +19,45 @@ from preceptor.selection.conversations import OutdatedSelectionError, chosen_con
 from preceptor.study.schema import Study
 from preceptor.tuning.task import Task
 
+log = logging.getLogger(__name__)
 Marks = set[tuple[str, ...]]
+ENDS = ("value", "low", "high")
+OTHER_FORMULA = (
+    "fitted without instruction difficulty, while other runs have the full formula: materialize eval_results"
+    " of this run again"
+)
 
 
 def keep_current_results(warehouse: Warehouse, study: Study) -> None:
-    """Leave in the warehouse's result tables only what today's study would make; the lake is not touched."""
+    """Leave in the warehouse's result tables only what today's study would make; the lake is not touched.
+
+    An evaluation whose mark cannot be made today (a damaged prompt file, no lm-eval here) keeps nothing: the
+    log says why, and the report lists its runs as without a score.
+    """
     checkpoints = current_checkpoints(warehouse, study)
     results, scores = Marks(), Marks()
-    for run, checkpoint in checkpoints.items():
-        for evaluation in study.evaluations:
-            made_of = results_fingerprint(evaluation, checkpoint)
-            results.add((run, evaluation.name, made_of))
-            scores.add((run, evaluation.name, scores_fingerprint(evaluation, made_of)))
+    for evaluation in study.evaluations:
+        try:
+            for run, checkpoint in checkpoints.items():
+                of_results, of_scores = current_fingerprints(evaluation, checkpoint)
+                results.add((run, evaluation.name, of_results))
+                scores.add((run, evaluation.name, of_scores))
+        except (BenchmarkError, MissingPackageError) as error:
+            log.warning("the report leaves out what runs did on %s: %s", evaluation.name, error)
     _keep(warehouse, TUNED_CHECKPOINT, set(checkpoints.items()))
     _keep(warehouse, EVAL_RESULTS, results)
     _keep(warehouse, EVAL_SCORES, scores)
+    _keep_one_formula(warehouse)
+
+
+def _keep_one_formula(warehouse: Warehouse) -> None:
+    """Where some runs have the full length control, the minimal formula's values are none beside them."""
+    scores = warehouse.rows(EVAL_SCORES.name)
+    whole = scores.filter(method=METHODS[FULL])["benchmark"].unique().to_list()
+    outdated = pl.col("benchmark").is_in(whole) & (pl.col("method") == METHODS[MINIMAL])
+    nothing = [pl.when(outdated).then(None).otherwise(pl.col(name)).alias(name) for name in ENDS]
+    why = pl.when(outdated).then(pl.lit(OTHER_FORMULA)).otherwise("error").alias("error")
+    warehouse.register(EVAL_SCORES.name, scores.with_columns(*nothing, why))
 
 
 def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.judge_agreement import judge_agreements
 from preceptor.report.predicted import agreements, predicted_actual, teacher_means
 from preceptor.report.reward_check import RewardCheck, check_reward
 from preceptor.study.schema import Study
@@ -19,6 +20,8 @@ class Evidence:
     means: pl.DataFrame  # main metric by base, benchmark and teacher
     agreements: pl.DataFrame
     scores: pl.DataFrame
+    differences: pl.DataFrame  # between two runs of a base
+    judge_agreements: pl.DataFrame  # between two judges of the same answers
     tasks: pl.DataFrame
     checkpoints: pl.DataFrame
     selections: pl.DataFrame
@@ -41,6 +44,8 @@ def gather(warehouse: Warehouse, study: Study) -> Evidence:
         means=teacher_means(predicted),
         agreements=agreements(predicted),
         scores=warehouse.query("report/scores"),
+        differences=warehouse.query("report/differences"),
+        judge_agreements=judge_agreements(warehouse, study),
         tasks=warehouse.query("report/tasks"),
         checkpoints=warehouse.query("report/checkpoints"),
         selections=warehouse.query("report/selections").filter(pl.col("recipe").is_in(recipes)),

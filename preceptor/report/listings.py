@@ -10,7 +10,17 @@ from preceptor.report.agreement import LEVEL
 from preceptor.report.evidence import Evidence
 from preceptor.report.missing import failures
 from preceptor.report.reward_check import RewardCheck
-from preceptor.report.words import NOTHING, column, decimals, number, ranks, share, span
+from preceptor.report.words import (
+    NOTHING,
+    column,
+    decimals,
+    measured,
+    number,
+    p_value,
+    ranks,
+    share,
+    span,
+)
 
 
 @dataclass(frozen=True)
@@ -101,32 +111,91 @@ def reward_listing(check: RewardCheck) -> Listing:
 
 
 def score_listings(scores: pl.DataFrame, main: bool) -> list[Listing]:
-    """Every score: a table per benchmark, metric, method, judge and reference, which its notes name."""
-    how = ["benchmark", "metric", "method", "judge", "reference"]
+    """Every score: a table per benchmark, metric, kind of item, method, judge and reference, all named."""
+    how = ["benchmark", "metric", "category", "unit", "method", "judge", "reference"]
     listings = []
     for key, rows in scores.filter(pl.col("main") == main).group_by(how, maintain_order=True):
-        benchmark, metric, method, judge, reference = key
+        benchmark, metric, category, unit, method, judge, reference = key
         notes = (
             f"Method: {str(method).rstrip('.')}.",
-            f"Judge: {judge or 'none, a program decides'}.",
+            f"Judge: {judge or 'none'}.",
             f"Compared with: {reference or 'the right answers'}.",
         )
         listings.append(
             Listing(
-                ("run", "base", "recipe", "score", "95 % interval", "items", "failed"),
+                (
+                    *("run", "base", "recipe", "score", "95 % interval", "items"),
+                    *("judged", "failed", "filtered", "expected"),
+                ),
                 [_score(row) for row in rows.iter_rows(named=True)],
                 words=3,
-                title=f"{benchmark}: {metric}",
+                title=f"{benchmark}: {metric}{f' on {category}' if category else ''}{_in(unit)}",
                 notes=notes,
             )
         )
     return listings
 
 
+def _in(unit: str) -> str:
+    """The unit, where a number does not show it."""
+    return "" if unit in ("share", "grade", "perplexity") else f", {unit}"
+
+
 def _score(row: dict[str, Any]) -> tuple[str, ...]:
-    ends = span(share(row["low"]), share(row["high"]))
-    counts = f"{row['n']:,}", f"{row['failed']:,}"
-    return row["run"], row["base"], row["recipe"], share(row["value"]), ends, *counts
+    low, value, high = (measured(row[name], row["unit"]) for name in ("low", "value", "high"))
+    counts = (f"{row[name]:,}" for name in ("n", "judged", "failed", "filtered", "expected"))
+    return row["run"], row["base"], row["recipe"], value, span(low, high), *counts
+
+
+def difference_listings(differences: pl.DataFrame) -> list[Listing]:
+    """Every two runs of a base on a benchmark, the surest difference first."""
+    columns = ("ahead", "behind", "by", "95 % interval", "p", "p adjusted", "common items", "left out")
+    listings = []
+    for (benchmark, base), rows in differences.drop_nulls("difference").group_by(
+        "benchmark", "base", maintain_order=True
+    ):
+        methods = " | ".join(rows["method"].unique(maintain_order=True))
+        notes = (
+            f"Outcomes of items, paired: {methods}.",
+            "p adjusted: by Holm, over the base's pairs of runs.",
+        )
+        lines = [_difference(row) for row in rows.iter_rows(named=True)]
+        listings.append(Listing(columns, lines, words=2, title=f"{base} on {benchmark}", notes=notes))
+    return listings
+
+
+def _difference(row: dict[str, Any]) -> tuple[str, ...]:
+    """The better run first: the one with the larger mean, of losses the smaller."""
+    runs, ends, value = (row["first_run"], row["second_run"]), (row["low"], row["high"]), row["difference"]
+    if (value < 0) == row["higher_is_better"]:
+        runs = runs[::-1]
+    if value < 0:
+        ends, value = (-row["high"], -row["low"]), -value
+    shown = [decimals(number, 3) for number in (value, *ends)]
+    tests = p_value(row["p_value"]), p_value(row["p_adjusted"])
+    return *runs, shown[0], span(*shown[1:]), *tests, f"{row['n']:,}", f"{row['left_out']:,}"
+
+
+def judge_listing(agreements: pl.DataFrame) -> Listing:
+    """Every two judges of the same answers."""
+    columns = ("judge", "other judge", "agreement", "95 % interval", "same verdict", "items", "answers")
+    rows = [
+        (
+            f"{row['judge']} ({row['benchmark']})",
+            f"{row['other_judge']} ({row['other_benchmark']})",
+            share(row["agreement"]),
+            span(share(row["low"]), share(row["high"])),
+            share(row["plain"]),
+            f"{row['items']:,}",
+            f"{row['answers']:,}",
+        )
+        for row in agreements.iter_rows(named=True)
+    ]
+    notes = (
+        "Agreement: 1 for the same verdict (win, tie or lose), half where exactly one says tie (LIMA, section"
+        " 4); mean over items, Wilson's interval.",
+    )
+    return Listing(columns, rows, words=2, notes=notes)
 
 
 def checkpoint_listing(checkpoints: pl.DataFrame) -> Listing:

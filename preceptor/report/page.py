@@ -16,7 +16,9 @@ from preceptor.report.evidence import Evidence, gather
 from preceptor.report.listings import (
     Listing,
     checkpoint_listing,
+    difference_listings,
     failure_listing,
+    judge_listing,
     predictor_listing,
     ranking_listing,
     reward_listing,
@@ -127,6 +129,8 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
         "rewards_listing": reward_listing(evidence.reward_check),
         "main_scores": score_listings(evidence.scores, main=True),
         "other_scores": score_listings(evidence.scores, main=False),
+        "differences": difference_listings(evidence.differences),
+        "judges": judge_listing(evidence.judge_agreements),
         "heats": task_heats(evidence.tasks),
         "checkpoints": checkpoint_listing(evidence.checkpoints),
         "unranked": unranked(study, evidence),

@@ -8,6 +8,7 @@ from preceptor.current import current_fingerprints, register_current
 from preceptor.lake.schemas import PREDICTED_ACTUAL
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.agreement import Agreement, agreement
+from preceptor.report.averages import METRIC
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
 
@@ -45,8 +46,12 @@ def register_study_runs(warehouse: Warehouse, study: Study) -> None:
     )
     warehouse.register("study_runs", runs.with_row_index("run_index"))
     benchmarks = pl.DataFrame(
-        [(evaluation.name, evaluation.metric) for evaluation in study.evaluations],
-        schema={"benchmark": pl.String, "main_metric": pl.String},
+        [
+            (evaluation.name, evaluation.metric, evaluation.higher_is_better)
+            for evaluation in study.evaluations
+        ]
+        + [(average.name, METRIC, True) for average in study.averages],
+        schema={"benchmark": pl.String, "main_metric": pl.String, "higher_is_better": pl.Boolean},
         orient="row",
     )
     warehouse.register("study_benchmarks", benchmarks.with_row_index("benchmark_index"))
@@ -81,7 +86,8 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
         .agg(
             pl.col("value", "low", "high").fill_nan(None).mean(),
             pl.col("value").count().alias("runs"),
-            pl.col(*predictors, "car_rank").first(),
+            pl.col("run").first(),
+            pl.col(*predictors, "car_rank", "unit", "higher_is_better").first(),
         )
     )
 
@@ -102,5 +108,6 @@ def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
 
 def _agreement(teachers: pl.DataFrame, predictor: str) -> tuple[Agreement, int]:
     column, sign = PREDICTORS[predictor]
-    pairs = teachers.select(pl.col(column) * sign, "value").drop_nulls()
+    better = pl.when("higher_is_better").then(pl.col("value")).otherwise(-pl.col("value"))
+    pairs = teachers.select(pl.col(column) * sign, value=better).drop_nulls()
     return agreement(pairs[column].to_list(), pairs["value"].to_list()), teachers.height - pairs.height

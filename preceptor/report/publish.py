@@ -15,23 +15,29 @@ from preceptor.lake.schemas import (
     BASE_LOSSES,
     CAR_BETA_SWEEP,
     CAR_TABLE,
+    EVAL_DIFFERENCES,
     EVAL_RESULTS,
     EVAL_SCORES,
+    JUDGMENTS,
     PREDICTED_ACTUAL,
     RAW_INSTRUCTIONS,
     RESPONSES,
     REWARDS,
     SELECTED_SUBSET,
     TUNED_CHECKPOINT,
+    Table,
 )
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.averages import add_averages
 from preceptor.report.current_results import keep_current_results
+from preceptor.report.differences import differences
+from preceptor.report.joint_style import fit_style_jointly
 from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.predicted import predicted_actual
 from preceptor.study.schema import Study
 
-VERSION = 1
+VERSION = 2
 HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
 REPORT_TABLES = (
     RAW_INSTRUCTIONS,
@@ -42,6 +48,7 @@ REPORT_TABLES = (
     CAR_BETA_SWEEP,
     SELECTED_SUBSET,
     TUNED_CHECKPOINT,
+    JUDGMENTS,
     EVAL_RESULTS,
     EVAL_SCORES,
 )
@@ -68,12 +75,14 @@ def report_uri(lake: Lake) -> str:
 def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
     """Write report.html and the table `predicted_actual`, from a warehouse with REPORT_TABLES attached."""
     keep_current_results(warehouse, study)
+    fit_style_jointly(warehouse, study)
+    add_averages(warehouse, study)
     rows = predicted_actual(warehouse, study)
     mark = report_fingerprint(study, warehouse.versions)
-    if not rows.is_empty():
-        put(lake, PREDICTED_ACTUAL, {}, mark, rows)
-    elif not lake.read(PREDICTED_ACTUAL).is_empty():
-        lake.delete(PREDICTED_ACTUAL, {})  # of runs that are no more
+    compared = differences(warehouse, study)
+    warehouse.register(EVAL_DIFFERENCES.name, compared)
+    _keep(lake, PREDICTED_ACTUAL, mark, rows)
+    _keep(lake, EVAL_DIFFERENCES, mark, compared)
     uri = report_uri(lake)
     present = read_text(lake, uri)
     if present is not None and mark in present[:HEAD]:
@@ -86,6 +95,14 @@ def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
     )
     write_text(lake, uri, build_report(study, warehouse, facts))
     return Published(uri, mark, True, rows)
+
+
+def _keep(lake: Lake, table: Table, mark: str, rows: pl.DataFrame) -> None:
+    """Make these the table's rows; of runs that are no more, nothing stays."""
+    if not rows.is_empty():
+        put(lake, table, {}, mark, rows)
+    elif not lake.read(table).is_empty():
+        lake.delete(table, {})
 
 
 def report_fingerprint(study: Study, versions: dict[str, int]) -> str:

@@ -30,6 +30,18 @@ def share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.1%}".replace("%", " %")
 
 
+def measured(value: float | None, unit: str) -> str:
+    """A value in its unit: shares as per cent, anything else as the number that it is."""
+    return share(value) if unit == "share" else decimals(value, 3)
+
+
+def p_value(value: float | None) -> str:
+    """Two significant digits; what is smaller than a test can tell is not written out."""
+    if value is None:
+        return NOTHING
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
 def span(low: str, high: str) -> str:
     """An interval's ends; one dash where there is none."""
     return NOTHING if NOTHING in (low, high) else f"{low} to {high}"

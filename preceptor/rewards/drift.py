@@ -86,4 +86,5 @@ def _earlier(recent: Sequence[Commit]) -> list[int]:
     """The versions that may hold the rewards of a week ago, or the first ones since then; oldest first."""
     if not recent:
         return []
-    return [recent[0].version - 1, *(commit.version for commit in recent[:-1])]
+    before = [recent[0].version - 1] if recent[0].version > 0 else []  # a table's first has nothing before it
+    return [*before, *(commit.version for commit in recent[:-1])]

@@ -19,7 +19,9 @@ from preceptor.study.schema import Study
 
 MADE_BY = {  # the asset that writes a table which is not called as the asset is
     "student_responses": "eval_results",
+    "judgments": "eval_results",
     "eval_scores": "eval_results",
+    "eval_differences": "study_report",
     "predicted_actual": "study_report",
 }
 Result = TypeVar("Result")

@@ -1,15 +1,19 @@
-"""What tuned bases are measured on: answers that a program checks, and duels that a judge decides."""
+"""What tuned bases are measured on: answers that a program checks, and duels and grades of a judge."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from preceptor.study.fields import Frozen, InstructionFormat, Model, Name, PromptFormat, Records, Sampling
+from preceptor.study.benchmarks import HumanEval, LmEval
+from preceptor.study.fields import ExistingPath, Frozen, InstructionFormat, Name, Records, Sampling
+from preceptor.study.held_out import HeldOutLoss, ResponseRanking
+from preceptor.study.human_ratings import HumanRatings
+from preceptor.study.judges import DuelJudge, PromptedJudge
 
 
 def _single(sampling: Sampling) -> Sampling:
     if sampling.n != 1:
-        raise ValueError("a benchmark takes one answer per item: leave 'n' out")
+        raise ValueError("this benchmark takes one answer per item: leave 'n' out")
     return sampling
 
 
@@ -29,30 +33,81 @@ class Checkers(Records):
     """Accuracy: every item says its answer and which of preceptor.evaluation.checkers decides."""
 
     metric: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[bool] = True
     name: Name
     kind: Literal["checkers"]
     columns: CheckedColumns = CheckedColumns()
     sampling: AnswerSampling = Sampling()
 
 
-class Judge(Model):
-    """A sequence classifier that scores both responses; the win probability is σ(score - reference's)."""
+class HumanLabels(Records):
+    """Which answer people preferred, to hold the judge against: a row is a run's item and its label.
 
-    name: Name
-    prompt_format: PromptFormat | Literal["pair"] = "own"
-    label: Annotated[int, Field(ge=0)] | None = None
+    The fields name the columns; a label is win, tie or lose, of the run's answer against the reference's.
+    """
+
+    run: str = "run"
+    instruction: str = "instruction"
+    label: str = "label"
 
 
 class Pairwise(Records):
-    """Win rate against the responses in a file, say AlpacaEval's reference outputs."""
+    """Win rate against the responses in a file: AlpacaEval 1 and 2, or win, tie, lose by LIMA's protocol.
 
+    `length_control` is the folder of alpaca-eval's `df_gamed.csv` and `instruction_difficulty.csv`; without
+    it they are fetched once, and where that fails the formula that does without them is used and named.
+    """
+
+    higher_is_better: ClassVar[bool] = True
     name: Name
     kind: Literal["pairwise"]
     format: InstructionFormat = "alpaca_eval"
     reference: str = "reference"  # the name of the model that the file's responses are of
     metric: Literal["lc_win_rate", "win_rate"] = "lc_win_rate"  # what the prediction is held against
-    judge: Judge
+    judge: DuelJudge
+    length_control: ExistingPath | None = None
+    human_labels: HumanLabels | None = None
     sampling: AnswerSampling = Sampling()
 
 
-Evaluation = Annotated[Checkers | Pairwise, Field(discriminator="kind")]
+class ArenaHard(Records):
+    """Arena-Hard: two games a prompt in swapped order against the answers of a baseline (arXiv 2406.11939).
+
+    The rows are its questions, of v0.1 or v2.0; `answers` is the file of the baseline's answers.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    name: Name
+    kind: Literal["arena_hard"]
+    answers: ExistingPath
+    reference: str = "baseline"
+    metric: Literal["win_rate", "style_controlled_win_rate"] = "win_rate"
+    judge: PromptedJudge
+    sampling: AnswerSampling = Sampling(max_new_tokens=4096)
+
+
+class Grades(Records):
+    """LIMA's helpfulness grades from 1 to 6, several answers to each prompt (arXiv 2305.11206, section 5)."""
+
+    metric: ClassVar[str] = "grade"
+    higher_is_better: ClassVar[bool] = True
+    name: Name
+    kind: Literal["grades"]
+    format: InstructionFormat = "plain"
+    judge: PromptedJudge
+    # Five answers in LIMA's ablations, decoded as its section 4 says.
+    sampling: Sampling = Sampling(n=5, temperature=0.7, top_p=0.9, max_new_tokens=2048)
+
+
+AnyEvaluation = (
+    Checkers
+    | Pairwise
+    | ArenaHard
+    | Grades
+    | LmEval
+    | HumanEval
+    | ResponseRanking
+    | HeldOutLoss
+    | HumanRatings
+)
+Evaluation = Annotated[AnyEvaluation, Field(discriminator="kind")]

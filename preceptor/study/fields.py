@@ -30,7 +30,7 @@ def _name(value: str) -> str:
     return value
 
 
-def _existing(value: str, info: ValidationInfo) -> str:
+def existing_path(value: str, info: ValidationInfo) -> str:
     """The path, relative ones from the study's folder."""
     folder: Path = (info.context or {}).get("folder", Path())
     try:
@@ -49,7 +49,7 @@ def _model(value: str, info: ValidationInfo) -> str:
         if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", value):
             raise ValueError("a model is a hub id (organisation/model) or a folder (./folder, /folder)")
         return value
-    path = _existing(value, info)
+    path = existing_path(value, info)
     if not (Path(path) / "config.json").is_file():
         raise ValueError(f"{path!r} is not a model folder: it holds no config.json")
     return path
@@ -61,7 +61,7 @@ def _teacher_folder(value: str, info: ValidationInfo) -> str:
         if not re.fullmatch(r"s3://[^/]+(/[^/]+)*/?", value) or ".." in value.split("/"):
             raise ValueError("an S3 prefix of teacher files is s3://bucket/prefix")
         return value
-    path = _existing(value, info)
+    path = existing_path(value, info)
     if not Path(path).is_dir():
         raise ValueError(f"{path!r} is a file: give the folder that holds the teachers' YAML files")
     return path
@@ -69,7 +69,7 @@ def _teacher_folder(value: str, info: ValidationInfo) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 TeacherFolder = Annotated[str, AfterValidator(_teacher_folder)]
-ExistingPath = Annotated[str, AfterValidator(_existing)]
+ExistingPath = Annotated[str, AfterValidator(existing_path)]
 ModelReference = Annotated[str, AfterValidator(_model)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 InstructionFormat = Literal["plain", "alpaca", "alpaca_eval", "fastchat", "messages", "sharegpt"]

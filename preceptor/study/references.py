@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-LISTS = ("teachers", "bases", "reward_models", "recipes", "tunings", "runs", "evaluations")
+LISTS = ("teachers", "bases", "reward_models", "recipes", "tunings", "runs", "evaluations", "averages")
 REFERENCES = (
     ("recipes", "base", "bases"),
     ("recipes", "teacher", "teachers"),
@@ -12,9 +12,11 @@ REFERENCES = (
     ("runs", "base", "bases"),
     ("runs", "recipe", "recipes"),
     ("runs", "tuning", "tunings"),
+    ("averages", "of", "evaluations"),
 )
 OFF = ("false", "off", "no", "f", "n", "0")  # YAML's words are text here
 LOSS_COLUMNS = ("mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens")
+NO_SHARES = ("grades", "held_out_loss")  # kinds of evaluation
 Place = tuple[str | int, ...]
 Found = tuple[Place, str]
 
@@ -43,6 +45,23 @@ def reference_problems(document: dict[str, Any], all_teachers: bool = True) -> I
                 f"column {recipe['column']!r} differs between bases: 'base' must name one",
             )
     yield from _unmeasured(document)
+    yield from _unlike(document)
+
+
+def _unlike(document: dict[str, Any]) -> Iterator[Found]:
+    """Averages of what is no share, and averages under a benchmark's name."""
+    evaluations = [item for _, item in _items(document.get("evaluations"))]
+    kinds = {item["name"]: item.get("kind") for item in evaluations if isinstance(item.get("name"), str)}
+    for index, average in _items(document.get("averages")):
+        if isinstance(average.get("name"), str) and average["name"] in kinds:
+            yield ("averages", index, "name"), f"{average['name']!r} is an evaluation's name: take another"
+        parts = average.get("of")
+        for number, part in enumerate(parts if isinstance(parts, list) else []):
+            if isinstance(part, str) and str(kinds.get(part)) in NO_SHARES:
+                yield (
+                    ("averages", index, "of", number),
+                    f"{part!r} is no share ({kinds[part]}): only shares can be averaged with shares",
+                )
 
 
 def _unmeasured(document: dict[str, Any]) -> Iterator[Found]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
+from preceptor.study.averages import Average
 from preceptor.study.evaluation import Evaluation
 from preceptor.study.fields import (
     Described,
@@ -115,6 +116,7 @@ class Study(Frozen):
     tunings: tuple[Tuning, ...] = ()
     runs: tuple[Run, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    averages: tuple[Average, ...] = ()
 
     def teacher(self, name: str) -> AnyTeacher:
         """The teacher of that name. Raises LeftStudyError where it is none of the study's."""

@@ -19,6 +19,8 @@ SELECT
     eval_scores.low,
     eval_scores.high,
     eval_scores.n,
+    eval_scores.unit,
+    study_benchmarks.higher_is_better,
     car_table.car,
     car_table.rank AS car_rank,
     car_table.mean_reward,
@@ -29,5 +31,5 @@ INNER JOIN eval_scores ON eval_scores.run = study_runs.run
 INNER JOIN study_benchmarks ON study_benchmarks.benchmark = eval_scores.benchmark
 LEFT JOIN car_table ON car_table.base = study_runs.base AND car_table.teacher = study_runs.teacher
 LEFT JOIN lengths ON lengths.teacher = study_runs.teacher
-WHERE study_runs.teacher IS NOT NULL
+WHERE study_runs.teacher IS NOT NULL AND eval_scores.category = ''
 ORDER BY study_runs.run_index, study_benchmarks.benchmark_index, main DESC, eval_scores.metric

@@ -1,9 +1,11 @@
 """What the checks of a partition say, and from where they complain."""
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from assets import checks
+from preceptor.evaluation.scores import Account
 from preceptor.lake.schemas import REWARDS
 from preceptor.study.schema import Limits
 
@@ -77,3 +79,20 @@ def test_where_earlier_rewards_were_vacuumed_the_check_does_not_pass_and_fails_n
     found = check()
     assert (found.passed, found.severity) == (False, checks.WARN)
     assert found.description.startswith("not known, since the earlier rewards are gone: a data file of")
+
+
+@pytest.mark.parametrize(("judged", "goes_on"), [(2, True), (1, False)])
+def test_what_follows_does_not_run_where_an_answer_is_lost(judged, goes_on):
+    @dg.asset(check_specs=[checks.spec("scored", "accounting", "all are there", blocking=True)])
+    def scored() -> dg.MaterializeResult:
+        return dg.MaterializeResult(check_results=[checks.accounting(Account(3, judged, 1, 0))])
+
+    @dg.asset(deps=[scored])
+    def reported() -> None:
+        pass
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize([scored, reported], raise_on_error=False, instance=instance)
+        assert run.success == goes_on
+        made = instance.get_latest_materialization_event(dg.AssetKey("reported"))
+    assert (made is not None) == goes_on

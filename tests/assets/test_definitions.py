@@ -26,6 +26,8 @@ for key in graph.get_all_asset_keys():
 from assets.tuned_checkpoint import RECIPE_TO_RUNS
 mapped = RECIPE_TO_RUNS.downstream_partition_keys_by_upstream_partition_key
 print("mapped", {recipe: sorted(runs) for recipe, runs in mapped.items() if runs})
+from assets.eval_results import eval_results
+print("blocking", sorted(spec.name for spec in eval_results.check_specs if spec.blocking))
 heavy = set("torch transformers matplotlib datasets vllm pandas trl peft plotly sklearn jinja2".split())
 print("heavy", sorted(heavy & set(sys.modules)))
 """
@@ -45,7 +47,7 @@ def seen(tmp_path_factory) -> list[str]:
 
 
 def test_the_graph_is_the_designs(seen):
-    assert sorted(seen[:-2]) == [
+    assert sorted(seen[:-3]) == [
         "base_losses ['raw_instructions', 'responses'] MultiPartitionsDefinition",
         "car_beta_sweep ['car_table'] NoneType",
         "car_table ['base_losses', 'raw_instructions', 'responses', 'rewards'] NoneType",
@@ -62,7 +64,11 @@ def test_the_graph_is_the_designs(seen):
 
 
 def test_a_run_depends_on_its_own_recipe_and_not_on_one_of_its_name(seen):
-    assert seen[-2] == "mapped {'of-brief': ['a-brief'], 'of-chatty': ['a-chatty']}"
+    assert seen[-3] == "mapped {'of-brief': ['a-brief'], 'of-chatty': ['a-chatty']}"
+
+
+def test_lost_answers_and_repeated_ones_stop_what_follows(seen):
+    assert seen[-2] == "blocking ['accounting', 'unique_keys']"
 
 
 def test_importing_the_definitions_loads_nothing_heavy(seen):

@@ -7,6 +7,8 @@ import yaml
 
 from preceptor.car.table import build_car_table, car_fingerprint
 from preceptor.current import ROW_TABLES, current_fingerprints
+from preceptor.endpoint.completion import Completion, Usage
+from preceptor.endpoint.questions import Answer
 from preceptor.instructions.collect import collect_instructions, instructions_fingerprint
 from preceptor.lake.resume import derive, put
 from preceptor.lake.schemas import CAR_TABLE, RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, TUNED_CHECKPOINT
@@ -22,6 +24,7 @@ from resources.loss import LossResource
 from resources.reward import RewardResource
 from resources.training import TrainingResource
 from resources.warehouse import SQL
+from tests.evaluation.benchmarks import Asked
 from tests.studies import document, with_runs, write_benchmarks, write_study
 
 
@@ -32,7 +35,9 @@ def small_document() -> dict:
     study["bases"], study["reward_models"] = study["bases"][:1], study["reward_models"][:1]
     study["car"] |= {"reward_model": "scores"}
     study["recipes"] = study["recipes"][-2:]
-    study["evaluations"] = study["evaluations"][:1]
+    sums, duels = study["evaluations"]
+    judge = {"name": "asked", "engine": "openai", "model": "m", "base_url": "http://localhost/v1"}
+    study["evaluations"] = [sums, duels | {"name": "judged", "judge": judge}]
     return study
 
 
@@ -72,6 +77,18 @@ def rank(study: Study, lake: Lake) -> None:
     derive(store, CAR_TABLE, {}, mark, lambda: build_car_table(session, study, current))
 
 
+class Evaluation(EvaluationResource):
+    """Evaluates as ever, with a judge at hand that prefers what it sees first."""
+
+    def _asked(self, judge):
+        return Asked(first_wins)
+
+
+def first_wins(question, _) -> Answer:
+    reading = question.read(Completion('{"verdict": "A"}', "stop", Usage(1, 1)))
+    return Answer("A it is", reading.verdict, reading.outcome)
+
+
 def tune(study: Study, lake: Lake) -> None:
     """Everything from the selection to the scores."""
     for recipe in study.recipes:
@@ -90,7 +107,9 @@ def tune(study: Study, lake: Lake) -> None:
         TrainingResource(device="cpu").tune(store, study, run.name, rows, session.versions)
         for evaluation in study.evaluations:
             read = {"tuned_checkpoint": lake.version(TUNED_CHECKPOINT)}
-            EvaluationResource().evaluate(lake.made_from(read, dump(evaluation)), run.name, evaluation)
+            Evaluation().evaluate(
+                lake.made_from(read, dump(evaluation)), run.name, study.base(run.base), evaluation
+            )
 
 
 def dump(part) -> dict:

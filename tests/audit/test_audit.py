@@ -86,13 +86,22 @@ def test_a_score_is_walked_back_to_the_checkpoint_that_gave_the_answers(made):
     says = "\n".join(str(finding) for finding in audit.findings)
     for part in ("eval_scores a-chatty × sums", "eval_results a-chatty × sums", "student_responses a-chatty"):
         assert part in says
-    assert f"given by checkpoint {audit.checkpoint.fingerprint}" in says
+    assert f"of checkpoint {audit.checkpoint.fingerprint}" in says
     assert set(audit.rows["teacher"]) == {"chatty"}
-    with pytest.raises(AuditError, match="there are: a-brief on sums, a-chatty on sums"):
+    with pytest.raises(AuditError, match="there are: a-brief on judged, a-brief on sums, a-chatty on judged"):
         audit_evaluation(made.lake, SQL, "a-chatty", "nothing")
     with pytest.raises(AuditError, match="there are: a-brief, a-chatty"):
         made_of_nothing = "nobody"
         audit_checkpoint(made.lake, SQL, made_of_nothing)
+
+
+def test_a_judged_score_is_walked_back_to_every_verdict(case):
+    audit = audit_evaluation(case.lake, SQL, "a-chatty", "judged")
+    assert wrong(audit.findings) == []
+    assert "judgments a-chatty × judged" in "\n".join(str(finding) for finding in audit.findings)
+    rewrite(case, "judgments/run=a-chatty/benchmark=judged", "verdict", lambda said: ["B", *said[1:]])
+    found = wrong(audit_evaluation(case.lake, SQL, "a-chatty", "judged").findings)
+    assert [finding.subject.split()[0] for finding in found] == ["judgments"]
 
 
 def weights(case: Case) -> None:

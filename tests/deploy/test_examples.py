@@ -125,6 +125,7 @@ def test_it_installs_what_the_makefile_installs_and_runs_as_nobody_special():
     assert instructions("USER") == ["preceptor"]
 
 
+@pytest.mark.slow
 def test_a_code_server_that_finds_no_postgres_says_so_and_ends(tmp_path):
     (tmp_path / "dagster.yaml").write_text((DEPLOY / "dagster.yaml").read_text())
     environment = {**os.environ, "DAGSTER_HOME": str(tmp_path), "PGHOST": "127.0.0.1", "PGPORT": "1"}

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,25 +21,36 @@ START_SECONDS = 300
 
 
 @contextmanager
-def vllm_server(log: Path) -> Iterator[str]:
+def vllm_server(log: Path, context: int = CONTEXT) -> Iterator[str]:
     """The address of a server that is ready; its whole process group ends with the block."""
+    with mortal_vllm_server(log, context) as (address, _):
+        yield address
+
+
+@contextmanager
+def mortal_vllm_server(log: Path, context: int = CONTEXT) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server's address, and what kills it as kill -9 does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(TEACHER), "--served-model-name", "scripted", "--dtype", "float32"]
     command += ["--enforce-eager", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--max-model-len", str(CONTEXT)]
-    command += ["--hf-overrides", json.dumps({"max_position_embeddings": CONTEXT})]
+    command += ["--max-model-len", str(context)]
+    command += ["--hf-overrides", json.dumps({"max_position_embeddings": context})]
+    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]  # functions that a request names
+    command += ["--logprobs-mode", "processed_logprobs"]  # after the grammar: of the tokens that it allows
     command += ["--structured-outputs-config", json.dumps(NO_BLANKS)]
     environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    # A named function as JSON: the grammar of a parser's own tags knows no NO_BLANKS.
+    environment["VLLM_ENFORCE_STRICT_TOOL_CALLING"] = "0"
     with log.open("w") as output:
         server = subprocess.Popen(
             command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         _wait_until_ready(server, port, log)
-        yield f"http://127.0.0.1:{port}/v1"
+        yield f"http://127.0.0.1:{port}/v1", lambda: _end(server, signal.SIGKILL)
     finally:
         _end(server, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):

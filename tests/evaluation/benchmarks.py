@@ -1,14 +1,18 @@
-"""Small benchmark files and engines that count what is asked of them."""
+"""Small benchmark files, and engines that count what is asked of them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from preceptor.compute.loss import LossScorer
 from preceptor.compute.request import Generation
 from preceptor.compute.reward import Reward
-from preceptor.evaluation.evaluate import Engines
-from preceptor.evaluation.responses import Checkpoint
-from preceptor.study.evaluation import Checkers, Judge, Pairwise
+from preceptor.endpoint.questions import Answer
+from preceptor.evaluation.examination import Checkpoint, Engines, Examination
+from preceptor.study.evaluation import Checkers, Pairwise
+from preceptor.study.judges import ClassifierJudge
+from preceptor.study.schema import Base
 from tests.conftest import CHATML, save_classifier
 
 
@@ -32,10 +36,14 @@ def checkers(tmp_path: Path, rows: list[dict], name: str = "sums", **settings) -
     return Checkers(name=name, kind="checkers", path=path, **settings)
 
 
+def classifier(model: str, name: str = "judge") -> ClassifierJudge:
+    return ClassifierJudge(name=name, engine="sequence_classification", model=model)
+
+
 def pairwise(tmp_path: Path, rows: list[dict], model: str, name: str = "duels", **settings) -> Pairwise:
+    settings = {"judge": classifier(model), **settings}
     path = write_lines(tmp_path / f"{name}.jsonl", rows)
-    judge = Judge(name="judge", model=model)
-    return Pairwise(name=name, kind="pairwise", path=path, reference="r", judge=judge, **settings)
+    return Pairwise(name=name, kind="pairwise", path=path, reference="r", **settings)
 
 
 def judge_folder(folder: Path, **settings) -> str:
@@ -46,18 +54,23 @@ def judge_folder(folder: Path, **settings) -> str:
 class Student:
     """Answers by a function of the instruction; counts the times it is loaded and the items asked."""
 
-    say: object
-    fails: object = lambda instruction: None
+    say: Callable[[str], str]
+    fails: Callable[[str], str | None] = lambda instruction: None
     loaded: list[str] = field(default_factory=list)
     asked: list = field(default_factory=list)
+    closed: int = 0
+    facts: dict = field(default_factory=dict)
 
-    def load(self, folder, sampling):
+    def load(self, folder, sampling, prompt_format):
         self.loaded.append(folder)
         return self
 
-    def generate(self, requests):
+    def stream(self, requests):
         self.asked += requests
-        return [self._answer(request.user[0]) for request in requests]
+        yield from ((n, self._answer(request.user[0])) for n, request in enumerate(requests))
+
+    def close(self):
+        self.closed += 1
 
     def _answer(self, instruction):
         if error := self.fails(instruction):
@@ -69,7 +82,7 @@ class Student:
 class Grader:
     """A judge that scores by a function of the response; None is a score that it cannot give."""
 
-    grade: object
+    grade: Callable[[str], float | None]
     loaded: int = 0
 
     def load(self, judge):
@@ -81,13 +94,53 @@ class Grader:
         return [Reward(grade, "too long" if grade is None else None) for grade in grades]
 
 
-def engines(student: Student, grader: Grader | None = None) -> Engines:
-    return Engines(student.load, grader.load if grader else forbidden)
+@dataclass
+class Asked:
+    """A judge that is asked in words: `say` makes an Answer of a question, numbered in the order asked."""
+
+    say: Callable[[object, int], Answer]
+    questions: list = field(default_factory=list)
+    facts: dict = field(default_factory=dict)
+    loaded: int = 0
+
+    def load(self, judge):
+        self.loaded += 1
+        return self
+
+    def stream(self, questions):
+        for number, question in enumerate(questions):
+            self.questions.append(question)
+            yield number, self.say(question, len(self.questions) - 1)
 
 
 def forbidden(*arguments):
     raise AssertionError("loaded although nothing has to be computed")
 
 
-def checkpoint(name: str = "checkpoint") -> Checkpoint:
-    return Checkpoint(name, lambda: f"/models/{name}")
+NOTHING_LOADED = Engines(forbidden, forbidden, forbidden, forbidden, forbidden)
+
+
+def engines(student: Student, grader: Grader | None = None, asked: Asked | None = None) -> Engines:
+    return Engines(
+        student.load,
+        grader.load if grader else forbidden,
+        asked.load if asked else forbidden,
+        _scorer,
+        lambda: None,
+        "cpu",
+    )
+
+
+def _scorer(base: Base, folder: str | None) -> LossScorer:
+    return LossScorer(
+        folder or base.model, prompt_format=base.prompt_format, unconditional=False, device="cpu"
+    )
+
+
+def checkpoint(made: str = "checkpoint", base: str = "unused", folder: str | None = None) -> Checkpoint:
+    model = Base.model_construct(name="base", model=base, prompt_format="plain")
+    return Checkpoint(made, model, lambda: folder or f"/models/{made}")
+
+
+def examination(lake, evaluation, using, name="run", made="checkpoint", rows=4, **settings) -> Examination:
+    return Examination(lake, name, evaluation, checkpoint(made), using, rows, **settings)

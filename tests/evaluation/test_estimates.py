@@ -2,9 +2,17 @@
 
 import math
 
+import polars as pl
 import pytest
 
-from preceptor.evaluation.estimates import NOTHING, Estimate, accuracy, discrete_win_rate, win_rate
+from preceptor.evaluation.estimates import (
+    NOTHING,
+    Estimate,
+    accuracy,
+    discrete_win_rate,
+    item_mean,
+    win_rate,
+)
 
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
@@ -45,8 +53,32 @@ def test_one_duel_has_a_value_but_no_interval(metric):
 
 @pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
 @pytest.mark.parametrize("outcome", [0.0, 1.0])
-def test_all_won_or_all_lost_is_a_number(metric, outcome):
-    assert metric([outcome] * 4) == Estimate(outcome, outcome, outcome)
+def test_all_won_or_all_lost_has_wilsons_interval(metric, outcome):
+    """Of 50 of 50 it reaches down to 0.929; 1.96 standard errors would be none at all."""
+    found = metric([outcome] * 50)
+    expected = accuracy([outcome] * 50)
+    assert found.value == outcome
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-4)
+    assert found.high - found.low > 0.07
+
+
+@pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
+def test_nothing_but_draws_is_no_certainty(metric):
+    found = metric([0.5] * 20)
+    assert found.value == 0.5 and found.low < 0.3 and found.high > 0.7
+
+
+def test_duels_that_are_won_by_any_margin_are_won():
+    assert discrete_win_rate([0.9, 0.8, 0.7, 0.95, 0.6]) == discrete_win_rate([1.0] * 5)
+    assert discrete_win_rate([0.7] * 5).low < 0.6
+
+
+def test_items_that_do_not_vary_have_wilsons_interval_between_the_ends():
+    same = pl.DataFrame({"item_id": list("abcd"), "outcome": [6.0] * 4})
+    found, items = item_mean(same, 1, 6)
+    assert (found.value, found.high, items) == (6.0, 6.0, 4)
+    assert found.low == pytest.approx(1 + 5 * 4 / (4 + 1.96**2))
+    assert item_mean(same) == (Estimate(6.0), 4)  # without ends nothing tells how far chance reaches
 
 
 @pytest.mark.parametrize("metric", [accuracy, win_rate, discrete_win_rate])

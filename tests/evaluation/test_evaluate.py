@@ -7,26 +7,26 @@ import pytest
 from preceptor.compute.generation import TransformersGenerator
 from preceptor.compute.request import Decoding
 from preceptor.compute.reward import RewardScorer
-from preceptor.evaluation.evaluate import Engines, evaluate
-from preceptor.evaluation.responses import Checkpoint
+from preceptor.evaluation.evaluate import evaluate
+from preceptor.evaluation.examination import Engines, Examination
 from preceptor.fingerprint import model_identity
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
-from preceptor.study.evaluation import Judge
 from preceptor.study.fields import Sampling
 from tests.evaluation.benchmarks import (
+    NOTHING_LOADED,
     Grader,
     Student,
     checkers,
     checkpoint,
+    classifier,
     duels,
     engines,
+    examination,
     forbidden,
     judge_folder,
     pairwise,
     sums,
 )
-
-NOTHING_LOADED = Engines(forbidden, forbidden)
 
 
 def right_below(limit):
@@ -39,7 +39,7 @@ def by_length(text):
 
 
 def run(lake, evaluation, using, name="run", made="checkpoint"):
-    return evaluate(lake, name, evaluation, checkpoint(made), using, rows_per_commit=4)
+    return evaluate(examination(lake, evaluation, using, name, made))
 
 
 def test_checkers_give_accuracy_over_the_items_that_were_answered(lake, tmp_path):
@@ -51,6 +51,7 @@ def test_checkers_give_accuracy_over_the_items_that_were_answered(lake, tmp_path
     assert [row["error"] for row in rows] == [None] * 9 + ["no response: too long"]
     assert rows[0] == {
         "item_id": rows[0]["item_id"],
+        "sample": 0,
         "instruction": ["0 + 1?"],
         "task": "add",
         "response": ["The answer is 1."],
@@ -58,7 +59,10 @@ def test_checkers_give_accuracy_over_the_items_that_were_answered(lake, tmp_path
         "outcome": 1.0,
         "score": None,
         "reference_score": None,
+        "measures": [],
+        "why": None,
         "response_tokens": 4,
+        "filtered": None,
         "error": None,
     }
     (score,) = lake.read(EVAL_SCORES, {"run": "run", "benchmark": "sums"}).to_dicts()
@@ -149,7 +153,7 @@ def test_a_new_checkpoint_judge_or_file_is_decided_anew_and_keeps_what_still_hol
     run(lake, evaluation, using, made="another")
     assert (len(student.loaded), grader.loaded) == (2, 2)
     other = judge_folder(tmp_path / "judge", context=64)
-    judged = evaluation.model_copy(update={"judge": Judge(name="judge", model=other)})
+    judged = evaluation.model_copy(update={"judge": classifier(other)})
     run(lake, judged, using, made="another")
     assert (len(student.loaded), grader.loaded) == (2, 3)  # the answers hold, the verdicts do not
     longer = pairwise(tmp_path, [{**row, "output": "w"} for row in duels(6)], other)
@@ -162,7 +166,7 @@ def test_another_name_of_judge_or_reference_is_written_without_judging_again(lak
     evaluation = pairwise(tmp_path, duels(6), reward_model)
     run(lake, evaluation, engines(Student(str.upper), Grader(by_length)))
     renamed = evaluation.model_copy(
-        update={"reference": "davinci", "judge": Judge(name="referee", model=reward_model)}
+        update={"reference": "davinci", "judge": classifier(reward_model, "referee")}
     )
     found = run(lake, renamed, NOTHING_LOADED)
     assert found.items.computed == 0
@@ -182,19 +186,25 @@ def test_a_judge_that_dies_goes_on_where_it_was(lake, tmp_path, reward_model):
 
     with pytest.raises(KeyboardInterrupt):
         run(lake, evaluation, engines(Student(str.upper), Grader(dies)))
-    resumed = run(lake, evaluation, Engines(forbidden, Grader(by_length).load))
+    resumed = run(
+        lake, evaluation, Engines(forbidden, Grader(by_length).load, forbidden, forbidden, forbidden)
+    )
     assert (resumed.items.computed, resumed.items.reused) == (6, 4)
     assert resumed.items.rows["outcome"].null_count() == 0
 
 
 def test_real_tiny_models_from_end_to_end(lake, tmp_path, teacher_model, reward_model):
-    def generator(folder, sampling):
+    def generator(folder, sampling, prompt_format):
         decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
-        return TransformersGenerator(folder, decoding=decoding, device="cpu")
+        return TransformersGenerator(folder, prompt_format=prompt_format, decoding=decoding, device="cpu")
 
-    using = Engines(generator, lambda judge: RewardScorer(judge.model, judge.revision, device="cpu"))
+    def scorer(judge):
+        return RewardScorer(judge.model, judge.revision, device="cpu")
+
+    using = Engines(generator, scorer, forbidden, forbidden, forbidden)
     evaluation = pairwise(tmp_path, duels(8), reward_model, sampling=Sampling(max_new_tokens=8))
-    found = evaluate(lake, "run", evaluation, Checkpoint("tuned", lambda: teacher_model), using, 3)
+    tuned = checkpoint("tuned", folder=teacher_model)
+    found = evaluate(Examination(lake, "run", evaluation, tuned, using, 3))
     assert found.items.rows["error"].null_count() == 8
     assert found.items.rows["outcome"].is_between(0, 1).all()
     assert found.scores.rows["value"].is_between(0, 1).all()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from preceptor.evaluation.items import BenchmarkError, Item, read_items
+from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.records import RecordsError
 from preceptor.text import digest
 from tests.evaluation.benchmarks import checkers, duels, pairwise, sums

@@ -6,10 +6,10 @@ import pytest
 
 from preceptor.compute.conversation import Conversation
 from preceptor.compute.reward import RewardScorer
-from preceptor.evaluation.items import Item, Verdict
-from preceptor.evaluation.pairwise import judge_answers, judge_fingerprint, win_probability
-from preceptor.study.evaluation import Judge
-from tests.evaluation.benchmarks import Grader, judge_folder
+from preceptor.evaluation.items import Item
+from preceptor.evaluation.pairwise import classifier_fingerprint, compare, win_probability
+from preceptor.evaluation.results import Decision
+from tests.evaluation.benchmarks import Grader, classifier, judge_folder
 
 ITEMS = [Item(f"id{n}", None, (f"say {n}",), reference=("word " * (n + 1),)) for n in range(3)]
 
@@ -27,7 +27,7 @@ def test_win_probability_never_overflows():
 def test_each_answer_meets_its_own_items_reference(reward_model):
     judge = RewardScorer(reward_model, device="cpu")
     answers = [("short",), ("somewhat longer",), ("x",)]
-    for item, answer, verdict in zip(ITEMS, answers, judge_answers(judge, ITEMS, answers), strict=True):
+    for item, answer, verdict in zip(ITEMS, answers, compare(judge, ITEMS, answers), strict=True):
         (response,) = judge.score([Conversation(None, item.user, answer)])
         (reference,) = judge.score([Conversation(None, item.user, item.reference)])
         assert verdict.score == pytest.approx(response.reward, abs=1e-5)
@@ -38,7 +38,7 @@ def test_each_answer_meets_its_own_items_reference(reward_model):
 def test_what_is_too_long_for_the_judge_is_an_error_that_says_which_side(reward_model):
     judge = RewardScorer(reward_model, device="cpu")  # it sees 128 tokens
     long = Item("long", None, ("say",), reference=("w" * 300,))
-    one, other = judge_answers(judge, [ITEMS[0], long], [("w" * 300,), ("w",)])
+    one, other = compare(judge, [ITEMS[0], long], [("w" * 300,), ("w",)])
     assert one.outcome is one.score is other.outcome is other.reference_score is None
     assert isinstance(one.reference_score, float)
     assert isinstance(other.score, float)
@@ -48,12 +48,12 @@ def test_what_is_too_long_for_the_judge_is_an_error_that_says_which_side(reward_
 
 
 def test_no_answers_are_no_verdicts():
-    assert judge_answers(Grader(len), [], []) == []
-    assert judge_answers(Grader(len), ITEMS[:1], [("five ",)]) == [Verdict(0.5, 5, 5)]
+    assert compare(Grader(len), [], []) == []
+    assert compare(Grader(len), ITEMS[:1], [("five ",)]) == [Decision(0.5, 5, 5)]
 
 
 def test_a_judges_fingerprint_is_of_its_weights_and_not_of_its_name(tmp_path, reward_model):
-    plain = judge_fingerprint(Judge(name="a", model=reward_model))
-    assert judge_fingerprint(Judge(name="b", model=reward_model)) == plain
-    assert judge_fingerprint(Judge(name="a", model=reward_model, max_length=64)) != plain
-    assert judge_fingerprint(Judge(name="a", model=judge_folder(tmp_path, context=64))) != plain
+    plain = classifier_fingerprint(classifier(reward_model, "a"))
+    assert classifier_fingerprint(classifier(reward_model, "b")) == plain
+    assert classifier_fingerprint(classifier(reward_model).model_copy(update={"max_length": 64})) != plain
+    assert classifier_fingerprint(classifier(judge_folder(tmp_path, context=64))) != plain

@@ -4,8 +4,9 @@ import pytest
 
 from preceptor.compute.generation import TransformersGenerator
 from preceptor.compute.request import Decoding
+from preceptor.evaluation.examination import Engines, Examination
 from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.responses import Checkpoint, answer_items
+from preceptor.evaluation.responses import Asked, answer_items
 from preceptor.lake.schemas import STUDENT_RESPONSES
 from preceptor.study.fields import Sampling
 from preceptor.text import digest
@@ -15,8 +16,9 @@ ITEMS = [Item(digest("", f"say {n}"), None, (f"say {n}",)) for n in range(5)]
 
 
 def answer(lake, student, items=ITEMS, run="run", made="checkpoint", sampling=None, load=None):
-    sampling = sampling or Sampling(max_new_tokens=8)
-    return answer_items(lake, run, checkpoint(made), items, sampling, load or student.load, rows_per_commit=2)
+    how = Asked(sampling or Sampling(max_new_tokens=8))
+    using = Engines(load or student.load, forbidden, forbidden, forbidden, forbidden)
+    return answer_items(Examination(lake, run, None, checkpoint(made), using, 2), items, how)
 
 
 def test_every_item_has_one_row_with_its_answer(lake):
@@ -76,6 +78,17 @@ def test_every_item_has_a_seed_of_its_own_that_changes_with_the_samplings(lake):
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+def test_samples_of_an_item_have_a_row_and_a_seed_each(lake):
+    student = Student(str.upper)
+    sampled = Sampling(n=3, temperature=1.0)
+    rows = answer(lake, student, sampling=sampled).rows
+    assert rows.select("item_id", "sample").n_unique() == rows.height == 15
+    seeds = [request.seed for request in student.asked]
+    assert len(set(seeds)) == 15
+    assert [seed - seeds[0] for seed in seeds[:3]] == [0, 1, 2]  # side by side: an engine draws them together
+    assert student.closed == 1
+
+
 def test_a_killed_run_asks_only_for_what_is_missing(lake):
     def dies(instruction):
         if instruction == last.user[0]:
@@ -94,14 +107,19 @@ def test_a_killed_run_asks_only_for_what_is_missing(lake):
 def test_a_real_models_sampled_answers_do_not_depend_on_the_batch_or_the_order(lake, teacher_model):
     def load(batch_size):
         decoding = Decoding(temperature=1.0, max_new_tokens=6)
-        return lambda folder, sampling: TransformersGenerator(
+        return lambda folder, sampling, prompt_format: TransformersGenerator(
             folder, decoding=decoding, device="cpu", batch_size=batch_size
         )
 
-    sampling = Sampling(temperature=1.0, max_new_tokens=6, seed=3)
-    tuned = Checkpoint("tuned", lambda: teacher_model)
-    one = answer_items(lake, "one", tuned, ITEMS, sampling, load(1), rows_per_commit=1)
-    all_at_once = answer_items(lake, "all", tuned, ITEMS[::-1], sampling, load(8), rows_per_commit=8)
+    how = Asked(Sampling(temperature=1.0, max_new_tokens=6, seed=3))
+    tuned = checkpoint("tuned", folder=teacher_model)
+
+    def by(run, batch_size):
+        using = Engines(load(batch_size), forbidden, forbidden, forbidden, forbidden)
+        return Examination(lake, run, None, tuned, using, batch_size)
+
+    one = answer_items(by("one", 1), ITEMS, how)
+    all_at_once = answer_items(by("all", 8), ITEMS[::-1], how)
     assert one.rows.equals(all_at_once.rows)
     assert one.rows["turns"].n_unique() == len(ITEMS)
     assert one.rows["response_tokens"].max() <= 6

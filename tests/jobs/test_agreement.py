@@ -24,6 +24,8 @@ def rows() -> pl.DataFrame:
             "low": VALUES[teacher] and VALUES[teacher] - 0.1,
             "high": VALUES[teacher] and VALUES[teacher] + 0.1,
             "n": 100,
+            "unit": "share",
+            "higher_is_better": True,
             "car": CARS[teacher],
             "car_rank": order.index(teacher) + 1,
             "mean_reward": 1.0,

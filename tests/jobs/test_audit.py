@@ -45,7 +45,7 @@ def execute(folder: Path, **config: str) -> dg.ExecuteInProcessResult:
     ("question", "said"),
     [
         (["checkpoint", "a-brief"], "word for word those that the model was tuned on"),
-        (["evaluation", "a-brief", "sums"], "given by checkpoint"),
+        (["evaluation", "a-brief", "sums"], "of checkpoint"),
         (["checkpoints", "--teacher", "chatty"], "a-chatty"),
         (["checkpoints", "--terms", "chatty-terms", "--teacher", "brief"], "no checkpoint holds such rows"),
         (["why", "brief"], "first time"),

@@ -61,7 +61,7 @@ class Served:
 
     def write(self, *teachers: dict) -> None:
         study = yaml.safe_load((CHECKOUT / "studies" / "demo.yaml").read_text())
-        for key in ("recipes", "tunings", "runs", "evaluations"):
+        for key in ("recipes", "tunings", "runs", "evaluations", "averages"):
             del study[key]
         study["bases"] = [base for base in study["bases"] if base["name"] == BASE]
         study["instructions"]["sources"][0]["limit"] = 20

@@ -12,7 +12,7 @@ import yaml
 
 from preceptor.lake import schemas
 from preceptor.lake.store import Lake
-from tests.studies import document, lines, write_study
+from tests.studies import document, lines, one_base, write_study
 
 CHECKOUT = Path(__file__).parents[2]
 TABLES = [
@@ -41,14 +41,14 @@ def first(folder) -> subprocess.CompletedProcess:
     return result
 
 
-def run(folder: Path, study: str = "small.yaml") -> subprocess.CompletedProcess:
+def run(folder: Path, study: str = "small.yaml", *options: str) -> subprocess.CompletedProcess:
     environment = {
         **os.environ,
         "PRECEPTOR_STORE": str(folder / "store"),
         "DAGSTER_HOME": str(folder / "dagster" / study),
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "jobs.run_study", str(folder / study)]
+    command = [sys.executable, "-m", "jobs.run_study", str(folder / study), *options]
     return subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True, timeout=300)
 
 
@@ -68,6 +68,14 @@ def test_a_study_runs_and_running_it_again_recomputes_nothing(folder, first):
     assert first.stdout.split("base-a: CAR")[1][:600] == second.stdout.split("base-a: CAR")[1][:600]
 
 
+def test_a_study_that_is_only_checked_runs_nothing(folder):
+    (folder / "checked.yaml").write_text((folder / "small.yaml").read_text())
+    checked = run(folder, "checked.yaml", "--check")
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout == "small: nothing is wrong that can be seen before it runs\n"
+    assert not (folder / "dagster" / "checked.yaml").exists()
+
+
 def test_the_table_holds_every_teacher_for_every_base(folder, first):
     table = Lake(str(folder / "store"), "small").read(schemas.CAR_TABLE)
     assert table.height == 6
@@ -79,6 +87,7 @@ def test_the_table_holds_every_teacher_for_every_base(folder, first):
         assert rows.sort("rank")["car"].is_sorted(descending=True)
 
 
+@pytest.mark.slow
 def test_a_new_teacher_computes_only_itself(folder, first):
     study = document("small")
     lines(folder / "new.jsonl", [{"instruction": "who wrote HAMLET?", "response": "Shakespeare."}])
@@ -95,8 +104,9 @@ def test_a_new_teacher_computes_only_itself(folder, first):
     assert "completeness" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_broken_teacher_is_named_and_the_others_go_on(folder):
-    study = document("broken")
+    study = one_base("broken")
     study["teachers"][0]["format"] = "fastchat"
     study["teachers"][2]["prompt_format"] = "own"
     (folder / "broken.yaml").write_text(yaml.safe_dump(study))
@@ -108,17 +118,17 @@ def test_a_broken_teacher_is_named_and_the_others_go_on(folder):
     table = Lake(str(folder / "store"), "broken").read(schemas.CAR_TABLE)
     missing = table.filter(pl.col("missing").is_not_null())
     assert missing.select("teacher", "missing").unique().rows() == [("brief", "no responses")]
-    assert table["rank"].count() == 4
+    assert table["rank"].count() == 2
 
 
+@pytest.mark.slow
 def test_a_teacher_that_mostly_fails_is_held_back_by_its_check(folder):
-    study = document("failing")
+    study = one_base("failing")
     turns = [["one", "two"] if i % 3 == 0 else ["one"] for i in range(12)]
     rows = [{"question_id": str(i), "choices": [{"turns": t}]} for i, t in enumerate(turns)]
     lines(folder / "failing.jsonl", rows)
     study["teachers"][1]["path"] = "failing.jsonl"
     study["teachers"].pop()
-    study["recipes"] = []
     (folder / "failing.yaml").write_text(yaml.safe_dump(study))
     result = run(folder, "failing.yaml")
     assert result.returncode == 1
@@ -130,15 +140,15 @@ def test_a_teacher_that_mostly_fails_is_held_back_by_its_check(folder):
     assert set(lake.read(schemas.CAR_TABLE).filter(pl.col("missing").is_not_null())["teacher"]) == {"chatty"}
 
 
+@pytest.mark.slow
 def test_negative_rewards_are_explained_not_ranked(folder):
-    study = document("negative")
+    study = one_base("negative")
     study["car"] = {
         "reward_model": "scores",
         "reward_map": {"kind": "affine", "shift": -100},
         "resamples": 200,
     }
     study["teachers"].pop()
-    study["recipes"] = []
     (folder / "negative.yaml").write_text(yaml.safe_dump(study))
     result = run(folder, "negative.yaml")
     assert result.returncode == 1
@@ -157,13 +167,14 @@ def test_a_study_with_mistakes_is_refused_before_anything_runs(folder):
     assert not (folder / "store" / "wrong").exists()
 
 
+@pytest.mark.slow
 def test_a_bad_teacher_file_is_named_and_the_rest_is_done(folder):
     watched = folder / "watched"
     watched.mkdir()
     (watched / "bad.yaml").write_text("name: late\nengine: recorded\npath: nowhere.jsonl\n")
     brief = {"name": "brief", "engine": "recorded", "path": "../brief.jsonl"}
     (watched / "brief.yaml").write_text(yaml.safe_dump(brief))
-    study = document("watching") | {"teachers": [], "recipes": [], "teacher_files": "watched"}
+    study = one_base("watching") | {"teachers": [], "teacher_files": "watched"}
     study["reward_models"] = study["reward_models"][:1]
     study["reward_models"][0]["teachers"] = {}
     study["car"] = {"resamples": 200}
@@ -181,7 +192,7 @@ def test_a_bad_teacher_file_is_named_and_the_rest_is_done(folder):
 
 def test_a_study_whose_teachers_are_still_to_come_says_so(folder):
     (folder / "nobody").mkdir()
-    study = document("waiting") | {"teachers": [], "recipes": [], "teacher_files": "nobody"}
+    study = one_base("waiting") | {"teachers": [], "teacher_files": "nobody"}
     study["reward_models"][0]["teachers"] = {}
     (folder / "waiting.yaml").write_text(yaml.safe_dump(study))
     result = run(folder, "waiting.yaml")

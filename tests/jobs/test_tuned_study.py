@@ -15,8 +15,10 @@ import yaml
 from assets.checks import unseen_items
 from preceptor.lake.schemas import (
     CAR_TABLE,
+    EVAL_DIFFERENCES,
     EVAL_RESULTS,
     EVAL_SCORES,
+    JUDGMENTS,
     PREDICTED_ACTUAL,
     SELECTED_SUBSET,
     STUDENT_RESPONSES,
@@ -27,9 +29,10 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.report.current_results import keep_current_results
 from preceptor.report.publish import REPORT_TABLES
 from preceptor.study.load import load_study
-from tests.studies import document, with_runs, write_benchmarks, write_study
+from tests.studies import one_base, with_runs, write_benchmarks, write_study
 
-TABLES = (*REPORT_TABLES, STUDENT_RESPONSES, PREDICTED_ACTUAL)
+MADE = tuple(table for table in REPORT_TABLES if table != JUDGMENTS)  # no judge of this study is asked
+TABLES = (*MADE, STUDENT_RESPONSES, EVAL_DIFFERENCES, PREDICTED_ACTUAL)
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -38,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tuned")
     write_study(folder)
     write_benchmarks(folder)
-    (folder / "tuned.yaml").write_text(yaml.safe_dump(with_runs(document("tuned")), sort_keys=False))
+    (folder / "tuned.yaml").write_text(yaml.safe_dump(with_runs(one_base("tuned")), sort_keys=False))
     return folder
 
 
@@ -70,6 +73,7 @@ def test_the_whole_graph_is_made(first, folder):
     assert "report.html" in first.stdout
 
 
+@pytest.mark.slow
 def test_a_second_time_nothing_is_computed(first, folder):
     before = {table.name: lake(folder).version(table) for table in TABLES}
     page = (folder / "store" / "tuned" / "report.html").read_bytes()
@@ -118,7 +122,7 @@ def test_results_of_other_settings_do_not_count(first, folder):
     slower = study.model_copy(update={"tunings": (quick.model_copy(update={"learning_rate": 2e-3}),)})
     for today, models, scores in ((study, 2, 8), (slower, 0, 0)):
         warehouse = Warehouse(lake(folder), CHECKOUT / "sql")
-        warehouse.attach(*REPORT_TABLES)
+        warehouse.attach_existing(*REPORT_TABLES)
         keep_current_results(warehouse, today)
         assert warehouse.rows("tuned_checkpoint").height == models
         assert warehouse.rows("eval_scores").height == scores
@@ -147,7 +151,7 @@ def test_the_same_seeds_give_the_same_tables_in_another_store(first, folder, tmp
 
 @pytest.mark.slow
 def test_a_killed_run_leaves_no_worker_behind_and_goes_on(folder, tmp_path):
-    study = with_runs(document("tuned"))
+    study = with_runs(one_base("tuned"))
     for number in range(6):
         study["runs"].append({**study["runs"][0], "name": f"more-{number}", "seed": number + 1})
     (folder / "tuned.yaml").write_text(yaml.safe_dump(study, sort_keys=False))

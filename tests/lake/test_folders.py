@@ -11,6 +11,7 @@ from pyarrow import fs
 
 from preceptor.lake import folders
 from preceptor.lake.folders import alone, exists, fetch, folder_uri, publish, read_manifest, workplace
+from preceptor.lake.s3 import object_key
 from preceptor.lake.store import Lake, LakeError
 from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
 
@@ -105,7 +106,7 @@ def test_a_store_that_cannot_be_written_is_named(lake, tmp_path, monkeypatch):
 
 def test_other_protocols_are_refused():
     lake = Lake("gs://bucket", "test")
-    with pytest.raises(LakeError, match=r"gs://bucket: .* a local folder or under s3://"):
+    with pytest.raises(LakeError, match=r"gs://bucket: .* a local folder or lies under s3://"):
         exists(lake, folder_uri(lake, "f1"))
 
 
@@ -200,7 +201,7 @@ def test_an_s3_copy_of_a_folder_that_was_made_again_is_downloaded_again(s3_lake,
     uri = folder_uri(s3_lake, "f1")
     publish(s3_lake, make_folder(tmp_path / "made"), uri)
     fetch(s3_lake, uri)
-    folders.s3_filesystem(s3_lake).delete_file(f"{folders.object_key(uri)}/manifest.json")
+    s3_lake.filesystem.delete_file(f"{object_key(uri)}/manifest.json")
     publish(
         s3_lake,
         make_folder(tmp_path / "made", FILES | {"manifest.json": "new", "model.safetensors": "w"}),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from preceptor.lake import schemas, store
-from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, REWARDS, TEXTS, Table
+from preceptor.lake.schemas import MEASURES, RAW_INSTRUCTIONS, RESPONSES, REWARDS, TEXTS, Table
 from preceptor.lake.store import Lake, LakeError
 from tests.lake.samples import LOOKALIKES, NAMES, UNPARTITIONED, partition, read_rows, rewards
 
@@ -26,6 +26,7 @@ AWKWARD = {
     pl.Boolean: [True, False],
     pl.List(pl.Int64): [[2**63 - 1, None], []],
     pl.List(pl.Float64): [[-0.0, 5e-324, None], []],
+    MEASURES: [[{"name": NASTY, "value": -0.0}, {"name": None, "value": None}], []],
 }
 
 
@@ -165,6 +166,13 @@ def test_a_store_may_lie_in_a_folder_of_an_odd_name(tmp_path, folder):
 def test_a_folder_that_delta_cannot_take_is_refused(tmp_path, folder):
     with pytest.raises(LakeError, match="PRECEPTOR_STORE"):
         Lake(str(tmp_path / folder), "test").publish(REWARDS, rewards(), partition(), "f1")
+
+
+def test_no_python_object_reads_files_which_the_end_of_the_process_could_meet(lake):
+    lake.publish(REWARDS, rewards(4), partition(), "f1")
+    dataset = lake.dataset(REWARDS, lake.existing(REWARDS))
+    assert dataset.filesystem.base_fs.type_name == "local"
+    assert all(fragment.filesystem == dataset.filesystem for fragment in dataset.get_fragments())
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "overwritten"])

@@ -1,5 +1,7 @@
 """The warehouse: fixed versions, values only as parameters, names as text."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -111,3 +113,18 @@ def test_rows_gives_back_a_registered_frame(warehouse):
     frame = pl.DataFrame({"teacher": ["007", None], "n": [1, 2]})
     warehouse.register("frame", frame)
     assert_frame_equal(warehouse.rows("frame"), frame)
+
+
+def test_a_table_of_an_older_release_has_its_new_columns_as_nulls(lake, warehouse):
+    older = replace(REWARDS, columns={k: v for k, v in REWARDS.columns.items() if k != "sample"})
+    lake.publish(older, rewards(4).drop("sample"), partition("a"), "f1")
+    warehouse.attach(REWARDS)
+    assert warehouse.rows("rewards")["sample"].to_list() == [None] * 4
+    assert_frame_equal(warehouse.query("counts"), counts(a=4))
+
+
+def test_rows_are_staged_beside_those_of_an_older_release(lake):
+    older = replace(REWARDS, columns={k: v for k, v in REWARDS.columns.items() if k != "sample"})
+    assert lake.append(older, rewards(4).drop("sample"), partition("a"), "f1", "t")
+    assert lake.append(REWARDS, rewards(2), partition("a"), "f2", "u")
+    assert sorted(lake.read(REWARDS)["sample"].is_null().to_list()) == [False] * 2 + [True] * 4

@@ -29,6 +29,7 @@ def mean_losses(rows, dtype: str) -> np.ndarray:
     return np.array([loss.nll_sum / loss.tokens for loss in losses]).reshape(len(rows), QUESTIONS)
 
 
+@pytest.mark.slow
 def test_bfloat16_moves_losses_little_and_keeps_the_teachers_order():
     questions = {q["question_id"]: q["turns"][0] for q in lines(ARENA / "questions.jsonl.gz")}
     chosen = list(questions)[:QUESTIONS]

@@ -16,6 +16,7 @@ from preceptor.lake.schemas import (
     BASE_LOSSES,
     CAR_BETA_SWEEP,
     CAR_TABLE,
+    EVAL_DIFFERENCES,
     EVAL_RESULTS,
     EVAL_SCORES,
     RAW_INSTRUCTIONS,
@@ -26,6 +27,7 @@ from preceptor.lake.schemas import (
 )
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.differences import differences
 from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.publish import REPORT_TABLES
 from preceptor.study.schema import Study
@@ -83,7 +85,12 @@ def small_study(teachers=("a", "b"), bases=BASES, runs=True, description="") -> 
                     "name": "open-ended",
                     "kind": "pairwise",
                     "dataset": "d",
-                    "judge": {"name": "judge", "model": "tiny/judge", "revision": REVISION},
+                    "judge": {
+                        "name": "judge",
+                        "engine": "sequence_classification",
+                        "model": "tiny/judge",
+                        "revision": REVISION,
+                    },
                 },
             ]
             if runs
@@ -95,7 +102,7 @@ def small_study(teachers=("a", "b"), bases=BASES, runs=True, description="") -> 
 def empty_warehouse(folder) -> Warehouse:
     """Every table, without rows."""
     warehouse = Warehouse(Lake(str(folder), "demo"), SQL)
-    for table in REPORT_TABLES:
+    for table in (*REPORT_TABLES, EVAL_DIFFERENCES):
         warehouse.register(table.name, table.schema.to_frame())
     return warehouse
 
@@ -146,6 +153,9 @@ def rows_of_responses(study, dice):
     return instructions, responses, rewards, losses
 
 
+SHARE = {"unit": "share", "category": ""}
+
+
 def wilson(successes, n):
     z = 1.96
     middle = (successes + z * z / 2) / (n + z * z)
@@ -161,19 +171,21 @@ def exam(run, skill, dice):
         ease = min(0.98, max(0.02, skill + 0.25 * math.sin(1.0 + TASKS.index(task) * 2.3)))
         failed = "prompt too long for the context of 128 tokens" if dice.random() < 0.005 else None
         outcome = None if failed else float(dice.random() < ease)
-        place = {"run": run, "benchmark": "tasks-exam", "item_id": f"e{number}", "task": task}
+        place = {"run": run, "benchmark": "tasks-exam", "item_id": f"e{number}", "sample": 0, "task": task}
         items.append({**place, "outcome": outcome, "error": failed})
     right = [item["outcome"] for item in items if item["error"] is None]
     low, high = wilson(sum(right), len(right))
     score = {"metric": "accuracy", "value": sum(right) / len(right), "low": low, "high": high}
-    score |= {"method": "share of right answers; Wilson's interval", "n": len(right)}
-    return items, {"run": run, "benchmark": "tasks-exam", "failed": COUNT - len(right), **score}
+    score |= {"method": "share of right answers; Wilson's interval", "n": len(right), **SHARE}
+    account = {"expected": COUNT, "judged": len(right), "failed": COUNT - len(right), "filtered": 0}
+    return items, {"run": run, "benchmark": "tasks-exam", **account, **score}
 
 
 def duel(run, skill, dice):
     """Two metrics of one run against a reference."""
     value = min(0.97, max(0.03, 0.15 + 0.6 * skill + dice.gauss(0, 0.03)))
-    shared = {"run": run, "benchmark": "open-ended", "n": 200, "failed": 0, "reference": "llama-large"}
+    account = {"expected": 200, "judged": 200, "failed": 0, "filtered": 0}
+    shared = {"run": run, "benchmark": "open-ended", "n": 200, "reference": "llama-large", **account, **SHARE}
     shared["judge"] = "judge (tiny/judge@0123456)"
     controlled = "length-controlled by alpaca-eval's logistic regression, without instruction difficulty"
     plain = "mean probability of winning; 1.96 standard errors"
@@ -218,6 +230,7 @@ def fill_runs(warehouse, study, dice):
         scores += [score, *duel(run.name, skill, dice)]
     put(warehouse, EVAL_RESULTS, items)
     put(warehouse, EVAL_SCORES, scores)
+    warehouse.register(EVAL_DIFFERENCES.name, differences(warehouse, study))
     put(warehouse, TUNED_CHECKPOINT, checkpoints)
     chosen = [
         {"recipe": f"of-{name}", "teacher": name, "response_id": f"{n}-{name}"}

@@ -22,7 +22,14 @@ def rank(*rows):
 
 def accuracy(**values):
     """Scores of runs tuned on one teacher, ten points wide."""
-    exam = {"benchmark": "tasks-exam", "metric": "accuracy", "n": 50, "failed": 0}
+    exam = {
+        "benchmark": "tasks-exam",
+        "metric": "accuracy",
+        "n": 50,
+        "failed": 0,
+        "category": "",
+        "unit": "share",
+    }
     return [
         {"run": f"notes-{name}", "value": value, "low": value - 0.05, "high": value + 0.05, **exam}
         for name, value in values.items()

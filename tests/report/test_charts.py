@@ -60,7 +60,7 @@ def test_sweep_chart_names_tied_teachers_together_and_marks_beta():
 def test_scatter_shows_rho_and_only_teachers_with_both():
     teachers = pl.DataFrame(
         {"teacher": ["a", "b"], "car": [1.0, None], "value": [0.5, 0.6], "low": [0.4, 0.5]}
-        | {"high": [0.7, 0.7], "runs": [1, 2]}
+        | {"high": [0.7, 0.7], "runs": [1, 2], "unit": ["share"] * 2}
     )
     _, figure = data(scatter_chart(teachers, Agreement(0.5, 4, -0.2, 0.9), COLOURS, "actual-0"))
     assert figure["data"][0]["x"] == [1.0] and figure["data"][0]["text"] == ["a"]

@@ -94,7 +94,8 @@ def test_every_score_every_teacher_and_every_gap_is_there(read, warehouse, study
     for row in warehouse.rows(EVAL_SCORES.name).to_dicts():
         ends = f"{100 * row['low']:.1f} % to {100 * row['high']:.1f} %"
         recipe = study.run(row["run"]).recipe
-        assert f"{recipe} {100 * row['value']:.1f} % {ends} {row['n']} {row['failed']}" in text
+        account = " ".join(str(row[name]) for name in ("n", "judged", "failed", "filtered", "expected"))
+        assert f"{recipe} {100 * row['value']:.1f} % {ends} {account}" in text
     assert "Judge: judge (tiny/judge@0123456)" in text and "without instruction difficulty" in text
     assert f"{SILENT} – no rewards from grader" in text
     assert "Not tuned under today's settings: diary-random-300" in text
@@ -131,8 +132,18 @@ def test_texts_are_escaped(tmp_path):
     )
     item = {"run": "notes-a", "benchmark": "tasks-exam", "item_id": "1", "task": bad}
     put(warehouse, EVAL_RESULTS, [{**item, "outcome": 1.0}, {**item, "error": bad}])
-    score = {"run": "notes-a", "benchmark": "tasks-exam", "metric": "accuracy", "value": 0.5, "n": 2}
-    put(warehouse, EVAL_SCORES, [{**score, "failed": 0, "method": bad, "judge": bad, "reference": bad}])
+    score = {
+        "run": "notes-a",
+        "benchmark": "tasks-exam",
+        "metric": "accuracy",
+        "value": 0.5,
+        "n": 2,
+        "category": "",
+        "unit": "share",
+        **dict.fromkeys(("expected", "judged"), 2),
+        **dict.fromkeys(("failed", "filtered"), 0),
+    }
+    put(warehouse, EVAL_SCORES, [{**score, "method": bad, "judge": bad, "reference": bad}])
     page = build_report(study, warehouse, FACTS)
     read = Reader(page)
     assert bad not in page and "img" not in read.tags

@@ -38,10 +38,17 @@ def filled(tmp_path):
     named = ("teacher", "rank", "car", "mean_reward", "mean_loss")
     table = [{"base": base, **dict(zip(named, row, strict=True))} for row in ranked]
     put(warehouse, CAR_TABLE, [*table, {"base": base, "teacher": "d", "missing": "no rewards"}])
-    exam = {"benchmark": "tasks-exam", "metric": "accuracy", "n": 10}
+    exam = {"benchmark": "tasks-exam", "metric": "accuracy", "category": "", "unit": "share", "n": 10}
     values = {"notes-a": 0.4, "notes-a-again": 0.6, "notes-b": 0.3, "notes-c": 0.7, "notes-d": 0.9}
     scores = [{"run": r, "value": v, "low": v - 0.1, "high": v + 0.2, **exam} for r, v in values.items()]
-    duel = {"run": "notes-b", "benchmark": "open-ended", "n": 5, "value": 0.5}
+    duel = {
+        "run": "notes-b",
+        "benchmark": "open-ended",
+        "category": "",
+        "unit": "share",
+        "n": 5,
+        "value": 0.5,
+    }
     others = [{**duel, "metric": "win_rate"}, {**duel, "metric": "lc_win_rate"}]
     strangers = [{"run": "random", "value": 1.0, **exam}, {"run": "gone", "value": 1.0, **exam}]
     put(warehouse, EVAL_SCORES, [*scores, *others, *strangers])

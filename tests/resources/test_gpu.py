@@ -22,14 +22,14 @@ sys.stdin.read()
 LOAD = """
 import importlib, os, sys
 from types import SimpleNamespace
-from preceptor.study.evaluation import Judge
+from preceptor.study.judges import ClassifierJudge
 from preceptor.study.fields import Sampling
 from preceptor.study.reward_models import ClassifierRewardModel
 from preceptor.study.schema import Base
 from preceptor.study.teachers import TransformersTeacher, VllmTeacher
 from resources import evaluation, generation, loss, reward, training
 
-module, name, load = {
+engines = {
     "losses": ("preceptor.compute.loss", "LossScorer", lambda: loss.LossResource()._load(
         Base(name="b", model="org/b"))),
     "rewards": ("preceptor.compute.reward", "RewardScorer", lambda: reward.RewardResource()._load(
@@ -41,15 +41,21 @@ module, name, load = {
         generation.GenerationResource()._load(
             VllmTeacher(name="t", engine="vllm", model="org/t", tensor_parallel_size=2))),
     "students": ("preceptor.compute.generation", "TransformersGenerator", lambda:
-        evaluation.EvaluationResource()._generator("folder", Sampling())),
+        evaluation.EvaluationResource()._generator(
+            Base(name="b", model="org/b"), "folder", Sampling(), "own")),
     "judge": ("preceptor.compute.reward", "RewardScorer", lambda:
-        evaluation.EvaluationResource()._judge(Judge(name="j", model="org/j"))),
+        evaluation.EvaluationResource()._classifier(
+            ClassifierJudge(name="j", engine="sequence_classification", model="org/j"))),
     "tuning": ("resources.training", "tune", lambda:
         training.TrainingResource().tune(None, None, "run", None, {})),
-}[sys.argv[1]]
-engine = lambda *_, **__: print(os.environ.get("CUDA_VISIBLE_DEVICES"))
-setattr(importlib.import_module(module), name, engine)
-load()
+}
+for engine, (module, name, load) in engines.items():
+    say = lambda *_, **__: print(engine, os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+    setattr(importlib.import_module(module), name, say)
+    if os.fork() == 0:  # a claim is a process's, so each engine has its own
+        load()
+        os._exit(0)
+    os.wait()
 """
 
 
@@ -110,16 +116,16 @@ def test_without_the_variable_or_on_a_cpu_nothing_is_claimed(monkeypatch):
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-@pytest.mark.parametrize(
-    "engine", ["losses", "rewards", "transformers", "vllm", "students", "judge", "tuning"]
-)
-def test_every_engine_claims_before_it_loads_a_model(engine):
+@pytest.mark.slow
+def test_every_engine_claims_before_it_loads_a_model():
     name = f"test-{os.getpid()}"
     environment = {**os.environ, "PRECEPTOR_GPUS": f"{name}-x,{name}-y"}
-    command = [sys.executable, "-c", LOAD, engine]
-    result = subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True)
-    expected = f"{name}-x,{name}-y" if engine == "vllm" else f"{name}-x"
-    assert result.stdout.strip() == expected, result.stderr
+    result = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=CHECKOUT, env=environment, text=True, capture_output=True
+    )
+    engines = ["losses", "rewards", "transformers", "vllm", "students", "judge", "tuning"]
+    claimed = dict.fromkeys(engines, f"{name}-x") | {"vllm": f"{name}-x,{name}-y"}
+    assert dict(line.split() for line in result.stdout.splitlines()) == claimed, result.stderr
 
 
 def test_more_workers_than_gpus_are_refused_at_once():

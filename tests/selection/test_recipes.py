@@ -135,6 +135,7 @@ def test_random_takes_one_response_of_each_of_so_many_instructions(lake):
     assert set(rows["why"]) == {"drawn at random with seed 0"}
 
 
+@pytest.mark.slow
 def test_random_gives_every_response_of_every_instruction_a_fair_chance(lake):
     # 16 instructions x 60 seeds are 960 draws among 9 responses, of which 1 is by 007: 107 are expected, and
     # 5 standard deviations of 9.7 lie either side of that; a draw among the three teachers would give 320.

@@ -1,0 +1,1 @@
+"""How far judges can be trusted: with each other, with themselves, with people; and paired comparisons."""

@@ -1,0 +1,75 @@
+"""Benchmarks whose answers a program checks: kind `checkers`."""
+
+from typing import Any
+
+import polars as pl
+
+from preceptor.evaluation.checkers import CHECKS
+from preceptor.evaluation.estimates import accuracy
+from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
+from preceptor.evaluation.results import (
+    TURN_BREAK,
+    Answer,
+    Decision,
+    answered_row,
+    complete_results,
+    results_fingerprint,
+)
+from preceptor.lake.resume import Chunks
+from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.records import records_identity
+from preceptor.responses.rows import chunks
+from preceptor.study.evaluation import Checkers
+
+VERSION = 1  # of the checkers
+METHOD = "right answers / items with an outcome; Wilson's interval"
+
+
+def check(evaluation: Checkers) -> None:
+    """Read a local file. Raises BenchmarkError or RecordsError for one that cannot be used."""
+    if evaluation.path is not None:
+        read_items(evaluation)
+
+
+def fingerprint_of(evaluation: Checkers, checkpoint: str) -> str:
+    """Changes with the answers, the benchmark's file and how it is read and checked."""
+    return results_fingerprint(
+        evaluation,
+        checkpoint,
+        {
+            "checkers": VERSION,
+            "answers": answers_fingerprint(checkpoint, Asked(evaluation.sampling)),
+            "columns": evaluation.columns.model_dump(),
+            **records_identity(evaluation),
+        },
+    )
+
+
+def examine(examination: Examination[Checkers]) -> Examined:
+    """Answer the benchmark's items and check the answers."""
+    evaluation = examination.evaluation
+    items = {item.item_id: item for item in read_items(evaluation)}
+    answers = answer_items(examination, list(items.values()), Asked(evaluation.sampling)).rows
+    answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
+
+    def compute(missing: pl.DataFrame) -> Chunks:
+        for chunk in chunks(missing, examination.rows_per_commit):
+            rows = [_row(items[item_id], answered[item_id]) for item_id in chunk["item_id"]]
+            yield pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema)
+
+    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    results = complete_results(examination, made_of, sample_keys(list(items), 1), compute)
+    return Examined(results, expected=len(items))
+
+
+def metrics(_: Examination[Checkers], examined: Examined) -> list[Metric]:
+    """The share of right answers."""
+    outcomes = examined.results.rows["outcome"].drop_nulls()
+    return [Metric("accuracy", accuracy(outcomes.to_list()), METHOD, len(outcomes))]
+
+
+def _row(item: Item, answer: Answer) -> dict[str, Any]:
+    right = CHECKS[item.check](TURN_BREAK.join(answer["turns"]), item.answer)
+    return answered_row(item, answer, Decision(float(right)))

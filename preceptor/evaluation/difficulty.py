@@ -1,0 +1,101 @@
+"""The two files that alpaca-eval's full length control needs: given, fetched once into the store, or absent.
+
+`df_gamed.csv` holds judgments of its baseline made longer and shorter on purpose, and
+`instruction_difficulty.csv` how hard its 805 instructions are. They say nothing about other instructions.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preceptor.evaluation.items import Item
+from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.fingerprint import file_identity
+from preceptor.lake.folders import MANIFEST, exists, fetch, folder_uri, publish, workplace
+from preceptor.lake.store import Lake
+from preceptor.study.evaluation import Pairwise
+from preceptor.text import digest
+
+log = logging.getLogger(__name__)
+REPOSITORY = "tatsu-lab/alpaca_eval"  # a dataset on the hub
+FILES = ("df_gamed.csv", "instruction_difficulty.csv")
+INSTRUCTIONS = 805
+# Of AlpacaEval's instructions in the order of its files, which the difficulties are numbered by.
+IN_ORDER = "109c45a5d50abe5f"
+FOLDER = "_alpaca_eval"
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """The two files' folder, and each item's number among AlpacaEval's instructions."""
+
+    folder: Path
+    number: dict[str, int]
+
+    def gamed(self) -> Any:
+        """Judgments of the gamed baselines: a pandas frame with a row per instruction and baseline."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / FILES[0]).drop(columns=["model"])
+
+
+def difficulty_of(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) -> Difficulty | None:
+    """What is known of the instructions' difficulty; None for others than AlpacaEval's, or where no hub is.
+
+    Raises BenchmarkError where the folder that the study gives lacks a file.
+    """
+    texts = ["\n\n".join(item.user) for item in items]
+    if digest(*texts) != IN_ORDER:
+        return None
+    folder = given_folder(evaluation) if evaluation.length_control is not None else fetched(lake)
+    return Difficulty(folder, {item.item_id: n for n, item in enumerate(items)}) if folder else None
+
+
+def given_folder(evaluation: Pairwise) -> Path:
+    """The study's folder of the two files. Raises BenchmarkError where it lacks one."""
+    folder = Path(str(evaluation.length_control))
+    lacking = [name for name in FILES if not (folder / name).is_file()]
+    if lacking:
+        raise BenchmarkError(
+            f"evaluation {evaluation.name!r}, length_control: {folder} lacks {', '.join(lacking)} (dataset"
+            f" {REPOSITORY})"
+        )
+    return folder
+
+
+def is_fetched(lake: Lake) -> bool:
+    """Whether the files are in the store."""
+    return exists(lake, folder_uri(lake, FOLDER))
+
+
+def fetched(lake: Lake) -> Path | None:
+    """The files in the store, fetched from the hub where nobody did yet; None where that fails."""
+    uri = folder_uri(lake, FOLDER)
+    if not is_fetched(lake):
+        place = workplace(lake, FOLDER)
+        if not _download(place):
+            return None
+        hashes = {name: file_identity(place / name) for name in FILES}
+        (place / MANIFEST).write_text(json.dumps({"dataset": REPOSITORY, "sha256": hashes}, indent=1))
+        publish(lake, place, uri)
+    return fetch(lake, uri)
+
+
+def _download(place: Path) -> bool:
+    from huggingface_hub import hf_hub_download
+
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    try:
+        for name in FILES:
+            shutil.copy(hf_hub_download(REPOSITORY, name, repo_type="dataset"), place / name)
+    except Exception as error:  # the hub's client raises many kinds; any means that there are no files
+        log.warning(
+            "length control does without instruction difficulty: %s cannot be fetched: %s", name, error
+        )
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""One tuned model on one benchmark: all that deciding its items needs, and what comes out of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from preceptor.compute.request import Generator
+from preceptor.endpoint.questions import Answer, Question
+from preceptor.evaluation.estimates import Estimate
+from preceptor.lake.resume import Outcome
+from preceptor.lake.store import Lake, Partition
+from preceptor.study.evaluation import AnyEvaluation
+from preceptor.study.fields import Sampling
+from preceptor.study.judges import AskedJudge, ClassifierJudge
+from preceptor.study.schema import Base
+
+if TYPE_CHECKING:
+    from preceptor.compute.loss import LossScorer
+    from preceptor.compute.reward import RewardScorer
+
+Kind = TypeVar("Kind", bound=AnyEvaluation)
+
+
+class Judge(Protocol):
+    """A judge that is asked questions. `facts` says what that took."""
+
+    facts: dict[str, int | float]
+
+    def stream(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
+        """Yield (number of the question, its answer) as they finish, each once."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """How this machine loads models and judges: called only for rows that are missing.
+
+    `losses` loads a model (a folder, or None for the base itself) as a scorer with the base's settings.
+    """
+
+    generator: Callable[[str, Sampling, str], Generator]  # folder, sampling, prompt format
+    classifier: Callable[[ClassifierJudge], "RewardScorer"]
+    asked: Callable[[AskedJudge], Judge]
+    losses: Callable[[Base, str | None], "LossScorer"]
+    make_room: Callable[[], None]  # for a model that somebody else loads
+    device: str = "auto"
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A tuned model: what made it, what it was made from, and its folder, asked for only when needed."""
+
+    fingerprint: str
+    base: Base
+    folder: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Examination(Generic[Kind]):
+    """A run, its checkpoint and a benchmark. With `retry_failed`, rows with an error are computed again."""
+
+    lake: Lake
+    run: str
+    evaluation: Kind
+    checkpoint: Checkpoint
+    engines: Engines
+    rows_per_commit: int
+    retry_failed: bool = False
+
+    @property
+    def partition(self) -> Partition:
+        """Where its rows go in `judgments`, `eval_results` and `eval_scores`."""
+        return {"run": self.run, "benchmark": self.evaluation.name}
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The rows of `eval_results`, how many the benchmark's own file asks for, and the judge's `judgments`."""
+
+    results: Outcome
+    expected: int
+    judgments: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a benchmark, how it was made, in which unit, and over how many items of which kind."""
+
+    name: str
+    estimate: Estimate
+    method: str
+    n: int
+    unit: str = "share"
+    category: str = ""

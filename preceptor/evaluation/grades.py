@@ -1,0 +1,81 @@
+"""LIMA's grades of helpfulness, kind `grades`: n answers to each prompt, each graded from 1 to 6."""
+
+import polars as pl
+
+from preceptor.evaluation.estimates import NOTHING, Estimate, item_mean
+from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.items import read_items
+from preceptor.evaluation.judging.benchmark import Judged
+from preceptor.evaluation.judging.judge import Protocol, protocol_of
+from preceptor.evaluation.judging.prompt_file import read_prompt
+from preceptor.evaluation.judging.reliability import grading_reliability
+from preceptor.evaluation.scores import Named
+from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.records import records_identity
+from preceptor.study.evaluation import Grades
+
+PROMPT = "grade"
+LOWEST, HIGHEST = 1, 6
+METHOD = (
+    "mean over items of the mean grade (1 to 6) of their answers; interval: 1.96 standard errors of the"
+    " items' means (answers to one item are not independent), Wilson's where these do not vary"
+)
+
+
+def check(evaluation: Grades) -> None:
+    """Read a local file of prompts and the judge's words. Raises BenchmarkError or RecordsError."""
+    protocol(evaluation)
+    if evaluation.path is not None:
+        read_items(evaluation)
+
+
+def fingerprint_of(evaluation: Grades, checkpoint: str) -> str:
+    """Changes with the answers, how many there are, the prompts, and the judge."""
+    return _judged(evaluation).fingerprint(checkpoint)
+
+
+def protocol(evaluation: Grades) -> Protocol:
+    """How the judge is asked."""
+    prompt = read_prompt(evaluation.judge.prompt, PROMPT)
+    if prompt.kind == "grade" and not all(LOWEST <= worth <= HIGHEST for worth in prompt.labels.values()):
+        raise BenchmarkError(
+            f"prompt file {prompt.name!r}: LIMA's grades go from {LOWEST} to {HIGHEST}, its labels do not"
+        )
+    return protocol_of(evaluation.judge, PROMPT)
+
+
+def named(evaluation: Grades) -> Named:
+    """The judge's identity in a line; each answer is graded by itself."""
+    return Named(str(protocol(evaluation)), "nothing: each answer is graded alone")
+
+
+def examine(examination: Examination[Grades]) -> Examined:
+    """Have every prompt answered n times and every answer graded."""
+    return _judged(examination.evaluation).examine(examination, read_items(examination.evaluation))
+
+
+def metrics(_: Examination[Grades], examined: Examined) -> list[Metric]:
+    """The mean grade, the share of answers at each level, and the judge's consistency."""
+    graded = examined.results.rows.drop_nulls("outcome")
+    found, items = item_mean(graded, LOWEST, HIGHEST)
+    assert examined.judgments is not None
+    judged = grading_reliability(examined.judgments.rows)
+    return [Metric("grade", found, METHOD, items, unit="grade"), *_levels(graded), *judged]
+
+
+def _levels(graded: pl.DataFrame) -> list[Metric]:
+    method = (
+        "share of answers with this grade, rounded; mean over items, 1.96 standard errors of their means,"
+        " Wilson's interval where these do not vary"
+    )
+    metrics = []
+    for level in range(LOWEST, HIGHEST + 1):
+        reached = graded.with_columns(outcome=(pl.col("outcome").round() == level).cast(pl.Float64))
+        share, items = item_mean(reached, 0.0, 1.0) if not graded.is_empty() else (Estimate(error=NOTHING), 0)
+        metrics.append(Metric(f"grade_{level}", share, method, items))
+    return metrics
+
+
+def _judged(evaluation: Grades) -> Judged:
+    files = {"format": evaluation.format, **records_identity(evaluation)}
+    return Judged(evaluation, protocol(evaluation), files)

@@ -1,0 +1,107 @@
+"""The loss on held-out responses as a benchmark, kind `held_out_loss`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.held_out.loss import METHODS, ItemLoss, item_losses, loss_estimates
+from preceptor.evaluation.held_out.pairs import Pair, conversations, read_pairs
+from preceptor.evaluation.held_out.scoring import VERSION, tuned_losses
+from preceptor.evaluation.responses import sample_keys
+from preceptor.evaluation.results import (
+    TURN_BREAK,
+    Decision,
+    complete_results,
+    decision_columns,
+    results_fingerprint,
+)
+from preceptor.evaluation.scores import Named
+from preceptor.lake.resume import Chunks
+from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.records import records_identity
+from preceptor.responses.rows import chunks
+from preceptor.study.held_out import HeldOutLoss
+
+UNITS = {
+    "held_out_loss": "nats per token",
+    "token_weighted_loss": "nats per token",
+    "perplexity": "perplexity",
+}
+
+
+def check(evaluation: HeldOutLoss) -> None:
+    """Read a local file. Raises BenchmarkError or RecordsError for one that cannot be used."""
+    if evaluation.path is not None:
+        read_pairs(evaluation, evaluation.format)
+
+
+def fingerprint_of(evaluation: HeldOutLoss, checkpoint: str) -> str:
+    """Changes with the tuned model, the file, and whether end tokens are scored."""
+    scored = evaluation.model_dump(include={"format", "include_end_of_turn"})
+    parts = {"scoring": VERSION, **scored, **records_identity(evaluation)}
+    return results_fingerprint(evaluation, checkpoint, parts)
+
+
+def named(_: HeldOutLoss) -> Named:
+    """No judge decides, and nothing is compared."""
+    return Named(reference="nothing: the loss of the tuned model alone")
+
+
+def examine(examination: Examination[HeldOutLoss]) -> Examined:
+    """The tuned model's loss on each pair."""
+    evaluation = examination.evaluation
+    pairs = {pair.item_id: pair for pair in read_pairs(evaluation, evaluation.format)}
+
+    def compute(missing: pl.DataFrame) -> Chunks:
+        for chunk in chunks(missing, examination.rows_per_commit):
+            some = [pairs[item_id] for item_id in chunk["item_id"]]
+            losses = item_losses(some, tuned_losses(examination, conversations(some)))
+            rows = [result_row(*both) for both in zip(some, map(_decision, losses), strict=True)]
+            yield pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema)
+
+    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    return Examined(
+        complete_results(examination, made_of, sample_keys(list(pairs), 1), compute), expected=len(pairs)
+    )
+
+
+def metrics(examination: Examination[HeldOutLoss], examined: Examined) -> list[Metric]:
+    """Held-out loss, token-weighted loss and perplexity, the study's main one first."""
+    found = loss_estimates(stored_losses(examined.results.rows))
+    cut = f"; {found.truncated} responses were cut to the context" if found.truncated else ""
+    listed = [
+        Metric(name, estimate, METHODS[name] + cut, found.items, UNITS[name])
+        for name, estimate in found.metrics.items()
+    ]
+    return sorted(listed, key=lambda metric: metric.name != examination.evaluation.metric)
+
+
+def stored_losses(rows: pl.DataFrame) -> Sequence[ItemLoss]:
+    """Rows of `eval_results` as they were measured."""
+    return [
+        ItemLoss(row["item_id"], measures_of(row), row["filtered"], row["error"])
+        for row in rows.iter_rows(named=True)
+    ]
+
+
+def measures_of(row: dict[str, Any]) -> dict[str, float]:
+    """What was measured besides the outcome, by name."""
+    return {measure["name"]: measure["value"] for measure in row["measures"] or []}
+
+
+def result_row(pair: Pair, decision: Decision) -> dict[str, Any]:
+    """The row of a pair: its real response is the reference, and no model wrote anything."""
+    return {
+        "item_id": pair.item_id,
+        "sample": 0,
+        "instruction": pair.user,
+        "reference": TURN_BREAK.join(pair.response),
+        **decision_columns(decision),
+    }
+
+
+def _decision(loss: ItemLoss) -> Decision:
+    outcome = loss.measures.get("mean_nll")
+    return Decision(outcome, measures=loss.measures, filtered=loss.filtered, error=loss.error)

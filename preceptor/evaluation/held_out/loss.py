@@ -1,0 +1,150 @@
+"""Held-out loss and perplexity: what a model pays for responses that it was not tuned on.
+
+Mean response-token loss on held-out pairs is what InstructMining minimises (arXiv 2307.06290).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from preceptor.evaluation.estimates import NORMAL_95, NOTHING, Estimate, unvaried
+from preceptor.evaluation.held_out.pairs import Pair
+
+if TYPE_CHECKING:
+    from preceptor.compute.loss import ResponseLoss
+
+METHODS = {
+    "held_out_loss": "mean over items of the mean token NLL, in nats; 1.96 standard errors",
+    "token_weighted_loss": (
+        "sum of NLL / number of tokens, in nats; 1.96 linearised standard errors of the ratio, by item"
+    ),
+    "perplexity": "exp of the token-weighted loss and of the ends of its interval",
+}
+ROUNDING = 1e-12  # deviations of items that are the same differ by less
+LARGEST_EXPONENT = 700.0  # nats: exp(710) is no number any more
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ItemLoss:
+    """A pair's measures `mean_nll` and `nll_sum` in nats, `tokens`, and `truncated`, 1 where it was cut.
+
+    Without measures `error` says why, and `filtered` too if that is on purpose.
+    """
+
+    item_id: str
+    measures: dict[str, float] = field(default_factory=dict)
+    filtered: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class LossEstimates:
+    """The metrics of METHODS, over how many items and tokens, and how many items were cut or left out."""
+
+    metrics: dict[str, Estimate]
+    items: int
+    tokens: int
+    truncated: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two sums over items, and each item's linearised part in its error (they sum to 0)."""
+
+    value: float
+    deviations: Floats
+
+
+def item_losses(pairs: Sequence[Pair], losses: Sequence["ResponseLoss"]) -> list[ItemLoss]:
+    """One row a pair, in order, from the losses of `conversations(pairs)`.
+
+    Raises ValueError where these are not as many as pairs that are not filtered.
+    """
+    asked = sum(pair.filtered is None for pair in pairs)
+    if len(losses) != asked:
+        raise ValueError(f"{asked} pairs need {asked} losses, not {len(losses)}: score conversations(pairs)")
+    remaining = iter(losses)
+    return [
+        ItemLoss(pair.item_id, filtered=pair.filtered, error=pair.filtered)
+        if pair.filtered is not None
+        else _item_loss(pair.item_id, next(remaining))
+        for pair in pairs
+    ]
+
+
+def loss_estimates(rows: Sequence[ItemLoss]) -> LossEstimates:
+    """Held-out loss (the mean over items, as CAR's L), token-weighted loss and perplexity with intervals."""
+    measured = [row.measures for row in rows if row.measures]
+    tokens = [measures["tokens"] for measures in measured]
+    return LossEstimates(
+        _metrics(measured),
+        items=len(measured),
+        tokens=int(sum(tokens)),
+        truncated=int(sum(measures["truncated"] for measures in measured)),
+        left_out=len(rows) - len(measured),
+    )
+
+
+def ratio(numerators: ArrayLike, denominators: ArrayLike) -> Ratio:
+    """R = Σy / Σx over items, and (y - R·x) / Σx for each (Cochran, Sampling Techniques, 1977, chapter 6)."""
+    y, x = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    value = float(y.sum() / x.sum())
+    return Ratio(value, (y - value * x) / x.sum())
+
+
+def clustered(value: float, deviations: Floats, least: float, most: float = math.inf) -> Estimate:
+    """A value and 1.96 standard errors, cut to [least, most], where the items are what was drawn.
+
+    The variance is n / (n - 1) times the sum of the items' squared deviations. Where items do not vary, the
+    interval is that of `unvaried`; one item has none.
+    """
+    n = len(deviations)
+    if same(deviations):
+        return unvaried(value, n, least, most)
+    margin = NORMAL_95 * math.sqrt(n / (n - 1) * float(deviations @ deviations))
+    return Estimate(value, max(value - margin, least), min(value + margin, most))
+
+
+def same(deviations: Floats) -> bool:
+    """Whether no item deviates from the others."""
+    return float(np.abs(deviations).max()) < ROUNDING
+
+
+def _item_loss(item_id: str, loss: "ResponseLoss") -> ItemLoss:
+    if loss.nll_sum is None:
+        return ItemLoss(item_id, error=f"the response cannot be scored: {loss.error}")
+    measures = {
+        "mean_nll": loss.nll_sum / loss.tokens,
+        "nll_sum": loss.nll_sum,
+        "tokens": float(loss.tokens),
+        "truncated": float(loss.tokens < loss.response_tokens),
+    }
+    return ItemLoss(item_id, measures)
+
+
+def _metrics(measured: Sequence[dict[str, float]]) -> dict[str, Estimate]:
+    if not measured:
+        return dict.fromkeys(METHODS, Estimate(error=NOTHING))
+    means, sums, tokens = ([row[name] for row in measured] for name in ("mean_nll", "nll_sum", "tokens"))
+    by_item, by_token = ratio(means, np.ones(len(means))), ratio(sums, tokens)
+    weighted = clustered(by_token.value, by_token.deviations, least=0.0)
+    return {
+        "held_out_loss": clustered(by_item.value, by_item.deviations, least=0.0),
+        "token_weighted_loss": weighted,
+        "perplexity": _exponential(weighted),
+    }
+
+
+def _exponential(loss: Estimate) -> Estimate:
+    """Monotone, hence the interval's ends are the exponentials of the loss's."""
+    worst = max(end for end in (loss.value, loss.high) if end is not None)
+    if worst > LARGEST_EXPONENT:
+        return Estimate(error=f"exp({worst:.0f}) is no finite number: the loss is too high for a perplexity")
+    value, low, high = (None if end is None else math.exp(end) for end in (loss.value, loss.low, loss.high))
+    return Estimate(value, low, high)

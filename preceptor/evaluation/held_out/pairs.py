@@ -1,0 +1,62 @@
+"""Held-out instruction/response pairs, read so that every row of the file is one: none goes untold."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from preceptor.compute.conversation import Conversation
+from preceptor.evaluation.whole_file import read_whole
+from preceptor.instructions.formats import Columns, RecordError, read_conversation
+from preceptor.records import Row
+from preceptor.study.fields import InstructionFormat, Records
+from preceptor.text import digest
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An instruction and its real response, as many turns each; `filtered` says why no model is asked."""
+
+    item_id: str
+    system: str | None
+    user: tuple[str, ...]
+    response: tuple[str, ...]
+    filtered: str | None = None
+
+
+def read_pairs(records: Records, format: InstructionFormat) -> list[Pair]:
+    """All pairs of a file, in its order; one with an empty response is there and says so in `filtered`.
+
+    Raises BenchmarkError for a row without instruction, with more or fewer responses than user turns, or with
+    an instruction that an earlier row has, and for a file without rows; RecordsError for a damaged file.
+    """
+    return read_whole(
+        records,
+        "held-out pairs",
+        lambda row: _pair(row, format),
+        lambda pair: (pair.item_id, "the instruction"),
+    )
+
+
+def conversations(pairs: Iterable[Pair]) -> list[Conversation]:
+    """What a model is asked to score: every pair that is not filtered, in order."""
+    return [Conversation(pair.system, pair.user, pair.response) for pair in pairs if pair.filtered is None]
+
+
+def _pair(row: Row, format: InstructionFormat) -> Pair:
+    read = read_conversation(row, format, Columns(response="response"))
+    if not read.user or not all(turn.strip() for turn in read.user):
+        raise RecordError("holds an empty instruction: fill it or leave the row out")
+    if len(read.assistant) != len(read.user):
+        raise RecordError(
+            f"holds {len(read.assistant)} responses for {len(read.user)} user turns (format {format}): give"
+            " each turn one"
+        )
+    item_id = digest(read.system or "", *read.user)
+    return Pair(item_id, read.system, read.user, read.assistant, _unscorable(read.assistant))
+
+
+def _unscorable(response: tuple[str, ...]) -> str | None:
+    """An empty response has no token, hence no likelihood; public files, Alpaca among them, hold a few."""
+    for number, turn in enumerate(response, start=1):
+        if not turn.strip():
+            return f"response {number} of {len(response)} is empty: it has no token to score"
+    return None

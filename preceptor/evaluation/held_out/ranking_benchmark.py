@@ -1,0 +1,136 @@
+"""Response ranking as a benchmark, kind `response_ranking`: the tuned model beside its base."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.held_out.benchmark import measures_of, result_row
+from preceptor.evaluation.held_out.pairs import read_pairs
+from preceptor.evaluation.held_out.ranking import (
+    METHODS,
+    TRUNCATED,
+    RankedItem,
+    RankingEstimate,
+    compare,
+    ranked,
+    ranking_conversations,
+    ranking_estimates,
+    ranking_requests,
+)
+from preceptor.evaluation.held_out.scoring import VERSION, base_losses, tuned_losses
+from preceptor.evaluation.responses import sample_keys
+from preceptor.evaluation.results import Decision, complete_results, results_fingerprint
+from preceptor.evaluation.scores import Named
+from preceptor.lake.resume import Chunks
+from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.records import records_identity
+from preceptor.responses.rows import chunks
+from preceptor.study.held_out import ResponseRanking
+
+ITEMS_PER_LOAD = 1000  # each commit loads the tuned model and then its base
+BASE = "base_"  # before the names of what the base measures
+DIFFERENCE = (
+    "tuned - base, over the items that both ranked with as many pairs; 1.96 standard errors by item, where"
+    " items do not vary the interval of Bonett and Price (2012)"
+)
+
+
+def check(evaluation: ResponseRanking) -> None:
+    """Read a local file and draw. Raises BenchmarkError, or RecordsError for a damaged file."""
+    if evaluation.path is not None:
+        pairs = read_pairs(evaluation, evaluation.format)
+        ranking_requests(pairs, evaluation.others, evaluation.seed)
+
+
+def fingerprint_of(evaluation: ResponseRanking, checkpoint: str) -> str:
+    """Changes with the tuned model (and so its base), the file, and which others are drawn."""
+    drawn = evaluation.model_dump(include={"others", "seed", "format", "metric", "include_end_of_turn"})
+    return results_fingerprint(
+        evaluation, checkpoint, {"scoring": VERSION, **drawn, **records_identity(evaluation)}
+    )
+
+
+def named(evaluation: ResponseRanking) -> Named:
+    """No judge decides."""
+    return Named(reference=f"{evaluation.others} random responses to other instructions")
+
+
+def examine(examination: Examination[ResponseRanking]) -> Examined:
+    """How many random responses each real one beats, under the tuned model and under its base."""
+    evaluation = examination.evaluation
+    pairs = read_pairs(evaluation, evaluation.format)
+    asked = {r.item_id: r for r in ranking_requests(pairs, evaluation.others, evaluation.seed)}
+    by_id = {pair.item_id: pair for pair in pairs}
+
+    def compute(missing: pl.DataFrame) -> Chunks:
+        for chunk in chunks(missing, max(examination.rows_per_commit, ITEMS_PER_LOAD)):
+            requests = [asked[item_id] for item_id in chunk["item_id"]]
+            texts = ranking_conversations(requests)
+            tuned = ranked(requests, tuned_losses(examination, texts))
+            base = ranked(requests, base_losses(examination, texts))
+            rows = [
+                result_row(by_id[t.item_id], ranking_decision(t, b, evaluation.metric))
+                for t, b in zip(tuned, base, strict=True)
+            ]
+            yield pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema)
+
+    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    keys = sample_keys([pair.item_id for pair in pairs], 1)
+    return Examined(complete_results(examination, made_of, keys, compute), expected=len(pairs))
+
+
+def metrics(examination: Examination[ResponseRanking], examined: Examined) -> list[Metric]:
+    """The tuned model's share, its base's, and the difference; per measure, the study's main one first."""
+    tuned, base = (stored_ranks(examined.results.rows, prefix) for prefix in ("", BASE))
+    listed = []
+    for measure in sorted(METHODS, key=lambda name: name != examination.evaluation.metric):
+        listed += [
+            _metric(measure, METHODS[measure], ranking_estimates(tuned)[measure]),
+            _metric(f"{BASE}{measure}", METHODS[measure], ranking_estimates(base)[measure]),
+            replace(_metric(f"{measure}_gain", DIFFERENCE, compare(base, tuned)[measure]), unit="bias"),
+        ]
+    return listed
+
+
+def stored_ranks(rows: pl.DataFrame, prefix: str) -> Sequence[RankedItem]:
+    """Rows of `eval_results` as they were ranked, by the tuned model or by the base (`prefix`)."""
+    found = []
+    for row in rows.iter_rows(named=True):
+        measures = {
+            name.removeprefix(prefix): value
+            for name, value in measures_of(row).items()
+            if row["error"] is None and name.startswith(prefix) and (prefix or not name.startswith(BASE))
+        }
+        found.append(RankedItem(row["item_id"], measures, (), row["filtered"], row["error"]))
+    return found
+
+
+def _metric(name: str, method: str, found: RankingEstimate) -> Metric:
+    said = f"{method}; {found.pairs:,} pairs"
+    if found.left_out_items or found.left_out_pairs:
+        said += f", without {found.left_out_items:,} items and {found.left_out_pairs:,} further pairs"
+    return Metric(name, found.estimate, said, found.items)
+
+
+def ranking_decision(tuned: RankedItem, base: RankedItem, main: str) -> Decision:
+    """The outcome is the tuned model's share; an item that either model cannot rank says why.
+
+    Filtered is what cannot be asked of these models: no response, several turns, or all pairs cut.
+    """
+    measures = {**tuned.measures, **{f"{BASE}{name}": value for name, value in base.measures.items()}}
+    outcome = tuned.measures.get(main)
+    error = tuned.error or (f"under the base: {base.error}" if base.error else None)
+    filtered = tuned.filtered
+    if outcome is None and error is None:
+        error = "; ".join(dict.fromkeys(tuned.left_out)) or "no pair could be ranked"
+        filtered = error if set(tuned.left_out) == {TRUNCATED} else None
+    return Decision(
+        None if error else outcome,
+        score=tuned.measures.get(main),
+        reference_score=base.measures.get(main),
+        measures=measures,
+        filtered=filtered,
+        error=error,
+    )

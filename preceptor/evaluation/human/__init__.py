@@ -1,0 +1,1 @@
+"""What people said of models' outputs: reading their ratings, and the figures that follow."""

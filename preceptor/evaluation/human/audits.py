@@ -1,0 +1,108 @@
+"""What people's ratings add up to: shares of grades, accepted outputs and duels won, and how raters agree.
+
+Where several people rated an item, its share is the mean over them, and a model's the mean over items: an
+item counts once however many rated it. Intervals are those of `mean_share`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from preceptor.evaluation.agreement.labels import (
+    LABELS,
+    TIE,
+    agreement_of_pairs,
+    mean_share,
+)
+from preceptor.evaluation.estimates import Estimate
+from preceptor.evaluation.human.ratings import ACCEPTANCE, GRADES, duels, preference_labels
+
+YES = ACCEPTANCE[0]
+OUTPUT = ("item_id", "model", "other_model")
+
+
+@dataclass(frozen=True)
+class Share:
+    """How often one word was said, over n items with so many ratings."""
+
+    estimate: Estimate
+    n: int
+    ratings: int
+
+
+@dataclass(frozen=True)
+class RaterAgreement:
+    """How often two raters of the same output agree, over n items and so many pairs of ratings.
+
+    `left_out` outputs were rated by one person only.
+    """
+
+    estimate: Estimate
+    n: int
+    pairs: int
+    left_out: int
+
+
+def grade_shares(ratings: pl.DataFrame, model: str) -> dict[str, Share]:
+    """Shares of excellent, pass and fail among a model's outputs (LIMA, arXiv 2305.11206, section 4).
+
+    `ratings` as `read_ratings` gives them. Raises ValueError for ratings that are no grades.
+    """
+    return _shares(_labels(ratings, model, GRADES), GRADES)
+
+
+def acceptance_rate(ratings: pl.DataFrame, model: str) -> Share:
+    """Share of a model's outputs that people accept (Tülu 1, arXiv 2306.04751, human evaluation).
+
+    `ratings` as `read_ratings` gives them. Raises ValueError for ratings other than yes and no.
+    """
+    return _shares(_labels(ratings, model, ACCEPTANCE), ACCEPTANCE)[YES]
+
+
+def duel_shares(ratings: pl.DataFrame, model: str, other_model: str) -> dict[str, Share]:
+    """Shares of win, tie and lose of a model against another, whichever of the two was shown as A.
+
+    `ratings` as `read_ratings` gives them, of preferences or verdicts. Raises ValueError for others.
+    """
+    return _shares(duels(ratings, model, other_model), LABELS)
+
+
+def rater_agreement(ratings: pl.DataFrame) -> RaterAgreement:
+    """Share of equal ratings, grades or yes and no, among all pairs of raters of an output.
+
+    The mean over an item's pairs, then over items. Raises ValueError for ratings of two outputs.
+    """
+    if ratings["other_model"].is_not_null().any():
+        raise ValueError("these ratings compare two outputs: ask duel_agreement")
+    return _agreement(ratings.with_columns(label="rating"), half=None)
+
+
+def duel_agreement(ratings: pl.DataFrame) -> RaterAgreement:
+    """Tie-discounted agreement (LIMA, arXiv 2305.11206, section 4) among all pairs of raters of two outputs.
+
+    Clearly and slightly better are the same, and so are A and B shown the other way round. The mean over an
+    item's pairs, then over items. Raises ValueError for ratings of one output.
+    """
+    return _agreement(preference_labels(ratings), half=TIE)
+
+
+def _labels(ratings: pl.DataFrame, model: str, words: Sequence[str]) -> pl.DataFrame:
+    of_model = ratings.filter(pl.col("model") == model)
+    wrong = of_model.filter(~pl.col("rating").is_in(words))
+    if wrong.height:
+        raise ValueError(f"ratings of {model} hold {wrong['rating'][0]!r}: these are {', '.join(words)}")
+    return of_model.select("item_id", label="rating")
+
+
+def _shares(labels: pl.DataFrame, words: Sequence[str]) -> dict[str, Share]:
+    items = labels.group_by("item_id").agg((pl.col("label") == word).mean().alias(word) for word in words)
+    return {word: Share(mean_share(items[word]), items.height, labels.height) for word in words}
+
+
+def _agreement(labels: pl.DataFrame, half: str | None) -> RaterAgreement:
+    outputs = agreement_of_pairs(labels, OUTPUT, half)
+    agreed, pairs = pl.col("agreement") * pl.col("pairs"), pl.col("pairs")
+    items = outputs.group_by("item_id").agg(share=agreed.sum() / pairs.sum())
+    left_out = labels.select(OUTPUT).n_unique() - outputs.height
+    return RaterAgreement(mean_share(items["share"]), items.height, int(outputs["pairs"].sum()), left_out)

@@ -1,0 +1,125 @@
+"""People's ratings as a benchmark, kind `human_ratings`: an item is what people rated, a run its model."""
+
+from typing import Any
+
+import polars as pl
+
+from preceptor.evaluation.estimates import NOTHING, Estimate
+from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.human.audits import (
+    Share,
+    acceptance_rate,
+    duel_agreement,
+    duel_shares,
+    grade_shares,
+    rater_agreement,
+)
+from preceptor.evaluation.human.ratings import RatingColumns, duels, read_ratings
+from preceptor.evaluation.results import Decision, decision_columns, publish_results, results_fingerprint
+from preceptor.evaluation.scores import Named
+from preceptor.records import records_identity
+from preceptor.study.human_ratings import HumanRatings
+
+WORTH = {
+    "excellent": 1.0,
+    "pass": 0.0,
+    "fail": 0.0,
+    "yes": 1.0,
+    "no": 0.0,
+    "win": 1.0,
+    "tie": 0.5,
+    "lose": 0.0,
+}
+METHOD = "mean over items of the share of their raters who say so; Wilson's interval"
+AGREEMENT = (
+    "pairs of raters of one output of this run who say the same{}; mean over items, Wilson's interval;"
+    " {} outputs have one rater"
+)
+
+
+def check(evaluation: HumanRatings) -> None:
+    """Read a local file. Raises BenchmarkError or RecordsError for one that cannot be used."""
+    if evaluation.path is not None:
+        ratings_of(evaluation)
+
+
+def fingerprint_of(evaluation: HumanRatings, checkpoint: str) -> str:
+    """Changes with the file and how it is read; people rated what a checkpoint said, so with that too."""
+    read = evaluation.model_dump(include={"scale", "reference", "columns"})
+    return results_fingerprint(evaluation, checkpoint, {**read, **records_identity(evaluation)})
+
+
+def named(evaluation: HumanRatings) -> Named:
+    """People are no model: the file says who they are."""
+    return Named("people", evaluation.reference or "nothing: each output is rated alone")
+
+
+def examine(examination: Examination[HumanRatings]) -> Examined:
+    """A row per item of the file; one that nobody rated for this run is an error."""
+    evaluation = examination.evaluation
+    ratings = ratings_of(evaluation)
+    items = ratings["item_id"].unique().sort().to_list()
+    labels = _labels(evaluation, ratings, examination.run)
+    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    results = publish_results(
+        examination, made_of, lambda: [_row(item, labels.filter(item_id=item)["label"]) for item in items]
+    )
+    return Examined(results, expected=len(items))
+
+
+def metrics(examination: Examination[HumanRatings], _: Examined) -> list[Metric]:
+    """Shares of what people said, the main one first, and how far raters agree."""
+    evaluation, run = examination.evaluation, examination.run
+    ratings = ratings_of(evaluation)
+    if _labels(evaluation, ratings, run).is_empty():
+        return [Metric(evaluation.metric, Estimate(error=f"{NOTHING}: no rating of {run!r}"), METHOD, 0)]
+    shares = _shares(evaluation, ratings, run)
+    agreement = (duel_agreement if evaluation.compares else rater_agreement)(
+        _of_run(evaluation, ratings, run)
+    )
+    tied = " (0.5 where exactly one says tie)" if evaluation.compares else ""
+    return [
+        *(Metric(name, share.estimate, METHOD, share.n) for name, share in shares.items()),
+        Metric(
+            "rater_agreement", agreement.estimate, AGREEMENT.format(tied, agreement.left_out), agreement.n
+        ),
+    ]
+
+
+def ratings_of(evaluation: HumanRatings) -> pl.DataFrame:
+    """The file's ratings. Raises BenchmarkError for a row that cannot be used."""
+    columns = evaluation.columns
+    other = columns.other_model if evaluation.compares else None
+    places = RatingColumns(columns.item, columns.model, columns.rater, columns.rating, other)
+    return read_ratings(evaluation, evaluation.scale, places)
+
+
+def _labels(evaluation: HumanRatings, ratings: pl.DataFrame, run: str) -> pl.DataFrame:
+    if evaluation.reference is not None:
+        return duels(ratings, run, evaluation.reference)
+    return ratings.filter(model=run).select("item_id", label="rating")
+
+
+def _of_run(evaluation: HumanRatings, ratings: pl.DataFrame, run: str) -> pl.DataFrame:
+    """The ratings of the run's outputs, or of its duels with the reference."""
+    if evaluation.reference is None:
+        return ratings.filter(model=run)
+    duellists = [run, evaluation.reference]
+    return ratings.filter(pl.col("model").is_in(duellists) & pl.col("other_model").is_in(duellists))
+
+
+def _shares(evaluation: HumanRatings, ratings: pl.DataFrame, run: str) -> dict[str, Share]:
+    if evaluation.reference is not None:
+        found = duel_shares(ratings, run, evaluation.reference)
+        return {f"{word}_share": share for word, share in found.items()}
+    if evaluation.scale == "acceptance":
+        return {evaluation.metric: acceptance_rate(ratings, run)}
+    return {f"{word}_share": share for word, share in grade_shares(ratings, run).items()}
+
+
+def _row(item: str, labels: pl.Series) -> dict[str, Any]:
+    """An item of which people say something is worth the mean of what it is worth to each."""
+    worth = [WORTH[label] for label in labels]
+    shares = {f"{word}": float((labels == word).mean() or 0.0) for word in labels.unique().sort()}
+    decision = Decision(sum(worth) / len(worth), measures=shares) if worth else Decision(error="no rating")
+    return {"item_id": item, "sample": 0, "instruction": [item], **decision_columns(decision)}

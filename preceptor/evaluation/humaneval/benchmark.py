@@ -1,0 +1,132 @@
+"""HumanEval as a benchmark, kind `humaneval`: n programs a problem, run shut in, and pass@k."""
+
+import os
+
+import polars as pl
+
+from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.humaneval.isolation import MIB, Limits
+from preceptor.evaluation.humaneval.passing import mean_pass_at_k
+from preceptor.evaluation.humaneval.problems import Problem, read_problems
+from preceptor.evaluation.humaneval.program import STOPS, program
+from preceptor.evaluation.humaneval.sandbox import Sandbox
+from preceptor.evaluation.items import Item
+from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
+from preceptor.evaluation.results import Answer, Decision, answered_row, complete_results, results_fingerprint
+from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.lake.resume import Chunks
+from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.records import records_identity
+from preceptor.responses.rows import chunks
+from preceptor.study.benchmarks import HumanEval
+from preceptor.text import digest
+
+VERSION = 1
+BARE = "raw"  # the prompt format of a base model that goes on writing
+METHOD = (
+    "1 - C(n - c, k) / C(n, k) of n samples, c of which pass, mean over problems (arXiv 2107.03374, eq. 1);"
+    " interval: percentile bootstrap over problems"
+)
+
+
+def check(evaluation: HumanEval) -> None:
+    """Try the sandbox and read a local file. Raises SandboxError, BenchmarkError or RecordsError."""
+    Sandbox(_limits(evaluation)).check()
+    if evaluation.path is not None:
+        _problems(evaluation)
+
+
+def fingerprint_of(evaluation: HumanEval, checkpoint: str) -> str:
+    """Changes with the programs, how many there are, the problems, and what a program may use."""
+    parts = {
+        "scorer": VERSION,
+        "answers": answers_fingerprint(checkpoint, _asked(evaluation)),
+        "n": evaluation.sampling.n,
+        "limits": evaluation.limits.model_dump(),
+        **records_identity(evaluation),
+    }
+    return results_fingerprint(evaluation, checkpoint, parts)
+
+
+def examine(examination: Examination[HumanEval]) -> Examined:
+    """Have the programs written and run. Raises SandboxError where this machine cannot shut them in."""
+    evaluation = examination.evaluation
+    sandbox = Sandbox(_limits(evaluation))
+    problems = _problems(evaluation)
+    items = {item_id: _item(item_id, problem) for item_id, problem in problems.items()}
+    answers = answer_items(examination, list(items.values()), _asked(evaluation)).rows
+    answered = {(row["item_id"], row["sample"]): row for row in answers.iter_rows(named=True)}
+
+    def compute(missing: pl.DataFrame) -> Chunks:
+        sandbox.check()
+        for chunk in chunks(missing, examination.rows_per_commit):
+            keys = list(chunk.select("item_id", "sample").iter_rows())
+            decisions = _run(sandbox, [(problems[key[0]], answered[key]) for key in keys])
+            rows = [
+                answered_row(items[key[0]], answered[key], decision)
+                for key, decision in zip(keys, decisions, strict=True)
+            ]
+            yield pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema)
+
+    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    keys = sample_keys(list(items), evaluation.sampling.n)
+    return Examined(complete_results(examination, made_of, keys, compute), expected=keys.height)
+
+
+def metrics(examination: Examination[HumanEval], examined: Examined) -> list[Metric]:
+    """pass@k at the study's k, and at 1 where that is another."""
+    passed = examined.results.rows.drop_nulls("outcome").group_by("item_id", maintain_order=True)
+    counts = passed.agg(n=pl.len(), c=pl.col("outcome").sum().cast(pl.Int64))
+    found = []
+    for k in dict.fromkeys((examination.evaluation.k, 1)):
+        enough = counts.filter(pl.col("n") >= k)
+        fewer = counts.height - enough.height
+        method = METHOD if not fewer else f"{METHOD}; {fewer} problems have fewer than {k} programs"
+        samples = list(enough.select("n", "c").iter_rows())
+        found.append(Metric(f"pass@{k}", mean_pass_at_k(samples, k), method, enough.height))
+    return found
+
+
+def _problems(evaluation: HumanEval) -> dict[str, Problem]:
+    """By the hash of the prompt, which has to be a problem's own."""
+    problems = read_problems(evaluation)
+    by_prompt = {digest("", problem.prompt): problem for problem in problems}
+    if len(by_prompt) < len(problems):
+        raise BenchmarkError(
+            f"evaluation {evaluation.name!r}: two problems of {evaluation.origin} have the same prompt: leave"
+            " one of them out"
+        )
+    return by_prompt
+
+
+def _run(sandbox: Sandbox, pairs: list[tuple[Problem, Answer]]) -> list[Decision]:
+    """What became of each program; one that was never written is no wrong one."""
+    written = [n for n, (_, answer) in enumerate(pairs) if answer["error"] is None]
+    programs = [program(pairs[n][0], "\n\n".join(pairs[n][1]["turns"])) for n in written]
+    outcomes = sandbox.run_all(programs, workers=os.cpu_count() or 1)
+    decisions = [Decision() for _ in pairs]
+    for n, outcome in zip(written, outcomes, strict=True):
+        decisions[n] = Decision(float(outcome.passed), why=outcome.why)
+    return decisions
+
+
+def _item(item_id: str, problem: Problem) -> Item:
+    return Item(item_id, None, (problem.prompt,), answer=problem.canonical_solution)
+
+
+def _asked(evaluation: HumanEval) -> Asked:
+    """Bare, a program goes on until the paper's stops: what follows would be cut off anyway."""
+    if evaluation.chat_format:
+        return Asked(evaluation.sampling)
+    return Asked(evaluation.sampling.model_copy(update={"stop": STOPS}), BARE)
+
+
+def _limits(evaluation: HumanEval) -> Limits:
+    limits = evaluation.limits
+    return Limits(
+        limits.cpu_seconds,
+        limits.wall_seconds,
+        limits.memory_mib * MIB,
+        limits.disk_mib * MIB,
+        limits.open_files,
+    )

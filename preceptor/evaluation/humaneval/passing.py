@@ -1,0 +1,44 @@
+"""pass@k: the chance that at least one of k samples of a problem passes its tests."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from preceptor.car.bootstrap import percentile_interval, resampled_means
+from preceptor.evaluation.estimates import NOTHING, Estimate, unvaried
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+SEED = 0
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """1 - C(n - c, k) / C(n, k), which is unbiased, from n samples of which c pass.
+
+    Chen et al. 2021 (arXiv 2107.03374), Eq. 1, as the product of (1 - k / i) over i = n - c + 1 ... n: no
+    factorial overflows. Raises ValueError unless 0 ≤ c ≤ n and 1 ≤ k ≤ n.
+    """
+    if not 0 <= c <= n:
+        raise ValueError(f"pass@k needs 0 ≤ c ≤ n: {c} of {n} samples cannot pass")
+    if not 1 <= k <= n:
+        raise ValueError(f"pass@k needs 1 ≤ k ≤ n: k = {k} with n = {n}; draw more samples or lower k")
+    if n - c < k:
+        return 1.0
+    return float(1.0 - np.prod(1.0 - k / np.arange(n - c + 1, n + 1)))
+
+
+def mean_pass_at_k(samples: Sequence[tuple[int, int]], k: int) -> Estimate:
+    """Mean of pass@k over problems, each (n samples, c of them right), and its 95 % interval.
+
+    The interval is the percentile bootstrap over problems: 10,000 draws, seed 0; where all problems are the
+    same, Wilson's. One problem has none.
+    Raises ValueError for a problem with fewer than k samples.
+    """
+    if not samples:
+        return Estimate(error=NOTHING)
+    chances = np.array([[pass_at_k(n, c, k)] for n, c in samples])
+    value = float(chances.mean())
+    if np.ptp(chances) == 0:
+        return unvaried(value, len(samples))
+    low, high = percentile_interval(resampled_means(chances, RESAMPLES, SEED), CONFIDENCE)
+    return Estimate(value, float(low[0]), float(high[0]))

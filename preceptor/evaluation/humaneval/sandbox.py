@@ -1,0 +1,147 @@
+"""Running programs that a model wrote, and telling those that passed their tests from all others."""
+
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from preceptor.evaluation.humaneval.isolation import Limits, SandboxError, command, system_call_filter
+
+STARTED = b"+"  # what the runner says first
+NONCE_BYTES = 32
+ANSWER_BYTES = 1000  # more than the runner ever says
+KILLED = 128 + 9  # bubblewrap's exit status for a program that SIGKILL ended
+NO_ENVIRONMENT: dict[str, str] = {}
+FORBIDDEN = (
+    "it is older than 0.8, or the kernel or the container forbids what it needs. Where user namespaces are"
+    " forbidden, an administrator allows them by 'sysctl user.max_user_namespaces=10000', on Debian by"
+    " 'sysctl kernel.unprivileged_userns_clone=1', on Ubuntu by"
+    " 'sysctl kernel.apparmor_restrict_unprivileged_userns=0'; a container needs '--cap-add SYS_ADMIN"
+    " --security-opt seccomp=unconfined --security-opt apparmor=unconfined'"
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether a program came to its end, why not, and how long it took."""
+
+    passed: bool
+    why: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Runs programs with no network, file, process, user or environment of this machine.
+
+    They see a Python, /usr and the C libraries read-only, a /tmp of their own, and no other process. Started
+    by root they run as nobody without a user namespace, since root mapped into one still owns /dev/null and
+    /proc/sys; otherwise as nobody of their own user namespace.
+
+    A program has passed if a nonce comes back that its interpreter reads behind the program's last line.
+    Before that it lies unread in a socket, so no exit, exception or print can pass for success. What remains
+    possible is code written for this very sandbox, which searches its files for the socket, reads the nonce
+    and writes it; or, as in every harness, objects that call themselves equal to anything.
+    """
+
+    limits: Limits
+
+    def check(self) -> None:
+        """Run a trivial program. Raises SandboxError with what to install or to allow."""
+        outcome = self.run("pass")
+        if not outcome.passed:
+            raise SandboxError(f"an empty program does not pass in the sandbox ({outcome.why}): raise Limits")
+
+    def run_all(self, programs: Sequence[str], workers: int) -> list[Outcome]:
+        """Outcomes in the programs' order, `workers` programs at a time; raises SandboxError."""
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(self.run, programs))
+
+    def run(self, program: str) -> Outcome:
+        """One program's outcome; raises SandboxError where the sandbox itself does not start."""
+        start = time.monotonic()
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        source = program.encode(errors="replace")
+        with self._started() as (process, channel):
+            message = len(source).to_bytes(8, "big") + source + nonce
+            answer = _answer(channel, message, start + self.limits.wall_seconds)
+            in_time = _ended(process, start + self.limits.wall_seconds)
+            process.kill()
+            complaint = process.stderr.read(ANSWER_BYTES).decode(errors="replace") if process.stderr else ""
+        if not answer.startswith(STARTED):
+            raise SandboxError(_not_started(complaint.strip()))
+        seconds = time.monotonic() - start
+        if answer == STARTED + nonce:
+            return Outcome(True, None, seconds)
+        status = process.returncode if in_time else None
+        return Outcome(False, self._why(answer.removeprefix(STARTED), status, seconds), seconds)
+
+    @contextmanager
+    def _started(self) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
+        """bubblewrap's process, dead and waited for in the end, and this end of the program's socket."""
+        refused = system_call_filter()
+        ours, theirs = socket.socketpair()
+        reader, writer = os.pipe()
+        with ours, theirs, os.fdopen(reader), os.fdopen(writer, "wb") as pipe:
+            pipe.write(refused)
+            pipe.close()
+            process = subprocess.Popen(
+                command(self.limits, reader),
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
+                pass_fds=[reader],
+                env=NO_ENVIRONMENT,
+            )
+            theirs.close()
+            with process:
+                try:
+                    yield process, ours
+                finally:
+                    process.kill()
+
+    def _why(self, said: bytes, status: int | None, seconds: float) -> str:
+        """The reason of a failure; status is None for a program that did not end in time."""
+        if status is None or (status == KILLED and seconds >= self.limits.cpu_seconds):
+            return "timeout"
+        if said.startswith(b"MemoryError"):
+            return "memory"
+        if said:
+            return "failed: " + "".join(filter(str.isprintable, said.decode(errors="replace")))
+        return f"killed by signal {status - 128}" if status > 128 else "ended before its tests did"
+
+
+def _answer(channel: socket.socket, message: bytes, deadline: float) -> bytes:
+    """What comes back until the other side is closed, the deadline, or more than anything honest."""
+    answer = b""
+    with suppress(OSError):  # a time-out too; a side that is closed early has said its last word
+        channel.settimeout(_left(deadline))
+        channel.sendall(message)
+    with suppress(OSError):
+        while len(answer) <= ANSWER_BYTES:
+            channel.settimeout(_left(deadline))
+            if not (said := channel.recv(ANSWER_BYTES)):
+                break
+            answer += said
+    return answer
+
+
+def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    try:
+        process.wait(_left(deadline))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.001)
+
+
+def _not_started(complaint: str) -> str:
+    return f"bubblewrap did not start ({complaint or 'without a word, in time'}): {FORBIDDEN}"

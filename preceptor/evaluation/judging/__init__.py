@@ -1,0 +1,1 @@
+"""Judges asked in words: prompt files, questions, verdicts that are kept, and how reliable they are."""

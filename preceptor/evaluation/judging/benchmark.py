@@ -1,0 +1,50 @@
+"""What every benchmark does whose answers a judge is asked about: answer, judge, decide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from preceptor.evaluation.examination import Examination, Examined, Kind
+from preceptor.evaluation.items import Item
+from preceptor.evaluation.judging.ask import cases
+from preceptor.evaluation.judging.decisions import decided_rows
+from preceptor.evaluation.judging.judge import Protocol, judge_cases, judgments_fingerprint
+from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint
+from preceptor.evaluation.results import publish_results, results_fingerprint
+from preceptor.study.evaluation import ArenaHard, Grades, Pairwise
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A benchmark, how its judge is asked, and what its files hold (their hashes)."""
+
+    evaluation: Pairwise | ArenaHard | Grades
+    protocol: Protocol
+    files: dict[str, Any]
+
+    def fingerprint(self, checkpoint: str) -> str:
+        """The results' mark: changes with the answers, how many there are, the files, and the judge."""
+        answers = answers_fingerprint(checkpoint, self._asked)
+        parts = {"judge": self._judgments(checkpoint), "answers": answers, "n": self._asked.sampling.n}
+        return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files})
+
+    def examine(self, examination: Examination[Kind], items: Sequence[Item]) -> Examined:
+        """Answer the items, have each answer judged, and decide. Raises EndpointError for a dead judge."""
+        checkpoint = examination.checkpoint.fingerprint
+        answers = answer_items(examination, items, self._asked).rows
+        asked = cases(items, answers.to_dicts())
+        judgments = judge_cases(examination, self.protocol, asked, self._judgments(checkpoint))
+        by_id = {item.item_id: item for item in items}
+        results = publish_results(
+            examination,
+            self.fingerprint(checkpoint),
+            lambda: decided_rows(by_id, answers, judgments.rows),
+        )
+        return Examined(results, len(items) * self._asked.sampling.n, judgments)
+
+    @property
+    def _asked(self) -> Asked:
+        return Asked(self.evaluation.sampling)
+
+    def _judgments(self, checkpoint: str) -> str:
+        return judgments_fingerprint(self.protocol, answers_fingerprint(checkpoint, self._asked), self.files)

@@ -1,0 +1,52 @@
+"""From the judgments of an answer to its outcome: the mean over orders, each of which must have a verdict."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from preceptor.evaluation.items import Item
+from preceptor.evaluation.results import Answer, Decision, answered_row
+
+Judgment = dict[str, Any]  # a row of `judgments`
+
+
+def decided_rows(
+    items: Mapping[str, Item], answers: pl.DataFrame, judgments: pl.DataFrame
+) -> list[dict[str, Any]]:
+    """A row of `eval_results` per answer, in the order of the answers."""
+    by_answer: dict[tuple[str, int], list[Judgment]] = defaultdict(list)
+    for row in judgments.iter_rows(named=True):
+        by_answer[row["item_id"], row["sample"]].append(row)
+    return [_row(items[answer["item_id"]], answer, by_answer) for answer in answers.iter_rows(named=True)]
+
+
+def _row(item: Item, answer: Answer, judgments: Mapping[tuple[str, int], list[Judgment]]) -> dict[str, Any]:
+    found = judgments.get((item.item_id, answer["sample"]), [])
+    return answered_row(item, answer, decision(found))
+
+
+def decision(judgments: Iterable[Judgment]) -> Decision:
+    """The mean over orders of the mean over draws.
+
+    An order without any verdict spoils the answer: what is left would carry the judge's position bias.
+    """
+    by_order: dict[str, list[Judgment]] = defaultdict(list)
+    for judgment in judgments:
+        by_order[judgment["shown"]].append(judgment)
+    means = {}
+    for shown, rows in by_order.items():
+        outcomes = [row["outcome"] for row in rows if row["outcome"] is not None]
+        if not outcomes:
+            return _spoiled(shown, rows)
+        means[shown] = sum(outcomes) / len(outcomes)
+    if not means:
+        return Decision(error="the judge was not asked")
+    return Decision(sum(means.values()) / len(means), measures=means)
+
+
+def _spoiled(shown: str, rows: list[Judgment]) -> Decision:
+    error = f"no verdict ({shown.replace('_', ' ')}): {rows[0]['error']}"
+    filtered = error if all(row["filtered"] is not None for row in rows) else None
+    return Decision(filtered=filtered, error=error)

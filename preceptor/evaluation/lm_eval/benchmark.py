@@ -1,0 +1,116 @@
+"""lm-eval's tasks as a benchmark, kind `lm_eval`: a commit per task, so that a kill loses one at most."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.lm_eval.identity import benchmark_identity
+from preceptor.evaluation.lm_eval.presets import PRESETS, Preset, Task
+from preceptor.evaluation.lm_eval.responses import ItemResult
+from preceptor.evaluation.lm_eval.scores import aggregate, method
+from preceptor.evaluation.lm_eval.session import Benchmark
+from preceptor.evaluation.responses import sample_keys
+from preceptor.evaluation.results import Decision, complete_results, decision_columns, results_fingerprint
+from preceptor.lake.resume import Chunks, Outcome
+from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.study.benchmarks import LmEval
+
+
+def check(evaluation: LmEval) -> None:
+    """Load the tasks with their rows. Raises MissingPackageError or BenchmarkError."""
+    Benchmark(preset_of(evaluation), Path(evaluation.data), evaluation.seed).item_ids()
+
+
+def fingerprint_of(evaluation: LmEval, checkpoint: str) -> str:
+    """Changes with the tuned model, the rows, the tasks' definitions, and how they are asked."""
+    identity = benchmark_identity(preset_of(evaluation), Path(evaluation.data), evaluation.seed)
+    return results_fingerprint(evaluation, checkpoint, {"benchmark": identity})
+
+
+def preset_of(evaluation: LmEval) -> Preset:
+    """The preset, or the study's own task as one, with what the study replaces."""
+    if evaluation.preset is not None:
+        preset = PRESETS[evaluation.preset]
+    else:
+        preset = Preset(
+            name=str(evaluation.task),
+            tasks=(Task(str(evaluation.task), evaluation.rows),),
+            definitions=Path(str(evaluation.tasks)),
+            splits=evaluation.splits,
+            shots=0,
+            main_measure=str(evaluation.measure),
+        )
+    wanted: dict[str, Any] = {
+        "shots": evaluation.shots,
+        "limit": evaluation.limit,
+        "main_measure": evaluation.measure,
+        "apply_chat_template": evaluation.chat_template,
+    }
+    return replace(preset, **{name: value for name, value in wanted.items() if value is not None})
+
+
+def examine(examination: Examination[LmEval]) -> Examined:
+    """Have lm-eval ask the model. Raises MissingPackageError without it, BenchmarkError for bad files."""
+    evaluation, engines = examination.evaluation, examination.engines
+    benchmark = Benchmark(preset_of(evaluation), Path(evaluation.data), evaluation.seed)
+    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+
+    def compute(missing: pl.DataFrame) -> Chunks:
+        folder, lacking = examination.checkpoint.folder(), set(missing["item_id"])
+        engines.make_room()
+        for results in benchmark.run(folder, engines.device, engines.batch_size, lacking):
+            yield pl.DataFrame([_row(result) for result in results], schema=EVAL_RESULTS.row_schema)
+
+    item_ids = benchmark.item_ids()
+    results: Outcome = complete_results(examination, made_of, sample_keys(item_ids, 1), compute)
+    return Examined(results, expected=len(item_ids))
+
+
+def metrics(examination: Examination[LmEval], examined: Examined) -> list[Metric]:
+    """The benchmark's own mean; where it has several tasks, each task's too."""
+    preset = preset_of(examination.evaluation)
+    items = [_result(row) for row in examined.results.rows.iter_rows(named=True)]
+    found = [_metric(preset, items, "")]
+    if len(preset.tasks) > 1:
+        for task in preset.tasks:
+            of_task = [item for item in items if item.task == task.name]
+            found.append(_metric(replace(preset, tasks=(task,), mean_over="items"), of_task, task.name))
+    return found
+
+
+def _metric(preset: Preset, items: Sequence[ItemResult], category: str) -> Metric:
+    said = f"{method(preset, items)}; {preset.shots}-shot"
+    measured = sum(item.outcome is not None for item in items)
+    return Metric("benchmark_score", aggregate(preset, items), said, measured, category=category)
+
+
+def _row(result: ItemResult) -> dict[str, Any]:
+    decision = Decision(result.outcome, measures=result.measures, error=result.error)
+    return {
+        "item_id": result.item_id,
+        "sample": 0,
+        "instruction": result.prompt,
+        "task": result.task,
+        "response": [result.response],
+        "reference": result.target,
+        **decision_columns(decision),
+    }
+
+
+def _result(row: dict[str, Any]) -> ItemResult:
+    measures = {measure["name"]: measure["value"] for measure in row["measures"]}
+    prompt, response = tuple(row["instruction"]), "".join(row["response"])
+    return ItemResult(
+        row["item_id"],
+        row["task"],
+        prompt,
+        response,
+        row["reference"],
+        measures,
+        row["outcome"],
+        row["error"],
+    )

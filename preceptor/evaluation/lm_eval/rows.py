@@ -1,0 +1,96 @@
+"""A benchmark's rows from local files: found by name, complete, and none of them fetched."""
+
+import gzip
+import json
+import zlib
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from preceptor.evaluation.lm_eval.presets import Preset, Task
+from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.records import RecordsError, Row, read_records
+from preceptor.study.fields import Records
+
+ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".parquet", "-*.parquet")
+
+
+def split_files(preset: Preset, task: Task, data: Path) -> dict[str, tuple[Path, ...]]:
+    """Each split's files: several only for the numbered parquet parts that a hub's dataset has.
+
+    `data` is a folder, or the file of a benchmark with one split and one task.
+    Raises BenchmarkError for files that are missing or that leave a choice.
+    """
+    if data.is_file():
+        if len(preset.splits) > 1 or len(preset.tasks) > 1:
+            raise BenchmarkError(
+                f"benchmark {preset.name!r}: {data} is one file, but {len(preset.tasks)} tasks with the"
+                f" splits {', '.join(preset.splits)} are needed: give the folder that holds them"
+            )
+        return {preset.splits[0]: (data,)}
+    return {split: _files(preset, task, split, data) for split in preset.splits}
+
+
+def read_rows(preset: Preset, files: tuple[Path, ...]) -> list[Row]:
+    """All rows of some files. Raises BenchmarkError that names the file and row which cannot be used."""
+    rows = []
+    for path in files:
+        for place, row in _places(preset, path):
+            problem = row if isinstance(row, str) else _empty_column(preset, row)
+            if isinstance(row, str) or problem is not None:
+                raise BenchmarkError(f"benchmark {preset.name!r}, {path}, {place}: {problem}")
+            rows.append(row)
+    if not rows:
+        raise BenchmarkError(f"benchmark {preset.name!r}: {', '.join(map(str, files))} has no rows")
+    return rows
+
+
+def _files(preset: Preset, task: Task, split: str, data: Path) -> tuple[Path, ...]:
+    stems = [f"{task.rows}/{split}", f"data/{split}", split]
+    if len(preset.splits) == 1:
+        stems.append(task.rows)
+    for stem in stems:
+        found = [path for ending in ENDINGS for path in _matching(data, stem, ending)]
+        parts = all(path.match("*-*-of-*.parquet") for path in found)
+        if len(found) > 1 and not parts:
+            names = ", ".join(path.name for path in found)
+            raise BenchmarkError(
+                f"benchmark {preset.name!r}: {data} has several files for {stem}: {names}; keep one"
+            )
+        if found:
+            return tuple(found)
+    wanted = " or ".join(f"{stem}.jsonl" for stem in stems)
+    raise BenchmarkError(
+        f"benchmark {preset.name!r}, task {task.name!r}: {data} has no file for the split {split!r}: put"
+        f" {wanted} there (.json, .csv, .parquet, .gz and a hub's -00000-of-00001.parquet will do too)"
+    )
+
+
+def _matching(data: Path, stem: str, ending: str) -> list[Path]:
+    return sorted(data.glob(escape(stem) + ending))
+
+
+def _places(preset: Preset, path: Path) -> list[tuple[str, Row | str]]:
+    try:
+        if preset.field is not None and path.name.removesuffix(".gz").endswith(".json"):
+            return _field_rows(path, preset.field)
+        return list(read_records(Records(path=str(path))))
+    except (RecordsError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise BenchmarkError(f"benchmark {preset.name!r}, {path}: cannot be read: {error}") from error
+
+
+def _field_rows(path: Path, field: str) -> list[tuple[str, Row | str]]:
+    content = path.read_bytes()
+    document: Any = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+    rows = document.get(field) if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        raise RecordsError(f"must be a JSON object whose field {field!r} is a list of rows")
+    kinds = [row if isinstance(row, dict) else f"a JSON {type(row).__name__} is no row" for row in rows]
+    return [(f"{path.name}[{number}]", row) for number, row in enumerate(kinds)]
+
+
+def _empty_column(preset: Preset, row: Row) -> str | None:
+    for column in preset.columns:
+        if row.get(column) is None or row[column] == "":
+            return f"column {column!r} is missing or empty (the row has {', '.join(map(str, row))}): fill it"
+    return None

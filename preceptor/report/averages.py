@@ -1,0 +1,84 @@
+"""Scores of the study's averages, made from those of its benchmarks: a run that lacks one has no average."""
+
+import math
+from collections.abc import Sequence
+
+import polars as pl
+
+from preceptor.lake.schemas import EVAL_SCORES
+from preceptor.lake.warehouse import Warehouse
+from preceptor.study.averages import Average
+from preceptor.study.schema import Study
+
+METRIC = "average"
+COUNTS = ("n", "expected", "judged", "failed", "filtered")
+INTERVAL = (
+    "interval from those of its parts, taken to be independent (Zou and Donner, Statistics in Medicine 2008)"
+)
+
+
+def add_averages(warehouse: Warehouse, study: Study) -> None:
+    """Add a row to the warehouse's `eval_scores` per average and run; the lake is not touched."""
+    scores = warehouse.rows(EVAL_SCORES.name).select(list(EVAL_SCORES.schema))
+    main = {evaluation.name: evaluation.metric for evaluation in study.evaluations}
+    scored = set(scores["run"])
+    rows = [
+        _row(average, run.name, _parts(scores, average, run.name, main))
+        for average in study.averages
+        for run in study.runs
+        if run.name in scored
+    ]
+    found = pl.DataFrame(rows, schema=EVAL_SCORES.schema)
+    warehouse.register(EVAL_SCORES.name, pl.concat([scores, found]))
+
+
+def mean_interval(
+    values: Sequence[float], lows: Sequence[float | None], highs: Sequence[float | None]
+) -> tuple[float, float | None, float | None]:
+    """The mean, and its interval from each part's own by the square-and-add method (MOVER).
+
+    low = m - √Σ(v - l)² / k, and high alike; none where a part has none.
+    """
+    count, mean = len(values), sum(values) / len(values)
+    ends: list[float | None] = []
+    for sign, bounds in ((-1, lows), (1, highs)):
+        there = [bound for bound in bounds if bound is not None]
+        apart = [value - bound for value, bound in zip(values, there, strict=False)]
+        ends.append(mean + sign * math.hypot(*apart) / count if len(there) == count else None)
+    return mean, ends[0], ends[1]
+
+
+def _parts(scores: pl.DataFrame, average: Average, run: str, main: dict[str, str]) -> list[dict[str, object]]:
+    found = []
+    for benchmark in average.of:
+        row = scores.filter(run=run, benchmark=benchmark, metric=main[benchmark], category="")
+        found += row.drop_nulls("value").to_dicts()
+    return found
+
+
+def _row(average: Average, run: str, parts: list[dict[str, object]]) -> dict[str, object]:
+    frame = pl.DataFrame(parts, schema=EVAL_SCORES.schema)
+    there = frame["benchmark"].to_list()
+    lacking = [benchmark for benchmark in average.of if benchmark not in there]
+    ends: tuple[float | None, ...] = (None, None, None)
+    if not lacking:
+        ends = mean_interval(*(frame[name].to_list() for name in ("value", "low", "high")))
+    named = " + ".join(f"{part['benchmark']} ({part['metric']})" for part in parts)
+    return {
+        "run": run,
+        "benchmark": average.name,
+        "metric": METRIC,
+        "category": "",
+        **dict(zip(("value", "low", "high"), ends, strict=True)),
+        "unit": "share",
+        **{name: frame[name].sum() for name in COUNTS},
+        "method": f"({named}) / {len(average.of)}; {INTERVAL}",
+        "judge": _listed(frame["judge"]),
+        "reference": _listed(frame["reference"]),
+        "error": f"no value on {', '.join(lacking)}" if lacking else None,
+        "fingerprint": "",
+    }
+
+
+def _listed(names: pl.Series) -> str | None:
+    return "; ".join(names.drop_nulls().unique(maintain_order=True)) or None

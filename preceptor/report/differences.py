@@ -1,0 +1,51 @@
+"""Every two runs of a base on a benchmark, item by item: is the one ahead, or is that chance?"""
+
+import polars as pl
+
+from preceptor.evaluation.agreement.paired import PairedDifference, holm, paired_differences
+from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS
+from preceptor.lake.warehouse import Warehouse
+from preceptor.study.evaluation import AnyEvaluation
+from preceptor.study.schema import Study
+
+SEED = 0
+LARGEST: dict[str, float | None] = {"grades": 5.0, "held_out_loss": None}  # else outcomes are shares
+
+
+def differences(warehouse: Warehouse, study: Study) -> pl.DataFrame:
+    """Rows of `eval_differences`: outcomes of the items, whatever a benchmark's main metric makes of them."""
+    results = warehouse.rows(EVAL_RESULTS.name).select("run", "benchmark", "item_id", "outcome")
+    rows = []
+    for evaluation in study.evaluations:
+        of_benchmark = results.filter(benchmark=evaluation.name)
+        for base in study.bases:
+            runs = [run.name for run in study.runs if run.base == base.name]
+            there = [run for run in runs if run in set(of_benchmark["run"])]
+            of_runs = [of_benchmark.filter(run=run) for run in there]
+            if len(of_runs) > 1:
+                rows += _rows(evaluation, base.name, pl.concat(of_runs))
+    return pl.DataFrame(rows, schema=EVAL_DIFFERENCES.row_schema)
+
+
+def _rows(evaluation: AnyEvaluation, base: str, outcomes: pl.DataFrame) -> list[dict[str, object]]:
+    found = paired_differences(outcomes, SEED, LARGEST.get(evaluation.kind, 1.0))
+    tested = [number for number, (*_, difference) in enumerate(found) if difference.p_value is not None]
+    adjusted = holm([found[number][2].p_value or 0.0 for number in tested])
+    by_number = dict(zip(tested, adjusted, strict=True))
+    return [
+        {
+            "benchmark": evaluation.name,
+            "base": base,
+            "first_run": first,
+            "second_run": second,
+            "difference": difference.value,
+            "p_adjusted": by_number.get(number),
+            "left_out": difference.only_first + difference.only_second,
+            **_as_it_is(difference),
+        }
+        for number, (first, second, difference) in enumerate(found)
+    ]
+
+
+def _as_it_is(difference: PairedDifference) -> dict[str, object]:
+    return {name: vars(difference)[name] for name in ("low", "high", "p_value", "n", "method", "error")}

@@ -1,0 +1,45 @@
+"""How far two judges agree who compared the same answers with the same references."""
+
+import polars as pl
+
+from preceptor.evaluation.agreement.labels import TIE, agreement_of_pairs, label_of, mean_share
+from preceptor.lake.warehouse import Warehouse
+from preceptor.study.evaluation import ArenaHard, Pairwise
+from preceptor.study.schema import Study
+
+ANSWER = ("run", "item_id", "sample")
+SCHEMA = {
+    **dict.fromkeys(("benchmark", "judge", "other_benchmark", "other_judge"), pl.String),
+    **dict.fromkeys(("agreement", "low", "high", "plain"), pl.Float64),
+    **dict.fromkeys(("items", "answers"), pl.Int64),
+}
+
+
+def judge_agreements(warehouse: Warehouse, study: Study) -> pl.DataFrame:
+    """A row per two benchmarks of duels that share answers, with the columns of SCHEMA.
+
+    `agreement` is tie-discounted (LIMA, arXiv 2305.11206, section 4): 1 for the same of win, tie and lose,
+    0.5 where exactly one says tie, else 0; `plain` counts only the same. Means over items of their answers',
+    which are not independent, with `agreement`'s Wilson interval over items.
+    """
+    duels = {e.name: e.judge.name for e in study.evaluations if isinstance(e, Pairwise | ArenaHard)}
+    shared = warehouse.query("report/judged_twice", duels=list(duels))
+    rows = [
+        {"benchmark": one, "judge": duels[one], "other_benchmark": other, "other_judge": duels[other]}
+        | _agreement(answers)
+        for (one, other), answers in shared.group_by("benchmark", "other_benchmark", maintain_order=True)
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _agreement(answers: pl.DataFrame) -> dict[str, float | int | None]:
+    said = [answers.select(*ANSWER, label=label_of(pl.col(name))) for name in ("outcome", "other_outcome")]
+    labels = pl.concat(said)
+    agreement = mean_share(_by_item(agreement_of_pairs(labels, ANSWER, half=TIE)))
+    plain = mean_share(items := _by_item(agreement_of_pairs(labels, ANSWER)))
+    found = {"agreement": agreement.value, "low": agreement.low, "high": agreement.high, "plain": plain.value}
+    return {**found, "items": len(items), "answers": answers.height}
+
+
+def _by_item(agreements: pl.DataFrame) -> pl.Series:
+    return agreements.group_by("item_id").agg(pl.col("agreement").mean()).sort("item_id")["agreement"]

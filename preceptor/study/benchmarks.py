@@ -1,0 +1,92 @@
+"""Benchmarks with right answers: those that lm-eval runs, and HumanEval."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from preceptor.study.fields import ExistingPath, Frozen, Name, Records, Sampling
+
+Preset = Literal["mmlu", "mmlu_5shot", "gsm8k", "bbh", "tydiqa", "ifeval"]
+
+
+class LmEval(Frozen):
+    """Tasks of lm-eval on local files: one of Tülu 1's settings (`preset`), or a task of one's own.
+
+    `data` is the folder of the rows, as a dataset repository lays them out. Of one's own task, `tasks` is the
+    folder of its YAML file, `rows` the name of its rows and `splits` those that it reads, the evaluated one
+    first. Whatever of shots, limit (items a task), metric and chat_template is given replaces the preset's.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    name: Name
+    kind: Literal["lm_eval"]
+    preset: Preset | None = None
+    data: ExistingPath
+    task: str | None = None
+    tasks: ExistingPath | None = None
+    rows: str = "main"
+    splits: tuple[str, ...] = ("test",)
+    measure: str | None = None
+    shots: Annotated[int, Field(ge=0)] | None = None
+    limit: Annotated[int, Field(gt=0)] | None = None
+    chat_template: bool | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def metric(self) -> str:
+        """What the score is called; the method says which of lm-eval's measures it is."""
+        return "benchmark_score"
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.preset is None) == (self.task is None):
+            raise ValueError("give exactly one of 'preset' and 'task'")
+        if self.task is not None and (self.tasks is None or self.measure is None):
+            raise ValueError("a task of one's own needs 'tasks', the folder of its YAML file, and 'measure'")
+        return self
+
+
+class ProgramLimits(Frozen):
+    """What a model-written program may use at most; other processes and threads it may not start at all."""
+
+    cpu_seconds: Annotated[int, Field(gt=0)] = 3
+    wall_seconds: Annotated[float, Field(gt=0)] = 15.0
+    memory_mib: Annotated[int, Field(ge=64)] = 512
+    disk_mib: Annotated[int, Field(gt=0)] = 16
+    open_files: Annotated[int, Field(ge=16)] = 64
+
+
+def _willing(value: bool) -> bool:
+    if not value:
+        raise ValueError(
+            "HumanEval runs programs that a model wrote: install bubblewrap (Debian, Ubuntu: apt-get install"
+            " bubblewrap; Fedora: dnf install bubblewrap), which shuts them in, then set 'run_programs: true'"
+        )
+    return value
+
+
+class HumanEval(Records):
+    """pass@k of programs (arXiv 2107.03374), run only inside bubblewrap and only if `run_programs` says so.
+
+    Tülu 1 draws 20 programs at temperature 0.1 for pass@1 and 0.8 for pass@10: two evaluations.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    name: Name
+    kind: Literal["humaneval"]
+    run_programs: Annotated[bool, AfterValidator(_willing), Field(validate_default=True)] = False
+    k: Annotated[int, Field(gt=0)] = 1
+    chat_format: bool = False
+    limits: ProgramLimits = ProgramLimits()
+    sampling: Sampling = Sampling(n=20, temperature=0.1, top_p=0.95, max_new_tokens=512)
+
+    @property
+    def metric(self) -> str:
+        """pass@k at the study's k."""
+        return f"pass@{self.k}"
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> Self:
+        if self.sampling.n < self.k:
+            raise ValueError(f"pass@{self.k} needs at least {self.k} samples: set sampling.n")
+        return self

@@ -1,0 +1,36 @@
+"""Measurements on responses that somebody else wrote: how likely the tuned model finds them."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from preceptor.study.fields import InstructionFormat, Name, Records
+
+
+class ResponseRanking(Records):
+    """P[p(real response | instruction) > p(random response | instruction)], of base and tuned model.
+
+    arXiv 2409.14254, Table 2: Alpaca's first 1,000 rows, 5 random responses each. `metric` says whether
+    likelihoods are of the whole response or the mean of its tokens.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    name: Name
+    kind: Literal["response_ranking"]
+    format: InstructionFormat = "alpaca"
+    limit: Annotated[int, Field(gt=1)] | None = 1000
+    others: Annotated[int, Field(gt=0)] = 5
+    include_end_of_turn: bool = False  # true is the authors' code
+    metric: Literal["normalised", "raw"] = "normalised"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class HeldOutLoss(Records):
+    """The loss on held-out responses, which InstructMining (arXiv 2307.06290) minimises."""
+
+    higher_is_better: ClassVar[bool] = False
+    name: Name
+    kind: Literal["held_out_loss"]
+    format: InstructionFormat = "alpaca"
+    include_end_of_turn: bool = False
+    metric: Literal["held_out_loss", "perplexity"] = "held_out_loss"

@@ -1,0 +1,57 @@
+"""What people said of tuned models' answers, in a file."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from preceptor.study.fields import Frozen, Name, Records
+
+Scale = Literal["grade", "acceptance", "preference", "verdict"]
+METRICS: dict[Scale, str] = {
+    "grade": "excellent_share",
+    "acceptance": "acceptance_rate",
+    "preference": "win_share",
+    "verdict": "win_share",
+}
+
+
+class RatingColumns(Frozen):
+    """Which columns of a file of human ratings hold what; `other_model` where two outputs are compared."""
+
+    item: str = "item"
+    model: str = "model"
+    rater: str = "rater"
+    rating: str = "rating"
+    other_model: str = "other_model"
+
+
+class HumanRatings(Records):
+    """Ratings by people, one a row, of models that are the study's runs.
+
+    `grade` is LIMA's excellent, pass, fail; `acceptance` Tülu's yes, no; `preference` its clearly A, slightly
+    A, tie, slightly B, clearly B, and `verdict` win, tie, lose: both against the model named `reference`.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    name: Name
+    kind: Literal["human_ratings"]
+    scale: Scale
+    reference: str | None = None
+    columns: RatingColumns = RatingColumns()
+
+    @property
+    def metric(self) -> str:
+        """The share of excellent answers, of accepted ones, or of duels won."""
+        return METRICS[self.scale]
+
+    @property
+    def compares(self) -> bool:
+        """Whether a rating is of two models' outputs."""
+        return self.scale in ("preference", "verdict")
+
+    @model_validator(mode="after")
+    def _against_whom(self) -> Self:
+        if self.compares != (self.reference is not None):
+            needs = "needs 'reference', the model compared with" if self.compares else "takes no 'reference'"
+            raise ValueError(f"scale {self.scale!r} {needs}")
+        return self

@@ -1,0 +1,78 @@
+"""Who judges answers: a classifier run here, an annotator of alpaca-eval, or a model asked in words."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from preceptor.study.endpoint import Endpoint
+from preceptor.study.fields import ExistingPath, Model, Name, PromptFormat, existing_path
+
+
+class ClassifierJudge(Model):
+    """A sequence classifier that scores both responses; the win probability is σ(score - reference's)."""
+
+    name: Name
+    engine: Literal["sequence_classification"]
+    prompt_format: PromptFormat | Literal["pair"] = "own"
+    label: Annotated[int, Field(ge=0)] | None = None
+
+
+class AskedJudge(Endpoint):
+    """A language model behind an endpoint; `revision` is what is known of the weights that it serves."""
+
+    name: Name
+    revision: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def served(self) -> dict[str, str | None]:
+        """What verdicts are known by, as far as the endpoint's model goes."""
+        return {**self.identity, "revision": self.revision}
+
+    @property
+    def model_name(self) -> str:
+        """The model, its revision where that is known, and where it is served."""
+        revision = "" if self.revision is None else f"@{self.revision}"
+        return f"{self.model}{revision} at {self.identity['served_by']}"
+
+
+def _annotator(value: str, info: ValidationInfo) -> str:
+    """A name that alpaca-eval knows stays as it is; whatever looks like a path must exist."""
+    if not value.startswith((".", "/", "~")):
+        return value
+    return existing_path(value, info)
+
+
+class AnnotatorJudge(AskedJudge):
+    """An annotator configuration of alpaca-eval: its prompt, order, parser; the endpoint gives the model.
+
+    `annotator` is the name of one that comes with alpaca-eval, or a folder with a configs.yaml.
+    """
+
+    engine: Literal["alpaca_eval"]
+    annotator: Annotated[str, AfterValidator(_annotator)] = "weighted_alpaca_eval_gpt4_turbo"
+    order: Literal["random", "both"] = "random"
+
+
+class PromptedJudge(AskedJudge):
+    """A model that is asked in the words of a prompt file and answers in JSON or in a marked label.
+
+    `prompt` replaces the built-in file of the protocol. `order` says what is shown first in a duel: each in
+    turn (`both`), or one of them, drawn by item (`random`). `n` asks the same question several times.
+    """
+
+    engine: Literal["openai"]
+    prompt: ExistingPath | None = None
+    order: Literal["both", "random"] = "both"
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    n: Annotated[int, Field(gt=0, le=100)] = 1
+    max_tokens: Annotated[int, Field(gt=0)] = 2048
+
+    @model_validator(mode="after")
+    def _draws_differ(self) -> Self:
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError("n above 1 needs a temperature above 0: greedy verdicts are all the same")
+        return self
+
+
+DuelJudge = Annotated[ClassifierJudge | AnnotatorJudge | PromptedJudge, Field(discriminator="engine")]

@@ -1,0 +1,117 @@
+"""A judge's words in a file: what it needs, how it is known, and how a verdict is read from an answer."""
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preceptor.evaluation.judging.prompt_file import BUILT_IN, PromptFile, read_prompt
+from preceptor.evaluation.whole_file import BenchmarkError
+
+OWN = {
+    "name": "own",
+    "version": 3,
+    "kind": "duel",
+    "labels": {"first": 1, "second": 0},
+    "user": "{instruction}\n1: {answer_a}\n2: {answer_b}\n{form}",
+}
+MARKED = OWN | {
+    "labels": {"A>B": 1, "B>A": 0},
+    "user": "{data}",
+    "pattern": r"\[\[([AB<>=]+)\]\]",
+}
+
+
+def written(tmp_path, document) -> str:
+    path = tmp_path / "prompt.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+@pytest.mark.parametrize("protocol", sorted(file.stem for file in BUILT_IN.glob("*.yaml")))
+def test_every_built_in_file_can_be_used_and_says_its_verdicts(protocol):
+    prompt = read_prompt(None, protocol)
+    assert prompt.name == protocol
+    verdict = prompt.response_format["json_schema"]["schema"]["properties"]["verdict"]
+    assert verdict["enum"] == list(prompt.labels)
+    assert all(f'"{label}"' in prompt.form for label in prompt.labels)
+
+
+def test_a_files_hash_changes_with_every_word_and_not_with_its_place(tmp_path):
+    prompt = read_prompt(written(tmp_path, OWN), "duel")
+    (tmp_path / "elsewhere").mkdir()
+    assert read_prompt(written(tmp_path / "elsewhere", OWN), "duel").hash == prompt.hash
+    for change in ({"version": 4}, {"user": OWN["user"] + "!"}, {"reasoning": False}, {"system": "Be fair."}):
+        assert read_prompt(written(tmp_path, OWN | change), "duel").hash != prompt.hash
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"user": "{data}"}, "say how to answer: {form} in the texts for JSON, or a 'pattern', and not both"),
+        ({"pattern": "(first|second)"}, "and not both"),
+        (
+            {"user": "Who wins? {form}"},
+            "show the judge neither {data} nor {instruction}, {answer_a}, {answer_b}",
+        ),
+        ({"labels": {"first": 1}}, "'labels' needs at least two verdicts"),
+        ({"labels": {"first": 2, "second": 0}}, "0 .B wins. to 1 .A wins."),
+        ({"pattern": "verdict: .*", "user": "{data}"}, "exactly one group"),
+        ({"pattern": "("}, "no regular expression"),
+        ({"labels": "first"}, "labels"),
+        ({"colour": "red"}, "colour"),
+        ({"version": 0}, "version"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_why(tmp_path, change, message):
+    with pytest.raises(BenchmarkError, match=f"prompt file .*prompt.yaml: .*{message}"):
+        read_prompt(written(tmp_path, OWN | change), "duel")
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path):
+    with pytest.raises(BenchmarkError, match=r"prompt file .*absent.yaml: .*No such file"):
+        read_prompt(str(tmp_path / "absent.yaml"), "duel")
+    (tmp_path / "broken.yaml").write_text("name: [")
+    with pytest.raises(BenchmarkError, match=r"prompt file .*broken.yaml"):
+        read_prompt(str(tmp_path / "broken.yaml"), "duel")
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ('{"reasoning": "…", "verdict": "first"}', "first"),
+        ('Well: {"verdict": "second"}. That is all.', "second"),
+        ('<think>{"verdict": "second"}</think>{"verdict": "first"}', "first"),
+        ('{"verdict": "first"} or {"verdict": "second"}', None),
+        ('{"verdict": "third"}', None),
+        ('{"winner": "first"}', None),
+        ("first", None),
+        ("", None),
+    ],
+)
+def test_a_verdict_is_read_from_json(answer, label):
+    assert PromptFile.model_validate(OWN).label(answer) == label
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("My verdict is [[A>B]].", "A>B"),
+        ("[[A>B]], so [[A>B]]", "A>B"),
+        ("[[A>B]] or [[B>A]]", None),
+        ("[[A>>B]]", None),  # no label of this file
+        ("A>B", None),
+    ],
+)
+def test_a_verdict_is_read_by_a_pattern(answer, label):
+    prompt = PromptFile.model_validate(MARKED)
+    assert prompt.label(answer) == label
+    assert prompt.response_format is None
+
+
+@given(st.sampled_from(["first", "second"]), st.text(max_size=60))
+def test_whatever_stands_before_the_json_the_verdict_is_read(label, noise):
+    said = noise.replace("{", "") + json.dumps({"reasoning": noise, "verdict": label})
+    assert PromptFile.model_validate(OWN).label(said.replace("<think>", "")) == label

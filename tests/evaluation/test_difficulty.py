@@ -1,0 +1,183 @@
+"""alpaca-eval's full length control, by its own entry point, with files like the hub's in its place."""
+
+import socket
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from alpaca_eval.metrics import get_length_controlled_winrate, glm_winrate
+from scipy.special import expit
+
+from preceptor.evaluation import difficulty as module
+from preceptor.evaluation.difficulty import FILES, Difficulty, difficulty_of, fetched
+from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.length_control import METHODS, length_control_method, length_controlled
+from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.text import digest
+from tests.evaluation.benchmarks import duels, pairwise
+
+COUNT = 120
+
+
+def hub_files(folder: Path, seed: int = 0) -> Path:
+    """Two gamed baselines with a judgment of every instruction, a few of them missing."""
+    draw = np.random.default_rng(seed)
+    hard = draw.normal(0, 1, COUNT)
+    gamed = pd.DataFrame(
+        {
+            "model": np.repeat(["concise", "verbose"], COUNT),
+            "index": np.tile(np.arange(COUNT), 2),
+            "preference": draw.random(2 * COUNT),
+            "std_delta_len": np.concatenate([draw.normal(-1, 0.4, COUNT), draw.normal(1, 0.4, COUNT)]),
+            "instruction_difficulty": np.tile(hard, 2),
+            "not_gamed_baseline": False,
+        }
+    )
+    gamed.loc[[3, 150], "preference"] = np.nan
+    folder.mkdir(exist_ok=True)
+    gamed.to_csv(folder / FILES[0], index=False)
+    pd.Series(hard, name="instruction_difficulty").to_csv(folder / FILES[1])
+    return folder
+
+
+def drawn(seed: int = 1) -> pl.DataFrame:
+    draw = np.random.default_rng(seed)
+    references = draw.integers(50, 900, COUNT)
+    characters = (references * draw.uniform(0.5, 2, COUNT)).astype(int)
+    delta = references - characters
+    outcomes = expit(-0.5 - 1.1 * np.tanh(delta / delta.std(ddof=1)) + draw.normal(0, 1, COUNT))
+    items = [f"i{n}" for n in range(COUNT)]
+    return pl.DataFrame(
+        {
+            "item_id": items,
+            "outcome": outcomes,
+            "characters": characters,
+            "reference_characters": references,
+        }
+    )
+
+
+def numbered(folder: Path) -> Difficulty:
+    return Difficulty(folder, {f"i{n}": n for n in range(COUNT)})
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:sklearn")  # alpaca-eval's own call, without our wrapper
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_is_alpaca_evals_own_published_formula(tmp_path, monkeypatch, seed):
+    folder, rows = hub_files(tmp_path / "files", seed), drawn(seed + 10)
+    monkeypatch.setattr(glm_winrate, "hf_hub_download", lambda filename, **_: folder / filename)
+    annotations = pd.DataFrame(
+        {
+            "index": range(COUNT),
+            "preference": rows["outcome"].to_numpy() + 1,
+            "output_1": ["x" * n for n in rows["reference_characters"]],
+            "output_2": ["x" * n for n in rows["characters"]],
+            "generator_1": "reference",
+            "generator_2": "model",
+            "annotator": "a",
+        }
+    )
+    theirs = get_length_controlled_winrate(annotations, save_weights_dir=None, is_warn_extreme_changes=False)
+    ours = length_controlled(rows, numbered(folder))
+    assert ours.value == pytest.approx(theirs["length_controlled_winrate"] / 100, abs=1e-12)
+    assert ours.low < ours.value < ours.high
+    assert abs(ours.value - length_controlled(rows).value) > 1e-3  # the formula is another
+
+
+def test_the_interval_of_the_full_formula_holds_the_spread_of_new_instructions(tmp_path):
+    """Standard deviation over redrawn outcomes against the interval's half width, within a third."""
+    found = numbered(hub_files(tmp_path / "files"))
+    estimates = [length_controlled(drawn(seed), found) for seed in range(40)]
+    spread = np.std([estimate.value for estimate in estimates], ddof=1)
+    half_width = np.mean([(estimate.high - estimate.low) / 2 for estimate in estimates]) / 1.96
+    assert 2 / 3 < half_width / spread < 3 / 2
+
+
+def test_an_item_that_failed_leaves_the_others_their_own_difficulty(tmp_path):
+    found, rows = numbered(hub_files(tmp_path / "files")), drawn()
+    few = length_controlled(rows.filter(pl.col("item_id") != "i5"), found)
+    shuffled = length_controlled(
+        rows.filter(pl.col("item_id") != "i5").sample(fraction=1, shuffle=True, seed=3), found
+    )
+    assert few.value == pytest.approx(shuffled.value, abs=2e-3)  # the folds differ
+
+
+def test_the_method_names_the_formula(tmp_path):
+    assert "length_controlled_v1" in length_control_method(numbered(tmp_path))
+    assert "without instruction difficulty" in length_control_method(None)
+    assert len(METHODS) == 2
+
+
+def alpaca_items(monkeypatch, count=4) -> list[Item]:
+    items = [Item(str(n), None, (f"say {n}",)) for n in range(count)]
+    monkeypatch.setattr(module, "IN_ORDER", digest(*(item.user[0] for item in items)))
+    return items
+
+
+def test_only_alpaca_evals_instructions_in_its_order_have_a_difficulty(lake, tmp_path, monkeypatch):
+    items = alpaca_items(monkeypatch)
+    given = pairwise(tmp_path, duels(4), "unused", length_control=str(hub_files(tmp_path / "files")))
+    assert difficulty_of(lake, given, items).number == {"0": 0, "1": 1, "2": 2, "3": 3}
+    assert difficulty_of(lake, given, items[::-1]) is None
+    assert difficulty_of(lake, given, items[:3]) is None
+
+
+def test_the_files_are_fetched_once_into_the_store(lake, tmp_path, monkeypatch):
+    asked = []
+    folder = hub_files(tmp_path / "files")
+
+    def download(repository, name, repo_type):
+        asked.append((repository, name, repo_type))
+        return folder / name
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    items, benchmark = alpaca_items(monkeypatch), pairwise(tmp_path, duels(4), "unused")
+    first = difficulty_of(lake, benchmark, items)
+    again = difficulty_of(lake, benchmark, items)
+    assert asked == [("tatsu-lab/alpaca_eval", name, "dataset") for name in FILES]
+    assert first.folder == again.folder and str(first.folder).startswith(lake.home)
+    assert all((first.folder / name).read_bytes() == (folder / name).read_bytes() for name in FILES)
+
+
+def test_without_a_hub_the_minimal_formula_is_used_and_nothing_half_fetched_stays(
+    lake, tmp_path, monkeypatch, caplog
+):
+    def broken(repository, name, repo_type):
+        if name == FILES[1]:
+            raise OSError("no route")
+        return hub_files(tmp_path / "files") / name
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", broken)
+    items, benchmark = alpaca_items(monkeypatch), pairwise(tmp_path, duels(4), "unused")
+    assert difficulty_of(lake, benchmark, items) is None
+    assert "cannot be fetched: no route" in caplog.text
+    assert fetched(lake) is None
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda r, name, repo_type: tmp_path / "files" / name
+    )
+    assert difficulty_of(lake, benchmark, items) is not None
+
+
+def test_offline_nothing_is_asked_of_any_network(lake, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("asked the network")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert difficulty_of(lake, pairwise(tmp_path, duels(4), "unused"), alpaca_items(monkeypatch)) is None
+
+
+def test_a_folder_that_lacks_a_file_is_named(lake, tmp_path, monkeypatch):
+    folder = hub_files(tmp_path / "files")
+    (folder / FILES[1]).unlink()
+    benchmark = pairwise(tmp_path, duels(4), "unused", length_control=str(folder))
+    with pytest.raises(BenchmarkError, match=r"length_control: .*files lacks instruction_difficulty.csv"):
+        difficulty_of(lake, benchmark, alpaca_items(monkeypatch))
+
+
+def test_other_instructions_never_fetch(lake, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", None)
+    benchmark = pairwise(tmp_path, duels(4), "unused")
+    assert difficulty_of(lake, benchmark, read_items(benchmark)) is None

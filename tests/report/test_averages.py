@@ -1,0 +1,87 @@
+"""Averages of benchmarks: AP as its paper has it, with an interval from the intervals of its parts."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from preceptor.lake.schemas import EVAL_SCORES
+from preceptor.report.averages import add_averages, mean_interval
+from preceptor.report.predicted import predicted_actual
+from preceptor.study.averages import Average
+from tests.report.lakes import BASES, empty_warehouse, put, small_study
+
+
+def score(run: str, benchmark: str, metric: str, value: float | None, margin: float | None = 0.02) -> dict:
+    ends = {} if value is None or margin is None else {"low": value - margin, "high": value + 2 * margin}
+    account = {"n": 10, "expected": 10, "judged": 10, "failed": 0, "filtered": 0}
+    named = {"category": "", "unit": "share", "judge": f"judge of {benchmark}", "reference": "r"}
+    return {"run": run, "benchmark": benchmark, "metric": metric, "value": value, **ends, **account, **named}
+
+
+def averaged(tmp_path, scores):
+    study = small_study(("a", "b"), (BASES[0],), True)
+    study = study.model_copy(update={"averages": (Average(name="AP", of=("open-ended", "tasks-exam")),)})
+    warehouse = empty_warehouse(tmp_path)
+    put(warehouse, EVAL_SCORES, scores)
+    add_averages(warehouse, study)
+    return study, warehouse
+
+
+def test_ap_is_that_of_table_2(tmp_path):
+    """Gemma-2-9b-it on Minitron-4B: LC 16.09, Arena-Hard 13.7, AP 14.90 (arXiv 2411.07133)."""
+    rows = [score("notes-a", "open-ended", "lc_win_rate", 0.1609)]
+    rows += [
+        score("notes-a", "tasks-exam", "accuracy", 0.137),
+        score("notes-b", "tasks-exam", "accuracy", 0.5),
+    ]
+    study, warehouse = averaged(tmp_path, rows)
+    row, lacking = warehouse.rows("eval_scores").filter(benchmark="AP").to_dicts()
+    assert (lacking["run"], lacking["value"], lacking["error"]) == ("notes-b", None, "no value on open-ended")
+    assert round(100 * row["value"], 2) in (14.89, 14.9)
+    assert (row["run"], row["metric"], row["expected"]) == ("notes-a", "average", 20)
+    assert row["judge"] == "judge of open-ended; judge of tasks-exam"
+    assert row["method"].startswith("(open-ended (lc_win_rate) + tasks-exam (accuracy)) / 2")
+    actual = predicted_actual(warehouse, study).filter(benchmark="AP", run="notes-a").row(0, named=True)
+    assert actual["main"] and actual["higher_is_better"]
+
+
+def test_a_part_without_a_value_leaves_no_average(tmp_path):
+    rows = [
+        score("notes-a", "open-ended", "lc_win_rate", None),
+        score("notes-a", "tasks-exam", "accuracy", 0.1),
+    ]
+    _, warehouse = averaged(tmp_path, rows)
+    (row,) = warehouse.rows("eval_scores").filter(benchmark="AP").to_dicts()
+    assert (row["value"], row["error"]) == (None, "no value on open-ended")
+
+
+def test_the_interval_is_that_of_independent_parts():
+    """Of two normal estimates it is the textbook's, each end from its own side."""
+    mean, low, high = mean_interval([0.2, 0.4], [0.1, 0.3], [0.3, 0.5])
+    assert mean == pytest.approx(0.3)
+    assert (low, high) == pytest.approx((0.3 - math.hypot(0.1, 0.1) / 2, 0.3 + math.hypot(0.1, 0.1) / 2))
+    assert mean_interval([0.2, 0.4], [0.1, None], [0.3, 0.5])[1] is None
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says():
+    """Two shares of 200 items with Wilson's intervals, 2,000 draws: 95 % within three standard errors."""
+    from preceptor.evaluation.estimates import accuracy
+
+    draw = np.random.default_rng(0)
+    held = []
+    for one, other in zip(draw.binomial(200, 0.1, 2000), draw.binomial(200, 0.4, 2000), strict=True):
+        parts = [accuracy([1.0] * k + [0.0] * (200 - k)) for k in (one, other)]
+        _, low, high = mean_interval(*([getattr(p, end) for p in parts] for end in ("value", "low", "high")))
+        held.append(low <= 0.25 <= high)
+    assert abs(np.mean(held) - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_a_study_without_averages_keeps_its_scores(tmp_path):
+    rows = [score("notes-a", "tasks-exam", "accuracy", 0.5)]
+    warehouse = empty_warehouse(tmp_path)
+    put(warehouse, EVAL_SCORES, rows)
+    before = warehouse.rows("eval_scores")
+    add_averages(warehouse, small_study(("a",), (BASES[0],), True))
+    assert pl.DataFrame(warehouse.rows("eval_scores")).equals(before)

@@ -1,0 +1,94 @@
+"""Differences between runs of one base, item by item, and what the answer says of them."""
+
+import pytest
+from scipy.stats import binomtest
+
+from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS
+from preceptor.report.differences import differences
+from preceptor.report.listings import difference_listings
+from preceptor.report.predicted import register_study_runs
+from preceptor.study.held_out import HeldOutLoss
+from tests.report.lakes import BASES, empty_warehouse, put, small_study
+
+
+def outcomes(run: str, values, benchmark="tasks-exam") -> list[dict]:
+    return [
+        {"run": run, "benchmark": benchmark, "item_id": f"i{n}", "sample": 0, "outcome": value}
+        for n, value in enumerate(values)
+    ]
+
+
+def compared(tmp_path, rows):
+    study, warehouse = small_study(("a", "b", "c"), BASES, True), empty_warehouse(tmp_path)
+    put(warehouse, EVAL_RESULTS, rows)
+    return study, warehouse, differences(warehouse, study)
+
+
+def test_runs_of_one_base_are_compared_by_item_with_mcnemars_p(tmp_path):
+    one, other = [1.0] * 14 + [0.0] * 6, [1.0] * 5 + [0.0] * 9 + [1.0, 1.0] + [0.0] * 4
+    rows = outcomes(f"{BASES[0]}".removesuffix("-base") + "-a", one)
+    prefix = BASES[0].removesuffix("-base")
+    rows = (
+        outcomes(f"{prefix}-a", one) + outcomes(f"{prefix}-b", other) + outcomes(f"{prefix}-c", [None] * 20)
+    )
+    _, _, found = compared(tmp_path, rows)
+    row = found.filter(second_run=f"{prefix}-b").row(0, named=True)
+    assert (row["difference"], row["n"], row["base"]) == (pytest.approx(7 / 20), 20, BASES[0])
+    assert row["p_value"] == pytest.approx(binomtest(9, 11).pvalue)  # 9 items for one, 2 for the other
+    assert row["p_adjusted"] == row["p_value"]  # the only test that there is
+    empty = found.filter(second_run=f"{prefix}-c")
+    assert empty["difference"].to_list() == [None, None]
+    assert set(empty["error"]) == {"no item has an outcome in both runs"}
+
+
+def test_runs_of_two_bases_are_never_compared(tmp_path):
+    prefixes = [base.removesuffix("-base") for base in BASES]
+    rows = [row for prefix in prefixes for row in outcomes(f"{prefix}-a", [1.0, 0.0])]
+    assert compared(tmp_path, rows)[2].is_empty()
+
+
+def test_holm_is_over_the_pairs_of_a_base_on_a_benchmark(tmp_path):
+    prefix = BASES[0].removesuffix("-base")
+    rows = outcomes(f"{prefix}-a", [1.0] * 10) + outcomes(f"{prefix}-b", [0.0] * 10)
+    rows += outcomes(f"{prefix}-c", [0.0] * 9 + [1.0])
+    found = compared(tmp_path, rows)[2]
+    by_pair = {(r["first_run"][-1], r["second_run"][-1]): r for r in found.to_dicts()}
+    assert by_pair["a", "b"]["p_value"] == pytest.approx(2 / 2**10)
+    assert by_pair["a", "b"]["p_adjusted"] == pytest.approx(3 * 2 / 2**10)
+    assert by_pair["a", "c"]["p_adjusted"] == pytest.approx(2 * 2 / 2**9)
+    assert by_pair["b", "c"]["p_adjusted"] == 1.0
+
+
+def test_of_losses_the_smaller_is_ahead(tmp_path):
+    prefix = BASES[0].removesuffix("-base")
+    study = small_study(("a", "b"), BASES, True)
+    loss = HeldOutLoss(name="loss", kind="held_out_loss", dataset="d")
+    study, warehouse = study.model_copy(update={"evaluations": (loss,)}), empty_warehouse(tmp_path)
+    values = [1.0 + n / 100 for n in range(10)]
+    rows = outcomes(f"{prefix}-a", [v + 0.5 + n / 50 for n, v in enumerate(values)], "loss")
+    put(warehouse, EVAL_RESULTS, rows + outcomes(f"{prefix}-b", values, "loss"))
+    register_study_runs(warehouse, study)
+    found = differences(warehouse, study)
+    warehouse.register(EVAL_DIFFERENCES.name, found)
+    (line,) = difference_listings(warehouse.query("report/differences"))[0].rows
+    assert line[:3] == (f"{prefix}-b", f"{prefix}-a", "0.590")  # 0.5 and the mean of 0 to 0.18
+    low, high = (float(end) for end in line[3].split(" to "))
+    assert 0 < low < 0.59 < high
+    flipped = [{**row, "run": row["run"][:-1] + "ba"["ab".index(row["run"][-1])]} for row in rows]
+    put(warehouse, EVAL_RESULTS, flipped + outcomes(f"{prefix}-a", values, "loss"))
+    warehouse.register(EVAL_DIFFERENCES.name, differences(warehouse, study))
+    turned = difference_listings(warehouse.query("report/differences"))[0].rows[0]
+    assert turned[:4] == (f"{prefix}-a", f"{prefix}-b", *line[2:4])
+
+
+def test_the_page_lists_who_is_ahead_with_the_surest_first(tmp_path):
+    prefix = BASES[0].removesuffix("-base")
+    rows = outcomes(f"{prefix}-a", [0.0] * 10) + outcomes(f"{prefix}-b", [1.0] * 10)
+    rows += outcomes(f"{prefix}-c", [0.0] * 9 + [1.0])
+    study, warehouse, found = compared(tmp_path, rows)
+    register_study_runs(warehouse, study)
+    warehouse.register(EVAL_DIFFERENCES.name, found)
+    listings = difference_listings(warehouse.query("report/differences"))
+    first = listings[0].rows[0]
+    assert first[:3] == (f"{prefix}-b", f"{prefix}-a", "1.000")
+    assert listings[0].columns[4:6] == ("p", "p adjusted")

@@ -1,0 +1,119 @@
+"""Style control over all runs at once: what one run's games alone cannot tell apart."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
+from preceptor.report.joint_style import fit_style_jointly
+from preceptor.study.evaluation import ArenaHard
+from preceptor.study.judges import PromptedJudge
+from tests.evaluation.benchmarks import write_lines
+from tests.report.lakes import BASES, empty_warehouse, put, small_study
+
+COUNT = 120
+
+
+def arena(tmp_path) -> ArenaHard:
+    asked = [
+        {"uid": f"q{n}", "category": "c", "subcategory": "s", "prompt": f"task {n}"} for n in range(COUNT)
+    ]
+    path = write_lines(tmp_path / "questions.jsonl", asked)
+    judge = PromptedJudge(name="j", engine="openai", model="m", base_url="http://localhost/v1")
+    return ArenaHard(name="arena", kind="arena_hard", path=path, answers=path, judge=judge)
+
+
+def games(run: str, words: int, favour: float, dice: np.random.Generator) -> tuple[list[dict], list[dict]]:
+    """A run whose answers have so many words; the judge loves length and sees no other difference."""
+    results, judgments = [], []
+    for n in range(COUNT):
+        length = max(1, int(dice.normal(words, 6)))
+        place = {"run": run, "benchmark": "arena", "item_id": f"q{n}", "sample": 0}
+        win = 1 / (1 + np.exp(-favour * (length - 30) / 10))
+        outcomes = [float(dice.random() < win) for _ in range(2)]
+        results.append(
+            {**place, "task": "c", "response": ["word " * length], "reference": "word " * 30, "outcome": 0.5}
+        )
+        for shown, outcome in zip(("response_first", "reference_first"), outcomes, strict=True):
+            verdict = "A>B" if (outcome == 1) == (shown == "response_first") else "B>A"
+            judgments.append({**place, "shown": shown, "draw": 0, "verdict": verdict, "outcome": outcome})
+    return results, judgments
+
+
+@pytest.fixture
+def fitted(tmp_path):
+    return fit(tmp_path, (COUNT, COUNT, 0, 0))
+
+
+def fit(tmp_path, account):
+    """Two runs' scores, the first's own fit having failed, after the joint fit."""
+    dice = np.random.default_rng(0)
+    study = small_study(("a", "b"), (BASES[0],), True).model_copy(update={"evaluations": (arena(tmp_path),)})
+    warehouse = empty_warehouse(tmp_path)
+    long, short = games("notes-a", 38, 1.0, dice), games("notes-b", 22, 1.0, dice)
+    put(warehouse, EVAL_RESULTS, long[0] + short[0])
+    put(warehouse, JUDGMENTS, long[1] + short[1])
+    rates = [
+        (run, metric)
+        for run in ("notes-a", "notes-b")
+        for metric in ("win_rate", "style_controlled_win_rate")
+    ]
+    row = {
+        "benchmark": "arena",
+        "category": "",
+        "value": 0.9,
+        "low": 0.8,
+        "high": 0.95,
+        "method": "alone",
+        "n": COUNT,
+        **dict(zip(("expected", "judged", "failed", "filtered"), account, strict=True)),
+    }
+    scores = [{**row, "run": run, "metric": metric} for run, metric in rates]
+    scores[1] |= {"value": None, "low": None, "high": None, "error": "no finite coefficients fit best"}
+    put(warehouse, EVAL_SCORES, scores)
+    fit_style_jointly(warehouse, study)
+    return {(row["run"], row["metric"]): row for row in warehouse.rows("eval_scores").to_dicts()}
+
+
+def test_equally_strong_runs_of_unlike_length_come_out_alike(fitted):
+    values = [fitted[run, "style_controlled_win_rate"]["value"] for run in ("notes-a", "notes-b")]
+    assert abs(values[0] - values[1]) < 0.12
+    assert values == pytest.approx([0.5, 0.5], abs=0.1)
+
+
+def test_only_the_controlled_metric_is_replaced_and_says_how(fitted):
+    assert fitted["notes-a", "win_rate"]["value"] == 0.9
+    row = fitted["notes-a", "style_controlled_win_rate"]
+    assert "fitted to the games of 2 runs together" in row["method"]
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_a_single_run_keeps_its_own_fit(tmp_path):
+    study = small_study(("a",), (BASES[0],), True).model_copy(update={"evaluations": (arena(tmp_path),)})
+    warehouse = empty_warehouse(tmp_path)
+    results, judgments = games("notes-a", 38, 1.0, np.random.default_rng(1))
+    put(warehouse, EVAL_RESULTS, results)
+    put(warehouse, JUDGMENTS, judgments)
+    row = {
+        "run": "notes-a",
+        "benchmark": "arena",
+        "metric": "style_controlled_win_rate",
+        "category": "",
+        "value": 0.7,
+    }
+    put(warehouse, EVAL_SCORES, [row])
+    fit_style_jointly(warehouse, study)
+    assert warehouse.rows("eval_scores")["value"].to_list() == [0.7]
+    assert isinstance(warehouse.rows("eval_scores"), pl.DataFrame)
+
+
+def test_a_run_whose_own_fit_failed_has_the_joint_one(fitted):
+    row = fitted["notes-a", "style_controlled_win_rate"]
+    assert (row["value"], row["error"]) == (pytest.approx(0.5, abs=0.1), None)
+
+
+def test_lost_answers_stay_lost(tmp_path):
+    found = fit(tmp_path, (COUNT, COUNT - 1, 0, 0))
+    row = found["notes-a", "style_controlled_win_rate"]
+    assert (row["value"], row["error"]) == (None, "no finite coefficients fit best")
+    assert found["notes-b", "style_controlled_win_rate"]["value"] == 0.9
