@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from preceptor.lake.entry import ENTRY
 from preceptor.lake.schemas import Table
-from preceptor.lake.store import Lake
+from preceptor.lake.store import ATTEMPTS, Lake
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def history(lake: Lake, table: Table) -> list[Commit]:
     """
     delta = lake.open(table)
     try:
-        entries = [] if delta is None else delta.history()
+        entries = [] if delta is None else _entries(delta)
     except (DeltaError, OSError) as error:
         raise lake.unreadable(table, error) from error
     return [_commit(table, found) for found in entries if ENTRY in found]
@@ -77,6 +78,21 @@ def behind(commit: Commit, histories: Mapping[str, list[Commit]]) -> Iterator[tu
                 seen.add(place)
                 if all(found.partition[key] == commit.partition[key] for key in common):
                     yield found, version
+
+
+def _entries(delta: DeltaTable) -> list[dict[str, Any]]:
+    """Every commit in the log, newest first, each with its version.
+
+    deltalake lists what others have committed since it loaded the table, but counts the versions down from
+    the one that it loaded (delta-rs issue 4488): they are right only where nobody did.
+    """
+    for _ in range(ATTEMPTS):
+        loaded = delta.version()
+        entries = delta.history()
+        delta.update_incremental()
+        if delta.version() == loaded:
+            return entries
+    raise DeltaError(f"others committed during each of {ATTEMPTS} readings of its log")
 
 
 def _commit(table: Table, found: dict[str, Any]) -> Commit:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from preceptor.fingerprint import Fingerprint, fingerprint
 from preceptor.lake.content import content_hash
 from preceptor.lake.history import commit_of, history
 from preceptor.lake.resume import put
 from preceptor.lake.schemas import REWARDS
-from preceptor.lake.store import LakeError
+from preceptor.lake.store import ATTEMPTS, LakeError
 from tests.lake.samples import NAMES
 
 PARTITION = {"reward_model": "r", "teacher": "t"}
@@ -69,6 +70,33 @@ def test_an_unreadable_log_is_named(lake):
         history(lake, REWARDS)
 
 
+def committing(lake, monkeypatch, times: int) -> None:
+    """Another writer's commit just before each of so many readings of a log that is already loaded."""
+    read, left = DeltaTable.history, list(range(times))
+
+    def meanwhile(delta, limit=None):
+        if left:
+            lake.publish(REWARDS, rows(left.pop()), {"reward_model": "r", "teacher": "other"}, "other")
+        return read(delta, limit)
+
+    monkeypatch.setattr(DeltaTable, "history", meanwhile)
+
+
+def test_a_commit_during_the_reading_shifts_no_version(lake, monkeypatch):
+    made = [lake.publish(REWARDS, rows(number), PARTITION, f"{number}").version for number in range(2)]
+    committing(lake, monkeypatch, times=3)
+    found = {commit.fingerprint: commit.version for commit in history(lake, REWARDS)[2:]}
+    assert found == {"other": made[1] + 1, "1": made[1], "0": made[0]}
+
+
+def test_a_log_that_never_rests_is_an_error(lake, monkeypatch):
+    lake.publish(REWARDS, rows(1), PARTITION, "made")
+    committing(lake, monkeypatch, times=ATTEMPTS)
+    with pytest.raises(LakeError, match="others committed during each of 12"):
+        history(lake, REWARDS)
+
+
+@pytest.mark.slow
 def test_the_history_outlives_deltas_thirty_days(lake):
     """Left to itself, delta-rs removes older commits whenever it writes a checkpoint: every hundred."""
     for number in range(205):
