@@ -11,15 +11,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 
-from jobs.instance import CHECKOUT, release, runs_of, synchronise
+from jobs.instance import CHECKOUT, release, runs_of, synchronise, unfinished
 from preceptor.study.load import StudyError, read_study, study_path
 
 # A daemon starts a failed run again at once or never: it must have found the new server before.
 SECONDS_TO_BE_FOUND = 10.0
+REPORTS = 3
+STORAGE_ATTEMPTS = 5  # two processes that make Dagster's tables at the same moment can meet
 
 
 def main() -> None:
@@ -37,12 +40,27 @@ def main() -> None:
         server = _start(options.host, options.port)
         while server.poll() is None and not _answers(options.host, options.port):
             time.sleep(0.5)
-        if dead and server.poll() is None:
+        for run in dead:
+            print(f"run {run.run_id} died with the last code server", flush=True)
+        for _ in range(REPORTS):
+            if not dead or server.poll() is not None:
+                break
             time.sleep(SECONDS_TO_BE_FOUND)
-            for run in dead:
-                release(instance, run)
-                print(f"run {run.run_id} died with the last code server", flush=True)
+            dead = end(instance, dead)
     sys.exit(server.wait())
+
+
+def end(instance: dg.DagsterInstance, dead: Sequence[dg.DagsterRun]) -> list[dg.DagsterRun]:
+    """End the runs that go on in the books only; returns them.
+
+    Those that the daemon should have started again since an earlier call, and has not, are ended once more:
+    it reads the event of a failure once, and forgets the run where it does so before Dagster has written
+    what becomes of it.
+    """
+    unsettled = [run for run in dead if unfinished(instance, run.run_id)]
+    for run in unsettled:
+        release(instance, run)
+    return unsettled
 
 
 def _start(host: str, port: int) -> subprocess.Popen[bytes]:
@@ -64,12 +82,14 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _instance() -> dg.DagsterInstance:
-    try:
-        return dg.DagsterInstance.get()
-    except Exception as error:  # each storage has its own
-        file = Path(os.environ.get("DAGSTER_HOME", ""), "dagster.yaml")
-        reason = str(error.__cause__ or error).strip()
-        sys.exit(f"Dagster's storage, as {file} says it, cannot be used: {reason}")
+    for attempt in range(STORAGE_ATTEMPTS):
+        try:
+            return dg.DagsterInstance.get()
+        except Exception as error:  # each storage has its own
+            reason = str(error.__cause__ or error).strip()
+            time.sleep(attempt / 2)
+    file = Path(os.environ.get("DAGSTER_HOME", ""), "dagster.yaml")
+    sys.exit(f"Dagster's storage, as {file} says it, cannot be used: {reason}")
 
 
 def _synchronise(instance: dg.DagsterInstance) -> None:

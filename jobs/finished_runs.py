@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from jobs.errors import error_sentence
+from jobs.instance import RETRIED, unfinished
 from preceptor.alerts.runs import CheckOutcome, FinishedRun
 
 Event = dg.DagsterEventType
@@ -19,6 +20,7 @@ TELLING = {
 }
 PAGE = 100
 SETTLED = 5.0  # seconds: events of two processes may appear in another order than their numbers'
+RETRIED_WITHIN = 60.0  # seconds: the daemon looks for failed runs every five, and misses one now and then
 BLOCKED = "DagsterAssetCheckFailedError"  # the check says it already
 REFUSED = "FailingTeacherError"  # a check of another asset does, where it stands
 STOPPED = "DagsterExecutionInterruptedError"  # its text is its name
@@ -50,10 +52,17 @@ def _endings(instance: dg.DagsterInstance, after: int) -> Iterator[dg.EventLogRe
     known = min((page[-1].storage_id for page in pages if len(page) == PAGE), default=None)
     now = time.time()
     for record in sorted((record for page in pages for record in page), key=lambda record: record.storage_id):
-        fresh = 0 <= now - record.timestamp < SETTLED  # a clock that is ahead holds nothing up
-        if fresh or (known is not None and record.storage_id > known):
+        if _fresh(instance, record, now) or (known is not None and record.storage_id > known):
             return
         yield record
+
+
+def _fresh(instance: dg.DagsterInstance, ending: dg.EventLogRecord, now: float) -> bool:
+    """Whether it is too early to tell of it; a clock that is ahead holds nothing up."""
+    age = now - ending.timestamp
+    if not 0 <= age < RETRIED_WITHIN:
+        return False
+    return age < SETTLED or (ending.event_type == Event.RUN_FAILURE and unfinished(instance, ending.run_id))
 
 
 def _finished(instance: dg.DagsterInstance, ending: dg.EventLogRecord) -> FinishedRun | None:
@@ -73,7 +82,7 @@ def _finished(instance: dg.DagsterInstance, ending: dg.EventLogRecord) -> Finish
             asset for asset in _assets(events, Event.ASSET_MATERIALIZATION_PLANNED) if asset not in made
         ),
         ranked="car_table" in made,
-        asked_again=run.tags.get("dagster/will_retry") == "true",
+        asked_again=RETRIED in run.tags,
         told_by=_told_by(events, run.tags.get("dagster/partition/teacher")),
     )
 

@@ -13,6 +13,7 @@ from preceptor.study.load import ReadStudy
 from preceptor.study.schema import Study
 
 HOST, PROCESS, ASSET = "preceptor/host", "preceptor/process", "preceptor/asset"
+WILL_RETRY, RETRIED = "dagster/will_retry", "dagster/auto_retry_run_id"  # Dagster's own
 CHECKOUT = Path(__file__).parent.parent
 GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
 
@@ -81,6 +82,14 @@ def release(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """End a run whose process is gone, and give back the slots that it holds."""
     instance.report_run_failed(run, "its process was killed")
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def unfinished(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run is still to be ended, or to be started again by the daemon; not one that was deleted."""
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        return False
+    return run.status in GOING or (run.tags.get(WILL_RETRY) == "true" and RETRIED not in run.tags)
 
 
 def present(instance: dg.DagsterInstance, study: Study) -> dict[str, Sequence[str]]:

@@ -143,15 +143,16 @@ class Deployment:
 def descendants(pid: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *descendants(child)]
+        with suppress(OSError):  # it ended meanwhile
+            for child in map(int, task.read_text().split()):
+                found += [child, *descendants(child)]
     return found
 
 
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
@@ -187,13 +188,15 @@ def deployment(study):
         }  # fmt: skip
         made = Deployment(folder, environment, free_port())
         try:
-            made.start_code()
             workspace = ["--workspace", home / "workspace.yaml"]
-            made.start("daemon", PROGRAMS / "dagster-daemon", "run", *workspace)
+            made.start_code()
+            # It makes Dagster's tables. Two processes that make them at once can meet.
+            made.wait(90, lambda: "Started Dagster code proxy" in (folder / "code.log").read_text())
             address = ["--host", "127.0.0.1", "--port", str(made.port)]
             made.start("webserver", PROGRAMS / "dagster-webserver", *workspace, *address)
             made.wait(90, lambda: made.ask("{ assetNodes { id } }")["assetNodes"])
-            made.stop_sensors()
+            made.stop_sensors()  # before there is a daemon that ticks
+            made.start("daemon", PROGRAMS / "dagster-daemon", "run", *workspace)
             yield made
         finally:
             made.stop()
@@ -268,6 +271,7 @@ def test_runs_that_die_with_the_code_server_are_ended_when_it_starts_again(
     lake.delete(RESPONSES, {"teacher": "patient"})
     run_id = deployment.launch("responses", "patient")
     assert Teacher.asked.acquire(timeout=120)
+    assert instance.event_log_storage.get_concurrency_info("gpu").active_run_ids == {run_id}
     (worker,) = run_workers(instance, run_id)
     deployment.kill("code", spare=worker)
     deployment.wait(10, lambda: not alive(worker))

@@ -25,8 +25,12 @@ def members(group: int) -> list[int]:
 
 def named(group: int, name: str) -> int:
     """The member of a group whose command line holds this name."""
-    (found,) = (pid for pid in members(group) if name in Path(f"/proc/{pid}/cmdline").read_text())
-    return found
+    found = []
+    for pid in members(group):
+        with suppress(OSError):  # it ended meanwhile
+            found += [pid] if name in Path(f"/proc/{pid}/cmdline").read_text() else []
+    (one,) = found
+    return one
 
 
 def children(pid: int) -> list[int]:

@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 
 from preceptor.compute.generation import TransformersGenerator
 from preceptor.compute.request import Decoding
+from preceptor.engines import vllm_generator
 from preceptor.engines.engine_process import EngineError
 from tests.engines import lake_run
 from tests.engines.processes import children, gone, named, unused_shared_memory
@@ -69,7 +70,9 @@ def worker(group: int) -> int:
     return group
 
 
-def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog):
+def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog, monkeypatch):
+    # However late this process takes the twentieth row, the engine cannot have finished them all.
+    monkeypatch.setattr(vllm_generator, "WINDOW", 64)
     expected = stream(TransformersGenerator(SMALL, decoding=GREEDY), requests())
     with closing(vllm(SMALL, GREEDY)) as generator:
         once = Disturbed(generator, 20, [engine_core])

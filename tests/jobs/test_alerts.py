@@ -8,6 +8,7 @@ import pytest
 
 from jobs import finished_runs, settled_ranking
 from jobs.alerts import alerts
+from jobs.instance import RETRIED, WILL_RETRY
 from preceptor.alerts.state import State, StateError
 from preceptor.alerts.webhook import VARIABLE
 from preceptor.lake.schemas import CAR_TABLE
@@ -159,9 +160,23 @@ def test_a_failed_run_is_told_with_its_error_each_time(instance, tmp_path, told)
     answer(instance, "raise no space left")
     _, cursor = tick(instance, tmp_path, cursor)
     assert len(told()) == 1
-    answer(instance, "raise no space left", **{"dagster/will_retry": "true"})
+
+
+def test_a_failed_run_that_the_daemon_is_to_start_again_is_told_when_it_did_not(
+    instance, tmp_path, told, monkeypatch
+):
+    answer(instance, "raise no space left", **{WILL_RETRY: "true"})
+    _, cursor = tick(instance, tmp_path, BEGIN)
+    (run,) = instance.get_runs()
+    answer(instance, "raise no memory left")
     tick(instance, tmp_path, cursor)
-    assert told() == []
+    assert told() == []  # whatever comes behind it waits too, a minute at most
+    monkeypatch.setattr(finished_runs, "RETRIED_WITHIN", 0.0)
+    tick(instance, tmp_path, cursor)
+    assert ["no space" in said for said in told()] == [True, False]
+    instance.add_run_tags(run.run_id, {RETRIED: "another"})
+    tick(instance, tmp_path, cursor)
+    assert ["no space" in said for said in told()] == [False]
 
 
 def test_a_run_whose_process_was_killed_is_told_with_what_it_did_not_make(instance, tmp_path, told):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -31,9 +32,10 @@ def bubblewrap():
 
 def running() -> list[str]:
     """Command lines of this module's sandboxes."""
-    found = (
-        path.read_text(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
-    )
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile
+            found.append((process / "cmdline").read_text(errors="replace"))
     return [command for command in found if str(MARK) in command]
 
 
