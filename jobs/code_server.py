@@ -19,8 +19,9 @@ import dagster as dg
 from jobs.instance import CHECKOUT, release, runs_of, synchronise, unfinished
 from preceptor.study.load import StudyError, read_study, study_path
 
-# A daemon starts a failed run again at once or never: it must have found the new server before.
-SECONDS_TO_BE_FOUND = 10.0
+# A daemon starts a failed run again at once or never: it must have found the new server before. It looks
+# every five seconds; no multiple of that, so that reports do not fall into the same moment of its round.
+SECONDS_TO_BE_FOUND = 12.0
 REPORTS = 3
 STORAGE_ATTEMPTS = 5  # two processes that make Dagster's tables at the same moment can meet
 
