@@ -23,7 +23,7 @@ from preceptor.study.load import StudyError, read_study, study_path
 # every five seconds; no multiple of that, so that reports do not fall into the same moment of its round.
 SECONDS_TO_BE_FOUND = 12.0
 REPORTS = 3
-STORAGE_ATTEMPTS = 5  # two processes that make Dagster's tables at the same moment can meet
+STORAGE_ATTEMPTS = 2  # processes that make Dagster's tables at the same moment can meet
 
 
 def main() -> None:
@@ -83,12 +83,12 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _instance() -> dg.DagsterInstance:
-    for attempt in range(STORAGE_ATTEMPTS):
+    for _ in range(STORAGE_ATTEMPTS):
         try:
             return dg.DagsterInstance.get()
         except Exception as error:  # each storage has its own
             reason = str(error.__cause__ or error).strip()
-            time.sleep(attempt / 2)
+            time.sleep(1)
     file = Path(os.environ.get("DAGSTER_HOME", ""), "dagster.yaml")
     sys.exit(f"Dagster's storage, as {file} says it, cannot be used: {reason}")
 
