@@ -96,3 +96,11 @@ def test_what_follows_does_not_run_where_an_answer_is_lost(judged, goes_on):
         assert run.success == goes_on
         made = instance.get_latest_materialization_event(dg.AssetKey("reported"))
     assert (made is not None) == goes_on
+
+
+def test_a_benchmark_item_among_the_instructions_is_warned_of():
+    items = pl.DataFrame({"item_id": ["a", "b", "c"]})
+    found = checks.unseen_items(items, pl.DataFrame({"prompt_hash": ["b", "x"]}))
+    assert not found.passed
+    assert found.description == "1 of 3 items are among the study's own instructions"
+    assert checks.unseen_items(items, pl.DataFrame({"prompt_hash": ["x"]})).passed

@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 import yaml
 
-from assets.checks import unseen_items
 from preceptor.lake.schemas import (
     CAR_TABLE,
     EVAL_DIFFERENCES,
@@ -34,6 +33,8 @@ from tests.studies import one_base, with_runs, write_benchmarks, write_study
 MADE = tuple(table for table in REPORT_TABLES if table != JUDGMENTS)  # no judge of this study is asked
 TABLES = (*MADE, STUDENT_RESPONSES, EVAL_DIFFERENCES, PREDICTED_ACTUAL)
 CHECKOUT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow  # a minute; `make demo` runs such a graph too
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,6 @@ def test_the_whole_graph_is_made(first, folder):
     assert "report.html" in first.stdout
 
 
-@pytest.mark.slow
 def test_a_second_time_nothing_is_computed(first, folder):
     before = {table.name: lake(folder).version(table) for table in TABLES}
     page = (folder / "store" / "tuned" / "report.html").read_bytes()
@@ -129,15 +129,6 @@ def test_results_of_other_settings_do_not_count(first, folder):
         assert warehouse.rows("eval_results").height == 12 * models
 
 
-def test_a_benchmark_item_among_the_instructions_is_warned_of():
-    items = pl.DataFrame({"item_id": ["a", "b", "c"]})
-    found = unseen_items(items, pl.DataFrame({"prompt_hash": ["b", "x"]}))
-    assert not found.passed
-    assert found.description == "1 of 3 items are among the study's own instructions"
-    assert unseen_items(items, pl.DataFrame({"prompt_hash": ["x"]})).passed
-
-
-@pytest.mark.slow
 def test_the_same_seeds_give_the_same_tables_in_another_store(first, folder, tmp_path):
     again = command(folder, "--processes", "2")
     again["env"] |= {"PRECEPTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path / "dagster")}
@@ -149,7 +140,6 @@ def test_the_same_seeds_give_the_same_tables_in_another_store(first, folder, tmp
         assert one.equals(two), table.name
 
 
-@pytest.mark.slow
 def test_a_killed_run_leaves_no_worker_behind_and_goes_on(folder, tmp_path):
     study = with_runs(one_base("tuned"))
     for number in range(6):
