@@ -53,7 +53,7 @@ def test_one_teacher_is_rank_one():
     assert (best.tolist(), worst.tolist()) == ([1], [1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 7), st.integers(2, 40), st.integers(0, 1000))
 def test_the_estimated_rank_lies_in_its_interval_and_better_is_never_mutual(items, instructions, seed):
     rows = np.random.default_rng(seed).integers(0, 4, (instructions, items)).astype(float)

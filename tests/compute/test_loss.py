@@ -147,7 +147,7 @@ def test_a_base_whose_logits_are_nan_gives_errors(tmp_path):
     assert loss.nll_sum is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(0, 10_000))
 def test_token_statistics_against_plain_definitions(positions, vocabulary, piece, seed):
     torch.manual_seed(seed)

@@ -14,7 +14,7 @@ def settled(slots: int, bound: int = 256, seed: int = 0, **kind) -> Simulation:
     return simulation.run(60 * slots + 800)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(slots=st.integers(1, 100), seed=st.integers(0, 10**6))
 def test_it_settles_near_the_capacity_of_a_server_that_queues(slots, seed):
     simulation = settled(slots, seed=seed)
@@ -24,7 +24,7 @@ def test_it_settles_near_the_capacity_of_a_server_that_queues(slots, seed):
     assert 0.8 * slots < simulation.mean_limit < 2.5 * slots
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(slots=st.integers(1, 60), bound=st.integers(1, 60), seed=st.integers(0, 10**6), refuses=st.booleans())
 def test_it_never_exceeds_the_bound_nor_falls_below_one(slots, bound, seed, refuses):
     simulation = settled(slots, bound, seed, refuses=refuses)

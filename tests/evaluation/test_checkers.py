@@ -22,7 +22,7 @@ numbers = st.one_of(
     st.integers(-(10**9), 10**9),
     st.decimals(-(10**6), 10**6, places=2, allow_nan=False, allow_infinity=False),
 )
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -148,7 +148,7 @@ def test_almost_only_wins_or_losses_are_what_they_look_like(wins, value):
 outcome = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(outcome, st.integers(0, 2000), st.integers(0, 2000)), max_size=12))
 def test_it_is_always_a_share_within_its_interval_or_an_error(rows):
     found = length_controlled(duels(*zip(*rows, strict=True)) if rows else duels([], [], []))

@@ -141,7 +141,7 @@ ROWS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ROWS, max_size=8), st.lists(ROWS, max_size=8))
 def test_every_row_read_is_kept_or_dropped_for_a_reason(first, second):
     with tempfile.TemporaryDirectory() as folder:

@@ -37,7 +37,6 @@ def frame(rows: list[dict]) -> pl.DataFrame:
 
 
 @given(st.lists(ROW, max_size=5), st.randoms())
-@settings(deadline=None)
 def test_neither_order_nor_layout_changes_it(rows, random):
     whole = frame(rows)
     shuffled = whole.sample(fraction=1, shuffle=True, seed=random.randrange(2**32))
@@ -46,7 +45,7 @@ def test_neither_order_nor_layout_changes_it(rows, random):
 
 
 @given(st.lists(ROW, min_size=1, max_size=3), st.lists(ROW, min_size=1, max_size=3))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_two_frames_have_one_hash_only_if_they_say_the_same(one, other):
     same = repr(frame(one).rows()) == repr(frame(other).rows())  # which tells 0.0 from -0.0
     assert (content_hash(frame(one), ("id",)) == content_hash(frame(other), ("id",))) == same

@@ -65,7 +65,7 @@ def test_every_table_comes_back_as_it_went_in(lake, table):
     assert_frame_equal(lake.read(table), expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.none() | st.lists(st.none() | st.text(), max_size=3), min_size=1, max_size=4))
 def test_any_texts_come_back(shared_lake, turns):
     nothing = dict.fromkeys(RESPONSES.row_schema)
@@ -75,7 +75,7 @@ def test_any_texts_come_back(shared_lake, turns):
     assert_frame_equal(read_rows(shared_lake, RESPONSES, {"teacher": "t"}), rows)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(name=st.text(min_size=1, max_size=15))
 def test_any_name_is_a_partition_of_its_own(shared_lake, name):
     shared_lake.publish(REWARDS, rewards(3), partition(name), "f1")

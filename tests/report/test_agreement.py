@@ -13,7 +13,7 @@ from preceptor.report.agreement import agreement, conclusion
 
 numbers = st.integers(-5, 5)
 pairs = st.lists(st.tuples(numbers, numbers), min_size=2, max_size=6)
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=30)
 
 
 def enumerated(first, second):

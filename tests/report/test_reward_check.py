@@ -12,7 +12,7 @@ from preceptor.report.reward_check import auc, check_reward
 from tests.report.lakes import empty_warehouse, put, small_study
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), max_size=30))
 def test_auc_is_scikit_learns_with_ties(rows):
     scores = pl.Series([score for score, _ in rows], dtype=pl.Float64)

@@ -198,7 +198,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("mutated")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(mutated())
 def test_any_mutation_of_a_study_is_a_study_or_a_refusal_that_names_the_file(folder, document):
     file = write(folder, yaml.safe_dump(document))

@@ -103,7 +103,7 @@ def test_a_file_that_is_no_yaml_or_half_of_one_is_left_out_by_name(folder, conte
     assert str(bad) in found.left_out[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(0, 200))
 def test_however_much_of_a_file_is_written_the_study_is_read(tmp_path_factory, cut):
     folder = tmp_path_factory.mktemp("half")

@@ -227,7 +227,7 @@ def test_nothing_is_reported_to_trls_makers(base, tmp_path, monkeypatch):
     assert sent == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rows=st.integers(1, 50), batch=st.integers(1, 20), epochs=st.floats(0.1, 4))
 def test_schedules_count_rows_as_a_loop_over_batches_does(rows, batch, epochs):
     schedule = Schedule.of(rows, Tuning(name="t", batch_size=batch, epochs=epochs))

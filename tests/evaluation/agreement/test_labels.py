@@ -20,7 +20,7 @@ from preceptor.evaluation.agreement.labels import (
 )
 from preceptor.evaluation.estimates import NOTHING, Estimate
 
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=30)
 label = st.sampled_from(LABELS)
 verdicts = st.lists(st.tuples(label, label), min_size=1, max_size=12)
 MIRROR = {"win": "lose", "tie": "tie", "lose": "win"}

@@ -19,7 +19,7 @@ from preceptor.evaluation.agreement.paired import (
 )
 from preceptor.evaluation.estimates import NOTHING, Estimate
 
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=30)
 SCHEMA = {"item_id": pl.String, "outcome": pl.Float64}
 tenths = st.integers(0, 10).map(lambda number: number / 10)
 small = st.lists(st.tuples(tenths, tenths), min_size=2, max_size=7)

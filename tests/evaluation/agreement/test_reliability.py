@@ -15,7 +15,7 @@ from preceptor.evaluation.agreement.reliability import (
 )
 from preceptor.evaluation.estimates import NOTHING, Estimate
 
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=30)
 SCHEMA = {
     "item_id": pl.String,
     "sample": pl.Int64,

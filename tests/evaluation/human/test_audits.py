@@ -20,7 +20,7 @@ from preceptor.evaluation.human.audits import (
 from preceptor.evaluation.human.ratings import GRADES, LABELS, SCHEMA, RatingColumns, read_ratings
 from preceptor.study.fields import Records
 
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=30)
 raters = st.sampled_from(["ann", "bob", "eve"])
 graded = st.dictionaries(st.tuples(st.integers(0, 4), raters), st.sampled_from(GRADES), min_size=1)
 judged = st.dictionaries(st.tuples(st.integers(0, 4), raters), st.sampled_from(LABELS), min_size=1)

@@ -21,7 +21,7 @@ from preceptor.records import RecordsError
 from preceptor.study.fields import Records
 
 PAIRS = RatingColumns(other_model="other")
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=30)
 
 
 def rated(tmp_path, rows, header=("item", "model", "rater", "rating")):
