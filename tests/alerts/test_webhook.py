@@ -2,7 +2,7 @@
 
 import logging
 import socket
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,24 +69,22 @@ def test_an_alert_follows_no_redirect(status):
 
 def test_a_receiver_that_drips_its_answer_does_not_hold_the_tick_up(monkeypatch):
     monkeypatch.setattr(webhook, "SECONDS", 0.5)
-    with WebhookServer(5.0) as server:
-        started = time.monotonic()
+    with WebhookServer(3600.0) as server:
         state, problem = deliver(waiting(2), to(server.address))
-        assert time.monotonic() - started < 2
     assert problem == "the webhook took no alert: no answer within 0.5 s"
     assert len(state.pending) == 2
 
 
 def test_many_alerts_to_a_slow_receiver_go_out_over_several_ticks(monkeypatch):
-    monkeypatch.setattr(webhook, "SECONDS_OF_A_TICK", 0.05)
-    sent = []
+    clock, sent = [0.0], []
+    monkeypatch.setattr(webhook, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def slow(alert):
-        time.sleep(0.03)
+        clock[0] += webhook.SECONDS
         sent.append(alert.facts["run"])
 
     state, problem = deliver(waiting(20), slow)
-    assert 0 < len(sent) < 20 and problem is None
+    assert len(sent) == webhook.SECONDS_OF_A_TICK / webhook.SECONDS and problem is None
     while state.pending:
         state, _ = deliver(state, slow)
     assert sent == [str(n) for n in range(20)]

@@ -73,12 +73,12 @@ class FaultyServer:
         started = threading.Event()
         self.thread = threading.Thread(target=self._run, args=[started], daemon=True)
         self.thread.start()
-        assert started.wait(10)
+        assert started.wait(60)
         return self
 
     def __exit__(self, *_):
         self.loop.call_soon_threadsafe(self.stopped.set)
-        self.thread.join(10)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
     @property

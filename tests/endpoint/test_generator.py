@@ -30,14 +30,14 @@ TRANSIENT = {
     "no choices": Play(200, b'{"choices": []}'),
     "null content": answer(None),
     "reset": Play(reset=True),
-    "hang": answer("late", seconds=5),
+    "hang": answer("late", seconds=3600),
 }
 
 
 @pytest.mark.parametrize("play", TRANSIENT.values(), ids=TRANSIENT)
 def test_what_may_pass_is_asked_again(play):
     with FaultyServer(faults_then_echo(play, play)) as server:
-        seconds = 1 if play.seconds else 60
+        seconds = 2 if play.seconds else 60
         engine = generator(server.url, timeout_seconds=seconds, attempts=3)
         answers = collected(engine.stream(requests(3)), 3)
     assert [a.turns for a in answers] == [(f"re: question {n}",) for n in range(3)]
@@ -182,16 +182,14 @@ def test_the_key_comes_from_the_named_variable_or_is_a_placeholder(monkeypatch):
 
 
 def test_closing_the_stream_cancels_what_is_in_flight():
-    before = threading.active_count()
-    with FaultyServer(lambda body, n: answer("x", seconds=0 if "n 0" in question(body) else 30)) as server:
+    before = set(threading.enumerate())
+    with FaultyServer(lambda body, n: answer("x", seconds=0 if "n 0" in question(body) else 3600)) as server:
         engine = generator(server.url)
         stream = engine.stream(requests(50))
         assert next(stream)[0] == 0
-        started = time.monotonic()
         engine.close()
-        assert time.monotonic() - started < 10
         assert list(stream) == []
-        assert threading.active_count() == before + 1  # the server's
+        assert set(threading.enumerate()) - before == {server.thread}
     assert len(server.bodies) < 50
 
 

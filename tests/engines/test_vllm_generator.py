@@ -5,11 +5,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from preceptor.compute.request import Decoding, Request
-from preceptor.engines import vllm_generator
+from preceptor.engines import engine_process, vllm_generator
 from preceptor.engines.engine_process import EngineError, EngineProcess
 from preceptor.engines.messages import Ask, grouped
 from preceptor.engines.vllm_generator import Machine, VllmGenerator
@@ -117,18 +118,21 @@ def test_a_second_death_is_an_error_that_counts_rows_and_shows_the_log(start, tm
 
 def test_a_silent_engine_is_replaced_even_when_the_pipe_to_it_is_full(start):
     requests = rows(count=60, size=100_000)
-    generator = start("hangs once", silent_seconds=1.5)
+    generator = start("hangs once", silent_seconds=4)
     before = generator._engine.pid
     assert answered(generator, requests) == expected(requests)
     assert generator.facts["relaunches"] == 1
     assert not members(before)
 
 
-def test_an_engine_that_lives_is_not_silent_while_its_owner_is_busy(start):
-    generator = start("healthy", silent_seconds=0.6)
+def test_an_engine_that_lives_is_not_silent_while_its_owner_is_busy(start, monkeypatch):
+    later = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0], sleep=time.sleep)
+    monkeypatch.setattr(engine_process, "time", clock)
+    generator = start("healthy", silent_seconds=60)
     stream = generator.stream(rows(count=40))
     found = dict([next(stream)])
-    time.sleep(1.5)
+    later[0] = 1000.0  # seconds that its owner was busy with the first answer
     found |= dict(stream)
     assert (len(found), generator.facts["relaunches"]) == (40, 0)
 

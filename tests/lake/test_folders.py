@@ -1,9 +1,7 @@
 """Folders appear whole or not at all, and only once."""
 # ruff: noqa: F811 - fixtures are imported
 
-import logging
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -110,24 +108,25 @@ def test_other_protocols_are_refused():
         exists(lake, folder_uri(lake, "f1"))
 
 
-def test_only_one_works_in_a_folder(tmp_path, caplog):
-    order = []
+def test_only_one_works_in_a_folder(tmp_path, monkeypatch):
+    waiting, order = threading.Semaphore(0), []
+    monkeypatch.setattr(folders.log, "info", lambda message, place: waiting.release())
 
-    def work(name):
+    def work():
         with alone(tmp_path / "place"):
-            order.append(f"{name} begins")
-            time.sleep(0.05)
-            order.append(f"{name} ends")
+            order.append("begins")
+            order.append("ends")
 
-    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
-    with caplog.at_level(logging.INFO):
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(2)]
+    with alone(tmp_path / "place"):
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
-    assert len(order) == 6
-    assert all(order[i + 1] == order[i].replace("begins", "ends") for i in (0, 2, 4))
-    assert caplog.text.count("waiting for another process that works in") == 2
+        for _ in threads:
+            assert waiting.acquire(timeout=60)  # each of them says that it waits
+        assert order == []
+    for thread in threads:
+        thread.join()
+    assert order == ["begins", "ends"] * 2
 
 
 def test_unfinished_work_lies_in_a_local_lake_or_in_the_cache(lake, tmp_path, monkeypatch):

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import polars as pl
@@ -133,7 +132,7 @@ def test_what_does_not_fit_into_memory_goes_to_a_folder_that_ends_with_the_sessi
 
 
 def test_queries_during_publishes_never_fail_and_never_mix(filled):
-    stop, versions = threading.Event(), 0
+    stop, versions = threading.Event(), set()
 
     def publish():
         number = 0
@@ -145,8 +144,8 @@ def test_queries_during_publishes_never_fail_and_never_mix(filled):
     writer.start()
     try:
         with Session(filled, None, SQL) as session:
-            end = time.monotonic() + 3
-            while time.monotonic() < end:
+            while len(versions) < 5:
+                assert writer.is_alive()
                 session.refresh()
                 query = (
                     "select count(*), count(distinct fingerprint), min(fingerprint), min(error) from rewards"
@@ -155,26 +154,18 @@ def test_queries_during_publishes_never_fail_and_never_mix(filled):
                 ((rows, kinds, fingerprint, error),) = found[0]
                 assert found[0] == found[1] and kinds == 1
                 assert rows == (4 if error == "r000 under f1" and rows == 4 else 3 + int(fingerprint[1:]) % 5)
-                versions += 1
+                versions.add(fingerprint)
     finally:
         stop.set()
         writer.join()
-    assert versions > 3
 
 
 def test_a_running_query_ends_when_it_is_interrupted(session):
     endless = "select sum(a.range * b.range) from range(9000000) a, range(9000000) b"
     (statement,) = session.statements(endless)
-    waited = []
-
-    def interrupt():
-        waited.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Timer(0.5, interrupt).start()
     with pytest.raises(KeyboardInterrupt):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         session.box(statement, 80)
-    assert time.monotonic() - waited[0] < 5
     assert ask(session, COUNT) == [(4,)]
 
 

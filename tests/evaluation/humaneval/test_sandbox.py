@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -18,8 +19,9 @@ from preceptor.evaluation.humaneval.sandbox import Sandbox
 from tests.evaluation.humaneval.bubblewrap import require_bubblewrap
 
 MARK = 128 * MIB + 4096 * (os.getpid() % 1000)  # among the arguments of every process that these tests start
-LIMITS = Limits(cpu_seconds=1, wall_seconds=2.5, memory=MARK, disk=MIB)
-SANDBOX = Sandbox(LIMITS)
+# A busy machine may need long to start a program: only who shall be stopped for its time has little of it.
+LIMITS = Limits(cpu_seconds=1, wall_seconds=60, memory=MARK, disk=MIB)
+SANDBOX, IMPATIENT = Sandbox(LIMITS), Sandbox(replace(LIMITS, wall_seconds=2.5))
 EVERY_FILE = (
     "import os\nfor number in range(64):\n    try: os.write(number, {data})\n    except OSError: pass\n"
 )
@@ -40,7 +42,7 @@ def running() -> list[str]:
 
 
 def eventually(condition) -> bool:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()
@@ -176,9 +178,9 @@ def test_it_has_namespaces_of_its_own_and_sees_no_other_process():
     ],
 )
 def test_a_greedy_program_ends_and_leaves_nothing_behind(bomb, why):
-    found = SANDBOX.run(bomb)
+    found = (IMPATIENT if why == "timeout" else SANDBOX).run(bomb)
     assert (found.passed, found.why.startswith(why)) == (False, True), found.why
-    assert found.seconds < 2 * LIMITS.wall_seconds and len(found.why) < 1100
+    assert len(found.why) < 1100
     assert eventually(lambda: not running())
 
 
