@@ -7,7 +7,7 @@ TARGETS := assets definitions.py jobs preceptor resources benchmarks tests
 
 export PRECEPTOR_STUDY = $(STUDY)
 
-.PHONY: help demo test test-slow lint study ui sql miniature benchmarks clean
+.PHONY: help demo test test-slow soak lint study ui sql miniature benchmarks clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -52,8 +52,12 @@ lint: .venv/dev
 test: lint ## everything that fits into ten minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# Three at a time on two cores: servers and daemons mostly wait.
 test-slow: .venv/vllm ## engines, kills, servers
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile
+
+soak: .venv/vllm ## hundreds of kills, by hand (benchmarks/RESULTS.md holds the last figures)
+	$(BIN)/python -m pytest -m soak -p no:randomly -o log_cli=true --log-level=INFO
 
 miniature: .venv/core ## train the demo's models again (about twenty minutes)
 	$(BIN)/python -m preceptor.miniature.build studies/demo

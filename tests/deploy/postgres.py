@@ -49,7 +49,7 @@ def postgres() -> Iterator[dict[str, str]]:
     finally:
         server.terminate()  # smart: would wait for clients
         server.send_signal(2)  # fast: does not
-        server.wait(timeout=30)
+        server.wait(timeout=300)
         shutil.rmtree(folder)
 
 

@@ -42,7 +42,7 @@ class Teacher(BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         Teacher.asked.release()
-        if not Teacher.answer.wait(120):
+        if not Teacher.answer.wait(900):
             return
         message = {"role": "assistant", "content": "Yes."}
         body = json.dumps({
@@ -91,7 +91,7 @@ class Deployment:
             below = descendants(process.pid)
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=120)
             except subprocess.TimeoutExpired:
                 process.kill()
             for pid in filter(alive, below):
@@ -101,7 +101,7 @@ class Deployment:
         body = json.dumps({"query": query, "variables": variables}).encode()
         address = f"http://127.0.0.1:{self.port}/graphql"
         request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=120) as reply:
             return json.load(reply)["data"]
 
     def stop_sensors(self) -> None:
@@ -191,10 +191,10 @@ def deployment(study):
             workspace = ["--workspace", home / "workspace.yaml"]
             made.start_code()
             # It makes Dagster's tables. Two processes that make them at once can meet.
-            made.wait(90, lambda: "Started Dagster code proxy" in (folder / "code.log").read_text())
+            made.wait(600, lambda: "Started Dagster code proxy" in (folder / "code.log").read_text())
             address = ["--host", "127.0.0.1", "--port", str(made.port)]
             made.start("webserver", PROGRAMS / "dagster-webserver", *workspace, *address)
-            made.wait(90, lambda: made.ask("{ assetNodes { id } }")["assetNodes"])
+            made.wait(600, lambda: made.ask("{ assetNodes { id } }")["assetNodes"])
             made.stop_sensors()  # before there is a daemon that ticks
             made.start("daemon", PROGRAMS / "dagster-daemon", "run", *workspace)
             yield made
@@ -226,7 +226,7 @@ def retried(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun | None:
 def instructions(deployment, instance) -> str:
     """The run that made them: all others need them."""
     run_id = deployment.launch("raw_instructions")
-    assert deployment.wait(90, lambda: finished(instance, run_id)).is_success
+    assert deployment.wait(600, lambda: finished(instance, run_id)).is_success
     return run_id
 
 
@@ -247,14 +247,14 @@ def test_a_killed_run_fails_gives_its_slot_back_and_its_retry_completes(
 ):
     Teacher.answer.clear()
     run_id = deployment.launch("responses", "patient")
-    assert Teacher.asked.acquire(timeout=120)
+    assert Teacher.asked.acquire(timeout=900)
     assert instance.event_log_storage.get_concurrency_info("gpu").active_run_ids == {run_id}
     (worker,) = run_workers(instance, run_id)
     os.kill(worker, signal.SIGKILL)
-    run = deployment.wait(60, lambda: finished(instance, run_id))
+    run = deployment.wait(600, lambda: finished(instance, run_id))
     assert run.status == dg.DagsterRunStatus.FAILURE
     Teacher.answer.set()
-    assert deployment.wait(180, lambda: retried(instance, run_id))
+    assert deployment.wait(900, lambda: retried(instance, run_id))
     lake = Lake(str(study.parent / "store"), "deployed")
     rows = lake.read(RESPONSES, {"teacher": "patient"})
     assert rows.height == rows["instruction_id"].n_unique() == len(QUESTIONS)
@@ -270,16 +270,16 @@ def test_runs_that_die_with_the_code_server_are_ended_when_it_starts_again(
     lake = Lake(str(study.parent / "store"), "deployed")
     lake.delete(RESPONSES, {"teacher": "patient"})
     run_id = deployment.launch("responses", "patient")
-    assert Teacher.asked.acquire(timeout=120)
+    assert Teacher.asked.acquire(timeout=900)
     assert instance.event_log_storage.get_concurrency_info("gpu").active_run_ids == {run_id}
     (worker,) = run_workers(instance, run_id)
     deployment.kill("code", spare=worker)
-    deployment.wait(10, lambda: not alive(worker))
+    deployment.wait(300, lambda: not alive(worker))
     deployment.start_code()
-    run = deployment.wait(60, lambda: finished(instance, run_id))
+    run = deployment.wait(600, lambda: finished(instance, run_id))
     assert run.status == dg.DagsterRunStatus.FAILURE
     Teacher.answer.set()
-    assert deployment.wait(180, lambda: retried(instance, run_id))
+    assert deployment.wait(900, lambda: retried(instance, run_id))
 
 
 def run_workers(instance: dg.DagsterInstance, run_id: str) -> list[int]:

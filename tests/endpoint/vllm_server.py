@@ -17,7 +17,7 @@ DEMO = Path(__file__).parents[2] / "studies" / "demo"
 TEACHER = DEMO / "teachers" / "llama-small"
 CONTEXT = 3072  # the demo's teachers see 256 tokens, a judge's prompt in their tiny vocabulary has 900
 NO_BLANKS = {"backend": "xgrammar", "disable_any_whitespace": True}  # a tiny model writes blanks for ever
-START_SECONDS = 300
+START_SECONDS = 900
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def _wait_until_ready(server: subprocess.Popen, port: int, log: Path) -> None:
     while time.monotonic() < deadline:
         assert server.poll() is None, f"vLLM's server ended:\n{log.read_text()[-3000:]}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30):
                 return
         except (urllib.error.URLError, TimeoutError):
             time.sleep(0.5)

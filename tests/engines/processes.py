@@ -38,7 +38,7 @@ def children(pid: int) -> list[int]:
     return [child for child, (parent, _) in running().items() if parent == pid]
 
 
-def gone(group: int, seconds: float = 15.0) -> bool:
+def gone(group: int, seconds: float = 300.0) -> bool:
     """Whether the whole group ends within this time."""
     end = time.monotonic() + seconds
     while members(group):

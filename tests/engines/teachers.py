@@ -10,7 +10,7 @@ from preceptor.engines.vllm_generator import Machine, VllmGenerator
 DEMO = Path(__file__).parents[2] / "studies" / "demo"
 SMALL = str(DEMO / "teachers" / "llama-small")
 LARGE = str(DEMO / "teachers" / "llama-large")
-MACHINE = Machine(enforce_eager=True, start_seconds=300, silent_seconds=60)
+MACHINE = Machine(enforce_eager=True, start_seconds=900, silent_seconds=300)
 FORBIDDEN = "forbidden"
 
 

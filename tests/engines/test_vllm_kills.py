@@ -88,7 +88,7 @@ def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog,
     assert f"{len(found)} of 600 rows were finished" in str(caught.value)
     assert len(found) < 600
     assert all(expected[row] == answer for row, answer in found.items())
-    assert all(gone(group, seconds=2) for group in (*once.groups, *twice.groups))
+    assert all(gone(group) for group in (*once.groups, *twice.groups))
 
 
 def start(store) -> subprocess.Popen:
@@ -115,7 +115,7 @@ def test_an_engine_ends_when_its_owner_is_killed_while_it_starts(tmp_path):
     owner = start(tmp_path)
     moment = time.monotonic() + 12
     group = kill_when(owner, lambda: children(owner.pid) and time.monotonic() > moment)
-    assert gone(group, seconds=5)
+    assert gone(group)
 
 
 def test_a_killed_owner_leaves_no_process_and_its_rows_are_finished_once(tmp_path):
@@ -123,7 +123,7 @@ def test_a_killed_owner_leaves_no_process_and_its_rows_are_finished_once(tmp_pat
     owner = start(store)
     commits = 5
     group = kill_when(owner, lambda: len(list(store.glob("**/_staging/**/_delta_log/*.json"))) > commits)
-    assert gone(group, seconds=5)
+    assert gone(group)
     with closing(lake_run.load(lake_run.TEACHER)) as generator:
         resumed = lake_run.respond(str(store), lambda _: Kept(generator))
         undisturbed = lake_run.respond(str(tmp_path / "calm"), lambda _: Kept(generator))

@@ -96,7 +96,7 @@ def run_study(folder: Path, study: Path, **settings: str) -> subprocess.Complete
     )
     command = [sys.executable, "-m", "jobs.run_study", str(study)]
     return subprocess.run(
-        command, cwd=CHECKOUT, env=environment | settings, text=True, capture_output=True, timeout=300
+        command, cwd=CHECKOUT, env=environment | settings, text=True, capture_output=True, timeout=900
     )
 
 

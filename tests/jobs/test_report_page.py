@@ -20,7 +20,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 def fetch(url: str) -> tuple[int, str, str]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=120) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.headers["Content-Type"], error.read().decode()
@@ -53,7 +53,7 @@ def serve(study: str, port: int, folder: Path) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PRECEPTOR_STUDY": study, "DAGSTER_HOME": str(folder / "home")}
     environment["PRECEPTOR_STORE"] = str(folder / "store")
     command = [sys.executable, "-m", "jobs.serve", "--port", str(port)]
-    return subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True, timeout=60)
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True, timeout=600)
 
 
 @pytest.mark.parametrize("used", [0, 1])

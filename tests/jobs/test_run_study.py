@@ -49,7 +49,7 @@ def run(folder: Path, study: str = "small.yaml", *options: str) -> subprocess.Co
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-m", "jobs.run_study", str(folder / study), *options]
-    return subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True, timeout=300)
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True, timeout=900)
 
 
 def versions(folder: Path) -> dict[str, int | None]:

@@ -50,7 +50,7 @@ def test_the_ui_serves_the_studys_graph_with_its_partitions(tmp_path):
     )
     try:
         nodes = {}
-        for _ in range(60):
+        for _ in range(600):
             try:
                 nodes = ask(port)
                 break
@@ -66,7 +66,7 @@ def test_the_ui_serves_the_studys_graph_with_its_partitions(tmp_path):
         assert nodes["car_table"]["kinds"] == ["deltalake", "duckdb", "sql"]
     finally:
         server.send_signal(signal.SIGTERM)
-        log = server.communicate(timeout=60)[0]
+        log = server.communicate(timeout=600)[0]
     assert "superseded" not in log
     assert "Traceback" not in log
 

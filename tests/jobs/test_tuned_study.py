@@ -59,7 +59,7 @@ def command(folder: Path, *options: str) -> dict:
 
 @pytest.fixture(scope="module")
 def first(folder) -> subprocess.CompletedProcess:
-    return subprocess.run(**command(folder, "--processes", "2"), capture_output=True, timeout=300)
+    return subprocess.run(**command(folder, "--processes", "2"), capture_output=True, timeout=900)
 
 
 def lake(folder: Path) -> Lake:
@@ -77,7 +77,7 @@ def test_the_whole_graph_is_made(first, folder):
 def test_a_second_time_nothing_is_computed(first, folder):
     before = {table.name: lake(folder).version(table) for table in TABLES}
     page = (folder / "store" / "tuned" / "report.html").read_bytes()
-    second = subprocess.run(**command(folder), capture_output=True, timeout=300)
+    second = subprocess.run(**command(folder), capture_output=True, timeout=900)
     assert second.returncode == 0, second.stdout + second.stderr
     steps = [line for line in second.stdout.splitlines() if line.startswith("[")]
     assert len(steps) == first.stdout.count("\n[")
@@ -132,7 +132,7 @@ def test_results_of_other_settings_do_not_count(first, folder):
 def test_the_same_seeds_give_the_same_tables_in_another_store(first, folder, tmp_path):
     again = command(folder, "--processes", "2")
     again["env"] |= {"PRECEPTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path / "dagster")}
-    assert subprocess.run(**again, capture_output=True, timeout=300).returncode == 0
+    assert subprocess.run(**again, capture_output=True, timeout=900).returncode == 0
     other = Lake(str(tmp_path / "store"), "tuned")
     for table in (CAR_TABLE, STUDENT_RESPONSES, EVAL_SCORES, PREDICTED_ACTUAL):
         keys = [*table.partition_by, *table.key]
@@ -147,7 +147,7 @@ def test_a_killed_run_leaves_no_worker_behind_and_goes_on(folder, tmp_path):
     (folder / "tuned.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     log = (tmp_path / "log").open("w")
     process = subprocess.Popen(**command(folder, "--processes", "2"), stdout=log, stderr=log)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 900
     while "tuned_checkpoint more-" not in (tmp_path / "log").read_text():
         assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.2)
@@ -156,9 +156,10 @@ def test_a_killed_run_leaves_no_worker_behind_and_goes_on(folder, tmp_path):
     assert len(workers) >= 2
     process.send_signal(signal.SIGKILL)
     process.wait()
-    time.sleep(4)
-    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
-    again = subprocess.run(**command(folder, "--processes", "2"), capture_output=True, timeout=300)
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    again = subprocess.run(**command(folder, "--processes", "2"), capture_output=True, timeout=900)
     assert again.returncode == 0, again.stdout + again.stderr
     assert lake(folder).read(TUNED_CHECKPOINT).height == 8
     assert not list((folder / "store").rglob(".incoming-*"))

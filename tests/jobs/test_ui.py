@@ -85,7 +85,7 @@ def served(tmp_path_factory):
         yield served
     finally:
         served.process.send_signal(signal.SIGTERM)
-        served.process.wait(timeout=60)
+        served.process.wait(timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def started(served, browser) -> None:
     page.goto(f"{served.url}/assets/raw_instructions")
     run_id = click_materialize(served, page)
     page.goto(f"{served.url}/runs/{run_id}")
-    page.get_by_text("Success", exact=True).first.wait_for(timeout=120 * SECOND)
+    page.get_by_text("Success", exact=True).first.wait_for(timeout=600 * SECOND)
     page.close()
 
 
@@ -178,7 +178,7 @@ def test_an_empty_lake_says_what_to_do(served, page):
     run_id = click_materialize(served, page, sure=True)
     page.goto(f"{served.url}/runs/{run_id}")
     sentence = page.get_by_text("raw_instructions has no rows yet: materialize it first").first
-    sentence.wait_for(timeout=120 * SECOND)
+    sentence.wait_for(timeout=600 * SECOND)
 
 
 def test_the_graph_shows_every_asset(served, ranked, page):

@@ -52,7 +52,7 @@ def small_study(folder: Path) -> None:
     (folder / "small.yaml").write_text(yaml.safe_dump(study))
 
 
-def wait(condition: Callable[[], bool], seconds: float = 180) -> None:
+def wait(condition: Callable[[], bool], seconds: float = 900) -> None:
     """Until it holds, or the test fails."""
     ends = time.monotonic() + seconds
     while not condition():
@@ -114,7 +114,7 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
             wait(lambda: any(body["kind"] == "best_teacher_changed" for body in server.taken))
         finally:
             daemon.terminate()
-            daemon.wait(60)
+            daemon.wait(600)
             output.close()
     first, second = sorted(said(server.taken[:before])), sorted(said(server.taken[before:]))
     tokens, completeness, failures, absent = first

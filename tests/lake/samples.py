@@ -78,7 +78,7 @@ class Writer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.limit = threading.Timer(120, self.process.kill)
+        self.limit = threading.Timer(900, self.process.kill)
         self.limit.start()
 
     def wait(self):

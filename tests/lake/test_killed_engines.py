@@ -1,4 +1,7 @@
-"""Hundreds of kills while real engines respond, reward and score: every row once, none bought for nothing."""
+"""Kills while real engines respond, reward and score: every row once, none bought for nothing.
+
+A dozen each here; hundreds, which meet every phase of the work, by `make soak`.
+"""
 
 import logging
 import random
@@ -18,10 +21,7 @@ from tests.conftest import CHATML, save_classifier, save_language_model
 from tests.lake.engine_work import IN_FLIGHT, ROWS, TABLES, TOO_LONG, Models, instructions, read_journal
 from tests.lake.killed_chains import Chain, phase
 
-pytestmark = pytest.mark.slow
 log = logging.getLogger(__name__)
-KILLS = 200
-KILLS_OF_CHANGING_WORK = 60
 SHARE = 0.5  # of a calm run that a process may live at most: so each chain takes several kills
 EVERY = set(instructions()["instruction_id"])
 GOOD = EVERY - {f"i{number:02}" for number in TOO_LONG}
@@ -85,10 +85,32 @@ def rows_lost(journal, before, after):
     return lost
 
 
-def test_two_hundred_kills_leave_every_row_once_and_cost_the_rows_in_flight(models, calm, tmp_path):
+@dataclass
+class Met:
+    """What the kills met: how many in which phase, and torn commits."""
+
+    phases: Counter
+    torn: int = 0
+
+
+@pytest.mark.slow
+def test_kills_leave_every_row_once_and_cost_the_rows_in_flight(models, calm, tmp_path):
+    killed_at_random(12, models, calm, tmp_path)
+
+
+@pytest.mark.soak
+def test_two_hundred_kills_meet_every_phase(models, calm, tmp_path):
+    met = killed_at_random(200, models, calm, tmp_path)
+    assert all(met.phases[f"{name}: under way"] for name in TABLES)
+    assert any(met.phases[f"{name}: published, not cleared"] for name in TABLES)
+    assert met.torn, "no kill met a commit"
+
+
+def killed_at_random(kills, models, calm, tmp_path) -> Met:
+    """Chains of work, each killed again and again until it is done."""
     moments, fingerprints, expected = random.Random(0), models.fingerprints(), calm.models.tables()
-    phases, lost, torn, chains = Counter(), Counter(), 0, 0
-    while phases.total() < KILLS:
+    met, lost, chains = Met(Counter()), Counter(), 0
+    while met.phases.total() < kills:
         chains += 1
         chain = Chain(tmp_path / f"{chains}")
         before = chain.kept(fingerprints)
@@ -96,17 +118,15 @@ def test_two_hundred_kills_leave_every_row_once_and_cost_the_rows_in_flight(mode
             after = chain.kept(fingerprints)
             assert all(len(published) in (0, ROWS) for published, _ in after.values())
             lost += rows_lost(chain.journal, before, after)
-            phases[phase(after)] += killed
+            met.phases[phase(after)] += killed
             before = after
         for name, found in chain.tables().items():
             equal(found, expected[name])
             assert set(found["fingerprint"]) == {fingerprints[name]}
         assert not any(chain.staged().values())
-        torn += chain.torn_commits()
-    log.info("%d chains, %d torn commits, kills %s, rows lost %s", chains, torn, dict(phases), dict(lost))
-    assert all(phases[f"{name}: under way"] for name in TABLES)
-    assert any(phases[f"{name}: published, not cleared"] for name in TABLES)
-    assert torn, "no kill met a commit"
+        met.torn += chain.torn_commits()
+    log.info("%d chains, kills %s, rows lost %s", chains, met, dict(lost))
+    return met
 
 
 def whose(found, known):
@@ -118,7 +138,19 @@ def whose(found, known):
     return owners[0]
 
 
+@pytest.mark.slow
 def test_settings_that_change_between_kills_never_mix(models, changed, calm, tmp_path):
+    changed_at_random(6, models, changed, calm, tmp_path)
+
+
+@pytest.mark.soak
+def test_sixty_changes_of_settings_meet_every_table(models, changed, calm, tmp_path):
+    met = changed_at_random(60, models, changed, calm, tmp_path)
+    assert all(met[name] for name in TABLES)
+
+
+def changed_at_random(least, models, changed, calm, tmp_path) -> Counter:
+    """Chains whose settings change between kills; how often one met a table with the others' rows."""
     moments, settings = random.Random(1), {"models": models, "changed": changed}
     known = {"models": calm.models.tables(), "changed": calm.changed.tables()}
     met, kills, chains = Counter(), 0, 0
@@ -130,7 +162,7 @@ def test_settings_that_change_between_kills_never_mix(models, changed, calm, tmp
             met[name] += killed and owner != wanted
         return killed
 
-    while kills < KILLS_OF_CHANGING_WORK:
+    while kills < least:
         chains += 1
         chain = Chain(tmp_path / f"{chains}")
         shutil.copytree(calm.models.lake.root, chain.lake.root)
@@ -141,7 +173,5 @@ def test_settings_that_change_between_kills_never_mix(models, changed, calm, tmp
             equal(found, known["changed"][name])
             assert set(found["fingerprint"]) == {changed.fingerprints()[name]}
         assert not any(chain.staged().values())
-    log.info(
-        "%d chains, %d kills, of which met a table with the other settings' rows: %s", chains, kills, met
-    )
-    assert all(met[name] for name in TABLES)
+    log.info("%d chains, %d kills, of which met other settings' rows: %s", chains, kills, dict(met))
+    return met

@@ -95,7 +95,7 @@ def test_each_process_gets_a_gpu_of_its_own_and_one_too_many_is_told_why(claims)
 
 def test_a_killed_process_gives_its_gpu_to_the_one_that_waits(claims):
     first, _ = claims.claim(), claims.claim()
-    waiting = claims.start(seconds=30)
+    waiting = claims.start(seconds=600)
     claims.processes[0].kill()
     assert waiting.stdout.readline().strip() == first
 

@@ -255,7 +255,7 @@ def kill_after(steps, setting, lake, work):
         try:
             process.stdin.write(setting.model_dump_json())
             process.stdin.close()
-            deadline = time.monotonic() + 240
+            deadline = time.monotonic() + 900
             while not any(int(path.name[11:]) >= steps for path in work.glob("checkpoint-*")):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
