@@ -4,7 +4,15 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from preceptor.study.fields import ExistingPath, Frozen, Name, Records, Sampling
+from preceptor.study.fields import (
+    ExistingPath,
+    Frozen,
+    Name,
+    Real,
+    Records,
+    Sampling,
+    Whole,
+)
 
 Preset = Literal["mmlu", "mmlu_5shot", "gsm8k", "bbh", "tydiqa", "ifeval"]
 
@@ -27,10 +35,10 @@ class LmEval(Frozen):
     rows: str = "main"
     splits: tuple[str, ...] = ("test",)
     measure: str | None = None
-    shots: Annotated[int, Field(ge=0)] | None = None
-    limit: Annotated[int, Field(gt=0)] | None = None
+    shots: Annotated[Whole, Field(ge=0)] | None = None
+    limit: Annotated[Whole, Field(gt=0)] | None = None
     chat_template: bool | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[Whole, Field(ge=0)] = 0
 
     @property
     def metric(self) -> str:
@@ -49,11 +57,11 @@ class LmEval(Frozen):
 class ProgramLimits(Frozen):
     """What a model-written program may use at most; other processes and threads it may not start at all."""
 
-    cpu_seconds: Annotated[int, Field(gt=0)] = 3
-    wall_seconds: Annotated[float, Field(gt=0)] = 15.0
-    memory_mib: Annotated[int, Field(ge=64)] = 512
-    disk_mib: Annotated[int, Field(gt=0)] = 16
-    open_files: Annotated[int, Field(ge=16)] = 64
+    cpu_seconds: Annotated[Whole, Field(gt=0)] = 3
+    wall_seconds: Annotated[Real, Field(gt=0)] = 15.0
+    memory_mib: Annotated[Whole, Field(ge=64)] = 512
+    disk_mib: Annotated[Whole, Field(gt=0)] = 16
+    open_files: Annotated[Whole, Field(ge=16)] = 64
 
 
 def _willing(value: bool) -> bool:
@@ -75,7 +83,7 @@ class HumanEval(Records):
     name: Name
     kind: Literal["humaneval"]
     run_programs: Annotated[bool, AfterValidator(_willing), Field(validate_default=True)] = False
-    k: Annotated[int, Field(gt=0)] = 1
+    k: Annotated[Whole, Field(gt=0)] = 1
     chat_format: bool = False
     limits: ProgramLimits = ProgramLimits()
     sampling: Sampling = Sampling(n=20, temperature=0.1, top_p=0.95, max_new_tokens=512)

@@ -6,7 +6,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from preceptor.study.fields import Frozen
+from preceptor.study.fields import (
+    Frozen,
+    Real,
+    Whole,
+)
 
 MAY_BE_SECRET = "may_be_secret"  # the kind of error whose message does not repeat what was written
 
@@ -35,8 +39,8 @@ def _variable(value: str) -> str:
 class Prices(Frozen):
     """What the endpoint charges per million tokens, in whatever currency the study's readers think in."""
 
-    prompt: Annotated[float, Field(ge=0)]
-    response: Annotated[float, Field(ge=0)]
+    prompt: Annotated[Real, Field(ge=0)]
+    response: Annotated[Real, Field(ge=0)]
 
 
 class Endpoint(Frozen):
@@ -50,9 +54,9 @@ class Endpoint(Frozen):
     base_url: Annotated[str, AfterValidator(_address)]
     served_as: str | None = None
     api_key_variable: Annotated[str, AfterValidator(_variable)] = "OPENAI_API_KEY"
-    concurrency: Annotated[int, Field(gt=0, le=4096)] = 64
-    timeout_seconds: Annotated[float, Field(gt=0)] = 600.0
-    attempts: Annotated[int, Field(gt=0, le=20)] = 6
+    concurrency: Annotated[Whole, Field(gt=0, le=4096)] = 64
+    timeout_seconds: Annotated[Real, Field(gt=0)] = 600.0
+    attempts: Annotated[Whole, Field(gt=0, le=20)] = 6
     prices: Prices | None = None
 
     @property

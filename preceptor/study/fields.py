@@ -1,8 +1,9 @@
 """The field types that a study is made of: names, files, records, models."""
 
 import re
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,11 +15,31 @@ from pydantic import (
     model_validator,
 )
 
+LARGEST_WHOLE = 2**31 - 1  # what every library below takes, as a seed or as a count
+LARGEST_REAL = 1e12
+
 
 class Frozen(BaseModel):
-    """A part of a study: immutable, and an unknown key in it is an error."""
+    """A part of a study: immutable, and an unknown key in it is an error. Its numbers are Whole or Real."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+def _plain(value: Any) -> Any:
+    """Refuse a number that pydantic would misread (`true` as 1, "1_000"), or whose size means nothing."""
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is a truth value where a number belongs")
+    if isinstance(value, str) and "_" in value:
+        raise ValueError("write the number without '_'")
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        raise ValueError(f"a whole number in a study is at most {LARGEST_WHOLE}")
+    if isinstance(value, float) and isfinite(value) and abs(value) > LARGEST_REAL:
+        raise ValueError(f"a number in a study is at most {LARGEST_REAL:g}")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_plain)]
+Real = Annotated[float, BeforeValidator(_plain)]
 
 
 def _name(value: str) -> str:
@@ -84,7 +105,7 @@ class Records(Frozen):
     subset: str | None = None
     split: str = "train"
     revision: str | None = None
-    limit: Annotated[int, Field(gt=0)] | None = None
+    limit: Annotated[Whole, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -104,7 +125,7 @@ class Model(Frozen):
     model: ModelReference
     revision: str = "main"
     dtype: Dtype = "float32"
-    max_length: Annotated[int, Field(gt=1)] | None = None
+    max_length: Annotated[Whole, Field(gt=1)] | None = None
 
 
 class Described(Frozen):
@@ -112,7 +133,7 @@ class Described(Frozen):
 
     name: Name
     family: str | None = None
-    size_billions: Annotated[float, Field(gt=0)] | None = None
+    size_billions: Annotated[Real, Field(gt=0)] | None = None
 
 
 def _listed(value: object) -> object:
@@ -131,13 +152,13 @@ class Sampling(Frozen):
     A response ends before the first of the `stop` texts, besides at the end tokens that the model declares.
     """
 
-    temperature: Annotated[float, Field(ge=0, le=10)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(ge=0)] = 0
-    max_new_tokens: Annotated[int, Field(gt=0)] = 1024
+    temperature: Annotated[Real, Field(ge=0, le=10)] = 0.0
+    top_p: Annotated[Real, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[Whole, Field(ge=0)] = 0
+    max_new_tokens: Annotated[Whole, Field(gt=0)] = 1024
     stop: StopTexts = ()
-    n: Annotated[int, Field(gt=0, le=1000)] = 1
-    seed: Annotated[int, Field(ge=0)] = 0
+    n: Annotated[Whole, Field(gt=0, le=1000)] = 1
+    seed: Annotated[Whole, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _greedy_is_single(self) -> Self:

@@ -4,7 +4,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from preceptor.study.fields import InstructionFormat, Name, Records
+from preceptor.study.fields import (
+    InstructionFormat,
+    Name,
+    Records,
+    Whole,
+)
 
 
 class ResponseRanking(Records):
@@ -18,11 +23,11 @@ class ResponseRanking(Records):
     name: Name
     kind: Literal["response_ranking"]
     format: InstructionFormat = "alpaca"
-    limit: Annotated[int, Field(gt=1)] | None = 1000
-    others: Annotated[int, Field(gt=0)] = 5
+    limit: Annotated[Whole, Field(gt=1)] | None = 1000
+    others: Annotated[Whole, Field(gt=0)] = 5
     include_end_of_turn: bool = False  # true is the authors' code
     metric: Literal["normalised", "raw"] = "normalised"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[Whole, Field(ge=0)] = 0
 
 
 class HeldOutLoss(Records):

@@ -5,7 +5,15 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from preceptor.study.endpoint import Endpoint
-from preceptor.study.fields import ExistingPath, Model, Name, PromptFormat, existing_path
+from preceptor.study.fields import (
+    ExistingPath,
+    Model,
+    Name,
+    PromptFormat,
+    Real,
+    Whole,
+    existing_path,
+)
 
 
 class ClassifierJudge(Model):
@@ -14,7 +22,7 @@ class ClassifierJudge(Model):
     name: Name
     engine: Literal["sequence_classification"]
     prompt_format: PromptFormat | Literal["pair"] = "own"
-    label: Annotated[int, Field(ge=0)] | None = None
+    label: Annotated[Whole, Field(ge=0)] | None = None
 
 
 class AskedJudge(Endpoint):
@@ -22,7 +30,7 @@ class AskedJudge(Endpoint):
 
     name: Name
     revision: str | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[Whole, Field(ge=0)] = 0
 
     @property
     def served(self) -> dict[str, str | None]:
@@ -64,9 +72,9 @@ class PromptedJudge(AskedJudge):
     engine: Literal["openai"]
     prompt: ExistingPath | None = None
     order: Literal["both", "random"] = "both"
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    n: Annotated[int, Field(gt=0, le=100)] = 1
-    max_tokens: Annotated[int, Field(gt=0)] = 2048
+    temperature: Annotated[Real, Field(ge=0, le=2)] = 0.0
+    n: Annotated[Whole, Field(gt=0, le=100)] = 1
+    max_tokens: Annotated[Whole, Field(gt=0)] = 2048
 
     @model_validator(mode="after")
     def _draws_differ(self) -> Self:

@@ -4,9 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from preceptor.study.fields import Frozen, Name
+from preceptor.study.fields import (
+    Frozen,
+    Name,
+    Whole,
+)
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[Whole, Field(gt=0)]
 
 
 class OneTeacher(Frozen):
@@ -16,7 +20,7 @@ class OneTeacher(Frozen):
     name: Name
     teacher: str
     rows: Positive | None = None
-    seed: int = 0
+    seed: Whole = 0
 
 
 class BestTeacher(Frozen):
@@ -26,7 +30,7 @@ class BestTeacher(Frozen):
     name: Name
     base: str
     rows: Positive | None = None
-    seed: int = 0
+    seed: Whole = 0
 
 
 class Random(Frozen):
@@ -36,7 +40,7 @@ class Random(Frozen):
     name: Name
     rows: Positive
     teachers: tuple[str, ...] = ()
-    seed: int = 0
+    seed: Whole = 0
 
 
 RowColumn = Literal["reward", "mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens"]

@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from preceptor.study.endpoint import Endpoint
-from preceptor.study.fields import Frozen, Model, Name, PromptFormat, Records
+from preceptor.study.fields import (
+    Frozen,
+    Model,
+    Name,
+    PromptFormat,
+    Records,
+    Whole,
+)
 
 
 class ClassifierRewardModel(Model):
@@ -17,7 +24,7 @@ class ClassifierRewardModel(Model):
     name: Name
     engine: Literal["sequence_classification"]
     prompt_format: PromptFormat | Literal["pair"] = "own"
-    label: Annotated[int, Field(ge=0)] | None = None
+    label: Annotated[Whole, Field(ge=0)] | None = None
     allow_remote_code: bool = False
 
 
@@ -47,7 +54,7 @@ class JudgeRewardModel(Endpoint):
     name: Name
     engine: Literal["openai"]
     rubric: str | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[Whole, Field(ge=0)] = 0
 
 
 ScoringRewardModel = ClassifierRewardModel | JudgeRewardModel

@@ -14,15 +14,17 @@ from preceptor.study.fields import (
     Model,
     Name,
     PromptFormat,
+    Real,
     Records,
     TeacherFolder,
+    Whole,
 )
 from preceptor.study.recipes import AnyRecipe, Recipe
 from preceptor.study.reward_models import AnyRewardModel, RewardModel
 from preceptor.study.teachers import AnyTeacher, Teacher
 from preceptor.study.tuning import Run, Tuning
 
-Probability = Annotated[float, Field(gt=0, lt=1)]
+Probability = Annotated[Real, Field(gt=0, lt=1)]
 
 
 class InstructionColumns(Frozen):
@@ -47,7 +49,7 @@ class Instructions(Frozen):
     """All sources of a study. Texts at least this similar are near-duplicates; null keeps them."""
 
     sources: Annotated[tuple[InstructionSource, ...], Field(min_length=1)]
-    near_duplicate_threshold: Annotated[float, Field(ge=0.6, lt=1)] | None = 0.9
+    near_duplicate_threshold: Annotated[Real, Field(ge=0.6, lt=1)] | None = 0.9
 
 
 class Base(Described, Model):
@@ -65,22 +67,22 @@ class RewardMap(Frozen):
     """What r is made of a row's score: identity, sigmoid, or affine (shift + scale · score)."""
 
     kind: Literal["identity", "sigmoid", "affine"] = "identity"
-    shift: float = 0.0
-    scale: Annotated[float, Field(gt=0)] = 1.0
+    shift: Real = 0.0
+    scale: Annotated[Real, Field(gt=0)] = 1.0
 
 
 class Car(Frozen):
     """CAR = r / (1 + β·L) (arXiv 2411.07133), its form, its rows and its intervals."""
 
-    beta: Annotated[float, Field(ge=0)] = 3.0
+    beta: Annotated[Real, Field(ge=0)] = 3.0
     form: Literal["ratio", "product"] = "ratio"
     reward_model: str | None = None
     reward_map: RewardMap = RewardMap()
     rows: Literal["common", "available"] = "common"
-    sweep: tuple[Annotated[float, Field(ge=0)], ...] = (0.0, 0.3, 1.0, 3.0, 10.0)
+    sweep: tuple[Annotated[Real, Field(ge=0)], ...] = (0.0, 0.3, 1.0, 3.0, 10.0)
     confidence: Probability = 0.95
-    resamples: Annotated[int, Field(ge=100)] = 2000
-    seed: Annotated[int, Field(ge=0)] = 0
+    resamples: Annotated[Whole, Field(ge=100, le=100_000)] = 2000
+    seed: Annotated[Whole, Field(ge=0)] = 0
 
 
 class Limits(Frozen):
@@ -89,11 +91,11 @@ class Limits(Frozen):
     `reward_drift` is in standard deviations of the earlier rewards.
     """
 
-    failed_rows: Annotated[float, Field(ge=0, le=1)] = 0.05
-    missing_rows: Annotated[float, Field(ge=0, le=1)] = 0.05
-    truncated_rows: Annotated[float, Field(ge=0, le=1)] = 0.05  # a cut answer is as unfit as a failed one
-    tokens_scored: Annotated[float, Field(ge=0, le=1)] = 0.9
-    reward_drift: Annotated[float, Field(ge=0)] = 0.2  # what Cohen calls a small effect
+    failed_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
+    missing_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
+    truncated_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05  # a cut answer is as unfit as a failed one
+    tokens_scored: Annotated[Real, Field(ge=0, le=1)] = 0.9
+    reward_drift: Annotated[Real, Field(ge=0)] = 0.2  # what Cohen calls a small effect
 
 
 class LeftStudyError(LookupError):

@@ -13,8 +13,10 @@ from preceptor.study.fields import (
     InstructionFormat,
     Model,
     PromptFormat,
+    Real,
     Records,
     Sampling,
+    Whole,
 )
 
 
@@ -30,7 +32,7 @@ class TeacherFacts(Described):
     """The terms of a teacher's outputs and what running it costs, if known."""
 
     terms: str | None = None
-    price_per_million_tokens: Annotated[float, Field(ge=0)] | None = None
+    price_per_million_tokens: Annotated[Real, Field(ge=0)] | None = None
     gpu: str | None = None
 
 
@@ -65,7 +67,7 @@ class VllmTeacher(TeacherFacts, Model):
     sampling: Sampling = Sampling()
     quantization: str | None = None
     adapter: ExistingPath | None = None
-    tensor_parallel_size: Annotated[int, Field(gt=0)] = 1
+    tensor_parallel_size: Annotated[Whole, Field(gt=0)] = 1
 
 
 class OpenAITeacher(TeacherFacts, Endpoint):

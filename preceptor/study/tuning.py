@@ -4,9 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from preceptor.study.fields import Frozen, Name
+from preceptor.study.fields import (
+    Frozen,
+    Name,
+    Real,
+    Whole,
+)
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[Whole, Field(gt=0)]
 
 
 class Tuning(Frozen):
@@ -16,14 +21,14 @@ class Tuning(Frozen):
     """
 
     name: Name
-    epochs: Annotated[float, Field(gt=0)] = 3.0
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+    epochs: Annotated[Real, Field(gt=0)] = 3.0
+    learning_rate: Annotated[Real, Field(gt=0)] = 2e-5
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03  # share of the steps
+    warmup: Annotated[Real, Field(ge=0, lt=1)] = 0.03  # share of the steps
     batch_size: Positive = 128  # rows per optimizer step
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
-    max_length: Annotated[int, Field(gt=1)] | None = None
+    weight_decay: Annotated[Real, Field(ge=0)] = 0.0
+    max_gradient_norm: Annotated[Real, Field(gt=0)] = 1.0
+    max_length: Annotated[Whole, Field(gt=1)] | None = None
     mixed_precision: Literal["no", "bf16"] = "no"
     peft: dict[str, Any] | None = None
 
@@ -35,4 +40,4 @@ class Run(Frozen):
     base: str
     recipe: str
     tuning: str
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[Whole, Field(ge=0)] = 0

@@ -97,7 +97,7 @@ def load(folder, content, **environment):
 def refusal(folder, content, **environment):
     """The text of the StudyError that a file must raise, soon and with its name in it."""
     file = write(folder, content)
-    with within(20), pytest.raises(StudyError) as caught:
+    with within(300), pytest.raises(StudyError) as caught:
         load_study(file, environment)
     assert str(file) in str(caught.value)
     return str(caught.value)

@@ -1,10 +1,15 @@
 """What a study is once it is loaded, which names it may hold, and all mistakes of one file at once."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Annotated, Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 
+from preceptor.study.fields import Frozen, Sampling
 from preceptor.study.load import load_study
 from tests.conftest import REAL_DATA
 from tests.study.documents import VALID, load, problems, replaced
@@ -199,3 +204,48 @@ def test_a_recipe_cannot_ask_for_what_its_base_leaves_out(tmp_path, off):
     ((_, place, message),) = problems(tmp_path, text)
     assert place == "recipes[0].column"
     assert "'ifd' needs the losses that base 'base-b' leaves out" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "why"),
+    [
+        ("rows: 10", "rows: true", "recipes[1].rows", "true is a truth value where a number belongs"),
+        ("beta: 3", "beta: false", "car.beta", "false is a truth value where a number belongs"),
+        ("beta: 3", "sweep: [0, true]", "car.sweep[1]", "true is a truth value where a number belongs"),
+        ("rows: 10", "rows: '1_000'", "recipes[1].rows", "write the number without '_'"),
+        ("rows: 10", "rows: 10, seed: 99999999999", "recipes[1].seed", "is at most 2147483647"),
+        ("beta: 3", "resamples: 1000000000000000000", "car.resamples", "is at most 2147483647"),
+        ("beta: 3", "resamples: 1000000", "car.resamples", "less than or equal to 100000"),
+        ("beta: 3", "reward_map: {kind: affine, shift: 1.0e+300}", "car.reward_map.shift", "at most 1e+12"),
+        ("beta: 3", "confidence: .nan", "car.confidence", "finite number"),
+    ],
+)
+def test_a_number_is_no_truth_value_and_of_a_size_that_means_something(tmp_path, old, new, path, why):
+    (problem,) = problems(tmp_path, replaced((old, new)))
+    assert problem.path == path and why in problem.message
+
+
+def test_no_number_of_a_study_is_a_bare_int_or_float():
+    """Whoever adds a number takes Whole or Real, which refuse what the test above shows."""
+    parts = list(subclasses(Frozen))
+    assert Sampling in parts and len(parts) > 30
+    for part in parts:
+        for name, field in part.model_fields.items():
+            whole = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            with suppress(PydanticUserError):  # a discriminated union: its members are parts as well
+                taken = [value for value in (1, 1.0, True) if accepts(TypeAdapter(whole), value)]
+                any_or_bool = field.annotation is Any or "bool" in str(field.annotation)
+                assert taken != [1, 1.0, True] or any_or_bool, f"{part.__name__}.{name}"
+
+
+def subclasses(kind: type) -> Iterator[type]:
+    for below in kind.__subclasses__():
+        yield from (below, *subclasses(below))
+
+
+def accepts(adapter: TypeAdapter, value: object) -> bool:
+    try:
+        adapter.validate_python(value)
+    except ValidationError:
+        return False
+    return True
