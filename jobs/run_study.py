@@ -21,7 +21,7 @@ from jobs.materialize import Result, materialize, show_progress
 from jobs.ranking import ranking_text
 from jobs.steps import Need, Step, steps
 from jobs.workers import allowed_at_once, side_by_side, workers
-from preceptor.check import check
+from preceptor.check import check_study
 from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
 from preceptor.lake.store import Lake, store_root
 from preceptor.preflight import preflight
@@ -103,7 +103,7 @@ def _report(study: Study, tally: Tally, seconds: float) -> None:
 
 def _check(study: Study, file: str) -> None:
     """Say all that is wrong, or that nothing is."""
-    found = check(study)
+    found = check_study(study)
     for remark in found.remarks:
         print(f"{study.name}: {remark}")
     if found.problems:

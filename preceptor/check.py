@@ -24,7 +24,7 @@ class Checked:
     remarks: tuple[str, ...]
 
 
-def check(study: Study) -> Checked:
+def check_study(study: Study) -> Checked:
     """All that can be known of a study before it runs."""
     problems = [*preflight(study), *_engines(study)]
     remarks = list(_keys(study))

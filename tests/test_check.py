@@ -3,7 +3,7 @@
 import yaml
 
 from preceptor import check as check_module
-from preceptor.check import check
+from preceptor.check import check_study
 from preceptor.hub import HubName, UnreachableError
 from preceptor.study.load import load_study
 from tests.studies import document, with_runs, write_benchmarks, write_study
@@ -17,7 +17,7 @@ def checked(folder, change=lambda study: None):
     study = with_runs(document("small"))
     change(study)
     (folder / "changed.yaml").write_text(yaml.safe_dump(study))
-    return check(load_study(folder / "changed.yaml"))
+    return check_study(load_study(folder / "changed.yaml"))
 
 
 def test_a_sound_study_of_local_models_asks_no_hub(tmp_path, monkeypatch):
