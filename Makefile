@@ -7,7 +7,7 @@ TARGETS := assets definitions.py jobs preceptor resources benchmarks tests
 
 export PRECEPTOR_STUDY = $(STUDY)
 
-.PHONY: help demo test test-slow soak lint study ui sql miniature benchmarks clean
+.PHONY: help demo test test-slow soak lint study check ui sql miniature benchmarks clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ demo: .venv/core ## the whole graph on tiny models: rank, tune, evaluate, report
 study: .venv/core ## materialize a whole study: make study STUDY=studies/arena_bench.yaml [OPTIONS=--retry-failed]
 	$(BIN)/python -m jobs.run_study $(STUDY) $(OPTIONS)
 
+check: .venv/core ## say what is wrong with a study, run nothing: make check STUDY=studies/arena_bench.yaml
+	$(BIN)/python -m jobs.run_study $(STUDY) --check
+
 ui: .venv/core ## serve Dagster's UI and daemon for a study on http://localhost:3000 (PORT=… for another)
 	$(BIN)/python -m jobs.serve --port $(PORT)
 
@@ -50,11 +53,11 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-cache
 
 test: lint ## everything that fits into ten minutes
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
 # Three at a time on two cores: servers and daemons mostly wait.
 test-slow: .venv/vllm ## engines, kills, servers
-	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --durations=25
 
 soak: .venv/vllm ## hundreds of kills, by hand (benchmarks/RESULTS.md holds the last figures)
 	$(BIN)/python -m pytest -m soak -p no:randomly -o log_cli=true --log-level=INFO

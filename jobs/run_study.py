@@ -21,6 +21,7 @@ from jobs.materialize import Result, materialize, show_progress
 from jobs.ranking import ranking_text
 from jobs.steps import Need, Step, steps
 from jobs.workers import allowed_at_once, side_by_side, workers
+from preceptor.check import check_study
 from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
 from preceptor.lake.store import Lake, store_root
 from preceptor.preflight import preflight
@@ -100,6 +101,16 @@ def _report(study: Study, tally: Tally, seconds: float) -> None:
     print(f"Browse every row's origin: make ui STUDY={os.environ['PRECEPTOR_STUDY']}")
 
 
+def _check(study: Study, file: str) -> None:
+    """Say all that is wrong, or that nothing is."""
+    found = check_study(study)
+    for remark in found.remarks:
+        print(f"{study.name}: {remark}")
+    if found.problems:
+        sys.exit("\n".join(f"{file}: {problem}" for problem in found.problems))
+    print(f"{study.name}: nothing is wrong that can be seen before it runs")
+
+
 def main() -> None:
     """Run the study named on the command line."""
     parser = argparse.ArgumentParser(description="Materialize a whole study.")
@@ -133,11 +144,11 @@ def main() -> None:
             f"{options.study}: there is no teacher yet: 'teachers' is empty, and so is what"
             " 'teacher_files' names"
         )
+    if options.check:
+        _check(study, options.study)
+        return
     if problems := preflight(study):
         sys.exit("\n".join(f"{options.study}: {problem}" for problem in problems))
-    if options.check:
-        print(f"{study.name}: nothing is wrong that can be seen before it runs")
-        return
     started = time.monotonic()
     instance = open_instance(study)
     for change in synchronise(instance, read):

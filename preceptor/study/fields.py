@@ -1,6 +1,7 @@
 """The field types that a study is made of: names, files, records, models."""
 
 import re
+from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,6 +24,14 @@ class Frozen(BaseModel):
     """A part of a study: immutable, and an unknown key in it is an error. Its numbers are Whole or Real."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    def parts(self) -> "Iterator[Frozen]":
+        """This part and all below it."""
+        yield self
+        for _, value in self:
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, Frozen):
+                    yield from item.parts()
 
 
 def _plain(value: Any) -> Any:

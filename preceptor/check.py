@@ -1,0 +1,77 @@
+"""What `--check` opens besides what `preflight` does: hubs, keys, engines. No run waits for it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from preceptor.hub import HubName, UnreachableError, is_cached, unknown_names
+from preceptor.preflight import preflight
+from preceptor.study.endpoint import Endpoint
+from preceptor.study.fields import Model, Records
+from preceptor.study.schema import Study
+from preceptor.study.teachers import VllmTeacher
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Sentences: what will fail, and what may be right and is worth a look."""
+
+    problems: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def check_study(study: Study) -> Checked:
+    """All that can be known of a study before it runs."""
+    problems = [*preflight(study), *_engines(study)]
+    remarks = list(_keys(study))
+    named = list(dict.fromkeys(_hub_names(study)))
+    try:
+        problems += unknown_names(named)
+    except UnreachableError as error:
+        away = [name for name in named if name.kind == "dataset" or not is_cached(name)]
+        if away:
+            remarks.append(
+                f"the hub does not answer ({error}). Not known here, and so not checked:"
+                f" {', '.join(map(str, away))}"
+            )
+    return Checked(tuple(problems), tuple(remarks))
+
+
+def _engines(study: Study) -> Iterator[str]:
+    asked = [teacher.name for teacher in study.teachers if isinstance(teacher, VllmTeacher)]
+    if asked and find_spec("vllm") is None:
+        yield (
+            f"engine vllm is not installed, and teacher {', '.join(asked)} needs it:"
+            " .venv/bin/pip install -e '.[vllm]' on a machine with a GPU"
+        )
+
+
+def _keys(study: Study) -> Iterator[str]:
+    asked: dict[tuple[str, str], None] = {}
+    for part in study.parts():
+        if isinstance(part, Endpoint) and not _at_home(part.base_url):
+            asked[part.api_key_variable, part.base_url] = None
+    for variable, address in asked:
+        if not os.environ.get(variable, "").strip():
+            yield f"the environment variable {variable} is not set: {address} will be asked without a key"
+
+
+def _at_home(address: str) -> bool:
+    """Whether an address is of this machine or its private network, where servers ask for no key."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".internal", ".lan"))
+
+
+def _hub_names(study: Study) -> Iterator[HubName]:
+    for part in study.parts():
+        if isinstance(part, Model) and not Path(part.model).is_dir():
+            yield HubName("model", part.model, part.revision)
+        if isinstance(part, Records) and part.dataset is not None:
+            yield HubName("dataset", part.dataset, part.revision)

@@ -1,0 +1,76 @@
+"""What `--check` says of keys, engines and names on a hub."""
+
+import yaml
+
+from preceptor import check as check_module
+from preceptor.check import check_study
+from preceptor.hub import HubName, UnreachableError
+from preceptor.study.load import load_study
+from tests.studies import document, with_runs, write_benchmarks, write_study
+
+REMOTE = {"name": "remote", "engine": "openai", "model": "m", "api_key_variable": "SOME_KEY"}
+
+
+def checked(folder, change=lambda study: None):
+    write_study(folder)
+    write_benchmarks(folder)
+    study = with_runs(document("small"))
+    change(study)
+    (folder / "changed.yaml").write_text(yaml.safe_dump(study))
+    return check_study(load_study(folder / "changed.yaml"))
+
+
+def test_a_sound_study_of_local_models_asks_no_hub(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(check_module, "unknown_names", lambda names: asked.extend(names) or iter(()))
+    found = checked(tmp_path)
+    assert (found.problems, found.remarks, asked) == ((), (), [])
+
+
+def test_a_key_that_is_not_set_is_told_where_a_server_may_want_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("SOME_KEY", raising=False)
+
+    def ask(*addresses):
+        def change(study):
+            study["teachers"] += [
+                {**REMOTE, "name": f"remote-{n}", "base_url": url} for n, url in enumerate(addresses)
+            ]
+
+        return change
+
+    home = ("http://localhost:8000/v1", "http://10.1.2.3/v1", "http://server:1/v1", "http://[::1]/v1")
+    assert checked(tmp_path, ask(*home)).remarks == ()
+    (told,) = checked(tmp_path, ask("https://api.example.com/v1")).remarks
+    assert told.startswith("the environment variable SOME_KEY is not set: https://api.example.com/v1 will")
+    monkeypatch.setenv("SOME_KEY", "x")
+    assert checked(tmp_path, ask("https://api.example.com/v1")).remarks == ()
+
+
+def hub_teacher(study):
+    study["teachers"].append({"name": "big", "engine": "vllm", "model": "org/model", "revision": "v2"})
+    study["reward_models"].append({"name": "more", "engine": "recorded", "dataset": "org/scores"})
+
+
+def test_names_on_a_hub_and_engines_that_are_not_there_are_problems(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        check_module, "unknown_names", lambda names: asked.extend(names) or iter(["no such model"])
+    )
+    monkeypatch.setattr(check_module, "find_spec", lambda name: None)
+    engine, unknown = checked(tmp_path, hub_teacher).problems
+    assert "engine vllm is not installed, and teacher big needs it" in engine
+    assert unknown == "no such model"
+    assert asked == [HubName("model", "org/model", "v2"), HubName("dataset", "org/scores", None)]
+
+
+def test_a_hub_that_does_not_answer_is_a_remark(tmp_path, monkeypatch):
+    def away(names):
+        raise UnreachableError("no route")
+
+    monkeypatch.setattr(check_module, "unknown_names", away)
+    monkeypatch.setattr(check_module, "find_spec", lambda name: object())
+    found = checked(tmp_path, hub_teacher)
+    assert found.problems == ()
+    (told,) = found.remarks
+    assert "the hub does not answer (no route)" in told
+    assert "model 'org/model' at 'v2', dataset 'org/scores'" in told
