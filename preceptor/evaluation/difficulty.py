@@ -2,6 +2,8 @@
 
 `df_gamed.csv` holds judgments of its baseline made longer and shorter on purpose, and
 `instruction_difficulty.csv` how hard its 805 instructions are. They say nothing about other instructions.
+Difficulties go by number. alpaca-eval numbers the rows that it is given from 0, so of a model with fewer than
+805 rows it takes other instructions' difficulties; here an instruction keeps its own number.
 """
 
 import json
@@ -27,6 +29,10 @@ INSTRUCTIONS = 805
 # Of AlpacaEval's instructions in the order of its files, which the difficulties are numbered by.
 IN_ORDER = "109c45a5d50abe5f"
 FOLDER = "_alpaca_eval"
+NO_FILES = f"alpaca-eval's {' and '.join(FILES)} are not at hand"
+OTHER_INSTRUCTIONS = (
+    f"alpaca-eval's {' and '.join(FILES)} know only AlpacaEval's {INSTRUCTIONS} instructions, in their order"
+)
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,20 @@ def difficulty_of(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) -> Di
 
     Raises BenchmarkError where the folder that the study gives lacks a file.
     """
-    texts = ["\n\n".join(item.user) for item in items]
-    if digest(*texts) != IN_ORDER:
+    if not are_alpaca_evals(items):
         return None
     folder = given_folder(evaluation) if evaluation.length_control is not None else fetched(lake)
     return Difficulty(folder, {item.item_id: n for n, item in enumerate(items)}) if folder else None
+
+
+def are_alpaca_evals(items: Sequence[Item]) -> bool:
+    """Whether these are AlpacaEval's instructions, all of them, in the order of its files."""
+    return digest(*("\n\n".join(item.user) for item in items)) == IN_ORDER
+
+
+def why_unknown(items: Sequence[Item]) -> str:
+    """Why nothing is known of the instructions' difficulty, for people."""
+    return NO_FILES if are_alpaca_evals(items) else OTHER_INSTRUCTIONS
 
 
 def given_folder(evaluation: Pairwise) -> Path:
@@ -95,7 +110,10 @@ def _download(place: Path) -> bool:
             shutil.copy(hf_hub_download(REPOSITORY, name, repo_type="dataset"), place / name)
     except Exception as error:  # the hub's client raises many kinds; any means that there are no files
         log.warning(
-            "length control does without instruction difficulty: %s cannot be fetched: %s", name, error
+            "no length-controlled win rate: %s of the dataset %s cannot be fetched: %s",
+            name,
+            REPOSITORY,
+            error,
         )
         return False
     return True

@@ -1,20 +1,36 @@
 """What duels add up to: win rates, wins and ties and losses, and how far the judge can be relied on."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import polars as pl
 
 from preceptor.evaluation.agreement.labels import LABELS, label_of
-from preceptor.evaluation.difficulty import Difficulty, difficulty_of, given_folder
+from preceptor.evaluation.difficulty import (
+    OTHER_INSTRUCTIONS,
+    Difficulty,
+    are_alpaca_evals,
+    difficulty_of,
+    given_folder,
+    why_unknown,
+)
 from preceptor.evaluation.estimates import accuracy, discrete_win_rate, win_rate
 from preceptor.evaluation.examination import Examination, Examined, Metric
-from preceptor.evaluation.items import read_items
+from preceptor.evaluation.items import Item, read_items
 from preceptor.evaluation.judging.annotator import Annotator
 from preceptor.evaluation.judging.human_labels import read_labels
 from preceptor.evaluation.judging.judge import protocol_of
 from preceptor.evaluation.judging.reliability import agreement_with_people, reliability
-from preceptor.evaluation.length_control import length_control_method, length_controlled
+from preceptor.evaluation.length_control import (
+    FULL,
+    METHODS,
+    METRICS,
+    MINIMAL,
+    formula,
+    length_controlled,
+)
 from preceptor.evaluation.pairwise import PROMPT
 from preceptor.evaluation.results import TURN_BREAK
 from preceptor.evaluation.whole_file import BenchmarkError
@@ -25,6 +41,8 @@ from preceptor.study.judges import AnnotatorJudge, ClassifierJudge, PromptedJudg
 
 OF_A_CLASSIFIER = "mean of σ(score - reference score)"
 OF_VERDICTS = "mean of the judge's preferences (0 to 1; where both orders were asked, their mean)"
+INSTEAD = "the main metric in place of lc_win_rate, because {}"
+WITHOUT = "not the published formula, because {}"
 DISCRETE = "wins + draws / 2, alpaca-eval's get_winrate; 1.96 standard errors"
 
 
@@ -33,8 +51,7 @@ def check(evaluation: Pairwise) -> None:
 
     Raises BenchmarkError or RecordsError for a file that cannot be used.
     """
-    if evaluation.path is not None:
-        read_items(evaluation)
+    items = None if evaluation.path is None else read_items(evaluation)
     if isinstance(evaluation.judge, AnnotatorJudge):
         Annotator(evaluation.judge).check()
     elif isinstance(evaluation.judge, PromptedJudge):
@@ -48,15 +65,22 @@ def check(evaluation: Pairwise) -> None:
         read_labels(evaluation, evaluation.human_labels)
     if evaluation.length_control is not None:
         given_folder(evaluation)
+        if items is not None and not are_alpaca_evals(items):
+            raise BenchmarkError(
+                f"evaluation {evaluation.name!r}, length_control: {OTHER_INSTRUCTIONS}, and"
+                f" {evaluation.origin} holds others: give AlpacaEval's file as it is, or leave"
+                " 'length_control' out"
+            )
 
 
 def metrics(examination: Examination[Pairwise], examined: Examined) -> list[Metric]:
     """The win rates, the main one first; of a judge asked in words, LIMA's three shares; then the judge."""
     evaluation, results = examination.evaluation, examined.results.rows
-    difficulty = difficulty_of(examination.lake, evaluation, read_items(evaluation))
-    rates = win_rates(evaluation, results.drop_nulls("outcome"), difficulty)
-    main = next(metric for metric in rates if metric.name == evaluation.metric)
-    found = [main, *(metric for metric in rates if metric is not main)]
+    items = read_items(evaluation)
+    difficulty = difficulty_of(examination.lake, evaluation, items)
+    found = win_rates(evaluation, in_file_order(results.drop_nulls("outcome"), items), difficulty)
+    if difficulty is None:
+        found = _explained(evaluation, found, why_unknown(items))
     if isinstance(evaluation.judge, PromptedJudge):
         found += wins_ties_losses(results)
     if examined.judgments is not None:
@@ -79,19 +103,36 @@ def files(evaluation: Pairwise) -> dict[str, Any]:
     }
 
 
+def in_file_order(results: pl.DataFrame, items: Sequence[Item]) -> pl.DataFrame:
+    """The rows in the order of the benchmark's file, by which alpaca-eval's folds go."""
+    places = {item.item_id: place for place, item in enumerate(items)}
+    return results.sort(pl.col("item_id").replace_strict(places, return_dtype=pl.Int64), "sample")
+
+
 def win_rates(evaluation: Pairwise, counted: pl.DataFrame, difficulty: Difficulty | None) -> list[Metric]:
-    """Length-controlled, plain and discrete win rate over the rows that have an outcome."""
+    """Plain, length-controlled and discrete win rate over the rows that have an outcome, in the file's order.
+
+    The main one is first: the study's metric, and the plain one where no difficulty is known.
+    """
     outcomes = counted["outcome"].to_list()
     mean = OF_A_CLASSIFIER if isinstance(evaluation.judge, ClassifierJudge) else OF_VERDICTS
-    metric = partial(Metric, n=counted.height)
-    return [
-        metric(
-            "lc_win_rate",
-            length_controlled(_lengths(counted), difficulty),
-            length_control_method(difficulty),
-        ),
+    metric, known = partial(Metric, n=counted.height), formula(difficulty)
+    found = [
         metric("win_rate", win_rate(outcomes), f"{mean}, alpaca-eval's get_winrate; 1.96 standard errors"),
+        metric(METRICS[known], length_controlled(_lengths(counted), difficulty), METHODS[known]),
         metric("discrete_win_rate", discrete_win_rate(outcomes), DISCRETE),
+    ]
+    return sorted(found, key=lambda metric: metric.name != evaluation.metric)
+
+
+def _explained(evaluation: Pairwise, rates: Sequence[Metric], why: str) -> list[Metric]:
+    """The rates with why there is no full length control, and why the main one is not the study's."""
+    notes = {METRICS[MINIMAL]: WITHOUT.format(why)}
+    if evaluation.metric == METRICS[FULL]:
+        notes["win_rate"] = INSTEAD.format(why)
+    return [
+        replace(rate, method=f"{rate.method}; {notes[rate.name]}") if rate.name in notes else rate
+        for rate in rates
     ]
 
 

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from preceptor.evaluation.difficulty import is_fetched
+from preceptor.evaluation.difficulty import NO_FILES, is_fetched
 from preceptor.evaluation.estimates import Estimate
 from preceptor.evaluation.examination import Examination, Examined
 from preceptor.evaluation.examination import Kind as Evaluation
-from preceptor.evaluation.length_control import METHODS, MINIMAL
 from preceptor.evaluation.scores import Account, score_rows, scores_fingerprint
 from preceptor.lake.resume import Outcome, derive, put
 from preceptor.lake.schemas import EVAL_SCORES
@@ -62,7 +61,8 @@ def _scores(examination: Examination[Evaluation], examined: Examined, account: A
 
 def _outdated(lake: Lake, scores: pl.DataFrame, account: Account) -> bool:
     """Whether there is more to know under the same mark: failed rows tried again, files fetched since."""
-    return _account(scores) != account or (METHODS[MINIMAL] in scores["method"] and is_fetched(lake))
+    waits = scores["method"].str.contains(NO_FILES, literal=True).any()
+    return _account(scores) != account or (waits and is_fetched(lake))
 
 
 def _account(scores: pl.DataFrame) -> Account:

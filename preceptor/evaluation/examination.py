@@ -84,7 +84,10 @@ class Examined:
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a benchmark, how it was made, in which unit, and over how many items of which kind."""
+    """One number of a benchmark, how it was made, in which unit, and over how many items of which kind.
+
+    `reference` is whose responses it compares with where that is not the whole benchmark's.
+    """
 
     name: str
     estimate: Estimate
@@ -92,3 +95,4 @@ class Metric:
     n: int
     unit: str = "share"
     category: str = ""
+    reference: str | None = None

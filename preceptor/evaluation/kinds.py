@@ -28,8 +28,9 @@ def _no_files(_: AnyEvaluation) -> dict[str, Any]:
 class Kind:
     """`fingerprint_of` (evaluation, checkpoint's mark) is the results' mark; `examine` makes them.
 
-    `metrics` add them up, the main one first; `named` gives the judge and the reference; `files` what else
-    the metrics read. `check` raises BenchmarkError, or what a missing program raises, before any model runs.
+    `metrics` add them up, the main one first (report/main_metric.py says when that is another than the
+    study's); `named` gives the judge and the reference; `files` what else the metrics read. `check` raises
+    BenchmarkError, or what a missing program raises, before any model runs.
     """
 
     check: Callable[[Any], None]
@@ -47,7 +48,12 @@ KINDS = {
     ),
     "grades": Kind(grades.check, grades.fingerprint_of, grades.examine, grades.metrics, grades.named),
     "arena_hard": Kind(
-        arena_hard.check, arena_hard.fingerprint_of, arena_hard.examine, arena_hard.metrics, arena_hard.named
+        arena_hard.check,
+        arena_hard.fingerprint_of,
+        arena_hard.examine,
+        arena_hard.metrics,
+        arena_hard.named,
+        arena_hard.files,
     ),
     "lm_eval": Kind(lm_eval.check, lm_eval.fingerprint_of, lm_eval.examine, lm_eval.metrics),
     "humaneval": Kind(humaneval.check, humaneval.fingerprint_of, humaneval.examine, humaneval.metrics),

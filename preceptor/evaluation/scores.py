@@ -11,8 +11,8 @@ from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.study.evaluation import AnyEvaluation
 
-VERSION = 2
-PATHS = {"path", "answers", "tasks", "data", "length_control", "human_labels"}
+VERSION = 3
+PATHS = {"path", "answers", "categories", "tasks", "data", "length_control", "human_labels"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def score_rows(metrics: Sequence[Metric], account: Account, named: Named) -> pl.
             **asdict(account),
             "method": metric.method,
             **asdict(named),
+            **({} if metric.reference is None else {"reference": metric.reference}),
         }
         for metric in metrics
     ]

@@ -254,7 +254,7 @@ EVAL_RESULTS = Table(
         "reference": (pl.String, "the right answer, or the reference model's response"),
         "outcome": (
             pl.Float64,
-            "in the main metric's unit: correct or not, the probability of winning, a grade, a loss; null"
+            "in the benchmark's unit: correct or not, the probability of winning, a grade, a loss; null"
             " with an error",
         ),
         "score": (pl.Float64, "the judge's score of the response"),
@@ -323,7 +323,7 @@ PREDICTED_ACTUAL = Table(
         "teacher": (pl.String, "whose rows the run was tuned on"),
         "run": (pl.String, "run"),
         "benchmark": (pl.String, "benchmark"),
-        "metric": (pl.String, "metric"),
+        "metric": (pl.String, "metric; with its category where a benchmark's categories are not pooled"),
         "main": (pl.Boolean, "whether this is the benchmark's main metric"),
         "value": (pl.Float64, "what came out, in the metric's unit"),
         "unit": (pl.String, "share, grade, nats per token, perplexity"),

@@ -7,6 +7,7 @@ import polars as pl
 
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.main_metric import Main, main_metrics
 from preceptor.study.averages import Average
 from preceptor.study.schema import Study
 
@@ -20,7 +21,7 @@ INTERVAL = (
 def add_averages(warehouse: Warehouse, study: Study) -> None:
     """Add a row to the warehouse's `eval_scores` per average and run; the lake is not touched."""
     scores = warehouse.rows(EVAL_SCORES.name).select(list(EVAL_SCORES.schema))
-    main = {evaluation.name: evaluation.metric for evaluation in study.evaluations}
+    main = main_metrics(scores, study)
     scored = set(scores["run"])
     rows = [
         _row(average, run.name, _parts(scores, average, run.name, main))
@@ -48,10 +49,13 @@ def mean_interval(
     return mean, ends[0], ends[1]
 
 
-def _parts(scores: pl.DataFrame, average: Average, run: str, main: dict[str, str]) -> list[dict[str, object]]:
+def _parts(
+    scores: pl.DataFrame, average: Average, run: str, main: dict[str, Main]
+) -> list[dict[str, object]]:
     found = []
     for benchmark in average.of:
-        row = scores.filter(run=run, benchmark=benchmark, metric=main[benchmark], category="")
+        metric, category = main[benchmark]
+        row = scores.filter(run=run, benchmark=benchmark, metric=metric, category=category)
         found += row.drop_nulls("value").to_dicts()
     return found
 
@@ -63,7 +67,7 @@ def _row(average: Average, run: str, parts: list[dict[str, object]]) -> dict[str
     ends: tuple[float | None, ...] = (None, None, None)
     if not lacking:
         ends = mean_interval(*(frame[name].to_list() for name in ("value", "low", "high")))
-    named = " + ".join(f"{part['benchmark']} ({part['metric']})" for part in parts)
+    named = " + ".join(f"{part['benchmark']} ({_measure(part)})" for part in parts)
     return {
         "run": run,
         "benchmark": average.name,
@@ -78,6 +82,10 @@ def _row(average: Average, run: str, parts: list[dict[str, object]]) -> dict[str
         "error": f"no value on {', '.join(lacking)}" if lacking else None,
         "fingerprint": "",
     }
+
+
+def _measure(part: dict[str, object]) -> str:
+    return f"{part['metric']} on {part['category']}" if part["category"] else f"{part['metric']}"
 
 
 def _listed(names: pl.Series) -> str | None:

@@ -9,7 +9,7 @@ from functools import cache
 import polars as pl
 
 from preceptor.evaluation.evaluate import current_fingerprints
-from preceptor.evaluation.length_control import FULL, METHODS, MINIMAL
+from preceptor.evaluation.length_control import FULL, METHODS, METRICS
 from preceptor.evaluation.lm_eval.package import MissingPackageError
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, TUNED_CHECKPOINT, Table
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Marks = set[tuple[str, ...]]
 ENDS = ("value", "low", "high")
 OTHER_FORMULA = (
-    "fitted without instruction difficulty, while other runs have the full formula: materialize eval_results"
+    "scored without instruction difficulty, while other runs have the full formula: materialize eval_results"
     " of this run again"
 )
 
@@ -47,17 +47,21 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     _keep(warehouse, TUNED_CHECKPOINT, set(checkpoints.items()))
     _keep(warehouse, EVAL_RESULTS, results)
     _keep(warehouse, EVAL_SCORES, scores)
-    _keep_one_formula(warehouse)
+    keep_one_formula(warehouse)
 
 
-def _keep_one_formula(warehouse: Warehouse) -> None:
-    """Where some runs have the full length control, the minimal formula's values are none beside them."""
+def keep_one_formula(warehouse: Warehouse) -> None:
+    """Where some runs have the full length control, those without it say so in a row without a value."""
     scores = warehouse.rows(EVAL_SCORES.name)
-    whole = scores.filter(method=METHODS[FULL])["benchmark"].unique().to_list()
-    outdated = pl.col("benchmark").is_in(whole) & (pl.col("method") == METHODS[MINIMAL])
-    nothing = [pl.when(outdated).then(None).otherwise(pl.col(name)).alias(name) for name in ENDS]
-    why = pl.when(outdated).then(pl.lit(OTHER_FORMULA)).otherwise("error").alias("error")
-    warehouse.register(EVAL_SCORES.name, scores.with_columns(*nothing, why))
+    full = scores.filter(metric=METRICS[FULL])
+    others = scores.filter(metric="win_rate", category="").join(
+        full, on=list(EVAL_SCORES.partition_by), how="anti"
+    )
+    outdated = others.join(full, on="benchmark", how="semi").with_columns(
+        metric=pl.lit(METRICS[FULL]), method=pl.lit(METHODS[FULL]), error=pl.lit(OTHER_FORMULA)
+    )
+    nothing = [pl.lit(None, pl.Float64).alias(name) for name in ENDS]
+    warehouse.register(EVAL_SCORES.name, pl.concat([scores, outdated.with_columns(*nothing)]))
 
 
 def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:

@@ -3,8 +3,9 @@
 import polars as pl
 
 from preceptor.evaluation.agreement.paired import PairedDifference, holm, paired_differences
-from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS
+from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS, EVAL_SCORES
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.main_metric import main_metrics
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.schema import Study
 
@@ -13,21 +14,30 @@ LARGEST: dict[str, float | None] = {"grades": 5.0, "held_out_loss": None}  # els
 
 
 def differences(warehouse: Warehouse, study: Study) -> pl.DataFrame:
-    """Rows of `eval_differences`: outcomes of the items, whatever a benchmark's main metric makes of them."""
-    results = warehouse.rows(EVAL_RESULTS.name).select("run", "benchmark", "item_id", "outcome")
+    """Rows of `eval_differences`: outcomes of the items, whatever a benchmark's main metric makes of them.
+
+    Of a benchmark whose categories are not pooled, the items are those of its main category.
+    """
+    results = warehouse.rows(EVAL_RESULTS.name).select("run", "benchmark", "item_id", "task", "outcome")
+    main = main_metrics(warehouse.rows(EVAL_SCORES.name), study)
     rows = []
     for evaluation in study.evaluations:
+        category = main[evaluation.name][1]
         of_benchmark = results.filter(benchmark=evaluation.name)
+        if category:
+            of_benchmark = of_benchmark.filter(task=category)
         for base in study.bases:
             runs = [run.name for run in study.runs if run.base == base.name]
             there = [run for run in runs if run in set(of_benchmark["run"])]
             of_runs = [of_benchmark.filter(run=run) for run in there]
             if len(of_runs) > 1:
-                rows += _rows(evaluation, base.name, pl.concat(of_runs))
+                rows += _rows(evaluation, base.name, category, pl.concat(of_runs).drop("task"))
     return pl.DataFrame(rows, schema=EVAL_DIFFERENCES.row_schema)
 
 
-def _rows(evaluation: AnyEvaluation, base: str, outcomes: pl.DataFrame) -> list[dict[str, object]]:
+def _rows(
+    evaluation: AnyEvaluation, base: str, category: str, outcomes: pl.DataFrame
+) -> list[dict[str, object]]:
     found = paired_differences(outcomes, SEED, LARGEST.get(evaluation.kind, 1.0))
     tested = [number for number, (*_, difference) in enumerate(found) if difference.p_value is not None]
     adjusted = holm([found[number][2].p_value or 0.0 for number in tested])
@@ -42,6 +52,7 @@ def _rows(evaluation: AnyEvaluation, base: str, outcomes: pl.DataFrame) -> list[
             "p_adjusted": by_number.get(number),
             "left_out": difference.only_first + difference.only_second,
             **_as_it_is(difference),
+            **_of_category(difference, category),
         }
         for number, (first, second, difference) in enumerate(found)
     ]
@@ -49,3 +60,9 @@ def _rows(evaluation: AnyEvaluation, base: str, outcomes: pl.DataFrame) -> list[
 
 def _as_it_is(difference: PairedDifference) -> dict[str, object]:
     return {name: vars(difference)[name] for name in ("low", "high", "p_value", "n", "method", "error")}
+
+
+def _of_category(difference: PairedDifference, category: str) -> dict[str, object]:
+    if not category or difference.method is None:
+        return {}
+    return {"method": f"{difference.method}; items of {category}"}

@@ -5,9 +5,10 @@ Alone, a run's games hardly tell its strength from its style; beside others they
 
 import polars as pl
 
-from preceptor.evaluation.arena_hard.benchmark import BATTLES, battles_of
+from preceptor.evaluation.arena_hard.battles import battles_of
+from preceptor.evaluation.arena_hard.benchmark import BATTLES, parts
 from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates
-from preceptor.evaluation.arena_hard.formats import read_questions
+from preceptor.evaluation.arena_hard.reading import read_arena
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.evaluation import ArenaHard
@@ -42,10 +43,10 @@ def _battles(warehouse: Warehouse, evaluation: ArenaHard) -> pl.DataFrame:
 def _refitted(scores: pl.DataFrame, evaluation: ArenaHard, battles: pl.DataFrame) -> pl.DataFrame:
     if battles["model"].n_unique() < 2:
         return scores
-    version = read_questions(evaluation)[0].version
-    parts = [battles.with_columns(category=pl.lit("")), battles]
-    rates = pl.concat([style_controlled_win_rates(part, version).win_rates for part in parts])
-    method = METHOD.format(version, battles["model"].n_unique())
+    arena = read_arena(evaluation)
+    fits = [style_controlled_win_rates(part, arena.version) for part in parts(battles, arena)]
+    rates = pl.concat([fit.win_rates for fit in fits])
+    method = METHOD.format(arena.version, battles["model"].n_unique())
     fitted = rates.select(
         run="model",
         benchmark=pl.lit(evaluation.name),

@@ -51,9 +51,10 @@ def runs_without_results(study: Study, evidence: Evidence) -> list[str]:
         if lacking:
             sentences.append(f"{evaluation.name}: no score of {listed(lacking, 20)}")
     empty = evidence.scores.filter(pl.col("value").is_null())
-    named = empty.select("run", "benchmark", "metric", "error").iter_rows()
+    named = empty.select("run", "benchmark", "metric", "category", "error").iter_rows()
     return sentences + [
-        f"{run}: {benchmark} has no {metric} – {error}" for run, benchmark, metric, error in named
+        f"{run}: {benchmark} has no {metric}{f' on {category}' if category else ''} – {error}"
+        for run, benchmark, metric, category, error in named
     ]
 
 

@@ -5,10 +5,11 @@ from dataclasses import asdict
 import polars as pl
 
 from preceptor.current import current_fingerprints, register_current
-from preceptor.lake.schemas import PREDICTED_ACTUAL
+from preceptor.lake.schemas import EVAL_SCORES, PREDICTED_ACTUAL
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.agreement import Agreement, agreement
 from preceptor.report.averages import METRIC
+from preceptor.report.main_metric import main_metrics
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
 
@@ -45,13 +46,17 @@ def register_study_runs(warehouse: Warehouse, study: Study) -> None:
         orient="row",
     )
     warehouse.register("study_runs", runs.with_row_index("run_index"))
+    main = main_metrics(warehouse.rows(EVAL_SCORES.name), study)
     benchmarks = pl.DataFrame(
         [
-            (evaluation.name, evaluation.metric, evaluation.higher_is_better)
+            (evaluation.name, *main[evaluation.name], evaluation.higher_is_better)
             for evaluation in study.evaluations
         ]
-        + [(average.name, METRIC, True) for average in study.averages],
-        schema={"benchmark": pl.String, "main_metric": pl.String, "higher_is_better": pl.Boolean},
+        + [(average.name, METRIC, "", True) for average in study.averages],
+        schema={
+            **dict.fromkeys(["benchmark", "main_metric", "main_category"], pl.String),
+            "higher_is_better": pl.Boolean,
+        },
         orient="row",
     )
     warehouse.register("study_benchmarks", benchmarks.with_row_index("benchmark_index"))

@@ -55,7 +55,8 @@ class Pairwise(Records):
     """Win rate against the responses in a file: AlpacaEval 1 and 2, or win, tie, lose by LIMA's protocol.
 
     `length_control` is the folder of alpaca-eval's `df_gamed.csv` and `instruction_difficulty.csv`; without
-    it they are fetched once, and where that fails the formula that does without them is used and named.
+    it they are fetched once. Where that fails, and for other instructions than AlpacaEval's, the main metric
+    is `win_rate` whatever `metric` says, and the scores say so.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -70,10 +71,22 @@ class Pairwise(Records):
     sampling: AnswerSampling = Sampling()
 
 
+class ArenaCategory(Frozen):
+    """A category of Arena-Hard v2.0 with a baseline of its own, and its own words for the judge.
+
+    Without `prompt`, creative_writing has the built-in prompt without the judge's own answer.
+    """
+
+    answers: ExistingPath
+    reference: str
+    prompt: ExistingPath | None = None
+
+
 class ArenaHard(Records):
     """Arena-Hard: two games a prompt in swapped order against the answers of a baseline (arXiv 2406.11939).
 
-    The rows are its questions, of v0.1 or v2.0; `answers` is the file of the baseline's answers.
+    The rows are its questions, of v0.1 or v2.0; `answers` is the file of the baseline's answers, and
+    `categories` names those with another baseline.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -81,6 +94,7 @@ class ArenaHard(Records):
     kind: Literal["arena_hard"]
     answers: ExistingPath
     reference: str = "baseline"
+    categories: dict[str, ArenaCategory] = Field(default_factory=dict)
     metric: Literal["win_rate", "style_controlled_win_rate"] = "win_rate"
     judge: PromptedJudge
     sampling: AnswerSampling = Sampling(max_new_tokens=4096)

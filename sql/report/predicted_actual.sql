@@ -1,4 +1,5 @@
 -- A row is one metric of one run tuned on one teacher's rows, beside what was known of the teacher before.
+-- Of a benchmark whose categories are not pooled, each category's metric is one of its own.
 WITH lengths AS (
     SELECT
         teacher,
@@ -13,8 +14,11 @@ SELECT
     study_runs.teacher,
     study_runs.run,
     eval_scores.benchmark,
-    eval_scores.metric,
-    eval_scores.metric = study_benchmarks.main_metric AS main,
+    eval_scores.metric || CASE WHEN eval_scores.category = '' THEN '' ELSE ' on ' || eval_scores.category END AS metric,
+    (
+        eval_scores.metric = study_benchmarks.main_metric
+        AND eval_scores.category = study_benchmarks.main_category
+    ) AS main,
     eval_scores.value,
     eval_scores.low,
     eval_scores.high,
@@ -31,5 +35,7 @@ INNER JOIN eval_scores ON eval_scores.run = study_runs.run
 INNER JOIN study_benchmarks ON study_benchmarks.benchmark = eval_scores.benchmark
 LEFT JOIN car_table ON car_table.base = study_runs.base AND car_table.teacher = study_runs.teacher
 LEFT JOIN lengths ON lengths.teacher = study_runs.teacher
-WHERE study_runs.teacher IS NOT NULL AND eval_scores.category = ''
-ORDER BY study_runs.run_index, study_benchmarks.benchmark_index, main DESC, eval_scores.metric
+WHERE
+    study_runs.teacher IS NOT NULL
+    AND (eval_scores.category = '' OR study_benchmarks.main_category <> '')
+ORDER BY study_runs.run_index, study_benchmarks.benchmark_index, main DESC, metric

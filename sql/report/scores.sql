@@ -4,7 +4,10 @@ SELECT
     study_runs.base,
     study_runs.recipe,
     study_runs.teacher,
-    eval_scores.metric = study_benchmarks.main_metric AND eval_scores.category = '' AS main
+    (
+        eval_scores.metric = study_benchmarks.main_metric
+        AND eval_scores.category = study_benchmarks.main_category
+    ) AS main
 FROM eval_scores
 INNER JOIN study_runs ON study_runs.run = eval_scores.run
 INNER JOIN study_benchmarks ON study_benchmarks.benchmark = eval_scores.benchmark

@@ -11,12 +11,24 @@ from alpaca_eval.metrics import get_length_controlled_winrate, glm_winrate
 from scipy.special import expit
 
 from preceptor.evaluation import difficulty as module
+from preceptor.evaluation import pairwise as benchmarks_of_pairwise
 from preceptor.evaluation.difficulty import FILES, Difficulty, difficulty_of, fetched
+from preceptor.evaluation.duels import check
+from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.length_control import METHODS, length_control_method, length_controlled
+from preceptor.evaluation.length_control import FULL, METHODS, METRICS, MINIMAL, formula, length_controlled
 from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.study.judges import PromptedJudge
 from preceptor.text import digest
-from tests.evaluation.benchmarks import duels, pairwise
+from tests.evaluation.benchmarks import (
+    NOTHING_LOADED,
+    Grader,
+    Student,
+    duels,
+    engines,
+    examination,
+    pairwise,
+)
 
 COUNT = 120
 
@@ -95,19 +107,61 @@ def test_the_interval_of_the_full_formula_holds_the_spread_of_new_instructions(t
     assert 2 / 3 < half_width / spread < 3 / 2
 
 
-def test_an_item_that_failed_leaves_the_others_their_own_difficulty(tmp_path):
-    found, rows = numbered(hub_files(tmp_path / "files")), drawn()
-    few = length_controlled(rows.filter(pl.col("item_id") != "i5"), found)
-    shuffled = length_controlled(
-        rows.filter(pl.col("item_id") != "i5").sample(fraction=1, shuffle=True, seed=3), found
+@pytest.mark.filterwarnings("ignore::FutureWarning:sklearn")
+def test_an_item_that_failed_leaves_the_others_their_own_difficulty(tmp_path, monkeypatch):
+    """alpaca-eval goes by the rows' labels: ours is its value where these are the instructions' own numbers.
+
+    A file without the lost row, as it is read, has new numbers, and so other instructions' difficulties.
+    """
+    folder = hub_files(tmp_path / "files")
+    monkeypatch.setattr(glm_winrate, "hf_hub_download", lambda filename, **_: folder / filename)
+    rows = drawn().with_row_index("number").filter(pl.col("number") != 5)
+    annotations = pd.DataFrame(
+        {
+            "preference": rows["outcome"].to_numpy() + 1,
+            "output_1": ["x" * n for n in rows["reference_characters"]],
+            "output_2": ["x" * n for n in rows["characters"]],
+            "generator_1": "reference",
+            "generator_2": "model",
+        },
+        index=rows["number"].to_list(),
     )
-    assert few.value == pytest.approx(shuffled.value, abs=2e-3)  # the folds differ
+    own, renumbered = (
+        get_length_controlled_winrate(frame, save_weights_dir=None, is_warn_extreme_changes=False)
+        for frame in (annotations, annotations.reset_index(drop=True))
+    )
+    found = length_controlled(rows, numbered(folder)).value
+    assert found == pytest.approx(own["length_controlled_winrate"] / 100, abs=1e-12)
+    assert abs(found - renumbered["length_controlled_winrate"] / 100) > 1e-4
+
+
+def test_files_that_come_later_make_length_control_the_main_metric(lake, tmp_path, monkeypatch):
+    rows = duels(COUNT)
+    monkeypatch.setattr(module, "IN_ORDER", digest(*(row["instruction"] for row in rows)))
+    monkeypatch.setattr(module, "_download", lambda place: False)
+    benchmark = pairwise(tmp_path, rows, "unused")
+    monkeypatch.setattr(benchmarks_of_pairwise, "model_identity", lambda model, revision: "weights")
+    student = Student(lambda instruction: "word " * (int(instruction.split()[1]) * 7 % 60 + 1))
+    first = evaluate(examination(lake, benchmark, engines(student, Grader(lambda text: len(text) / 100))))
+    assert first.scores.rows["metric"].to_list()[:2] == ["win_rate", "minimal_lc_win_rate"]
+
+    def download(place):
+        place.mkdir(parents=True)
+        hub_files(place)
+        return True
+
+    monkeypatch.setattr(module, "_download", download)
+    assert difficulty_of(lake, benchmark, read_items(benchmark)) is not None
+    second = evaluate(examination(lake, benchmark, NOTHING_LOADED))
+    assert second.scores.rows["metric"].to_list()[:2] == ["lc_win_rate", "win_rate"]
+    assert "in place of" not in second.scores.rows["method"][1]
 
 
 def test_the_method_names_the_formula(tmp_path):
-    assert "length_controlled_v1" in length_control_method(numbered(tmp_path))
-    assert "without instruction difficulty" in length_control_method(None)
-    assert len(METHODS) == 2
+    assert (formula(numbered(tmp_path)), formula(None)) == (FULL, MINIMAL)
+    assert "length_controlled_v1" in METHODS[FULL]
+    assert "without instruction difficulty" in METHODS[MINIMAL]
+    assert METRICS == {FULL: "lc_win_rate", MINIMAL: "minimal_lc_win_rate"}
 
 
 def alpaca_items(monkeypatch, count=4) -> list[Item]:
@@ -141,9 +195,7 @@ def test_the_files_are_fetched_once_into_the_store(lake, tmp_path, monkeypatch):
     assert all((first.folder / name).read_bytes() == (folder / name).read_bytes() for name in FILES)
 
 
-def test_without_a_hub_the_minimal_formula_is_used_and_nothing_half_fetched_stays(
-    lake, tmp_path, monkeypatch, caplog
-):
+def test_without_a_hub_nothing_is_known_and_nothing_half_fetched_stays(lake, tmp_path, monkeypatch, caplog):
     def broken(repository, name, repo_type):
         if name == FILES[1]:
             raise OSError("no route")
@@ -181,3 +233,11 @@ def test_other_instructions_never_fetch(lake, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", None)
     benchmark = pairwise(tmp_path, duels(4), "unused")
     assert difficulty_of(lake, benchmark, read_items(benchmark)) is None
+
+
+def test_files_that_cannot_know_the_instructions_are_refused_before_anything_runs(tmp_path):
+    judge = PromptedJudge(name="j", engine="openai", model="m", base_url="http://localhost/v1")
+    folder = str(hub_files(tmp_path / "files"))
+    benchmark = pairwise(tmp_path, duels(4), "unused", judge=judge, length_control=folder)
+    with pytest.raises(BenchmarkError, match=r"length_control: .* know only AlpacaEval's 805"):
+        check(benchmark)

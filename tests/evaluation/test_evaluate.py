@@ -71,7 +71,9 @@ def test_checkers_give_accuracy_over_the_items_that_were_answered(lake, tmp_path
     assert (score["judge"], score["reference"], score["error"]) == (None, None, None)
 
 
-def test_pairwise_gives_length_controlled_win_rate_first(lake, tmp_path, reward_model):
+def test_pairwise_gives_the_plain_win_rate_first_for_instructions_of_unknown_difficulty(
+    lake, tmp_path, reward_model
+):
     student = Student(lambda instruction: "word " * (20 - int(instruction.split()[1])))
     evaluation = pairwise(tmp_path, duels(20), reward_model)
     found = run(lake, evaluation, engines(student, Grader(by_length)))
@@ -79,11 +81,15 @@ def test_pairwise_gives_length_controlled_win_rate_first(lake, tmp_path, reward_
     assert found.items.rows["outcome"].to_list() == pytest.approx(expected)
     assert found.items.rows["reference"][1] == "word word "
     scores = {row["metric"]: row for row in found.scores.rows.to_dicts()}
-    assert list(scores) == ["lc_win_rate", "win_rate", "discrete_win_rate"]
+    assert list(scores) == ["win_rate", "minimal_lc_win_rate", "discrete_win_rate"]
     assert scores["win_rate"]["value"] == pytest.approx(sum(expected) / 20)
     assert scores["discrete_win_rate"]["value"] == 0.5  # ten of twenty are longer
-    assert scores["lc_win_rate"]["value"] == pytest.approx(0.5, abs=0.01)  # length is all this judge knows
-    assert "without instruction difficulty" in scores["lc_win_rate"]["method"]
+    minimal = scores["minimal_lc_win_rate"]
+    assert minimal["value"] == pytest.approx(0.5, abs=0.01)  # length is all this judge knows
+    assert "without instruction difficulty" in minimal["method"] and "biased" in minimal["method"]
+    why = "know only AlpacaEval's 805 instructions, in their order"
+    assert "in place of lc_win_rate, because alpaca-eval's df_gamed.csv and" in scores["win_rate"]["method"]
+    assert why in scores["win_rate"]["method"] and why in minimal["method"]
     for row in scores.values():
         assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
         assert (row["n"], row["failed"], row["reference"]) == (20, 0, "r")
@@ -99,8 +105,8 @@ def test_what_the_judge_cannot_score_fails_and_leaves_no_value_without_a_reason(
     scores = {row["metric"]: row for row in found.scores.rows.to_dicts()}
     assert {(row["n"], row["failed"]) for row in scores.values()} == {(3, 4)}
     assert (scores["win_rate"]["value"], scores["win_rate"]["error"]) == (0.5, None)
-    assert scores["lc_win_rate"]["value"] is None
-    assert scores["lc_win_rate"]["error"] == "3 items are too few for the fit's 5 folds"
+    assert scores["minimal_lc_win_rate"]["value"] is None
+    assert scores["minimal_lc_win_rate"]["error"] == "3 items are too few for the fit's 5 folds"
 
 
 @pytest.mark.parametrize("kind", ["checkers", "pairwise"])

@@ -110,6 +110,15 @@ def test_it_recovers_what_a_judge_that_likes_length_thinks_at_equal_lengths():
     assert outcomes.mean() != pytest.approx(expit(-0.5), abs=2e-2)
 
 
+def test_its_penalty_pulls_onto_a_half_which_the_interval_does_not_know():
+    """300 duels of which 45 % are won, at lengths that say nothing: half of such draws give exactly .500."""
+    draw, characters, references = drawn()
+    outcomes = draw.permutation([1.0] * 135 + [0.0] * 165)
+    found = length_controlled(duels(outcomes, characters, references))
+    assert found.value == 0.5
+    assert (found.low, found.high) == pytest.approx((0.436, 0.564), abs=0.002)  # as if nothing had pulled
+
+
 def test_repeating_the_reference_wins_only_with_a_judge_that_likes_length_and_that_is_undone():
     draw, _, references = drawn()
     repeated = 3 * references

@@ -112,7 +112,7 @@ def test_every_score_has_its_items_interval_and_judge(first, folder):
 def test_predictions_stand_beside_what_came_out(first, folder):
     rows = lake(folder).read(PREDICTED_ACTUAL)
     assert set(rows["teacher"]) == {"brief", "chatty"}
-    assert set(rows.filter("main")["metric"]) == {"accuracy", "lc_win_rate"}
+    assert set(rows.filter("main")["metric"]) == {"accuracy", "win_rate"}
     assert rows["car"].null_count() == 0
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from preceptor.evaluation.arena_hard.battles import battles_of
+from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
 from preceptor.report.joint_style import fit_style_jointly
 from preceptor.study.evaluation import ArenaHard
@@ -14,13 +16,22 @@ from tests.report.lakes import BASES, empty_warehouse, put, small_study
 COUNT = 120
 
 
-def arena(tmp_path) -> ArenaHard:
+def arena(tmp_path, categories=("c",)) -> ArenaHard:
     asked = [
-        {"uid": f"q{n}", "category": "c", "subcategory": "s", "prompt": f"task {n}"} for n in range(COUNT)
+        {
+            "uid": f"q{n}",
+            "category": categories[n % len(categories)],
+            "subcategory": "s",
+            "prompt": f"task {n}",
+        }
+        for n in range(COUNT)
     ]
     path = write_lines(tmp_path / "questions.jsonl", asked)
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": {"answer": "!"}}]
+    said = [{"uid": f"q{n}", "model": "baseline", "messages": messages} for n in range(COUNT)]
+    answers = write_lines(tmp_path / "answers.jsonl", said)
     judge = PromptedJudge(name="j", engine="openai", model="m", base_url="http://localhost/v1")
-    return ArenaHard(name="arena", kind="arena_hard", path=path, answers=path, judge=judge)
+    return ArenaHard(name="arena", kind="arena_hard", path=path, answers=answers, judge=judge)
 
 
 def games(run: str, words: int, favour: float, dice: np.random.Generator) -> tuple[list[dict], list[dict]]:
@@ -117,3 +128,35 @@ def test_lost_answers_stay_lost(tmp_path):
     row = found["notes-a", "style_controlled_win_rate"]
     assert (row["value"], row["error"]) == (None, "no finite coefficients fit best")
     assert found["notes-b", "style_controlled_win_rate"]["value"] == 0.9
+
+
+def test_the_categories_of_v2_have_each_their_own_fit_and_none_together(tmp_path):
+    """In every second question the judge loves length, in the others the opposite: a fit each."""
+    names = ("hard_prompt", "math")
+    study = small_study(("a", "b"), (BASES[0],), True)
+    study = study.model_copy(update={"evaluations": (arena(tmp_path, names),)})
+    dice, results, judgments, scores = np.random.default_rng(2), [], [], []
+    for run, words in (("notes-a", 38), ("notes-b", 22)):
+        for number, name in enumerate(names):
+            rows, games_of = games(run, words, 1.0 - 2 * number, dice)
+            kept = {row["item_id"] for row in rows if int(row["item_id"][1:]) % 2 == number}
+            results += [{**row, "task": name} for row in rows if row["item_id"] in kept]
+            judgments += [row for row in games_of if row["item_id"] in kept]
+            named = {"run": run, "benchmark": "arena", "metric": "style_controlled_win_rate"}
+            account = {"expected": COUNT, "judged": COUNT, "failed": 0, "filtered": 0, "method": "alone"}
+            scores.append({**named, **account, "category": name, "value": 0.9})
+    warehouse = empty_warehouse(tmp_path)
+    put(warehouse, EVAL_RESULTS, results)
+    put(warehouse, JUDGMENTS, judgments)
+    put(warehouse, EVAL_SCORES, scores)
+    fit_style_jointly(warehouse, study)
+    found = warehouse.rows("eval_scores")
+    assert found.select("run", "category").rows() == [(row["run"], row["category"]) for row in scores]
+    tables = [pl.DataFrame(rows, infer_schema_length=None) for rows in (results, judgments)]
+    battles = pl.concat(
+        [battles_of(run, *(rows.filter(run=run) for rows in tables)) for run in ("notes-a", "notes-b")]
+    )
+    for name in names:
+        alone = style_controlled_win_rates(battles.filter(category=name), "v2.0").win_rates
+        assert found.filter(category=name)["value"].to_list() == pytest.approx(alone["value"].to_list())
+    assert all("fitted to the games of 2 runs together" in method for method in found["method"])

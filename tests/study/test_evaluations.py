@@ -72,6 +72,12 @@ def test_every_kind_can_be_declared_in_a_line_and_has_a_main_metric(tmp_path):
         ("name: x, kind: response_ranking, path: d.json, others: 0", "others"),
         ("name: x, kind: arena_hard, path: d.json, answers: gone.json, judge: " + DUEL, "no such file"),
         (
+            "name: x, kind: arena_hard, path: d.json, answers: d.json, judge: "
+            + DUEL
+            + ", categories: {creative_writing: {answers: gone.json, reference: r}}",
+            "categories.creative_writing.answers",
+        ),
+        (
             "name: x, kind: pairwise, path: d.json, judge: " + DUEL + ", sampling: {n: 2, temperature: 1}",
             "'n'",
         ),

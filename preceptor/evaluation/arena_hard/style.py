@@ -54,13 +54,13 @@ def style_features_v0(model: Floats, baseline: Floats) -> Floats:
 
 
 def style_features_v2(model: Floats, baseline: Floats) -> Floats:
-    """v2.0: (m - b) / (m + b) of tokens, (m - b) / (m + b + 1) of Markdown per token.
+    """v2.0: (m - b) / (m + b) of tokens, (m - b) / (m + b + 1) of Markdown per (token + 1).
 
-    By show_result.py@005ac12. Answers without tokens, of which the authors' formula makes no number, have no
-    Markdown per token, and two of them do not differ in length.
+    By the released show_result.py; the one of 005ac12, before the release, had Markdown per token. Of two
+    answers without tokens the authors' formula makes no number; here they do not differ in length.
     """
     length, other_length = model[:, :1], baseline[:, :1]
-    density, other_density = _ratio(model[:, 1:], length), _ratio(baseline[:, 1:], other_length)
+    density, other_density = model[:, 1:] / (length + 1), baseline[:, 1:] / (other_length + 1)
     by_length = _ratio(length - other_length, length + other_length)
     return np.hstack([by_length, (density - other_density) / (density + other_density + 1)])
 

@@ -1,7 +1,7 @@
 """What every benchmark does whose answers a judge is asked about: answer, judge, decide."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from preceptor.evaluation.examination import Examination, Examined, Kind
@@ -16,20 +16,29 @@ from preceptor.study.evaluation import ArenaHard, Grades, Pairwise
 
 @dataclass(frozen=True)
 class Judged:
-    """A benchmark, how its judge is asked, and what its files hold (their hashes)."""
+    """A benchmark, how its judge is asked, and what its files hold (their hashes).
+
+    `rules` are what else the results' mark covers: how verdicts become outcomes.
+    """
 
     evaluation: Pairwise | ArenaHard | Grades
     protocol: Protocol
     files: dict[str, Any]
+    rules: dict[str, Any] = field(default_factory=dict)
 
     def fingerprint(self, checkpoint: str) -> str:
         """The results' mark: changes with the answers, how many there are, the files, and the judge."""
         answers = answers_fingerprint(checkpoint, self._asked)
         parts = {"judge": self._judgments(checkpoint), "answers": answers, "n": self._asked.sampling.n}
-        return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files})
+        return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files, **self.rules})
 
-    def examine(self, examination: Examination[Kind], items: Sequence[Item]) -> Examined:
-        """Answer the items, have each answer judged, and decide. Raises EndpointError for a dead judge."""
+    def examine(
+        self, examination: Examination[Kind], items: Sequence[Item], one_order: bool = False
+    ) -> Examined:
+        """Answer the items, have each answer judged, and decide (`one_order`: decisions.py).
+
+        Raises EndpointError for a dead judge.
+        """
         checkpoint = examination.checkpoint.fingerprint
         answers = answer_items(examination, items, self._asked).rows
         asked = cases(items, answers.to_dicts())
@@ -38,7 +47,7 @@ class Judged:
         results = publish_results(
             examination,
             self.fingerprint(checkpoint),
-            lambda: decided_rows(by_id, answers, judgments.rows),
+            lambda: decided_rows(by_id, answers, judgments.rows, one_order),
         )
         return Examined(results, len(items) * self._asked.sampling.n, judgments)
 

@@ -1,4 +1,7 @@
-"""From the judgments of an answer to its outcome: the mean over orders, each of which must have a verdict."""
+"""From the judgments of an answer to its outcome: the mean over orders, each of which must have a verdict.
+
+Unless `one_order` says that the verdict of one order decides where the other's is missing.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -7,40 +10,43 @@ from typing import Any
 import polars as pl
 
 from preceptor.evaluation.items import Item
-from preceptor.evaluation.results import Answer, Decision, answered_row
+from preceptor.evaluation.results import Decision, answered_row
 
 Judgment = dict[str, Any]  # a row of `judgments`
 
 
 def decided_rows(
-    items: Mapping[str, Item], answers: pl.DataFrame, judgments: pl.DataFrame
+    items: Mapping[str, Item], answers: pl.DataFrame, judgments: pl.DataFrame, one_order: bool = False
 ) -> list[dict[str, Any]]:
     """A row of `eval_results` per answer, in the order of the answers."""
     by_answer: dict[tuple[str, int], list[Judgment]] = defaultdict(list)
     for row in judgments.iter_rows(named=True):
         by_answer[row["item_id"], row["sample"]].append(row)
-    return [_row(items[answer["item_id"]], answer, by_answer) for answer in answers.iter_rows(named=True)]
+    rows = []
+    for answer in answers.iter_rows(named=True):
+        found = by_answer.get((answer["item_id"], answer["sample"]), [])
+        rows.append(answered_row(items[answer["item_id"]], answer, decision(found, one_order)))
+    return rows
 
 
-def _row(item: Item, answer: Answer, judgments: Mapping[tuple[str, int], list[Judgment]]) -> dict[str, Any]:
-    found = judgments.get((item.item_id, answer["sample"]), [])
-    return answered_row(item, answer, decision(found))
-
-
-def decision(judgments: Iterable[Judgment]) -> Decision:
+def decision(judgments: Iterable[Judgment], one_order: bool = False) -> Decision:
     """The mean over orders of the mean over draws.
 
-    An order without any verdict spoils the answer: what is left would carry the judge's position bias.
+    An order without any verdict spoils the answer: what is left would carry the judge's position bias. With
+    `one_order` only an answer without a verdict in any order is spoiled.
     """
     by_order: dict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
         by_order[judgment["shown"]].append(judgment)
-    means = {}
+    means, unread = {}, []
     for shown, rows in by_order.items():
         outcomes = [row["outcome"] for row in rows if row["outcome"] is not None]
-        if not outcomes:
-            return _spoiled(shown, rows)
-        means[shown] = sum(outcomes) / len(outcomes)
+        if outcomes:
+            means[shown] = sum(outcomes) / len(outcomes)
+        else:
+            unread.append(shown)
+    if unread and not (means and one_order):
+        return _spoiled(unread[0], by_order[unread[0]])
     if not means:
         return Decision(error="the judge was not asked")
     return Decision(sum(means.values()) / len(means), measures=means)

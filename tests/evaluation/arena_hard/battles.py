@@ -50,5 +50,5 @@ def raw_features(row: dict, version: str) -> list[float]:
     mine, others = [row[name] for name in STYLE], [row[name] for name in BASELINE]
     if version == "v0.1":
         return [(a - b) / (a + b + 1) for a, b in zip(mine, others, strict=True)]
-    densities = [(a / mine[0], b / others[0]) for a, b in zip(mine[1:], others[1:], strict=True)]
+    densities = [(a / (mine[0] + 1), b / (others[0] + 1)) for a, b in zip(mine[1:], others[1:], strict=True)]
     return [(mine[0] - others[0]) / (mine[0] + others[0]), *((a - b) / (a + b + 1) for a, b in densities)]

@@ -85,8 +85,14 @@ def test_features_of_v0_are_ratios_of_counts(rows):
 
 def v2_by_hand(model: list[int], baseline: list[int]) -> list[float]:
     (m, *markdown), (b, *other) = model, baseline
-    densities = [(x / m if m else 0, y / b if b else 0) for x, y in zip(markdown, other, strict=True)]
+    densities = [(x / (m + 1), y / (b + 1)) for x, y in zip(markdown, other, strict=True)]
     return [(m - b) / (m + b) if m + b else 0, *((x - y) / (x + y + 1) for x, y in densities)]
+
+
+def test_the_released_v2_formula_divides_markdown_by_tokens_and_one_more():
+    """9 tokens and 5 headers against 4 and 1: (5/10 - 1/5) / (5/10 + 1/5 + 1) = 0.3 / 1.7."""
+    found = style_features_v2(np.array([[9.0, 5, 0, 0]]), np.array([[4.0, 1, 0, 0]]))
+    assert found[0] == pytest.approx([5 / 13, 3 / 17, 0, 0])
 
 
 @given(pairs)

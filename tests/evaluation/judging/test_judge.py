@@ -94,7 +94,7 @@ def test_an_items_outcome_is_the_mean_of_both_orders(lake, tmp_path):
 def test_the_scores_name_the_judge_its_bias_and_the_three_shares(lake, tmp_path):
     found = run(lake, evaluation(tmp_path, 8), engines(Student(shouting), asked=always("A")))
     scores = {row["metric"]: row for row in found.scores.rows.to_dicts()}
-    assert list(scores)[:3] == ["lc_win_rate", "win_rate", "discrete_win_rate"]
+    assert list(scores)[:3] == ["win_rate", "minimal_lc_win_rate", "discrete_win_rate"]
     assert (scores["position_bias"]["value"], scores["position_bias"]["unit"]) == (1.0, "bias")
     assert scores["verdict_flips"]["value"] == 1.0
     assert [scores[f"{word}_share"]["value"] for word in ("win", "tie", "lose")] == [0.0, 1.0, 0.0]

@@ -1,0 +1,50 @@
+"""Arena-Hard's games as rows: outcome, weight, and the style of both answers."""
+
+import re
+from typing import Any
+
+import polars as pl
+
+from preceptor.evaluation.arena_hard.games import STYLE_COLUMNS
+from preceptor.evaluation.arena_hard.style import FEATURES, style_of
+from preceptor.evaluation.arena_hard.verdicts import SPELLINGS, weight
+from preceptor.evaluation.results import TURN_BREAK
+
+WORDS = re.compile(r"\w+|[^\w\s]")  # the authors count tokens by an encoding that has to be downloaded
+
+
+def battles_of(run: str, results: pl.DataFrame, judgments: pl.DataFrame) -> pl.DataFrame:
+    """A row per game with a verdict of the items that have an outcome, with the style of both answers."""
+    good = {row["item_id"]: row for row in results.drop_nulls("outcome").iter_rows(named=True)}
+    rows = []
+    for game in judgments.drop_nulls("outcome").iter_rows(named=True):
+        if game["item_id"] in good:
+            rows.append(_battle(run, good[game["item_id"]], game))
+    strings = dict.fromkeys(("model", "item_id", "category"), pl.String)
+    numbers = dict.fromkeys(("outcome", "weight", *STYLE_COLUMNS), pl.Float64)
+    return pl.DataFrame(rows, schema={**strings, **numbers})
+
+
+def by_one_game(results: pl.DataFrame, judgments: pl.DataFrame) -> dict[str, int]:
+    """By category, the items whose outcome is that of one game alone: the other has no verdict."""
+    orders = judgments.drop_nulls("outcome").group_by("item_id").agg(pl.col("shown").n_unique())
+    found = results.drop_nulls("outcome").join(orders.filter(shown=1), on="item_id", how="semi")
+    return dict(found.group_by("task").len().iter_rows())
+
+
+def _battle(run: str, result: dict[str, Any], game: dict[str, Any]) -> dict[str, Any]:
+    label = SPELLINGS.get(game["verdict"])
+    styles = _style("", TURN_BREAK.join(result["response"])) | _style("baseline_", result["reference"])
+    return {
+        "model": run,
+        "item_id": result["item_id"],
+        "category": result["task"],
+        "outcome": game["outcome"],
+        "weight": 1.0 if label is None else float(weight(label)),  # None: the same text, not judged
+        **styles,
+    }
+
+
+def _style(prefix: str, text: str) -> dict[str, float]:
+    style = style_of(text, len(WORDS.findall(text)))
+    return {f"{prefix}{feature}": float(vars(style)[feature]) for feature in FEATURES}
