@@ -11,7 +11,7 @@ from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
 from preceptor.compute.load import ModelError, load_tokenizer
 from preceptor.compute.tensors import Head, embedding_rows, meta_model
 from preceptor.compute.vocabulary import tokenizer_problem
-from preceptor.compute.weights import FolderError
+from preceptor.compute.weights import ConfigError, FolderError
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ def folder_problems(model: str, revision: str, use: Use) -> list[str]:
     folder, problems, meta = Path(model), [], None
     try:
         meta = meta_model(model, use.head, use.vllm, use.own_code) if folder.is_dir() else None
+    except ConfigError as problem:
+        return [str(problem)]  # the tokenizer's load would stumble over it once more
     except FolderError as problem:
         problems.append(str(problem))
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from preceptor.compute.weights import FolderError, Tensor, read_object
+from preceptor.compute.weights import ConfigError, FolderError, Tensor, read_object
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
@@ -21,7 +21,7 @@ BOUNDS_OF_ATTENTION = re.compile(r"window|chunk|^max_.*layers$")
 
 
 def refuse_absurd(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Raise FolderError for counts in config.json that these tensors cannot be of, and for wrong ids."""
+    """Raise ConfigError for counts in config.json that these tensors cannot be of, and for wrong ids."""
     path = folder / CONFIG
     config = read_object(path)
     largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
@@ -38,7 +38,7 @@ def refuse_absurd(folder: Path, tensors: Mapping[str, Tensor]) -> None:
         else:
             continue
         if value > limit:
-            raise FolderError(
+            raise ConfigError(
                 f"{path} says '{key}: {value:,}', but {why}: it is not the config of these weights"
             )
     _refuse_wrong_ids(path, config)
@@ -61,7 +61,7 @@ def _refuse_wrong_ids(path: Path, stated: Mapping[str, Any]) -> None:
         value = stated.get(field)
         if value is None or _is_id(value) or (isinstance(value, list) and all(map(_is_id, value))):
             continue
-        raise FolderError(
+        raise ConfigError(
             f"{path} says '{field}: {value!r}': a token id is a whole number, or a list of them;"
             " correct it, or delete the field"
         )

@@ -15,7 +15,7 @@ from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from preceptor.compute.attention import caps_attention
-from preceptor.compute.configuration import CONFIG, GENERATION, refuse_wrong_generation
+from preceptor.compute.configuration import CONFIG, GENERATION, refuse_absurd, refuse_wrong_generation
 from preceptor.compute.tensors import (
     Head,
     embedding_rows,
@@ -25,7 +25,7 @@ from preceptor.compute.tensors import (
     unread_tensors,
 )
 from preceptor.compute.vocabulary import is_panic, tokenizer_problem
-from preceptor.compute.weights import INDEX, FolderError, shard_names, weights_named_by
+from preceptor.compute.weights import INDEX, FolderError, headers, shard_names, weights_named_by
 
 log = logging.getLogger(__name__)
 UNLIMITED = 10**9  # what is too long is for the caller to cut, not for the tokenizer to warn about
@@ -44,6 +44,11 @@ def pick_device(device: str) -> str:
 
 def load_tokenizer(model: str, revision: str) -> Any:
     """The tokenizer of a model. Scoring needs offsets, which only fast tokenizers give."""
+    if Path(model, CONFIG).exists():  # which transformers reads for a tokenizer too
+        try:
+            refuse_absurd(Path(model), headers(Path(model)))
+        except FolderError as problem:
+            raise ModelError(str(problem)) from problem
     tokenizer = _load(AutoTokenizer.from_pretrained, model, revision, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise ModelError(f"{model}: its tokenizer gives no character offsets; a tokenizer.json is needed")

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from preceptor.compute.configuration import refuse_absurd
 from preceptor.compute.weights import (
+    ConfigError,
     FolderError,
     Tensor,
     read_object,
@@ -55,7 +56,7 @@ def meta_model(model: str, head: Head, vllm: bool = False, own_code: bool = Fals
     try:
         config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     except Exception as error:
-        raise FolderError(f"model {model!r}: its config.json cannot be used: {one_line(error)}") from error
+        raise ConfigError(f"model {model!r}: its config.json cannot be used: {one_line(error)}") from error
     if config.to_dict().get("quantization_config"):
         _refuse_wrapped(model, tensors)
         return None

@@ -22,6 +22,10 @@ class FolderError(ValueError):
     """What is wrong with the files of a model, as one sentence that names them."""
 
 
+class ConfigError(FolderError):
+    """A config.json of which nothing can be built."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """What a header says of a tensor; `dtype` is safetensors' own name, such as BF16."""
@@ -130,6 +134,14 @@ def read_tensors(files: Iterable[Path]) -> dict[str, Tensor]:
                 f"{file} cannot be read as safetensors: {error}; fetch or save it again"
             ) from error
     return found
+
+
+def headers(folder: Path) -> dict[str, Tensor]:
+    """The tensors of all a folder's safetensors; none where they cannot be read, which its load will say."""
+    try:
+        return read_tensors(sorted(folder.glob("*.safetensors")))
+    except FolderError:
+        return {}
 
 
 def same_tensor(files: Iterable[Path], first: str, second: str) -> bool:
