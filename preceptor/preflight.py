@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 def preflight(study: Study) -> list[str]:
     """A sentence per mistake: models that are not whole, benchmarks, PEFT, formats without an end."""
     tuned = {run.base for run in study.runs}
+    of_models = list(_models(study))
+    endings = (problem for base in study.bases if base.name in tuned for problem in _end_of_turn(base))
     return [
-        *_models(study),
+        *of_models,
         *_benchmarks(study),
         *_adapters(study),
-        *(problem for base in study.bases if base.name in tuned for problem in _end_of_turn(base)),
+        *(problem for problem in endings if not any(problem in told for told in of_models)),
     ]
 
 

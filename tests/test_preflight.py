@@ -123,3 +123,10 @@ def test_a_tokenizer_larger_than_the_embeddings_is_named(folder, tmp_path):
     assert problem.startswith(
         "bases.base-b: the tokenizer has 265 tokens, the model's embeddings 263; add rows"
     )
+
+
+def test_what_keeps_a_tokenizer_from_loading_is_told_once(folder, tmp_path):
+    copytree(folder / "base-a", tmp_path / "base-a")
+    (tmp_path / "base-a" / "tokenizer.json").write_text("[1]")
+    (problem,) = problems(folder, lambda study: study["bases"][0].update(model=str(tmp_path / "base-a")))
+    assert problem.startswith("bases.base-a: model ") and "cannot be loaded" in problem

@@ -15,7 +15,7 @@ from preceptor.compute.conversation import (
     template_of,
 )
 from preceptor.compute.tokens import Tokens, tokenize, tokenize_each, truncate
-from preceptor.compute.vocabulary import refuse_unknown
+from preceptor.compute.vocabulary import refuse_unknown, told_of_panics
 from preceptor.tuning.task import TuningError
 
 IGNORED = -100  # a label that the loss leaves out
@@ -126,8 +126,9 @@ def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:
     """The id of the end token, if there is one, and the text that the format writes behind a turn."""
     probe = render(tokenizer, template_of(tokenizer, prompt_format), Conversation(None, ("Q",), ("A",)))
     closing = probe.text[probe.spans[0][1] :]
-    (without,) = tokenize(tokenizer, [probe], include_end_of_turn=False)
-    (with_end,) = tokenize(tokenizer, [probe], include_end_of_turn=True)
+    with told_of_panics(tokenizer):
+        (without,) = tokenize(tokenizer, [probe], include_end_of_turn=False)
+        (with_end,) = tokenize(tokenizer, [probe], include_end_of_turn=True)
     if len(with_end.response) == len(without.response):
         return None, closing
     end = with_end.ids[with_end.response[-1]]
