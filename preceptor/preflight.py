@@ -5,32 +5,62 @@ Otherwise a mistyped LoRA key would show after hours of generation. Models on a 
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from preceptor.compute.weights import adapter_problem, model_problem
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.fields import Model
+from preceptor.study.judges import ClassifierJudge
+from preceptor.study.reward_models import ClassifierRewardModel
 from preceptor.study.schema import Base, Study
-from preceptor.study.teachers import VllmTeacher
+from preceptor.study.teachers import TransformersTeacher, VllmTeacher
+
+if TYPE_CHECKING:
+    from preceptor.compute.check import Use
 
 
 def preflight(study: Study) -> list[str]:
-    """A sentence per mistake: weights that are pickles, unusable benchmarks, PEFT, formats without an end."""
+    """A sentence per mistake: models that are not whole, benchmarks, PEFT, formats without an end."""
     tuned = {run.base for run in study.runs}
+    of_models = list(_models(study))
+    endings = (problem for base in study.bases if base.name in tuned for problem in _end_of_turn(base))
     return [
-        *_weights(study),
+        *of_models,
         *_benchmarks(study),
         *_adapters(study),
-        *(problem for base in study.bases if base.name in tuned for problem in _end_of_turn(base)),
+        *(problem for problem in endings if not any(problem in told for told in of_models)),
     ]
 
 
-def _weights(study: Study) -> Iterator[str]:
-    judges = [evaluation.judge for evaluation in study.evaluations if isinstance(evaluation, Pairwise)]
-    parts = [*study.teachers, *study.bases, *study.reward_models, *judges]
-    found = [model_problem(part.model) for part in parts if isinstance(part, Model)]
-    adapters = [t.adapter for t in study.teachers if isinstance(t, VllmTeacher) and t.adapter is not None]
-    found += [adapter_problem(adapter) for adapter in adapters]
-    yield from dict.fromkeys(problem for problem in found if problem is not None)
+def _models(study: Study) -> Iterator[str]:
+    """What is wrong with local model folders, each fault once, named by the first part that has it."""
+    from preceptor.compute.check import folder_problems
+
+    told: set[str] = set()
+    for place, part, use in _uses(study):
+        for problem in folder_problems(part.model, part.revision, use):
+            if problem not in told:
+                told.add(problem)
+                yield f"{place}: {problem}"
+
+
+def _uses(study: Study) -> Iterator[tuple[str, Model, "Use"]]:
+    from preceptor.compute.check import Use
+
+    for teacher in study.teachers:
+        if isinstance(teacher, VllmTeacher):
+            use = Use("language model", teacher.prompt_format, vllm=True, adapter=teacher.adapter)
+            yield f"teachers.{teacher.name}", teacher, use
+        elif isinstance(teacher, TransformersTeacher):
+            yield f"teachers.{teacher.name}", teacher, Use("language model", teacher.prompt_format)
+    for base in study.bases:
+        yield f"bases.{base.name}", base, Use("language model", base.prompt_format)
+    for scorer in study.reward_models:
+        if isinstance(scorer, ClassifierRewardModel):
+            use = Use("classifier", scorer.prompt_format, own_code=scorer.allow_remote_code)
+            yield f"reward_models.{scorer.name}", scorer, use
+    for evaluation in study.evaluations:
+        if isinstance(evaluation, Pairwise) and isinstance(judge := evaluation.judge, ClassifierJudge):
+            yield f"evaluations.{evaluation.name}.judge", judge, Use("classifier", judge.prompt_format)
 
 
 def _benchmarks(study: Study) -> Iterator[str]:

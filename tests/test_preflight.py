@@ -4,6 +4,8 @@ from shutil import copytree
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from preceptor.preflight import preflight
 from preceptor.study.load import load_study
@@ -75,5 +77,56 @@ def test_pickled_weights_are_named_before_anything_runs(folder, tmp_path):
         ]
 
     found = problems(folder, spoil)
+    places = ("teachers.tuned", "teachers.other", "bases.base-b", "reward_models.classifier")
+    assert [problem.partition(": ")[0] for problem in found] == list(places)
     assert len(found) == 4 and all("a pickle can run code" in problem for problem in found)
     assert not (tmp_path / "executed").exists()
+
+
+def rewrite(folder, weights) -> str:
+    save_file(
+        weights(load_file(folder / "model.safetensors")), folder / "model.safetensors", {"format": "pt"}
+    )
+    return str(folder)
+
+
+def test_models_that_are_not_whole_are_named_with_their_place_and_tensors(folder, tmp_path):
+    for name in ("base-a", "teacher", "classifier"):
+        copytree(folder / name, tmp_path / name)
+    for name in ("base-a", "teacher"):
+        rewrite(tmp_path / name, lambda w: {f"_orig_mod.{tensor}": value for tensor, value in w.items()})
+    rewrite(tmp_path / "classifier", lambda w: {n: v for n, v in w.items() if n != "score.weight"})
+
+    def spoil(study):
+        study["bases"][0]["model"] = str(tmp_path / "base-a")
+        study["reward_models"][1]["model"] = str(tmp_path / "classifier")
+        study["evaluations"][1]["judge"]["model"] = str(folder / "base-a")  # a language model, as a judge
+        study["teachers"].append({"name": "v", "engine": "vllm", "model": str(tmp_path / "teacher")})
+
+    found = problems(folder, spoil)
+    assert [(p.partition(": ")[0], "_orig_mod." in p, "score.weight" in p) for p in found] == [
+        ("teachers.v", True, False),
+        ("bases.base-a", True, False),
+        ("reward_models.classifier", False, True),
+        ("evaluations.duels.judge", False, True),
+    ]
+    assert str(tmp_path / "classifier") in found[2] and "a language model is no reward model" in found[3]
+
+
+def test_a_tokenizer_larger_than_the_embeddings_is_named(folder, tmp_path):
+    copytree(folder / "base-b", tmp_path / "base-b")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base-b")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.save_pretrained(tmp_path / "base-b")
+    changed = {"model": str(tmp_path / "base-b"), "prompt_format": "chatml"}
+    (problem,) = problems(folder, lambda study: study["bases"][1].update(changed))
+    assert problem.startswith(
+        "bases.base-b: the tokenizer has 265 tokens, the model's embeddings 263; add rows"
+    )
+
+
+def test_what_keeps_a_tokenizer_from_loading_is_told_once(folder, tmp_path):
+    copytree(folder / "base-a", tmp_path / "base-a")
+    (tmp_path / "base-a" / "tokenizer.json").write_text("[1]")
+    (problem,) = problems(folder, lambda study: study["bases"][0].update(model=str(tmp_path / "base-a")))
+    assert problem.startswith("bases.base-a: model ") and "cannot be loaded" in problem

@@ -5,24 +5,29 @@ from typing import Any
 
 from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt
 from preceptor.compute.request import Request
+from preceptor.compute.vocabulary import encode, refuse_unknown
 
 
 def prompt_ids(
-    tokenizer: Any, template: str, request: Request, answered: tuple[str, ...], context: int
+    tokenizer: Any, template: str, request: Request, answered: tuple[str, ...], context: int, rows: int
 ) -> list[int]:
-    """Ids of the request up to its next answer. Raises TemplateProblem where no room is left behind them."""
+    """Ids of the request up to its next answer, for a model with so many embeddings.
+
+    Raises TemplateProblem where no room is left behind them, or where the model does not know one.
+    """
     text = render_prompt(tokenizer, template, Conversation(request.system, request.user, answered))
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = list(encode(tokenizer, text, add_special_tokens=False)["input_ids"])
+    refuse_unknown(tokenizer, ids, rows)
     if len(ids) >= context:
         raise TemplateProblem(f"the prompt has {len(ids)} tokens, but the teacher sees {context}")
     return ids
 
 
-def end_tokens(generation_config: Any, tokenizer: Any) -> frozenset[int]:
-    """The end tokens that the model and its tokenizer declare."""
+def end_tokens(generation_config: Any, tokenizer: Any, rows: int) -> frozenset[int]:
+    """The end tokens that the model and its tokenizer declare, of those that the model can say."""
     declared = generation_config.eos_token_id
     ids = declared if isinstance(declared, list) else [declared]
-    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None and 0 <= i < rows)
 
 
 def until_end(ids: Sequence[int], ends: frozenset[int]) -> int | None:

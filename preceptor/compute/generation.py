@@ -21,11 +21,14 @@ from preceptor.compute.load import (
     load_causal_lm,
     load_tokenizer,
     pick_device,
+    refuse_tokenizer,
     release_memory,
 )
-from preceptor.compute.request import Decoding, Generation, Request
+from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request
+from preceptor.compute.tensors import embedding_rows
 
 BATCHES_SORTED_TOGETHER = 4
+NEVER = 2**62
 
 
 class RowSeededSampling(LogitsProcessor):  # type: ignore[misc]
@@ -47,6 +50,21 @@ class RowSeededSampling(LogitsProcessor):  # type: ignore[misc]
         return drawn.scatter(1, token.clamp(max=scores.shape[1] - 1), 0.0)
 
 
+class NotFinite(LogitsProcessor):  # type: ignore[misc]
+    """Notes each row's first step whose logits are no distribution: NaN, infinite, or nothing is possible."""
+
+    def __init__(self, rows: int, prompt_length: int) -> None:
+        self.first = torch.full((rows,), NEVER)
+        self.prompt_length = prompt_length
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The scores as they are; finite is what their largest is, NaN where any of them is."""
+        step = input_ids.shape[1] - self.prompt_length
+        now = torch.where(scores.amax(-1).isfinite(), NEVER, step)
+        self.first = torch.minimum(self.first.to(now.device), now)
+        return scores
+
+
 class TransformersGenerator:
     """A teacher loaded into this process."""
 
@@ -65,10 +83,12 @@ class TransformersGenerator:
         self.tokenizer = load_tokenizer(model, revision)
         self.template = template_of(self.tokenizer, prompt_format)
         self.model = load_causal_lm(model, revision, dtype, self.device)
+        refuse_tokenizer(model, self.model, self.tokenizer, prompt_format)
+        self.rows = embedding_rows(self.model)
         self.context = context_length(self.model, max_length)
         self.decoding = decoding or Decoding()
         self.batch_size = batch_size
-        self.end_tokens = end_tokens(self.model.generation_config, self.tokenizer)
+        self.end_tokens = end_tokens(self.model.generation_config, self.tokenizer, self.rows)
         # Only what the study says decides how tokens are drawn, not the defaults that a model ships with.
         self.model.generation_config = GenerationConfig()
         self.facts: dict[str, int | float] = {}
@@ -95,7 +115,7 @@ class TransformersGenerator:
                 try:
                     answered = answers[number].turns
                     prompts[number] = prompt_ids(
-                        self.tokenizer, self.template, request, answered, self.context
+                        self.tokenizer, self.template, request, answered, self.context, self.rows
                     )
                 except TemplateProblem as problem:
                     answers[number] = Generation(error=str(problem))
@@ -124,11 +144,13 @@ class TransformersGenerator:
     ) -> None:
         room = self._room(next(iter(prompts.values())))
         seeds = [requests[n].seed_of(turn) for n in prompts]
-        for (number, prompt), new in zip(
-            prompts.items(), self._decode(list(prompts.values()), seeds, room), strict=True
-        ):
+        decoded = self._decode(list(prompts.values()), seeds, room)
+        for (number, prompt), (new, not_finite) in zip(prompts.items(), decoded, strict=True):
             stop = until_end(new, self.end_tokens)
             cut = self._stop_text(new[:stop])
+            if not_finite <= (len(new) if stop is None else stop):
+                answers[number] = Generation(error=NOT_FINITE)
+                continue
             said = self.tokenizer.decode(new[: stop if cut is None else cut], skip_special_tokens=True)
             before = answers[number]
             answers[number] = Generation(
@@ -146,11 +168,12 @@ class TransformersGenerator:
         return next(n for n, text in enumerate(texts, 1) if any(s in text for s in self.decoding.stop))
 
     @torch.inference_mode()
-    def _decode(self, prompts: list[list[int]], seeds: list[int], room: int) -> list[list[int]]:
-        """New token ids per prompt, all of the same number of steps."""
+    def _decode(self, prompts: list[list[int]], seeds: list[int], room: int) -> list[tuple[list[int], int]]:
+        """New token ids per prompt, all of as many steps, and the first step whose logits are not finite."""
         width = max(len(prompt) for prompt in prompts)
         ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        watch = NotFinite(len(prompts), width)
         output = self.model.generate(
             input_ids=ids.to(self.device),
             attention_mask=mask.to(self.device),
@@ -162,10 +185,9 @@ class TransformersGenerator:
                 stop_strings=list(self.decoding.stop) or None,
             ),
             tokenizer=self.tokenizer,
-            logits_processor=self._processors(seeds, room, width),
+            logits_processor=LogitsProcessorList([watch, *self._processors(seeds, room, width)]),
         )
-        new: list[list[int]] = output[:, width:].tolist()
-        return new
+        return list(zip(output[:, width:].tolist(), watch.first.tolist(), strict=True))
 
     def _processors(self, seeds: list[int], room: int, width: int) -> LogitsProcessorList:
         decoding = self.decoding

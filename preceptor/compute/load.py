@@ -1,16 +1,33 @@
-"""Load tokenizers and models: safetensors only, remote code only where allowed, a sentence when it fails."""
+"""Load tokenizers and models: safetensors only, all of them, remote code only where allowed.
+
+What is wrong with a model is a sentence. A tensor that is missing would be random, and no error of torch's.
+"""
 
 import gc
+import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from preceptor.compute.attention import caps_attention
-from preceptor.compute.weights import model_problem
+from preceptor.compute.configuration import CONFIG, GENERATION, refuse_absurd, refuse_wrong_generation
+from preceptor.compute.tensors import (
+    Head,
+    embedding_rows,
+    loading_problem,
+    meta_model,
+    one_line,
+    unread_tensors,
+)
+from preceptor.compute.vocabulary import is_panic, tokenizer_problem
+from preceptor.compute.weights import INDEX, FolderError, headers, shard_names, weights_named_by
 
+log = logging.getLogger(__name__)
 UNLIMITED = 10**9  # what is too long is for the caller to cut, not for the tokenizer to warn about
 
 
@@ -27,7 +44,12 @@ def pick_device(device: str) -> str:
 
 def load_tokenizer(model: str, revision: str) -> Any:
     """The tokenizer of a model. Scoring needs offsets, which only fast tokenizers give."""
-    tokenizer = _load(AutoTokenizer.from_pretrained, model, revision)
+    if Path(model, CONFIG).exists():  # which transformers reads for a tokenizer too
+        try:
+            refuse_absurd(Path(model), headers(Path(model)))
+        except FolderError as problem:
+            raise ModelError(str(problem)) from problem
+    tokenizer = _load(AutoTokenizer.from_pretrained, model, revision, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise ModelError(f"{model}: its tokenizer gives no character offsets; a tokenizer.json is needed")
     tokenizer.model_max_length = UNLIMITED
@@ -35,8 +57,9 @@ def load_tokenizer(model: str, revision: str) -> Any:
 
 
 def load_causal_lm(model: str, revision: str, dtype: str, device: str) -> Any:
-    """A language model in evaluation mode."""
-    return _load_weights(AutoModelForCausalLM.from_pretrained, model, revision, dtype, device)
+    """A language model in evaluation mode. Raises ModelError for weights that are not all of the model."""
+    load = AutoModelForCausalLM.from_pretrained
+    return _load_weights(load, model, revision, dtype, device, "language model")
 
 
 def load_classifier(
@@ -50,9 +73,8 @@ def load_classifier(
             f"model {model!r} brings its own Python for its head. Read that code; if you trust it, set"
             " 'allow_remote_code: true' on the reward model, and pin its 'revision'"
         )
-    return _load_weights(
-        AutoModelForSequenceClassification.from_pretrained, model, revision, dtype, device, allow_remote_code
-    )
+    load = AutoModelForSequenceClassification.from_pretrained
+    return _load_weights(load, model, revision, dtype, device, "classifier", allow_remote_code)
 
 
 def release_memory() -> None:
@@ -69,9 +91,31 @@ def context_length(model: Any, max_length: int | None) -> int:
         own = int(config.max_position_embeddings)
     except (AttributeError, TypeError):
         own = None
-    if own is None and max_length is None:
+    limits = [max_length, own if own is not None and own > 0 else None]
+    if isinstance(model, torch.nn.Module):
+        limits += [
+            positions for name, module in model.named_modules() if (positions := _positions(name, module))
+        ]
+    known = [limit for limit in limits if limit is not None]
+    if not known:
         raise ModelError(f"{config.model_type}: the model states no context length; set 'max_length'")
-    return min(length for length in (own, max_length) if length is not None)
+    return min(known)
+
+
+def refuse_tokenizer(model: str, loaded: Any, tokenizer: Any, prompt_format: str) -> None:
+    """Raise ModelError for a tokenizer that writes tokens of which the model has no embedding."""
+    if problem := tokenizer_problem(tokenizer, embedding_rows(loaded), prompt_format):
+        raise ModelError(f"model {model!r}: {problem}")
+
+
+def _positions(name: str, module: Any) -> int | None:
+    """How many tokens a table of learned positions serves. RoBERTa's begins behind its padding index."""
+    table = name.rpartition(".")[2]
+    if not isinstance(module, torch.nn.Embedding) or not ("position" in table or table == "wpe"):
+        return None
+    if "relative" in table:
+        return None
+    return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
 
 
 def _load_weights(
@@ -80,20 +124,70 @@ def _load_weights(
     revision: str,
     dtype: str,
     device: str,
+    head: Head,
     allow_remote_code: bool = False,
 ) -> Any:
-    if problem := model_problem(model):
-        raise ModelError(problem)
+    try:
+        if Path(model).is_dir():
+            meta_model(model, head, own_code=allow_remote_code)
+            if head == "language model" and (stated := Path(model, GENERATION)).exists():
+                refuse_wrong_generation(stated)
+        else:
+            hub_weights(model, revision)
+    except FolderError as error:
+        raise ModelError(str(error)) from error
     transformers_logging.disable_progress_bar()
-    options = {"dtype": getattr(torch, dtype), "use_safetensors": True}
-    weights = _load(load, model, revision, trust_remote_code=allow_remote_code, **options)
+    weights, info = _load(
+        load,
+        model,
+        revision,
+        trust_remote_code=allow_remote_code,
+        dtype=getattr(torch, dtype),
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # and refused below, by name
+        output_loading_info=True,
+    )
+    if problem := loading_problem(model, weights, info):
+        raise ModelError(problem)
+    if unread := unread_tensors(info):
+        log.warning("%s: %s has no use for %s in its weights", model, type(weights).__name__, unread)
     if caps_attention(weights):
         weights.set_attn_implementation("eager")
     return weights.to(device).eval()
 
 
+def hub_weights(model: str, revision: str) -> list[str]:
+    """The names of a hub model's weights. Raises FolderError for an index that names others than safetensors.
+
+    A generation configuration that is not one is refused too, before gigabytes are fetched.
+    """
+    config = _hub_file(model, revision, CONFIG)
+    named = None if config is None else weights_named_by(config)
+    index = _hub_file(model, revision, INDEX if named is None else named)
+    if (stated := _hub_file(model, revision, GENERATION)) is not None:
+        refuse_wrong_generation(stated)
+    return shard_names(index) if index is not None and index.name.endswith(".json") else ["*.safetensors"]
+
+
+def _hub_file(model: str, revision: str, name: str) -> Path | None:
+    """A hub's file in the local cache; None where it has no such file."""
+    path = _load(
+        cached_file,
+        model,
+        revision,
+        filename=name,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return None if path is None else Path(path)
+
+
 def _load(load: Callable[..., Any], model: str, revision: str, **options: Any) -> Any:
     try:
-        return load(model, revision=revision, **{"trust_remote_code": False, **options})
-    except Exception as error:
-        raise ModelError(f"model {model!r} at revision {revision!r} cannot be loaded: {error}") from error
+        return load(model, revision=revision, **options)
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
+        raise ModelError(
+            f"model {model!r} at revision {revision!r} cannot be loaded: {one_line(error)}"
+        ) from error

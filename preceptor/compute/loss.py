@@ -11,9 +11,16 @@ from dataclasses import dataclass
 import torch
 
 from preceptor.compute.conversation import Conversation, TemplateProblem, render, template_of
-from preceptor.compute.load import context_length, load_causal_lm, load_tokenizer, pick_device
+from preceptor.compute.load import (
+    context_length,
+    load_causal_lm,
+    load_tokenizer,
+    pick_device,
+    refuse_tokenizer,
+)
 from preceptor.compute.passes import TokenPasses
-from preceptor.compute.tokens import Tokens, tokenize, truncate
+from preceptor.compute.tensors import embedding_rows
+from preceptor.compute.tokens import Tokens, tokenize_rows, truncate
 
 ROWS_SORTED_TOGETHER = 2048
 RANK_CLIPS = (50, 100, 500)
@@ -67,6 +74,8 @@ class LossScorer:
         self.tokenizer = load_tokenizer(model, revision)
         self.template = template_of(self.tokenizer, prompt_format)
         self.model = load_causal_lm(model, revision, dtype, self.device)
+        refuse_tokenizer(model, self.model, self.tokenizer, prompt_format)
+        self.rows = embedding_rows(self.model)
         self.context = context_length(self.model, max_length)
         self.include_end_of_turn = include_end_of_turn
         self.unconditional = unconditional
@@ -116,8 +125,11 @@ class LossScorer:
                 rendered[number] = render(self.tokenizer, self.template, conversation)
             except TemplateProblem as problem:
                 results[number].error = str(problem)
-        located = tokenize(self.tokenizer, list(rendered.values()), self.include_end_of_turn)
-        return dict(zip(rendered, located, strict=True))
+        failed: dict[int, str] = {}
+        found = tokenize_rows(self.tokenizer, rendered, self.rows, self.include_end_of_turn, failed)
+        for number, reason in failed.items():
+            results[number].error = reason
+        return found
 
     def _add_unconditional(self, rows: dict[int, Tokens], results: list[ResponseLoss]) -> None:
         """The same response tokens without the instruction, behind BOS where the base has one (for IFD)."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+NOT_FINITE = "the teacher's logits are not finite: its weights hold NaN or infinity, or overflow their dtype"
 TURN_STRIDE = 2**40  # between the seeds of a row's turns: samples of a row count up by one
 
 

@@ -17,8 +17,11 @@ from preceptor.compute.load import (
     load_classifier,
     load_tokenizer,
     pick_device,
+    refuse_tokenizer,
 )
 from preceptor.compute.speed import Speed
+from preceptor.compute.tensors import embedding_rows
+from preceptor.compute.vocabulary import encode, refuse_unknown
 
 ROWS_SORTED_TOGETHER = 2048
 Encoded = dict[str, list[int]]
@@ -54,6 +57,9 @@ class RewardScorer:
         self.tokenizer = load_tokenizer(model, revision)
         self.template = None if prompt_format == "pair" else template_of(self.tokenizer, prompt_format)
         self.model = load_classifier(model, revision, dtype, self.device, allow_remote_code)
+        refuse_tokenizer(model, self.model, self.tokenizer, prompt_format)
+        self.rows = embedding_rows(self.model)
+        self.types = int(self.model.config.to_dict().get("type_vocab_size") or 0)
         self.context = context_length(self.model, max_length)
         self.label = _label(model, self.model.config.num_labels, label)
         self.packed = packed_backbone(self.model, self.device)
@@ -97,10 +103,16 @@ class RewardScorer:
     def _encode(self, conversation: Conversation) -> Encoded:
         if self.template is None:
             prompt = "\n\n".join(conversation.user)
-            encoded = dict(self.tokenizer(prompt, "\n\n".join(conversation.assistant)))
+            encoded = dict(encode(self.tokenizer, prompt, "\n\n".join(conversation.assistant)))
         else:
             text = render(self.tokenizer, self.template, conversation).text
-            encoded = dict(self.tokenizer(text, add_special_tokens=False))
+            encoded = dict(encode(self.tokenizer, text, add_special_tokens=False))
+        refuse_unknown(self.tokenizer, encoded["input_ids"], self.rows)
+        if (highest := max(encoded.get("token_type_ids", []), default=0)) >= self.types > 0:
+            raise TemplateProblem(
+                f"the tokenizer gives a token the type {highest}, but the reward model knows {self.types}"
+                " types: its 'token_type_ids' must go"
+            )
         if len(encoded["input_ids"]) > self.context:
             raise TemplateProblem(
                 f"{len(encoded['input_ids'])} tokens, but the reward model sees {self.context}"
@@ -122,7 +134,7 @@ class RewardScorer:
         return scores
 
     def _padded_logits(self, rows: Sequence[Encoded]) -> torch.Tensor:
-        pad_id = _unused_id([row["input_ids"] for row in rows], self.tokenizer.pad_token_id)
+        pad_id = _unused_id([row["input_ids"] for row in rows], self.tokenizer.pad_token_id, self.rows)
         # Decoder classifiers read the last token that is not this one, so it must stand in no row: where
         # EOS doubles as pad, a row that ends in EOS would otherwise be read one token early.
         self.model.config.get_text_config().pad_token_id = pad_id
@@ -162,9 +174,9 @@ def _label(model: str, labels: int, label: int | None) -> int:
     return label or 0
 
 
-def _unused_id(rows: list[list[int]], preferred: int | None) -> int:
-    """The tokenizer's pad id if no row holds it, else the lowest id that none holds."""
+def _unused_id(rows: list[list[int]], preferred: int | None, known: int) -> int:
+    """The tokenizer's pad id if the model knows it and no row holds it, else the lowest that none holds."""
     used = set().union(*rows)
-    if preferred is not None and preferred not in used:
+    if preferred is not None and preferred < known and preferred not in used:
         return preferred
     return next(number for number in range(len(used) + 1) if number not in used)

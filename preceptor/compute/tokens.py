@@ -2,11 +2,14 @@
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from preceptor.compute.conversation import Rendered
+from preceptor.compute.conversation import Rendered, TemplateProblem
+from preceptor.compute.vocabulary import PanicProblem, refuse_unknown, told_of_panics
 
+Row = TypeVar("Row")
 STEP = re.compile(r"[.?] ")  # a step begins after a full stop or question mark (ASLEC, arXiv 2604.06834)
 
 
@@ -35,6 +38,44 @@ def tokenize(tokenizer: Any, texts: list[Rendered], include_end_of_turn: bool) -
     )
     pairs = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
     return [_locate(rendered, ids, offsets, include_end_of_turn) for rendered, ids, offsets in pairs]
+
+
+def tokenize_rows(
+    tokenizer: Any,
+    texts: Mapping[Row, Rendered],
+    rows: int,
+    include_end_of_turn: bool,
+    failed: dict[Row, str],
+) -> dict[Row, Tokens]:
+    """The texts' tokens for a model with so many embeddings; a text that it cannot take is in `failed`."""
+    found: dict[Row, Tokens] = {}
+    for key, tokens in tokenize_each(tokenizer, texts, include_end_of_turn, failed):
+        try:
+            refuse_unknown(tokenizer, tokens.ids, rows)
+        except TemplateProblem as problem:
+            failed[key] = str(problem)
+        else:
+            found[key] = tokens
+    return found
+
+
+def tokenize_each(
+    tokenizer: Any, texts: Mapping[Row, Rendered], include_end_of_turn: bool, failed: dict[Row, str]
+) -> Iterator[tuple[Row, Tokens]]:
+    """All texts at once, which is fast; one by one where the tokenizer panics at one of them."""
+    try:
+        with told_of_panics(tokenizer):
+            located = tokenize(tokenizer, list(texts.values()), include_end_of_turn)
+        yield from zip(texts, located, strict=True)
+    except PanicProblem:
+        for key, text in texts.items():
+            try:
+                with told_of_panics(tokenizer):
+                    (tokens,) = tokenize(tokenizer, [text], include_end_of_turn)
+            except PanicProblem as problem:
+                failed[key] = str(problem)
+            else:
+                yield key, tokens
 
 
 def _locate(

@@ -16,8 +16,8 @@ from preceptor.engines.process_group import end_group
 LOOK_SECONDS = 0.5  # between looks at whether the child still lives
 STOP_SECONDS = 10.0
 TAIL_LINES = 25
-# vLLM reports its use to its makers unless it is told not to.
-ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "PYTHONUNBUFFERED": "1"}
+# vLLM reports its use to its makers unless it is told not to, and counts NaN in logits only if it is told to.
+ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_COMPUTE_NANS_IN_LOGITS": "1", "PYTHONUNBUFFERED": "1"}
 
 
 class EngineError(RuntimeError):

@@ -1,10 +1,12 @@
 """vLLM itself, inside the child process: conversations in, finished rows out, one engine step at a time."""
 
 import json
+import re
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import snapshot_download
 from transformers import AutoConfig, GenerationConfig
 from vllm import SamplingParams
 from vllm.engine.arg_utils import EngineArgs
@@ -16,14 +18,22 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.llm_engine import LLMEngine
 
+from preceptor.compute.adapter import refuse_adapter
 from preceptor.compute.answering import before_stop_text, end_tokens, prompt_ids, until_end
+from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
 from preceptor.compute.conversation import TemplateProblem, template_of
-from preceptor.compute.load import ModelError, context_length, load_tokenizer
-from preceptor.compute.request import Decoding, Generation, Request
-from preceptor.compute.weights import adapter_problem, model_problem
+from preceptor.compute.load import ModelError, context_length, hub_weights, load_tokenizer
+from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request
+from preceptor.compute.tensors import meta_model
+from preceptor.compute.vocabulary import tokenizer_problem
+from preceptor.compute.weights import FolderError
 from preceptor.engines.messages import Ask, Settings
 
 Rows = list[tuple[int, Generation]]
+INTERNAL_ID = re.compile(
+    r"(?:(?P<sample>\d+)_)?(?P<request>\d+\.\d+)-"
+)  # vLLM's name of ours, and of a sample
+HUB_FILES = ["*.json", "*.model", "*.jinja", "*.txt"]
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM reserves room for one of these
 
 
@@ -47,20 +57,25 @@ class VllmEngine:
     def __init__(self, settings: Settings) -> None:
         self.decoding = settings.decoding
         refuse_impossible(settings.decoding)
-        refuse_pickles(settings)
+        refuse_unlike(settings)
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
         self.template = template_of(self.tokenizer, settings.prompt_format)
         model = Configured(settings.model, settings.revision)
+        self.rows = int(model.config.get_text_config().vocab_size)
+        if problem := tokenizer_problem(self.tokenizer, self.rows, settings.prompt_format):
+            raise ModelError(f"model {settings.model!r}: {problem}")
         self.context = context_length(model, settings.max_length)
-        self.end_tokens = end_tokens(model.generation_config, self.tokenizer)
+        self.end_tokens = end_tokens(model.generation_config, self.tokenizer, self.rows)
         self.adapter = LoRARequest("adapter", 1, settings.adapter) if settings.adapter else None
         arguments = EngineArgs(**engine_arguments(settings, self.context))
         self.engine = LLMEngine.from_engine_args(
             arguments, usage_context=UsageContext.LLM_CLASS, enable_multiprocessing=True
         )
+        self._watch_logits()
         self._asked: dict[str, list[tuple[int, Request]]] = {}
         self._answers: dict[int, Generation] = {}  # of rows whose next turn is in flight
         self._finished_tokens = 0
+        self._not_finite: set[tuple[str, int]] = set()  # requests and which of their samples
 
     def busy(self) -> bool:
         """Whether anything is in flight."""
@@ -82,7 +97,12 @@ class VllmEngine:
         output: Any  # vLLM types it for pooling models too
         for output in self.engine.step():
             rows = self._asked.pop(output.request_id)
-            for (number, request), completion in zip(rows, output.outputs, strict=True):
+            for sample, ((number, request), completion) in enumerate(zip(rows, output.outputs, strict=True)):
+                if (output.request_id, sample) in self._not_finite:
+                    self._not_finite.remove((output.request_id, sample))
+                    self._answers.pop(number, None)
+                    finished.append((number, Generation(error=NOT_FINITE)))
+                    continue
                 finished += self._answered(number, request, len(output.prompt_token_ids), completion)
         return finished
 
@@ -95,12 +115,26 @@ class VllmEngine:
         """End vLLM's own processes."""
         self.engine.engine_core.shutdown()
 
+    def _watch_logits(self) -> None:
+        """Note the requests whose logits held NaN: vLLM counts them, and answers all the same."""
+        core = self.engine.engine_core
+        get_output = core.get_output
+
+        def watched() -> Any:
+            outputs = get_output()
+            for output in outputs.outputs:
+                if output.num_nans_in_logits and (asked := INTERNAL_ID.match(output.request_id)):
+                    self._not_finite.add((asked["request"], int(asked["sample"] or 0)))
+            return outputs
+
+        core.get_output = watched
+
     def _ask_turn(self, rows: list[tuple[int, Request]], before: Generation) -> Rows:
         turn = len(before.turns)
         number, request = rows[0]
         identity = f"{number}.{turn}"
         try:
-            prompt = prompt_ids(self.tokenizer, self.template, request, before.turns, self.context)
+            prompt = prompt_ids(self.tokenizer, self.template, request, before.turns, self.context, self.rows)
             self.engine.add_request(
                 identity,
                 tokens_input(prompt),
@@ -189,13 +223,35 @@ def refuse_impossible(decoding: Decoding) -> None:
         )
 
 
-def refuse_pickles(settings: Settings) -> None:
-    """Raise ModelError for weights that are not safetensors."""
-    problem = model_problem(settings.model)
-    if problem is None and settings.adapter is not None:
-        problem = adapter_problem(settings.adapter)
-    if problem is not None:
-        raise ModelError(problem)
+def refuse_unlike(settings: Settings) -> None:
+    """Raise ModelError for weights, or an adapter, that are not safetensors, or not all of the model."""
+    folder = _folder(settings)
+    try:
+        meta = meta_model(str(folder), "language model", vllm=True)
+        if settings.adapter is not None:
+            refuse_adapter(settings.adapter, meta)
+        if (stated := folder / GENERATION).exists():
+            refuse_wrong_generation(stated)
+    except FolderError as problem:
+        raise ModelError(str(problem)) from problem
+
+
+def _folder(settings: Settings) -> Path:
+    """The model's folder, or the snapshot that vLLM would fetch from a hub for itself."""
+    if Path(settings.model).is_dir():
+        return Path(settings.model)
+    try:
+        wanted = [*HUB_FILES, *hub_weights(settings.model, settings.revision)]
+        snapshot = snapshot_download(
+            settings.model, revision=settings.revision, allow_patterns=wanted, ignore_patterns=["*/*"]
+        )
+        return Path(snapshot)
+    except FolderError as problem:
+        raise ModelError(str(problem)) from problem
+    except Exception as error:
+        raise ModelError(
+            f"model {settings.model!r} at revision {settings.revision!r} cannot be fetched: {error}"
+        ) from error
 
 
 def _lora_rank(adapter: str) -> int:

@@ -40,7 +40,10 @@ def main(descriptor: int) -> int:
     try:
         _run(settings, inbox, outbox)
     except Exception as error:
-        traceback.print_exc()
+        from preceptor.compute.load import ModelError
+
+        if not isinstance(error, ModelError):  # whose text says it all
+            traceback.print_exc()
         outbox.put(Failed(f"{error}" or type(error).__name__))
         return 1
     finally:

@@ -33,7 +33,7 @@ from preceptor.study.judges import ClassifierJudge
 if TYPE_CHECKING:
     from preceptor.compute.reward import Reward, RewardScorer
 
-VERSION = 2
+VERSION = 3
 PROMPT = "duel"
 
 

@@ -17,7 +17,7 @@ from preceptor.study.schema import Base
 if TYPE_CHECKING:
     from preceptor.compute.loss import LossScorer
 
-VERSION = 2
+VERSION = 3
 
 
 def score_losses(

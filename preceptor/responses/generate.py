@@ -20,7 +20,7 @@ from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, Transform
 from preceptor.text import digest
 
 log = logging.getLogger(__name__)
-VERSION = 2
+VERSION = 3
 Load = Callable[[Any], Generator]
 
 

@@ -17,7 +17,7 @@ from preceptor.responses.rows import groups, with_prompts
 from preceptor.study.reward_models import ClassifierRewardModel, JudgeRewardModel, ScoringRewardModel
 
 log = logging.getLogger(__name__)
-VERSION = 2
+VERSION = 3
 
 
 class Scored(Protocol):

@@ -1,7 +1,7 @@
 """Conversations as training examples: the tokens that scoring saw, and the one that ends each turn."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,8 @@ from preceptor.compute.conversation import (
     render,
     template_of,
 )
-from preceptor.compute.tokens import Tokens, tokenize, truncate
+from preceptor.compute.tokens import Tokens, tokenize, tokenize_each, truncate
+from preceptor.compute.vocabulary import refuse_unknown, told_of_panics
 from preceptor.tuning.task import TuningError
 
 IGNORED = -100  # a label that the loss leaves out
@@ -63,8 +64,7 @@ def make_examples(tokenizer: Any, template: str, rows: pl.DataFrame, length: int
     examples = Examples()
     rendered = dict(_rendered(tokenizer, template, rows, examples.failed))
     turns = dict(zip(rows["response_id"], rows["turns"].list.len(), strict=True))
-    located = tokenize(tokenizer, list(rendered.values()), include_end_of_turn=True)
-    for response_id, tokens in zip(rendered, located, strict=True):
+    for response_id, tokens in tokenize_each(tokenizer, rendered, True, examples.failed):
         fitted = truncate(tokens, length, tokenizer.bos_token_id)
         fault = _fault(tokenizer, tokens, fitted, turns[response_id], end)
         if fault is not None:
@@ -74,6 +74,20 @@ def make_examples(tokenizer: Any, template: str, rows: pl.DataFrame, length: int
             examples.truncated[response_id] = f"{len(tokens.ids):,} tokens, of which {length:,} fit"
         examples.rows.append(_example(response_id, fitted))
     return examples
+
+
+def known_only(examples: Examples, tokenizer: Any, vocabulary: int) -> Examples:
+    """Without the rows that hold a token of which the base, with so many embeddings, knows nothing."""
+    known = []
+    for row in examples.rows:
+        try:
+            refuse_unknown(tokenizer, row.ids, vocabulary)
+        except TemplateProblem as problem:
+            examples.failed[row.response_id] = str(problem)
+            examples.truncated.pop(row.response_id, None)
+        else:
+            known.append(row)
+    return replace(examples, rows=known)
 
 
 def _rendered(
@@ -112,8 +126,9 @@ def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:
     """The id of the end token, if there is one, and the text that the format writes behind a turn."""
     probe = render(tokenizer, template_of(tokenizer, prompt_format), Conversation(None, ("Q",), ("A",)))
     closing = probe.text[probe.spans[0][1] :]
-    (without,) = tokenize(tokenizer, [probe], include_end_of_turn=False)
-    (with_end,) = tokenize(tokenizer, [probe], include_end_of_turn=True)
+    with told_of_panics(tokenizer):
+        (without,) = tokenize(tokenizer, [probe], include_end_of_turn=False)
+        (with_end,) = tokenize(tokenizer, [probe], include_end_of_turn=True)
     if len(with_end.response) == len(without.response):
         return None, closing
     end = with_end.ids[with_end.response[-1]]

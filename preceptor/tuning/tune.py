@@ -15,7 +15,7 @@ from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake
 from preceptor.study.schema import Study
-from preceptor.tuning.examples import Examples, end_of_turn, make_examples
+from preceptor.tuning.examples import Examples, end_of_turn, known_only, make_examples
 from preceptor.tuning.manifest import make_manifest, origins
 from preceptor.tuning.model import load_model, save_model
 from preceptor.tuning.task import DivergedError, Machine, Task, TuningError
@@ -75,6 +75,7 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
 def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Training]:
     """Train in the folder's parent and leave the finished model in the folder."""
     from preceptor.compute.load import context_length, load_tokenizer
+    from preceptor.compute.tensors import embedding_rows
 
     base, run, work = task.base, task.run.name, folder.parent
     tokenizer = load_tokenizer(base.model, base.revision)
@@ -85,6 +86,7 @@ def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Traini
         length = min(context, task.tuning.max_length or context)
         template = template_of(tokenizer, base.prompt_format)
         examples = make_examples(tokenizer, template, task.rows, length, end)
+        examples = known_only(examples, tokenizer, embedding_rows(model))
         _refuse_nothing(run, examples)
         trainer = make_trainer(task, model, tokenizer, examples, machine, work)
         try:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from preceptor.compute.conversation import Conversation, render_prompt
 from preceptor.compute.generation import RowSeededSampling, TransformersGenerator
-from preceptor.compute.request import Decoding, Request
+from preceptor.compute.request import NOT_FINITE, Decoding, Request
 from tests.conftest import CHATML, save_language_model
 
 TEACHER = str(Path(__file__).parents[2] / "studies" / "demo" / "teachers" / "llama-large")
@@ -83,6 +84,55 @@ def test_each_turn_is_answered_after_the_teachers_own_previous_answer(teacher_mo
     assert len(double.turns) == 2
     assert double.turns[0] == single.turns[0]
     assert double.prompt_tokens > single.prompt_tokens
+
+
+def poisoned(folder, token, value) -> str:
+    """A teacher for which one token is as a broken weight: whatever reads it is not finite."""
+    save_language_model(folder, context=256, template=CHATML)
+    tensors = load_file(folder / "model.safetensors")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tensors["model.embed_tokens.weight"][tokenizer(token, add_special_tokens=False)["input_ids"][0]] = value
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return str(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
+@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=12), SAMPLED], ids=["greedy", "sampled"])
+def test_logits_that_are_not_finite_are_the_rows_error_and_never_an_empty_answer(tmp_path, decoding, value):
+    teacher = TransformersGenerator(poisoned(tmp_path, "%", value), decoding=decoding)
+    answers = teacher.generate(requests(["Hi", "What is 5%?", "Tell me"]))
+    folder = save_language_model(tmp_path / "sound", context=256, template=CHATML)
+    sound = TransformersGenerator(folder, decoding=decoding)
+    expected = sound.generate(requests(["Hi", "Why?", "Tell me"]))
+    assert (answers[1].turns, answers[1].error) == ((), NOT_FINITE)
+    assert [answers[0], answers[2]] == [expected[0], expected[2]]
+    double = teacher.generate([Request(None, ("Hi", "5%"), 0)])[0]
+    assert (double.turns, double.error) == ((), NOT_FINITE)
+
+
+@pytest.mark.parametrize(
+    "tensor", ["lm_head.weight", "model.norm.weight", "model.layers.1.mlp.up_proj.weight"]
+)
+def test_a_teacher_with_one_broken_weight_answers_nothing(tmp_path, tensor):
+    save_language_model(tmp_path, template=CHATML)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors[tensor].view(-1)[7] = float("nan")
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    answers = TransformersGenerator(str(tmp_path), decoding=SAMPLED).generate(requests())
+    assert {answer.error for answer in answers} == {NOT_FINITE}
+
+
+def test_what_is_not_finite_behind_the_end_is_no_error(tmp_path):
+    # Rows that have ended are fed padding until their batch has; here the padding is what is broken.
+    folder = save_language_model(tmp_path, template=CHATML)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tensors["model.embed_tokens.weight"][tokenizer.eos_token_id] = float("nan")
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    decoding = Decoding(temperature=3.0, max_new_tokens=60)
+    answers = TransformersGenerator(folder, decoding=decoding, batch_size=32).generate(requests(["Hi"] * 32))
+    assert {answer.finish_reason for answer in answers} == {"stop", "length"}
+    assert all(answer.error is None for answer in answers)
 
 
 def test_stop_texts_end_a_row_and_its_count_of_tokens_is_its_own():

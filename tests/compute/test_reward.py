@@ -5,7 +5,13 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    MPNetConfig,
+    RobertaConfig,
+)
 
 from preceptor.compute import attention
 from preceptor.compute.backbone import Backbone
@@ -13,7 +19,7 @@ from preceptor.compute.conversation import Conversation, TemplateProblem
 from preceptor.compute.load import ModelError
 from preceptor.compute.reward import RewardScorer
 from tests.compute.families import reference_varlen
-from tests.conftest import CHATML, save_classifier
+from tests.conftest import CHATML, byte_tokenizer, save_classifier
 
 ROWS = [
     Conversation(None, (q,), (a,)) for q, a in [("Hi", "x"), ("Why?", "because of the rain " * 3), ("", "")]
@@ -86,6 +92,62 @@ def test_a_classifier_of_several_labels_must_be_told_which(tmp_path):
 def test_a_model_that_is_not_there_is_named():
     with pytest.raises(ModelError, match="model 'nobody/nothing' at revision 'main' cannot be loaded"):
         RewardScorer("nobody/nothing")
+
+
+POSITIONS = {"roberta": (RobertaConfig, 64), "mpnet": (MPNetConfig, 64), "bert": (BertConfig, 66)}
+
+
+def save_encoder(folder, kind, types=2):
+    """A random encoder of 66 positions, of which RoBERTa's kind begins behind its padding index, 1."""
+    tokenizer = byte_tokenizer(pad=True)
+    torch.manual_seed(0)
+    config = POSITIONS[kind][0](
+        **{"vocab_size": len(tokenizer), "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+        **{"intermediate_size": 32, "max_position_embeddings": 66, "num_labels": 1, "pad_token_id": 1},
+        **({} if kind == "mpnet" else {"type_vocab_size": types}),
+    )
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("max_length", [None, 1000])
+@pytest.mark.parametrize("kind", POSITIONS)
+def test_an_encoder_sees_as_many_tokens_as_it_has_positions_behind_the_padding(tmp_path, kind, max_length):
+    scorer = RewardScorer(save_encoder(tmp_path, kind), prompt_format="pair", max_length=max_length)
+    sees = POSITIONS[kind][1]
+    rows = [Conversation(None, ("b",), ("a" * (tokens - 1),)) for tokens in (sees, sees + 1, 3)]
+    fits, too_long, short = scorer.score(rows)
+    assert fits.error is None and short.error is None
+    assert too_long.error == f"{sees + 1} tokens, but the reward model sees {sees}"
+    tokens = scorer.tokenizer("b", "a" * (sees - 1))["input_ids"]
+    assert len(tokens) == sees
+    with torch.no_grad():
+        alone = scorer.model(torch.tensor([tokens])).logits[0, 0].item()
+    assert fits.reward == pytest.approx(alone, abs=1e-6)
+
+
+def test_a_token_type_that_the_model_lacks_is_the_rows_error(tmp_path):
+    folder = save_encoder(tmp_path, "roberta", types=1)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    scorer = RewardScorer(folder, prompt_format="pair")
+    assert scorer.tokenizer("a", "b")["token_type_ids"] == [0, 1]
+    (reward,) = scorer.score(ROWS[:1])
+    assert reward.reward is None and "the type 1, but the reward model knows 1 types" in reward.error
+
+
+def test_rows_are_padded_with_a_token_that_the_model_knows(tmp_path):
+    # Many tokenizers got a pad token of their own, beyond the embeddings: padding must not touch it.
+    folder = save_classifier(tmp_path, template=CHATML)
+    expected = [alone(folder, row) for row in ROWS]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "<pad-of-its-own>"})
+    tokenizer.save_pretrained(folder)
+    scorer = RewardScorer(folder)
+    assert scorer.tokenizer.pad_token_id == scorer.rows
+    assert [r.reward for r in scorer.score(ROWS)] == pytest.approx(expected, abs=1e-5)
 
 
 HEAD = '''

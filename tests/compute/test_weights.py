@@ -11,7 +11,13 @@ from preceptor.compute.load import ModelError, load_causal_lm, load_classifier
 from preceptor.compute.loss import LossScorer
 from preceptor.compute.request import Decoding
 from preceptor.compute.reward import RewardScorer
-from preceptor.compute.weights import adapter_problem, model_problem
+from preceptor.compute.weights import (
+    FolderError,
+    adapter_problem,
+    model_problem,
+    read_tensors,
+    weight_files,
+)
 from tests.conftest import CHATML, save_classifier, save_language_model
 from tests.pickles import pickle_weights, write_pickle
 
@@ -72,6 +78,60 @@ def test_a_stray_safetensors_file_does_not_open_the_door(tmp_path, marker):
     shutil.copy(folder / "config.json", folder / "other.safetensors")
     with pytest.raises(ModelError):
         load_causal_lm(str(folder), "main", "float32", "cpu")
+
+
+NAMED = {
+    "a pickle": ({"weight_map": {"a": "pytorch_model.bin"}}, "names 'pytorch_model.bin' for a"),
+    "a pickle among others": ({"weight_map": {"a": "x.safetensors", "b": "y.pt"}}, "names 'y.pt' for b"),
+    "a path above": ({"weight_map": {"a": "../x.safetensors"}}, r"names '\.\./x\.safetensors'"),
+    "a path elsewhere": ({"weight_map": {"a": "/tmp/x.safetensors"}}, "names '/tmp/x.safetensors'"),
+    "a number": ({"weight_map": {"a": 7}}, "names 7 for a"),
+    "a missing shard": (
+        {"weight_map": {"a": "x.safetensors"}},
+        "names x.safetensors, which the folder lacks",
+    ),
+    "nothing": ({"weight_map": {}}, "is no index of shards"),
+    "a list": ([], "must hold a JSON object"),
+}
+
+
+@pytest.mark.parametrize("loader", ["teacher", "base", "tuned base"])
+@pytest.mark.parametrize("named", NAMED)
+def test_an_index_leads_to_safetensors_beside_it_and_nowhere_else(tmp_path, marker, named, loader):
+    folder, (index, sentence) = tmp_path / "model", NAMED[named]
+    save_language_model(folder, template=CHATML)
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    for name in ("pytorch_model.bin", "y.pt"):
+        write_pickle(folder / name, marker)
+    with pytest.raises(ModelError, match=sentence) as refusal:
+        LOADERS[loader](str(folder))
+    assert str(folder / "model.safetensors.index.json") in str(refusal.value)
+    assert str(refusal.value) == model_problem(str(folder))
+
+
+def test_a_config_that_names_a_pickle_as_its_weights_is_not_followed(tmp_path, marker):
+    save_language_model(tmp_path / "model")
+    write_pickle(tmp_path / "model" / "adapter_model.bin", marker)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["transformers_weights"] = "adapter_model.bin"
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"'transformers_weights: adapter_model\.bin'"):
+        load_causal_lm(str(tmp_path / "model"), "main", "float32", "cpu")
+
+
+def test_damaged_or_doubled_weights_are_named(tmp_path):
+    file = tmp_path / "model.safetensors"
+    save_language_model(tmp_path)
+    whole = file.read_bytes()
+    shutil.copy(file, tmp_path / "more.safetensors")
+    assert model_problem(str(tmp_path)) is None  # transformers does not look at it; vLLM would read both
+    with pytest.raises(FolderError, match=r"more\.safetensors holds lm_head\.weight once more"):
+        read_tensors(weight_files(tmp_path, vllm=True))
+    for spoiled in (whole[:-100], b"\xff" * 8 + whole[8:], b""):
+        file.write_bytes(spoiled)
+        with pytest.raises(ModelError, match=r"model\.safetensors cannot be read as safetensors"):
+            load_causal_lm(str(tmp_path), "main", "float32", "cpu")
 
 
 @pytest.mark.parametrize("name", ["adapter_model.bin", "adapter_model.pt"])

@@ -4,6 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
 from preceptor.compute.request import Generation, Request
 from preceptor.engines.vllm_generator import Machine, VllmGenerator
 
@@ -12,6 +15,7 @@ SMALL = str(DEMO / "teachers" / "llama-small")
 LARGE = str(DEMO / "teachers" / "llama-large")
 MACHINE = Machine(enforce_eager=True, start_seconds=900, silent_seconds=300)
 FORBIDDEN = "forbidden"
+POISON = "~"  # one token, which no instruction holds
 
 
 def instructions(count=600) -> list[str]:
@@ -28,8 +32,12 @@ def vllm(model, decoding, adapter=None, max_length=None) -> VllmGenerator:
 
 
 def picky(folder: Path) -> str:
-    """A copy of the small teacher whose template refuses a word, and whose defaults would disturb greedy."""
+    """A copy of the small teacher whose template refuses a word, and whose defaults would disturb greedy.
+
+    What it reads of POISON is NaN.
+    """
     shutil.copytree(SMALL, folder)
+    _poison(folder)
     template = (folder / "chat_template.jinja").read_text()
     refusal = f"{{% if '{FORBIDDEN}' in m['content'] %}}{{{{ raise_exception('not that') }}}}{{% endif %}}"
     loop = "{% for m in messages %}"
@@ -38,6 +46,16 @@ def picky(folder: Path) -> str:
     defaults |= {"repetition_penalty": 1.8, "temperature": 0.7, "top_k": 3, "do_sample": True}
     (folder / "generation_config.json").write_text(json.dumps(defaults))
     return str(folder)
+
+
+def _poison(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    token = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(POISON)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    tensors["model.embed_tokens.weight"][token] = float("nan")
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": False}
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def stream(generator, asked) -> list[Generation]:

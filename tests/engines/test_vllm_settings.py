@@ -1,6 +1,7 @@
 """What reaches vLLM: every setting under its name there, an adapter, stop texts, and what it cannot do."""
 
 import json
+import shutil
 from contextlib import closing
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ pytest.importorskip("vllm")
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from preceptor.compute.generation import TransformersGenerator
@@ -17,7 +19,7 @@ from preceptor.compute.load import ModelError
 from preceptor.compute.request import Decoding
 from preceptor.engines.engine_process import EngineError
 from preceptor.engines.messages import Settings
-from tests.engines.teachers import SMALL, requests, stream, vllm
+from tests.engines.teachers import LARGE, SMALL, requests, stream, vllm
 
 pytestmark = pytest.mark.slow
 STOPPED = Decoding(max_new_tokens=30, stop=("e", "lamp"))
@@ -114,6 +116,24 @@ def test_an_adapter_without_a_rank_is_refused_by_name(tmp_path):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
     with pytest.raises(ModelError, match="is not a LoRA folder"):
         engine_arguments(replace(SETTINGS, adapter=str(tmp_path)), context=128)
+
+
+def test_weights_and_an_adapter_that_are_not_the_models_are_refused_before_vllm_starts(tmp_path):
+    from preceptor.engines.vllm_engine import refuse_unlike
+
+    adapter = write_adapter(tmp_path / "adapter")
+    refuse_unlike(replace(SETTINGS, adapter=adapter))
+    with pytest.raises(ModelError, match="is not of this model"):
+        refuse_unlike(replace(SETTINGS, model=LARGE, adapter=adapter))
+    folder = shutil.copytree(SMALL, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    wrapped = {f"_orig_mod.{name}": tensor for name, tensor in tensors.items()}
+    save_file(wrapped, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"lack all .*'_orig_mod\.'"):
+        refuse_unlike(replace(SETTINGS, model=str(folder)))
+    save_file(tensors | {"model.norm.weight": tensors["model.norm.weight"][:5]}, folder / "more.safetensors")
+    with pytest.raises(ModelError, match="once more"):
+        refuse_unlike(replace(SETTINGS, model=str(folder)))
 
 
 @pytest.mark.parametrize(

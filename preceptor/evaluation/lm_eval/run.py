@@ -69,10 +69,17 @@ def load_model(preset: Preset, folder: str, device: str, batch_size: int, dtype:
     """lm-eval's HFLM on a model folder; BenchmarkError for none, or one that lacks its chat template."""
     from lm_eval.models.huggingface import HFLM
 
+    from preceptor.compute.tensors import meta_model
+    from preceptor.compute.weights import FolderError
+
     if not Path(folder).is_dir():
         raise BenchmarkError(
             f"benchmark {preset.name!r}: model {folder!r} is no folder: give one that exists"
         )
+    try:
+        meta_model(folder, "language model")  # lm-eval would make up at random what is missing
+    except FolderError as problem:
+        raise BenchmarkError(f"benchmark {preset.name!r}: {problem}") from problem
     with quiet():
         model = HFLM(pretrained=folder, backend="causal", device=device, batch_size=batch_size, dtype=dtype)
     if preset.apply_chat_template and model.tokenizer.chat_template is None:

@@ -1,0 +1,82 @@
+"""Whether a LoRA adapter is of the model that it is given to: what fits nowhere would be left out, unsaid."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from preceptor.compute.weights import (
+    ADAPTER_WEIGHTS,
+    FolderError,
+    Tensor,
+    adapter_problem,
+    read_object,
+    read_tensors,
+)
+
+PREFIX = "base_model.model."
+PART = re.compile(
+    r"(?P<module>.+)\.(?P<part>lora_A|lora_B)\.weight$|(?P<table>.+)\.lora_embedding_(?P<side>[AB])$"
+)
+CONFIG = "adapter_config.json"
+
+
+def refuse_adapter(adapter: str, meta: Any | None) -> None:
+    """Raise FolderError for an adapter that is no LoRA of this model (None: of a model not known yet)."""
+    if problem := adapter_problem(adapter):
+        raise FolderError(problem)
+    file = Path(adapter, ADAPTER_WEIGHTS)
+    tensors = read_tensors([file])
+    pairs = _pairs(file, tensors)
+    config = read_object(Path(adapter, CONFIG))
+    for module, (first, second) in pairs.items():
+        if first.shape[0] != (rank := _rank(config, module)) or second.shape[-1] != rank:
+            raise FolderError(
+                f"{file}: {module} has rank {first.shape[0]}, but {CONFIG} says {rank}: they are not"
+                " of one adapter"
+            )
+    if meta is not None:
+        _refuse_strangers(file, pairs, meta)
+
+
+def _pairs(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    sides: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        found = PART.match(name.removeprefix(PREFIX))
+        if found is None:
+            raise FolderError(
+                f"{file} holds {name}, which is no part of a LoRA and would be left out: merge the"
+                " adapter into its base (peft's merge_and_unload)"
+            )
+        module = found["module"] or found["table"]
+        sides.setdefault(module, {})[(found["part"] or found["side"])[-1]] = tensor
+    halves = [module for module, side in sides.items() if set(side) != {"A", "B"}]
+    if halves or not sides:
+        what = f"only one half of {halves[0]}'s LoRA" if halves else "no tensor"
+        raise FolderError(f"{file} holds {what}: fetch or save the adapter again")
+    return {module: (side["A"], side["B"]) for module, side in sides.items()}
+
+
+def _refuse_strangers(file: Path, pairs: Mapping[str, tuple[Tensor, Tensor]], meta: Any) -> None:
+    modules = dict(meta.named_modules())
+    for module, (first, second) in pairs.items():
+        if ".experts" in module:  # fused there, apart here
+            continue
+        if module not in modules:
+            raise FolderError(
+                f"{file} adapts {module}, which the base does not have: it is not of this model"
+            )
+        weight = tuple(modules[module].weight.shape)
+        if sorted((first.shape[1], second.shape[0])) != sorted(weight):
+            raise FolderError(
+                f"{file} adapts {module} as {second.shape[0]} × {first.shape[1]}, but the base's is"
+                f" {weight[0]} × {weight[1]}: it is not of this model"
+            )
+
+
+def _rank(config: Mapping[str, Any], module: str) -> Any:
+    """PEFT's rule: the first pattern that is the module's name, or its end behind a full stop."""
+    patterns = config.get("rank_pattern") or {}
+    return next(
+        (rank for key, rank in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), config.get("r")
+    )

@@ -1,0 +1,55 @@
+"""What would keep a local model folder from being used, found without loading its weights.
+
+One function for whoever asks before a study runs; each load asks the same of itself.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from preceptor.compute.adapter import refuse_adapter
+from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
+from preceptor.compute.load import ModelError, load_tokenizer
+from preceptor.compute.tensors import Head, embedding_rows, meta_model
+from preceptor.compute.vocabulary import tokenizer_problem
+from preceptor.compute.weights import ConfigError, FolderError
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a model is wanted for, and a LoRA folder that goes with it.
+
+    `own_code`: its head is Python beside the weights, which only a load runs.
+    """
+
+    head: Head
+    prompt_format: str
+    vllm: bool = False
+    own_code: bool = False
+    adapter: str | None = None
+
+
+def folder_problems(model: str, revision: str, use: Use) -> list[str]:
+    """A sentence for each thing that is wrong with a model folder; of a hub id what its adapter shows."""
+    folder, problems, meta = Path(model), [], None
+    try:
+        meta = meta_model(model, use.head, use.vllm, use.own_code) if folder.is_dir() else None
+    except ConfigError as problem:
+        return [str(problem)]  # the tokenizer's load would stumble over it once more
+    except FolderError as problem:
+        problems.append(str(problem))
+    try:
+        if use.adapter is not None:
+            refuse_adapter(use.adapter, meta)
+        if use.head == "language model" and (folder / GENERATION).exists():
+            refuse_wrong_generation(folder / GENERATION)
+    except FolderError as problem:
+        problems.append(str(problem))
+    if not folder.is_dir():
+        return problems
+    try:
+        tokenizer = load_tokenizer(model, revision)
+    except ModelError as error:
+        return [*problems, str(error)]
+    if meta is not None and (found := tokenizer_problem(tokenizer, embedding_rows(meta), use.prompt_format)):
+        problems.append(found)
+    return problems
