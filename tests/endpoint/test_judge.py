@@ -111,8 +111,8 @@ def test_rows_that_are_too_long_do_not_end_structured_output():
         rewards = collected(judge(server.url, concurrency=1).stream(conversations(4)), 4)
     assert [reward.reward for reward in rewards] == [None, 2, None, 4]
     assert all("too long" in rewards[n].error for n in (0, 2))
-    # Asked in words only where it was not yet known that this server takes a schema.
-    assert ["response_format" in body for body in server.bodies] == [True, False, True, True, True]
+    # Asked without a seed, and in words, only where it was not yet known that this server takes both.
+    assert ["response_format" in body for body in server.bodies] == [True] * 2 + [False] * 2 + [True] * 3
 
 
 def test_a_refused_key_marks_no_row():
