@@ -53,8 +53,8 @@ def _additions(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 class Prices(Frozen):
     """What the endpoint charges per million tokens, in whatever currency the study's readers think in."""
 
-    prompt: Annotated[Real, Field(ge=0, le=1e9)]
-    response: Annotated[Real, Field(ge=0, le=1e9)]
+    prompt: Annotated[Real, Field(ge=0)]
+    response: Annotated[Real, Field(ge=0)]
 
 
 class Endpoint(Frozen):

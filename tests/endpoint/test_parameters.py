@@ -182,8 +182,7 @@ def test_a_fingerprint_changes_with_what_is_sent_and_with_nothing_else():
         ({"extra_body": {"max_completion_tokens": 1}, "sampling": {"max_new_tokens": 5}}, "is said twice"),
         ({"extra_body": {"a": float("nan")}}, "finite"),
         ({"extra_body": {"a": {1, 2}}}, "JSON"),
-        ({"timeout_seconds": 1e300}, "86400"),
-        ({"prices": {"prompt": 1e300, "response": 1}}, "1000000000"),
+        ({"timeout_seconds": 1e9}, "86400"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, sentence):
