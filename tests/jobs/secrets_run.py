@@ -1,4 +1,4 @@
-"""A study whose texts attack and whose endpoints repeat their keys in all encodings, run once as users run it."""
+"""A study whose texts attack and whose endpoints repeat their keys in every encoding, run as users run it."""
 
 import json
 import os
@@ -80,7 +80,8 @@ def repeating(body: dict, attempt: int) -> Play:
     if "Tuesday" in text:
         return Play(body=f"not json {keys}".encode(), headers=headers)
     if "Italian" in text:
-        return refusal(422, headers=headers, detail=[{"loc": ["body", keys], "input": {keys: key}}])
+        detail = [{"loc": ["body", keys], "input": {keys: key}}]
+        return Play(422, json.dumps({"detail": detail}).encode(), headers)
     if "sea" in text:
         return refusal(400, headers={"content-encoding": keys[:40]})
     if "rhythm" in text:
