@@ -16,6 +16,7 @@ CHARACTERS = 256  # of a token at the most: twice the longest of any vocabulary 
 CUT = {"length", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_length", "model_length"}
 WITHHELD = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"}
 BROKEN = {"error", "abort", "cancelled", "insufficient_system_resource", "network_error"}
+THOUGHTS = {"reasoning", "reasoning_content"}
 Hide = Callable[[Any], Any]  # takes the key out of a text, or out of all texts of a JSON value
 
 
@@ -95,7 +96,8 @@ def read_completion(data: dict[str, Any], max_tokens: int) -> Completion:
             usage,
         )
     if text is None:
-        raise Fault(f"the answer has no text (finish_reason {shortened(ended, 40)!r})")
+        thought = "a thought and " if THOUGHTS & {name for name, said in message.items() if said} else ""
+        raise Fault(f"the answer has {thought}no text (finish_reason {shortened(ended, 40)!r})")
     _refuse_too_long(text, max_tokens, usage)
     return Completion(repair(text), "length" if ended in CUT else "stop", usage, choice)
 

@@ -26,11 +26,11 @@ def by_number(body, attempt):
 
 def test_each_response_gets_its_own_grade():
     with FaultyServer(by_number) as server:
-        engine = judge(server.url, seed=2**40, prices={"prompt": 1.0, "response": 2.0})
+        engine = judge(server.url, seed=2**31 - 1, prices={"prompt": 1.0, "response": 2.0})
         rewards = collected(engine.stream(conversations(10)), 10)
     assert [reward.reward for reward in rewards] == [float(n + 1) for n in range(10)]
     assert all(isinstance(reward.reward, float) and reward.error is None for reward in rewards)
-    assert all(body["temperature"] == 0 and body["seed"] == 512 for body in server.bodies)
+    assert all(body["temperature"] == 0 and body["seed"] == 0 for body in server.bodies)
     assert all(body["response_format"] == RESPONSE_FORMAT for body in server.bodies)
     assert (engine.facts["parse_failures"], engine.facts["price"]) == (0, 10 * (100 + 40) / 1e6)
 

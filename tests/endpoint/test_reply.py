@@ -166,6 +166,12 @@ def test_content_in_parts_is_read_and_a_thought_is_none_of_it():
     assert row.turns == ("ok",)
 
 
+def test_a_thought_without_a_text_is_named():
+    with FaultyServer(lambda body, n: answer(None, reasoning_content="hm")) as server:
+        _, error = until_error(generator(server.url, attempts=1).stream(requests(1)))
+    assert "the answer has a thought and no text (finish_reason 'stop')" in error
+
+
 @pytest.mark.parametrize("charset", ["hex", "rot13", "utf-16", "no-such"])
 def test_no_header_chooses_how_a_refusal_is_decoded(charset):
     play = refusal(400, "too long", {"content-type": f"application/json; charset={charset}"})
