@@ -32,6 +32,9 @@ from preceptor.endpoint.waits import backoff
 from preceptor.study.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
+logging.getLogger("httpx2").setLevel(
+    logging.WARNING
+)  # it logs each status in the server's words: maybe the key
 CONNECT_SECONDS = 30.0
 IDLE_SECONDS = 2.0  # servers drop idle connections, uvicorn after 5 s: never reuse one just then
 SEEDS = 2**31 - 1  # a prime: seeds that differ by samples or turns stay apart, and every API takes them

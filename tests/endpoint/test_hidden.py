@@ -1,6 +1,7 @@
 """A key is taken out of JSON too: where a reply's texts, tokens or bytes spell it one after another."""
 
 import json
+import logging
 
 import pytest
 
@@ -63,6 +64,7 @@ def test_a_short_key_is_none(monkeypatch):
 
 def test_no_encoding_of_the_key_is_in_rows_errors_or_logs_of_teachers_and_judges(caplog):
     """Every way in which a server may repeat it, in every encoding: answers, refusals, faults, redirects."""
+    caplog.set_level(logging.INFO)
     repeated = [f"so {encode(KEY)} then" for encode in ENCODINGS.values()]
 
     def script(body, attempt):
@@ -78,7 +80,7 @@ def test_no_encoding_of_the_key_is_in_rows_errors_or_logs_of_teachers_and_judges
             Play(422, json.dumps({"detail": [{"loc": ["body", said], said: said}]}).encode()),
             Play(body=f"<html>{said}</html>".encode()),
             Play(body=json.dumps({"error": {"message": said}}).encode()),
-            Play(body=json.dumps([said]).encode("utf-16")),
+            Play(body=json.dumps([said]).encode("utf-16"), reason=KEY),
         ]
         return ways[len(server.bodies) // len(repeated) % len(ways)]
 

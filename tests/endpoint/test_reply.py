@@ -188,6 +188,15 @@ def test_a_reply_in_another_of_json_s_encodings_is_read():
     assert row.turns == ("é",)
 
 
+@pytest.mark.parametrize(
+    "location", ["http://[bad", "//", "http://host:99999999/", "", "file:///etc/passwd", "\x7f"]
+)
+def test_a_redirect_to_nowhere_is_one_sentence_too(location):
+    with FaultyServer(lambda b, n: Play(302, b"", {"location": location})) as server:
+        _, error = until_error(generator(server.url, attempts=1, concurrency=1).stream(requests(1)))
+    assert "is not followed" in error or "no connection" in error
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_and_says_where_to(status):
     with FaultyServer() as elsewhere, FaultyServer() as server:
