@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import httpx2
@@ -12,18 +13,28 @@ import openai
 
 from preceptor.endpoint.completion import Completion, parsed, read_completion, read_usage
 from preceptor.endpoint.concurrency import AdaptiveLimit
-from preceptor.endpoint.errors import EndpointError, Fault, OutOfAttempts, RefusedRequest, RowError
-from preceptor.endpoint.failures import too_slow, unanswered, understood
+from preceptor.endpoint.errors import (
+    EndpointError,
+    Fault,
+    OutOfAttempts,
+    RefusedRequest,
+    RowError,
+    shortened,
+)
+from preceptor.endpoint.failures import said, too_slow, unanswered, understood
 from preceptor.endpoint.gate import Gate
 from preceptor.endpoint.health import Health
-from preceptor.endpoint.hidden import without_key
+from preceptor.endpoint.hidden import data_without_key
 from preceptor.endpoint.parameters import Parameters
-from preceptor.endpoint.reply import AS_IT_IS, bound_reply
+from preceptor.endpoint.reply import AS_IT_IS, ReplyBound
 from preceptor.endpoint.spent import Spent
 from preceptor.endpoint.waits import backoff
 from preceptor.study.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
+logging.getLogger("httpx2").setLevel(
+    logging.WARNING
+)  # it logs each status in the server's words: maybe the key
 CONNECT_SECONDS = 30.0
 IDLE_SECONDS = 2.0  # servers drop idle connections, uvicorn after 5 s: never reuse one just then
 SEEDS = 2**31 - 1  # a prime: seeds that differ by samples or turns stay apart, and every API takes them
@@ -51,6 +62,7 @@ class Client:
         self.health = Health(f"{endpoint.model} at {endpoint.base_url}", endpoint.attempts)
         self.spent = spent
         self.parameters = parameters
+        self.bound = ReplyBound()
 
     async def __aenter__(self) -> Self:
         """Open the connections' pool."""
@@ -63,7 +75,8 @@ class Client:
                 timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
                 limits=httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS),
                 headers={"accept-encoding": AS_IT_IS},
-                event_hooks={"response": [bound_reply]},
+                follow_redirects=False,  # whoever is there would get the prompts
+                event_hooks={"response": [self.bound]},
             ),
         )
         return self
@@ -129,29 +142,37 @@ class Client:
             async with asyncio.timeout(self.endpoint.timeout_seconds):
                 response = await self._sent(body)
         except openai.APIConnectionError as error:
-            raise unanswered(error, self.endpoint) from None
-        except openai.APIStatusError as error:
             # From None: Dagster keeps the texts of causes, and this one's may hold the key.
-            raise understood(error, self.endpoint, self.health.answered) from None
+            raise unanswered(error, self.endpoint) from None
         except TimeoutError as error:
             raise too_slow(self.endpoint) from error
-        data = parsed(without_key(response.decode(errors="replace"), self.endpoint).encode())
+        data = parsed(response, partial(data_without_key, endpoint=self.endpoint))
         self.spent.tokens(read_usage(data))
-        return read_completion(data)
+        return read_completion(data, self.parameters.most_tokens(body["max_tokens"]))
 
     async def _sent(self, body: dict[str, Any]) -> bytes:
-        """The body of the response; a parameter refused by name is sent otherwise if it can be spared."""
+        """The body of the response; a parameter that is refused is sent otherwise if it can be spared."""
+        tried: set[str] = set()
+        why = ""
         while True:
-            sent = self.parameters.accepted({"model": self.endpoint.model} | body)
+            sent = self.parameters.sent({"model": self.endpoint.model} | body, tried)
+            self.bound.allow(self.parameters.most_tokens(body["max_tokens"]), sent)
             self.spent.add("requests")
             try:
                 answer: httpx2.Response = await self._openai.post(
                     "/chat/completions", body=sent, cast_to=httpx2.Response
                 )
-                return answer.content
             except openai.APIStatusError as error:
-                if not self.parameters.learn(error, sent):
-                    raise
+                failure = understood(error, self.endpoint, self.health.answered, sent)
+                refusal = said(error, self.endpoint)
+                spared = self.parameters.worth_trying(error, failure, refusal, sent)
+                if not spared:
+                    raise failure from None
+                tried |= spared
+                why = shortened(refusal)
+            else:
+                self.parameters.learn(sent, tried, why)
+                return answer.content
 
 
 def _key(endpoint: Endpoint) -> str:

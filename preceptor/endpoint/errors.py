@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from preceptor.text import repair
+
 if TYPE_CHECKING:
     from preceptor.endpoint.completion import Usage
 
@@ -15,11 +17,18 @@ class RowError(Exception):
 
 
 class RefusedRequest(RowError):
-    """The endpoint will not answer this request, however often it is asked."""
+    """The endpoint will not answer this request, however often it is asked.
+
+    `cure` says which of the study's settings may be to blame, if it answers nobody.
+    """
+
+    def __init__(self, text: str, cure: str = "") -> None:
+        super().__init__(text)
+        self.cure = cure
 
 
 class NoText(RowError):
-    """The model worked, but no text of it came; `usage` is what that took."""
+    """The model worked, but no text of it came that can be kept; `usage` is what that took."""
 
     def __init__(self, text: str, usage: "Usage") -> None:
         super().__init__(text)
@@ -32,6 +41,10 @@ class WithheldAnswer(NoText):
 
 class OutOfTokens(NoText):
     """The model used up its tokens before it wrote any text."""
+
+
+class TooLong(NoText):
+    """The answer is longer than the most tokens that were asked for can be."""
 
 
 class OutOfAttempts(RowError):
@@ -55,6 +68,6 @@ class Fault(Exception):
 
 
 def shortened(text: str, most: int = 300) -> str:
-    """One line of at most this many characters."""
-    line = " ".join(text.split())
+    """One line of at most this many characters, which any file can hold."""
+    line = repair(" ".join(text.split()))
     return line if len(line) <= most else line[: most - 1] + "…"

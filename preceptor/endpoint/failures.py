@@ -1,13 +1,16 @@
 """Whose fault a failed request is: the row's, the endpoint's, or chance."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import httpx2
 import openai
 
+from preceptor.endpoint.completion import decoded
 from preceptor.endpoint.errors import EndpointError, Fault, RefusedRequest, shortened
-from preceptor.endpoint.hidden import without_key
-from preceptor.endpoint.parameters import UNSUPPORTED
+from preceptor.endpoint.hidden import data_without_key, without_key
+from preceptor.endpoint.parameters import UNSUPPORTED, cure
 from preceptor.endpoint.waits import retry_after
 from preceptor.study.endpoint import Endpoint
 
@@ -43,23 +46,46 @@ def too_slow(endpoint: Endpoint) -> Fault:
     return Fault(f"no answer within timeout_seconds ({endpoint.timeout_seconds:g} s)", overload=True)
 
 
-def understood(error: openai.APIStatusError, endpoint: Endpoint, answered: bool) -> Exception:
-    """What an HTTP status of 400 or above means; `answered` says whether the endpoint ever gave an answer."""
-    status, said = error.status_code, _said(error, endpoint)
-    advice = _advice(error, said, endpoint, answered)
+def understood(
+    error: openai.APIStatusError, endpoint: Endpoint, answered: bool, sent: Mapping[str, Any]
+) -> Exception:
+    """What an HTTP status of 300 or above means; `answered` says whether the endpoint ever gave an answer."""
+    status, whole = error.status_code, said(error, endpoint)
+    told = shortened(whole)
+    if 300 <= status < 400:
+        return _redirected(error, endpoint)
+    help_ = cure(f"{whole} {error.param}", sent, endpoint)
+    advice = _advice(error, told, endpoint, answered, help_)
     if advice is not None:
         problem, remedy = advice
         return EndpointError(
-            f"{problem} {endpoint.model} at {endpoint.base_url} (HTTP {status}): {said}. {remedy}"
+            f"{problem} {endpoint.model} at {endpoint.base_url} (HTTP {status}): {told}. {remedy}"
         )
     if status in AGAIN or status >= 500:
         wait = retry_after(error.response.headers)
-        return Fault(f"HTTP {status}: {said}", wait, overload=status in OVERLOADED)
-    return RefusedRequest(f"the endpoint refused the request (HTTP {status}): {said}")
+        return Fault(f"HTTP {status}: {told}", wait, overload=status in OVERLOADED)
+    return RefusedRequest(f"the endpoint refused the request (HTTP {status}): {told}", help_)
+
+
+def said(error: openai.APIStatusError, endpoint: Endpoint) -> str:
+    """What the endpoint says of its refusal, whole, without the key."""
+    body = error.body
+    message = body.get("message") if isinstance(body, dict) else None
+    text = str(data_without_key(message, endpoint) or decoded(error.response.content) or "nothing")
+    return without_key(text, endpoint)
+
+
+def _redirected(error: openai.APIStatusError, endpoint: Endpoint) -> EndpointError:
+    location = shortened(without_key(error.response.headers.get("location", "nowhere"), endpoint))
+    return EndpointError(
+        f"{endpoint.model} at {endpoint.base_url} redirects to {location!r} (HTTP {error.status_code}), which"
+        " is not followed, since whoever is there would get the prompts: where you trust that address, make"
+        " it the 'base_url' (without /chat/completions)"
+    )
 
 
 def _advice(
-    error: openai.APIStatusError, said: str, endpoint: Endpoint, answered: bool
+    error: openai.APIStatusError, said: str, endpoint: Endpoint, answered: bool, help_: str
 ) -> tuple[str, str] | None:
     """What is wrong with the endpoint, and what to do about it; None where it may be the row or chance."""
     status, code = error.status_code, str(error.code)
@@ -72,18 +98,12 @@ def _advice(
     if status == 401 or (status == 403 and not FILTERED.search(f"{code} {said}")):
         return "the key is not accepted for", _advice_on_key(endpoint)
     if code in UNSUPPORTED and error.param != "response_format":
-        return "a parameter does not suit", "Change 'sampling', or take another model."
+        return "a parameter does not suit", help_
     if status == 404 and _is_no_such_model(error, said):
         return "there is no model", "Correct 'model', or 'base_url' if it is elsewhere."
     if status == 404 and not answered:
         return "nothing answers for", "Correct 'base_url': it usually ends in /v1."
     return None
-
-
-def _said(error: openai.APIStatusError, endpoint: Endpoint) -> str:
-    body = error.body
-    message = body.get("message") if isinstance(body, dict) else None
-    return shortened(without_key(str(message or error.response.text or "nothing"), endpoint))
 
 
 def _advice_on_key(endpoint: Endpoint) -> str:

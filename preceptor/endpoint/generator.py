@@ -19,6 +19,7 @@ class EndpointGenerator:
     """A teacher that is asked over HTTP, many rows at once; each turn follows the teacher's own answers."""
 
     def __init__(self, teacher: OpenAITeacher, decoding: Decoding) -> None:
+        self.teacher = teacher
         self.decoding = decoding
         spent = Spent(teacher.prices)
         self.facts = spent.facts
@@ -52,9 +53,10 @@ class EndpointGenerator:
         decoding = self.decoding
         parameters: dict[str, Any] = {
             "temperature": decoding.temperature,
-            "top_p": decoding.top_p,
             "max_tokens": decoding.max_new_tokens,
         }
+        if decoding.top_p < 1 or "top_p" in self.teacher.given:
+            parameters["top_p"] = decoding.top_p  # some servers take it or the temperature, not both
         if decoding.stop:
             parameters["stop"] = list(decoding.stop)
         if decoding.top_k > 0:

@@ -12,6 +12,7 @@ from preceptor.endpoint.errors import EndpointError, OutOfAttempts, RefusedReque
 log = logging.getLogger(__name__)
 MOST_UNANSWERED = 10  # rows that are held before the endpoint has to show that it is alive
 OTHER_WORDS = "Hello."
+LOOK = "See what is wrong with the endpoint."
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ class Unanswered:
         try:
             await self.client.ask(Row(last.row.number), **_in_other_words(last.row.body))
         except (OutOfAttempts, RefusedRequest) as failure:
+            cure = failure.cure if isinstance(failure, RefusedRequest) else LOOK
             raise EndpointError(
                 f"{address} gave {len(pending)} rows no answer, and none to a short text with the same"
-                f" parameters: {failure}. The last row's error: {last.error}. See what is wrong with the"
-                " endpoint or the settings, then run again: finished rows are kept, these are not marked."
+                f" parameters: {failure}. The last row's error: {last.error}. {cure} Then run again: finished"
+                " rows are kept, these are not marked."
             ) from failure
         except RowError:
             return  # a filtered answer is one too

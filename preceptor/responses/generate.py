@@ -73,8 +73,18 @@ def generation_fingerprint(teacher: GeneratingTeacher) -> str:
             how |= _local(teacher) | {"quantization": teacher.quantization, "adapter": adapter}
         case OpenAITeacher():
             how |= teacher.identity
-    sampling = teacher.sampling.model_dump(exclude={"n"})  # more samples keep the first ones
-    return fingerprint("responses", VERSION, sampling=sampling, **how)
+    return fingerprint("responses", VERSION, sampling=_sampling(teacher), **how)
+
+
+def _sampling(teacher: GeneratingTeacher) -> dict[str, Any]:
+    """How it decodes. More samples keep the first ones, so `n` is no part of it.
+
+    A server that is not sent `top_p` has one of its own, which matters unless it is greedy.
+    """
+    sampling = teacher.sampling.model_dump(exclude={"n"})
+    if isinstance(teacher, OpenAITeacher) and "top_p" not in teacher.given and sampling["temperature"] > 0:
+        sampling["top_p"] = None
+    return sampling
 
 
 def _local(teacher: TransformersTeacher | VllmTeacher) -> dict[str, Any]:

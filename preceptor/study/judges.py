@@ -1,6 +1,7 @@
 """Who judges answers: a classifier run here, an annotator of alpaca-eval, or a model asked in words."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping, Set
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
@@ -14,6 +15,10 @@ from preceptor.study.fields import (
     Whole,
     existing_path,
 )
+
+# What a configuration of alpaca-eval may say of a request; structured_outputs is vLLM's.
+ANNOTATED = {"temperature", "top_p", "logprobs", "top_logprobs", "logit_bias", "stop", "tools", "tool_choice"}
+ANNOTATED |= {"structured_outputs"}
 
 
 class ClassifierJudge(Model):
@@ -33,7 +38,7 @@ class AskedJudge(Endpoint):
     seed: Annotated[Whole, Field(ge=0)] = 0
 
     @property
-    def served(self) -> dict[str, str | None]:
+    def served(self) -> dict[str, Any]:
         """What verdicts are known by, as far as the endpoint's model goes."""
         return {**self.identity, "revision": self.revision}
 
@@ -57,6 +62,8 @@ class AnnotatorJudge(AskedJudge):
     `annotator` is the name of one that comes with alpaca-eval, or a folder with a configs.yaml.
     """
 
+    PARAMETERS: ClassVar[Set[str]] = ANNOTATED | {"max_tokens", "seed"}
+
     engine: Literal["alpaca_eval"]
     annotator: Annotated[str, AfterValidator(_annotator)] = "weighted_alpaca_eval_gpt4_turbo"
     order: Literal["random", "both"] = "random"
@@ -68,6 +75,11 @@ class PromptedJudge(AskedJudge):
     `prompt` replaces the built-in file of the protocol. `order` says what is shown first in a duel: each in
     turn (`both`), or one of them, drawn by item (`random`). `n` asks the same question several times.
     """
+
+    SETTINGS: ClassVar[Mapping[str, str]] = {
+        **{name: name for name in ("temperature", "seed", "max_tokens")},
+        "max_completion_tokens": "max_tokens",
+    }
 
     engine: Literal["openai"]
     prompt: ExistingPath | None = None

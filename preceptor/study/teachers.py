@@ -1,6 +1,7 @@
 """Whose responses a study compares, and which engine gives them."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Set
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -73,8 +74,21 @@ class VllmTeacher(TeacherFacts, Model):
 class OpenAITeacher(TeacherFacts, Endpoint):
     """A teacher behind an OpenAI-compatible endpoint."""
 
+    SETTINGS: ClassVar[Mapping[str, str]] = {
+        "max_tokens": "sampling.max_new_tokens",
+        "max_completion_tokens": "sampling.max_new_tokens",
+        **{name: f"sampling.{name}" for name in ("temperature", "top_p", "top_k", "stop", "seed")},
+    }
+    PARAMETERS: ClassVar[Set[str]] = SETTINGS.keys() - {"max_completion_tokens"}
+
     engine: Literal["openai"]
     sampling: Sampling = Sampling()
+
+    @property
+    def given(self) -> set[str]:
+        """The parameters that the study sets in `sampling`."""
+        said = {f"sampling.{field}" for field in self.sampling.model_fields_set}
+        return {name for name, setting in self.SETTINGS.items() if setting in said}
 
 
 GeneratingTeacher = TransformersTeacher | VllmTeacher | OpenAITeacher

@@ -22,6 +22,7 @@ class Play:
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     reset: bool = False
+    reason: str = "Scripted"
 
 
 def answer(text: str | None, finish="stop", prompt=7, response=3, seconds=0.0, **message) -> Play:
@@ -137,7 +138,7 @@ class FaultyServer:
             raise ConnectionResetError
         lines = {"content-type": "application/json", "content-length": len(play.body), **play.headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        writer.write(f"HTTP/1.1 {play.status} Scripted\r\n{head}\r\n".encode() + play.body)
+        writer.write(f"HTTP/1.1 {play.status} {play.reason}\r\n{head}\r\n".encode() + play.body)
         await writer.drain()
         if play.headers.get("connection") == "close":
             raise ConnectionResetError

@@ -17,7 +17,10 @@ GONE = {
     "no quota": (refusal(429, "pay", code="insufficient_quota"), "no quota is left"),
     "no money": (refusal(402, "Insufficient Balance"), "no quota is left"),
     "no credit": (refusal(400, "Your credit balance is too low to access the API."), "no quota is left"),
-    "a parameter": (refusal(400, "x", code="unsupported_value", param="temperature"), "'sampling'"),
+    "a parameter": (
+        refusal(400, "x", code="unsupported_value", param="temperature"),
+        "change 'sampling.temperature', or leave it out by 'leave_out: [temperature]'",
+    ),
     "a day's wait": (refusal(429, headers={"retry-after": "86400"}), "asks to wait 86,400 s"),
 }
 

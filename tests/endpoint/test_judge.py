@@ -26,11 +26,11 @@ def by_number(body, attempt):
 
 def test_each_response_gets_its_own_grade():
     with FaultyServer(by_number) as server:
-        engine = judge(server.url, seed=2**40, prices={"prompt": 1.0, "response": 2.0})
+        engine = judge(server.url, seed=2**31 - 1, prices={"prompt": 1.0, "response": 2.0})
         rewards = collected(engine.stream(conversations(10)), 10)
     assert [reward.reward for reward in rewards] == [float(n + 1) for n in range(10)]
     assert all(isinstance(reward.reward, float) and reward.error is None for reward in rewards)
-    assert all(body["temperature"] == 0 and body["seed"] == 512 for body in server.bodies)
+    assert all(body["temperature"] == 0 and body["seed"] == 0 for body in server.bodies)
     assert all(body["response_format"] == RESPONSE_FORMAT for body in server.bodies)
     assert (engine.facts["parse_failures"], engine.facts["price"]) == (0, 10 * (100 + 40) / 1e6)
 
@@ -111,8 +111,8 @@ def test_rows_that_are_too_long_do_not_end_structured_output():
         rewards = collected(judge(server.url, concurrency=1).stream(conversations(4)), 4)
     assert [reward.reward for reward in rewards] == [None, 2, None, 4]
     assert all("too long" in rewards[n].error for n in (0, 2))
-    # Asked in words only where it was not yet known that this server takes a schema.
-    assert ["response_format" in body for body in server.bodies] == [True, False, True, True, True]
+    # Asked without a seed, and in words, only where it was not yet known that this server takes both.
+    assert ["response_format" in body for body in server.bodies] == [True] * 2 + [False] * 2 + [True] * 3
 
 
 def test_a_refused_key_marks_no_row():

@@ -128,7 +128,7 @@ def test_token_probabilities_are_what_was_said():
 def test_token_probabilities_are_an_answer_without_text_too(text):
     """What alpaca-eval's weighted annotator asks for, one token, may decode to nothing."""
     choice = {"finish_reason": "length", "message": {"content": text}, "logprobs": {"content": []}}
-    assert read_completion({"choices": [choice]}).text == ""
+    assert read_completion({"choices": [choice]}, 5).text == ""
 
 
 def test_a_called_function_is_the_answer():

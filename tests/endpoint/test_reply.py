@@ -1,12 +1,21 @@
-"""A reply has a largest size, packed or not; only that row is lost."""
+"""A reply is read without trust: its size, numbers, types and where it points; only that row is lost."""
 
 import gzip
+import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from preceptor.compute.request import Generation, Request
 from preceptor.endpoint import reply
-from tests.endpoint.faulty_server import FaultyServer, Play, answer, echo, question
+from preceptor.endpoint.completion import parsed, read_completion, read_usage
+from preceptor.endpoint.errors import Fault, RowError
+from preceptor.endpoint.unanswered import OTHER_WORDS
+from preceptor.responses.rows import response_frame, response_row
+from tests.endpoint.faulty_server import FaultyServer, Play, answer, echo, question, refusal
 from tests.endpoint.teachers import collected, generator, requests
+from tests.endpoint.test_endpoint_errors import until_error
 
 
 def test_a_reply_without_end_is_broken_off_and_the_other_rows_go_on(monkeypatch):
@@ -34,3 +43,165 @@ def test_a_packed_reply_is_never_unpacked(status):
         rows = collected(generator(server.url, attempts=2).stream(requests(3)), 3)
     assert [row.error is None for row in rows] == [True, False, True]
     assert "packed" in rows[1].error
+
+
+def test_a_reply_far_beyond_its_tokens_is_broken_off():
+    """1 MiB and 1 KiB a token: 5 tokens were asked for."""
+
+    def script(body, attempt):
+        return answer("x" * 1_100_000) if question(body) == "question 1" else echo(body, attempt)
+
+    with FaultyServer(script) as server:
+        rows = collected(generator(server.url, attempts=2).stream(requests(3)), 3)
+    assert [row.error is None for row in rows] == [True, False, True]
+    assert "longer than 1 MiB" in rows[1].error
+
+
+@pytest.mark.parametrize("characters", [256 * (5 + 4), 256 * (5 + 4) + 1])
+def test_an_answer_of_more_characters_than_its_tokens_can_be_is_a_row_error_at_once(characters):
+    with FaultyServer(lambda body, n: answer("x" * characters)) as server:
+        engine = generator(server.url)
+        (row,) = collected(engine.stream(requests(1)), 1)
+    assert len(server.bodies) == 1
+    assert (row.error is None) == (characters == 2304)
+    assert row.error is None or "2,305 characters, more than 5 tokens can be" in row.error
+    assert engine.facts["response_tokens"] == 3  # paid for, kept or not
+
+
+def test_what_the_study_adds_makes_room_for_it():
+    with FaultyServer(lambda body, n: answer("x" * 20_000)) as server:
+        engine = generator(server.url, leave_out=["max_tokens"], extra_body={"max_completion_tokens": 100})
+        (row,) = collected(engine.stream(requests(1)), 1)
+    assert row.error is None
+
+
+COUNTS = ["1e30", "1" + "0" * 30, "1" + "0" * 5000, "-1", "3.0", '"7"', "true", "null", "[7]", "NaN", "1e999"]
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=[count[:9] for count in COUNTS])
+def test_a_token_count_that_cannot_be_one_is_unknown(count):
+    body = '{"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}], "created": %s,'
+    body = (body + ' "usage": {"prompt_tokens": %s, "completion_tokens": 3}}') % (count, count)
+    with FaultyServer(lambda b, n: Play(body=body.encode())) as server:
+        engine = generator(server.url, prices={"prompt": 1.0, "response": 1.0})
+        rows = collected(engine.stream(requests(2)), 2)
+    assert rows == [Generation(("ok",), "stop", None, 3)] * 2
+    assert (engine.facts["prompt_tokens"], engine.facts["response_tokens"]) == (0, 6)
+
+
+NAMES = ["choices", "message", "content", "text", "type", "refusal", "tool_calls", "function", "arguments"]
+NAMES += ["finish_reason", "logprobs", "usage", "prompt_tokens", "completion_tokens", "error"]
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=8),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inside, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(ANYTHING, st.sampled_from(["whole", "choices", "choice", "message", "content"]))
+def test_a_reply_of_any_types_is_a_row_or_an_error_that_a_table_can_hold(anything, place):
+    shapes = {
+        "whole": anything,
+        "choices": {"choices": anything, "usage": anything},
+        "choice": {"choices": [anything], "usage": {"prompt_tokens": anything}},
+        "message": {"choices": [{"message": anything, "finish_reason": anything}]},
+        "content": {"choices": [{"message": {"content": anything, "refusal": None}, "logprobs": anything}]},
+    }
+    try:
+        data = parsed(json.dumps(shapes[place]).encode(), lambda kept: kept)
+        completion, error = read_completion(data, 5), None
+        assert 0 <= (read_usage(data).prompt_tokens or 0) <= 10**9
+    except (Fault, RowError) as failure:
+        completion, error = None, str(failure)
+    turns = (completion.text,) if completion else ()
+    assert response_frame([response_row("t", "i", "h", 0, turns, error)]).height == 1
+
+
+def test_a_lone_surrogate_is_mended_before_the_next_turn_is_asked():
+    def script(body, attempt):
+        said = question(body)
+        if said == "refused":
+            return answer(None, refusal="no \ud800!")
+        return refusal(400, "bad \ud83d") if said == "bad" else answer("half \ud83d")
+
+    with FaultyServer(script) as server:
+        asked = [Request(None, turns, 1) for turns in [("one", "two"), ("refused",), ("bad",)]]
+        whole, refused, bad = collected(generator(server.url, concurrency=1).stream(asked), 3)
+    assert whole.turns == ("half \ufffd", "half \ufffd")
+    assert refused.error == "the model refused: no \ufffd!" and "bad \ufffd" in bad.error
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish", "error"),
+    [
+        ("length", "length", None),
+        ("max_tokens", "length", None),
+        ("MAX_TOKENS", "length", None),
+        ("model_length", "length", None),
+        ("end_turn", "stop", None),
+        (None, "stop", None),
+        (["stop"], "stop", None),
+        ("SAFETY", None, "withheld"),
+        ("error", None, "broke off"),
+    ],
+)
+def test_why_an_answer_ended_in_the_words_of_any_provider(reason, finish, error):
+    def script(body, attempt):
+        return answer("hi") if question(body) == OTHER_WORDS else answer("ok", reason)
+
+    with FaultyServer(script) as server:
+        (row,) = collected(generator(server.url, attempts=2).stream(requests(1)), 1)
+    assert row.finish_reason == finish
+    assert (row.error is None) if error is None else (error in row.error)
+
+
+def test_content_in_parts_is_read_and_a_thought_is_none_of_it():
+    parts = [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "o"}, {"text": "k"}]
+    with FaultyServer(lambda body, n: answer(parts)) as server:
+        (row,) = collected(generator(server.url).stream(requests(1)), 1)
+    assert row.turns == ("ok",)
+
+
+def test_a_thought_without_a_text_is_named():
+    with FaultyServer(lambda body, n: answer(None, reasoning_content="hm")) as server:
+        _, error = until_error(generator(server.url, attempts=1).stream(requests(1)))
+    assert "the answer has a thought and no text (finish_reason 'stop')" in error
+
+
+@pytest.mark.parametrize("charset", ["hex", "rot13", "utf-16", "no-such"])
+def test_no_header_chooses_how_a_refusal_is_decoded(charset):
+    play = refusal(400, "too long", {"content-type": f"application/json; charset={charset}"})
+    with FaultyServer(lambda b, n: echo(b, n) if question(b) != "question 1" else play) as server:
+        rows = collected(generator(server.url).stream(requests(3)), 3)
+    assert [row.error is None for row in rows] == [True, False, True]
+    assert "too long" in rows[1].error
+
+
+def test_a_reply_in_another_of_json_s_encodings_is_read():
+    body = json.dumps({"choices": [{"message": {"content": "é"}}]}, ensure_ascii=False).encode("utf-16")
+    with FaultyServer(lambda b, n: Play(body=body)) as server:
+        (row,) = collected(generator(server.url).stream(requests(1)), 1)
+    assert row.turns == ("é",)
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[bad", "//", "http://host:99999999/", "", "file:///etc/passwd", "\x7f"]
+)
+def test_a_redirect_to_nowhere_is_one_sentence_too(location):
+    with FaultyServer(lambda b, n: Play(302, b"", {"location": location})) as server:
+        _, error = until_error(generator(server.url, attempts=1, concurrency=1).stream(requests(1)))
+    assert "is not followed" in error or "no connection" in error
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_says_where_to(status):
+    with FaultyServer() as elsewhere, FaultyServer() as server:
+        server.script = lambda b, n: Play(status, b"", {"location": f"{elsewhere.url}/chat/completions"})
+        rows, error = until_error(generator(server.url, concurrency=1).stream(requests(3)))
+        assert rows == [] and elsewhere.bodies == [] and len(server.bodies) == 1
+    assert f"redirects to '{elsewhere.url}/chat/completions' (HTTP {status}), which is not followed" in error
+    assert "'base_url'" in error

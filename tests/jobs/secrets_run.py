@@ -1,4 +1,4 @@
-"""A study whose texts attack and whose endpoints repeat their keys, run once as users run it."""
+"""A study whose texts attack and whose endpoints repeat their keys in every encoding, run as users run it."""
 
 import json
 import os
@@ -10,12 +10,13 @@ import yaml
 
 from tests.conftest import CHATML, save_classifier, save_language_model
 from tests.endpoint.faulty_server import FaultyServer, Play, answer, question, refusal
+from tests.endpoint.test_encodings import ENCODINGS
 from tests.studies import QUESTIONS, document, lines, write_study
 
 CHECKOUT = Path(__file__).parents[2]
 SECRETS = {
-    "OPENAI_API_KEY": "sk-PlantedTeacherKey-1f2e3d4c",
-    "JUDGE_API_KEY": "sk-PlantedJudgeKey-5a6b7c8d",
+    "OPENAI_API_KEY": "sk-Planted/Teacher+Key-1f2e3d4c==",
+    "JUDGE_API_KEY": "sk-Planted/Judge+Key-5a6b7c8d&",
     "AWS_SECRET_ACCESS_KEY": "PlantedAwsSecret0123456789",
     "HF_TOKEN": "hf_PlantedHubToken987654",
     "PRECEPTOR_WEBHOOK": "http://127.0.0.1:9/hooks/PlantedWebhookPath42",
@@ -69,19 +70,26 @@ def repeating(body: dict, attempt: int) -> Play:
     """Answers most, and in every way in which it fails it repeats the key."""
     text = question(body)
     judged = " BEGINS" in text
-    keys = SECRETS["JUDGE_API_KEY" if judged else "OPENAI_API_KEY"]
-    headers = {"x-key": keys, "www-authenticate": f"Bearer {keys}"}
+    key = SECRETS["JUDGE_API_KEY" if judged else "OPENAI_API_KEY"]
+    headers = {"x-key": key, "www-authenticate": f"Bearer {key}"}
+    keys = " ".join(encode(key) for encode in ENCODINGS.values())
     if "primes" in text:
         return refusal(400, f"the key {keys} may not ask this", headers)
     if "spider" in text:
         return refusal(500, f"crash with {keys}", headers)
     if "Tuesday" in text:
         return Play(body=f"not json {keys}".encode(), headers=headers)
+    if "Italian" in text:
+        detail = [{"loc": ["body", keys], "input": {keys: key}}]
+        return Play(422, json.dumps({"detail": detail}).encode(), headers)
+    if "sea" in text:
+        return refusal(400, headers={"content-encoding": keys[:40]})
     if "rhythm" in text:
         return answer(None, refusal=f"I refuse {keys}")
     if judged:
         return answer(json.dumps({"reasoning": HOSTILE, "score": 7})) if "rain" not in text else answer(keys)
-    return answer(f"{HOSTILE} done")
+    some = [encode(key) for encode in list(ENCODINGS.values())[len(text) % 9 :: 9]]
+    return answer(f"{HOSTILE} done {' '.join(some)}")
 
 
 def run_study(folder: Path, study: Path, **settings: str) -> subprocess.CompletedProcess:

@@ -12,6 +12,7 @@ import yaml
 from preceptor.lake import schemas
 from preceptor.lake.store import Lake
 from tests.endpoint.faulty_server import FaultyServer, refusal
+from tests.endpoint.test_encodings import ENCODINGS
 from tests.jobs.secrets_run import (
     SECRETS,
     run_against_repeating_server,
@@ -19,6 +20,9 @@ from tests.jobs.secrets_run import (
 )
 from tests.studies import document, write_study
 
+FORMS = {
+    name: {encode(value) for encode in ENCODINGS.values()} | {value[:20]} for name, value in SECRETS.items()
+}
 pytestmark = pytest.mark.slow
 
 
@@ -39,7 +43,7 @@ def lake(folder, ran) -> Lake:
 
 
 def secrets_in(text: str) -> list[str]:
-    return [name for name, value in SECRETS.items() if value in text]
+    return [name for name, forms in FORMS.items() if any(form in text for form in forms)]
 
 
 def written(folder: Path):
@@ -59,7 +63,9 @@ def test_the_run_came_to_its_end(ran):
 
 def test_the_endpoint_did_repeat_its_key_and_rows_say_that_it_was_there(lake):
     errors = lake.read(schemas.RESPONSES, {"teacher": "remote"})["error"].drop_nulls().to_list()
-    assert len(errors) == 4 and sum("[key]" in error for error in errors) == 4
+    assert len(errors) == 6 and sum("[key]" in error for error in errors) == 5
+    kept = lake.read(schemas.RESPONSES, {"teacher": "remote"})["turns"].list.first().drop_nulls()
+    assert kept.str.contains("done [key]", literal=True).sum() >= 5
     judged = lake.read(schemas.REWARDS, {"reward_model": "judge"})["error"].drop_nulls()
     assert judged.str.contains("[key]", literal=True).sum() >= 4
 

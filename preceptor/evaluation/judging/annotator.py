@@ -13,15 +13,13 @@ from preceptor.evaluation.items import Item
 from preceptor.evaluation.judging.ask import DUEL, Case, Shown
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import file_identity
-from preceptor.study.judges import AnnotatorJudge
+from preceptor.study.judges import ANNOTATED, AnnotatorJudge
 
 if TYPE_CHECKING:
     from alpaca_eval.annotators.pairwise_evaluator import SinglePairwiseAnnotator
 
     from preceptor.endpoint.completion import Completion
 
-SENT = {"temperature", "top_p", "logprobs", "top_logprobs", "logit_bias", "stop", "tools", "tool_choice"}
-SENT |= {"structured_outputs"}  # vLLM's
 LENGTHS = ("max_tokens", "max_new_tokens", "max_tokens_to_sample")  # OpenAI's, Hugging Face's, Anthropic's
 # What says how alpaca-eval's own clients work, or what they cost: no request holds it.
 UNSENT = {"model_name", "price_per_token", "num_procs", "client_kwargs", "client_function_name", "is_strip"}
@@ -58,7 +56,7 @@ class Annotator:
 
         found: dict[str, dict[str, Any]] = load_configs(self.folder / "configs.yaml")
         for name, settings in found.items():
-            unknown = settings.get("completions_kwargs", {}).keys() - SENT - UNSENT - {*LENGTHS}
+            unknown = settings.get("completions_kwargs", {}).keys() - ANNOTATED - UNSENT - {*LENGTHS}
             if settings.get("batch_size", 1) != 1:
                 raise self._refused(
                     name,
@@ -159,7 +157,7 @@ class Annotator:
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
     """A configuration's completion settings as a chat request has them."""
     limits = [settings[name] for name in LENGTHS if name in settings]
-    sent = {**DEFAULTS, **{name: settings[name] for name in SENT if name in settings}}
+    sent = {**DEFAULTS, **{name: settings[name] for name in ANNOTATED if name in settings}}
     return sent | {"max_tokens": limits[0]} if limits else sent
 
 

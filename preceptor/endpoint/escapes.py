@@ -1,0 +1,187 @@
+"""What else a text reads as when some of its escapes are undone: those of JSON, Python, URLs, HTML and mail.
+
+`\\/`, `\\u002b`, `\\x2B`, `%2B`, `&#43;`, `&plus;` and `=2B` each stand for one character, and each of their
+own characters may be escaped again (`%252B`, `\\\\u002b`, `&amp;#43;`), in one way or another.
+"""
+
+import re
+import string
+from collections.abc import Iterator
+from html.entities import html5
+
+LEADS = "\\%&+="  # what an escape begins with; in a URL '+' is a blank
+MOST = 24  # readings of one place: enough for escapes of escapes of escapes of escapes
+CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
+KEPT = frozenset(string.printable)
+HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
+DECIMAL = frozenset("0123456789")
+OCTAL = frozenset("01234567")
+NAMES = {name: char for name, char in html5.items() if len(char) == 1 and char.isascii()}
+BEGINNINGS = {name[:length] for name in NAMES for length in range(len(name) + 1)}
+Reading = tuple[str, int]  # a character, and where the text goes on behind it
+
+
+class Escapes:
+    """A text in which each place may be read in several ways, up to MOST.
+
+    `leads` are the escapes to undo, all or some; `once` undoes none in another, as a program would.
+    Time grows with the text's length, whatever it says.
+    """
+
+    def __init__(self, text: str, leads: str = LEADS, once: bool = False) -> None:
+        self.text = text
+        self.leads = re.compile(f"[{re.escape(leads)}]")
+        self._read: dict[int, list[Reading]] = {}
+        places = [found.start() for found in self.leads.finditer(text)]
+        if once:
+            self._read = {n: [(text[n], n + 1), *self._undone(text[n], n + 1)] for n in places}
+            return
+        for place in reversed(places):  # from the end: an escape's own characters may be escaped
+            self._read[place] = self._readings(place)
+
+    def spelled(self, word: str) -> list[tuple[int, int]]:
+        """(start, end) wherever the word can be read, also where two of them overlap."""
+        if not any(len(readings) > 1 for readings in self._read.values()):
+            return [
+                (n.start(), n.start() + len(word)) for n in re.finditer(f"(?={re.escape(word)})", self.text)
+            ]
+        begins = re.compile(f"{re.escape(word[0])}|{self.leads.pattern}")
+        places = [found.start() for found in begins.finditer(self.text)]
+        ends = [self._end(place, word) for place in places]
+        return [(place, end) for place, end in zip(places, ends, strict=True) if end is not None]
+
+    def undone(self) -> tuple[str, list[int]]:
+        """The text with every escape undone as deep as can be; where each character began, and the end."""
+        parts: list[str] = []
+        begins: list[int] = []
+        place = 0
+        while place < len(self.text):
+            lead = self.leads.search(self.text, place)
+            plain = len(self.text) if lead is None else lead.start()
+            parts.append(self.text[place:plain])
+            begins.extend(range(place, plain))
+            if lead is None:
+                break
+            char, end = max(self._read[plain], key=self._depth)
+            parts.append(char)
+            begins.append(plain)
+            place = end
+        return "".join(parts), [*begins, len(self.text)]
+
+    def _depth(self, reading: Reading) -> tuple[int, bool, bool]:
+        char, end = reading  # of two as deep, what base64 is made of: a letter, '+' rather than a blank
+        return end, char.isalnum(), not char.isspace()
+
+    def _end(self, place: int, word: str) -> int | None:
+        ends = {place}
+        for char in word:
+            ends = {end for start in ends for read, end in self._at(start) if read == char}
+            if not ends:
+                return None
+        return max(ends)
+
+    def _at(self, place: int) -> list[Reading]:
+        if place in self._read:
+            return self._read[place]
+        return [(self.text[place], place + 1)] if place < len(self.text) else []
+
+    def _readings(self, place: int) -> list[Reading]:
+        readings = [(self.text[place], place + 1)]
+        for reading in readings:  # it grows meanwhile: what was read may be an escape's beginning
+            for new in self._undone(*reading):
+                if new not in readings:
+                    readings.append(new)
+                if len(readings) == MOST:
+                    return readings
+        return readings
+
+    def _undone(self, lead: str, place: int) -> Iterator[Reading]:
+        """The characters of escapes that begin with this one and go on at this place."""
+        match lead:
+            case "\\":
+                yield from self._behind_backslash(place)
+            case "%":
+                yield from self._number(place, 2)
+                for char, end in self._at(place):
+                    if char == "u":
+                        yield from self._number(end, 4)
+            case "=":
+                yield from self._number(place, 2)
+                yield from self._behind_line_break(place)
+            case "&":
+                yield from self._entity(place)
+            case "+":
+                yield " ", place
+
+    def _behind_backslash(self, place: int) -> Iterator[Reading]:
+        octal = [*self._number(place, 3, OCTAL, 8)] or self._number(place, 2, OCTAL, 8)
+        yield from octal
+        yield from self._behind_line_break(place)
+        for char, end in self._at(place):
+            if char == "x":
+                yield from self._number(end, 2)
+            elif char in "uU":
+                yield from self._number(end, 4 if char == "u" else 8)
+                yield from self._in_braces(end)
+            elif char in CONTROLS:
+                yield CONTROLS[char], end
+            elif not char.isalnum():
+                yield char, end
+
+    def _behind_line_break(self, place: int) -> Iterator[Reading]:
+        """An escaped line break is nothing: mail and programs break long lines so."""
+        for char, end in self._at(place):
+            if char == "\r":
+                yield from (at for feed, last in self._at(end) if feed == "\n" for at in self._at(last))
+            elif char == "\n":
+                yield from self._at(end)
+
+    def _in_braces(self, place: int) -> Iterator[Reading]:
+        for brace, start in self._at(place):
+            if brace == "{":
+                for length in range(1, 7):
+                    for char, end in self._number(start, length):
+                        yield from ((char, last) for closing, last in self._at(end) if closing == "}")
+
+    def _entity(self, place: int) -> Iterator[Reading]:
+        yield from self._named(place)
+        for hash_sign, start in self._at(place):
+            if hash_sign != "#":
+                continue
+            yield from self._reference(start, DECIMAL, 10)
+            for char, end in self._at(start):
+                if char in "xX":
+                    yield from self._reference(end, HEXADECIMAL, 16)
+
+    def _named(self, place: int) -> Iterator[Reading]:
+        begun = [("", place)]
+        while begun:
+            read = [(name + char, end) for name, start in begun for char, end in self._at(start)]
+            begun = [(name, end) for name, end in read if name in BEGINNINGS]
+            yield from ((NAMES[name], end) for name, end in begun if name in NAMES)
+
+    def _reference(self, place: int, digits: frozenset[str], base: int) -> Iterator[Reading]:
+        """A number of any length, and the ';' behind it where there is one."""
+        for length in range(8, 0, -1):
+            for char, end in self._number(place, length, digits, base):
+                closed = [last for closing, last in self._at(end) if closing == ";"]
+                if closed or self.text[end : end + 1] not in digits:
+                    yield char, max(closed, default=end)
+
+    def _number(
+        self, place: int, length: int, digits: frozenset[str] = HEXADECIMAL, base: int = 16
+    ) -> Iterator[Reading]:
+        """The ASCII character of a number of so many digits."""
+        for written, end in self._digits(place, length, digits):
+            value = int(written, base)
+            if value < 128 and chr(value) in KEPT:
+                yield chr(value), end
+
+    def _digits(self, place: int, length: int, digits: frozenset[str]) -> Iterator[tuple[str, int]]:
+        if length == 0:
+            yield "", place
+            return
+        for char, end in self._at(place):
+            if char in digits:
+                for rest, last in self._digits(end, length - 1, digits):
+                    yield char + rest, last

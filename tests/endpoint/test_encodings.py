@@ -1,0 +1,158 @@
+"""A key is found in every encoding, in any text, and nothing else is: by decoders that are not ours."""
+
+import ast
+import base64
+import binascii
+import html
+import json
+import quopri
+import re
+import string
+import warnings
+from collections.abc import Callable
+from urllib.parse import quote, unquote, unquote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from preceptor.endpoint.encodings import traces, without
+
+KEY = "sk-/Pl+nted_Key=1&2%3\\4\"5'6"
+PRINTABLE = "".join(chr(n) for n in range(32, 127))
+keys = st.text(PRINTABLE, min_size=8, max_size=40).map(str.strip).filter(lambda key: len(key) >= 8)
+
+
+def each(form: str) -> Callable[[str], str]:
+    return lambda text: "".join(form.format(ord(char)) for char in text)
+
+
+def folded(text: str) -> str:
+    """Base64 as mail has it, in lines."""
+    return base64.encodebytes(text.encode() * 3).decode()
+
+
+ENCODINGS = {
+    "as it is": str,
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON, slashes too": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON, all of it": each("\\u{:04x}"),
+    "JSON in capitals": each("\\u{:04X}"),
+    "JSON, marks only": lambda text: re.sub(r"\W", lambda m: f"\\u{ord(m[0]):04x}", text),
+    "repr": lambda text: repr(text)[1:-1],
+    "Python": each("\\x{:02x}"),
+    "JavaScript": each("\\u{{{:x}}}"),
+    "octal": each("\\{:03o}"),
+    "URL": lambda text: quote(text, safe=""),
+    "URL in small letters": lambda text: re.sub("%..", lambda m: m[0].lower(), quote(text, safe="")),
+    "URL, all of it": each("%{:02X}"),
+    "form": lambda text: quote(text, safe=" ").replace(" ", "+"),
+    "HTML": html.escape,
+    "HTML, decimal": each("&#{};"),
+    "HTML, hexadecimal": each("&#x{:X};"),
+    "HTML, with zeros": each("&#{:05};"),
+    "HTML, names": lambda text: text.replace("&", "&amp;").replace("/", "&sol;").replace("+", "&plus;"),
+    "mail": lambda text: quopri.encodestring(text.encode(), quotetabs=True).decode(),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 for URLs, unpadded": lambda text: base64.urlsafe_b64encode(text.encode()).decode().strip("="),
+    "base64 behind a word": lambda text: base64.b64encode(f"Bearer {text}".encode()).decode(),
+    "base64 in lines": folded,
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal in capitals": lambda text: text.encode().hex(" ").upper(),
+    "bytes": lambda text: ", ".join(f"0x{ord(char):02x}" for char in text),
+}
+encodings = st.lists(st.sampled_from(sorted(ENCODINGS)), min_size=1, max_size=3)
+around = st.text(st.sampled_from(PRINTABLE + "\n\x00é漢🙂\u2028"), max_size=30)
+
+
+def by_bytes(pattern: str, decode: Callable[[str], bytes]) -> Callable[[str], list[str]]:
+    """Every stretch in a text that looks like it, decoded from each of its first characters."""
+
+    def decoded(text: str) -> list[str]:
+        found = []
+        for stretch in re.findall(pattern, text):
+            for skipped in range(4):
+                try:
+                    found.append(decode(stretch[skipped:]).decode("latin-1"))
+                except (ValueError, binascii.Error):
+                    continue
+        return found
+
+    return decoded
+
+
+def by_text(decode: Callable[[str], str]) -> Callable[[str], list[str]]:
+    def decoded(text: str) -> list[str]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's, of escapes that it does not know
+            try:
+                return [decode(text)]
+            except (ValueError, SyntaxError):
+                return []
+
+    return decoded
+
+
+DECODERS = [
+    by_text(unquote),
+    by_text(unquote_plus),
+    by_text(html.unescape),
+    by_text(lambda text: json.loads(f'"{text}"', strict=False)),
+    by_text(lambda text: ast.literal_eval(f'"""{text} """')),
+    by_text(lambda text: quopri.decodestring(text.encode("latin-1")).decode("latin-1")),
+    by_bytes(r"[A-Za-z0-9+/_-]{8,}={0,2}", lambda s: base64.urlsafe_b64decode(s.replace("=", "") + "===")),
+    by_bytes(r"[0-9A-Fa-f]{16,}", lambda s: bytes.fromhex(s[: len(s) // 2 * 2])),
+]
+
+
+def readings(text: str, depth: int = 2) -> set[str]:
+    """The text, and all that these decoders make of it, in one another."""
+    found = {text}
+    for _ in range(depth):
+        found |= {decoded for reading in found for decode in DECODERS for decoded in decode(reading)}
+    return found
+
+
+def encoded(key: str, names: list[str]) -> str:
+    for name in names:
+        key = ENCODINGS[name](key)
+    return key
+
+
+@given(keys, encodings, around, around)
+@example("]b[key]a]", ["as it is"], "]b", "a]")
+@example("aaaaaaaa", ["as it is"], "aaaa", "aaa")
+@example("%2B%2B%2B", ["URL"], "%25", "2B")
+def test_no_reading_of_what_is_kept_holds_the_key(key, names, before, after):
+    text = before + encoded(key, names) + after
+    kept = without(text, key, "[key]")
+    assert "[key]" in kept
+    assert traces(kept, key) == []
+    assert not any(key in reading for reading in readings(kept))
+
+
+@pytest.mark.parametrize("first", ENCODINGS)
+def test_nothing_beside_the_key_is_lost(first):
+    for last in ENCODINGS:
+        kept = without(f"Was ({encoded(KEY, [first, last])}) the key?", KEY, "[key]")
+        assert kept.startswith("Was (") and kept.endswith(") the key?") and "[key]" in kept, last
+
+
+@given(st.lists(st.one_of(around, st.builds(encoded, around, encodings)), max_size=4).map("".join))
+@example(r"\frac{a}{b} 50% of \u0041 &amp; &#43; c2stUGxhbnRlZA== 736b2d2f=2B")
+@example(encoded(KEY[:-1], ["JSON", "base64"]) + encoded(KEY[1:], ["URL"]))
+def test_a_text_without_the_key_stays_as_it_is(text):
+    assert without(text, KEY, "[key]") == text
+
+
+def test_each_character_may_be_escaped_in_its_own_way():
+    ways = [each("\\u{:04x}"), each("%{:02x}"), each("&#{};"), str, each("%25{:02x}"), each("\\\\u{:04x}")]
+    mixed = "".join(ways[n % len(ways)](char) for n, char in enumerate(string.ascii_letters))
+    assert without(f"<{mixed}>", string.ascii_letters, "[key]") == "<[key]>"
+
+
+@pytest.mark.parametrize("part", ["\\", "%25", "&amp;", "\\u005c", "&#x26;", "AAAA", "61", "=3D"])
+def test_no_text_makes_it_slow(part):
+    """It ends at all: were time to grow with the length's square, this would take hours."""
+    text = part * (20_000 // len(part))
+    assert without(text, KEY, "[key]") == text
