@@ -107,7 +107,7 @@ def test_an_empty_answer_is_an_answer(tmp_path):
         (V2_QUESTION | {"prompt": "\n"}, "holds an empty question"),
         (V0_QUESTION | {"turns": []}, "'turns' holds no turns"),
         (V0_QUESTION | {"choices": [{"turns": ["2"]}]}, "holds an empty question"),
-        ([V0_QUESTION], "a JSON list where an object is expected"),
+        (["a list"], "a JSON list where an object is expected"),
     ],
 )
 def test_a_row_that_is_no_question_is_named_with_its_cure(tmp_path, row, said):
