@@ -125,7 +125,10 @@ def test_a_row_that_is_no_question_is_named_with_its_cure(tmp_path, row, said):
         (without(V0_ANSWER, "question_id"), "has no id"),
         (V0_ANSWER | {"choices": []}, "'choices' holds no answer"),
         (V0_ANSWER | {"choices": V0_ANSWER["choices"] * 2}, "holds several answers"),
-        (V0_ANSWER | {"choices": [{"turns": [{"content": None}]}]}, "column 'turn' is null"),
+        (
+            V0_ANSWER | {"choices": [{"turns": [{"content": None}]}]},
+            r"column 'choices\[0\].turns\[0\].content' is null",
+        ),
         (V0_ANSWER | {"choices": [{"turns": [{"content": "2", "token_len": "5"}]}]}, "'token_len' holds"),
         (V2_ANSWER | {"messages": V2_ANSWER["messages"][:1]}, "'messages' holds no answer of the assistant"),
         (V2_ANSWER | {"metadata": 7}, "'metadata' states no 'token_len'"),
