@@ -45,6 +45,16 @@ def completeness(expected: int, found: int, missing: list[str], limits: Limits) 
     )
 
 
+def read_whole(losses: list[str]) -> dg.AssetCheckResult:
+    """Whether nothing that a file holds was lost in reading; what was is within 'limits.lost_rows'."""
+    return dg.AssetCheckResult(
+        check_name="read_whole",
+        passed=not losses,
+        severity=WARN,
+        description="; ".join(losses) or "every row is read, with all the text it holds",
+    )
+
+
 def unique_keys(table: Table, rows: pl.DataFrame) -> dg.AssetCheckResult:
     """Whether the table's key is unique: a repeated row would count twice in every mean."""
     repeated = rows.height - rows.n_unique(list(table.key))

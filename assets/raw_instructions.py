@@ -5,7 +5,8 @@ import dagster as dg
 from assets import checks
 from assets.metadata import distribution, listed, materialized
 from assets.study import STUDY
-from preceptor.instructions.collect import SourceCount, collect_instructions, instructions_fingerprint
+from preceptor.instructions.account import SourceCount, refuse_lossy
+from preceptor.instructions.collect import collect_instructions, instructions_fingerprint
 from preceptor.lake.resume import put
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from resources.lake import LakeResource
@@ -14,7 +15,10 @@ from resources.lake import LakeResource
 @dg.asset(
     group_name="collect",
     kinds={"deltalake", "polars"},
-    check_specs=[checks.spec("raw_instructions", "unique_keys", "One row per instruction_id", blocking=True)],
+    check_specs=[
+        checks.spec("raw_instructions", "unique_keys", "One row per instruction_id", blocking=True),
+        checks.spec("raw_instructions", "read_whole", "Every row is read, with all the text it holds"),
+    ],
 )
 def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
     """The study's instructions: read from every source, exact and near-duplicates removed, drops counted.
@@ -25,6 +29,7 @@ def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
     A row is one instruction (system prompt and user turns) under an id that is a hash of what it says.
     """
     rows, counts = collect_instructions(STUDY.instructions)
+    refuse_lossy(counts, STUDY.limits.lost_rows)
     declared = STUDY.instructions.model_dump(mode="json", exclude_none=True)
     store = lake.open().made_from({}, declared)
     outcome = put(store, RAW_INSTRUCTIONS, {}, instructions_fingerprint(STUDY.instructions), rows)
@@ -32,7 +37,10 @@ def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
         store,
         outcome,
         read={},
-        checks=[checks.unique_keys(RAW_INSTRUCTIONS, rows)],
+        checks=[
+            checks.unique_keys(RAW_INSTRUCTIONS, rows),
+            checks.read_whole([f"{c.source}: {loss}" for c in counts for loss in c.losses()]),
+        ],
         plot=distribution(rows["turns"].list.join("").str.len_chars(), "characters of an instruction"),
         sources=dg.MetadataValue.md(_account(counts)),
         dropped_examples=dg.MetadataValue.md(
@@ -42,8 +50,11 @@ def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
 
 
 def _account(counts: list[SourceCount]) -> str:
-    lines = ["| source | read | kept | dropped |", "| --- | --- | --- | --- |"]
+    lines = ["| source | read | kept | dropped | not read |", "| --- | --- | --- | --- | --- |"]
     for count in counts:
         dropped = "; ".join(f"{n} × {reason}" for reason, n in count.dropped.most_common())
-        lines.append(f"| {count.source} | {count.read} | {count.kept} | {dropped or 'none'} |")
+        unread = ", ".join(sorted(count.seen - count.layout.read))
+        lines.append(
+            f"| {count.source} | {count.read} | {count.kept} | {dropped or 'none'} | {unread or 'none'} |"
+        )
     return "\n".join(lines)

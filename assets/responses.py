@@ -23,6 +23,7 @@ from resources.lake import LakeResource
     pool="gpu",
     automation_condition=when_data_changed(),
     check_specs=[
+        checks.spec("responses", "read_whole", "Of a recording every row is read, with all its text"),
         checks.spec("responses", "completeness", "About every instruction has a row"),
         checks.spec("responses", "unique_keys", "One row per instruction and sample", blocking=True),
         checks.spec("responses", "failure_rate", "Few rows carry an error", blocking=True),
@@ -41,7 +42,7 @@ def responses(
     versions = lake.open().versions(RAW_INSTRUCTIONS)
     store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
-    outcome, recording = generation.respond(store, teacher, instructions)
+    outcome, recording = generation.respond(store, teacher, instructions, STUDY.limits.lost_rows)
     missing = instructions.join(outcome.rows, on="instruction_id", how="anti")["instruction_id"].to_list()
     expected = instructions.height * (1 if isinstance(teacher, RecordedTeacher) else teacher.sampling.n)
     failed = checks.failure_rate(outcome.rows, STUDY.limits)
@@ -50,6 +51,7 @@ def responses(
         outcome,
         read=versions,
         checks=[
+            checks.read_whole([] if recording is None else list(recording.losses())),
             checks.completeness(expected, expected - len(missing), missing, STUDY.limits),
             checks.unique_keys(RESPONSES, outcome.rows),
             # Unlike a missing score, a failing teacher is a fault to mend before anything is built on it.
@@ -71,6 +73,7 @@ def _empty(rows: pl.DataFrame) -> int:
 def _account(recording: RecordingCount) -> dict[str, dg.MetadataValue | int]:
     return {
         "recording_rows": recording.read,
+        "recording_joined_without_system_prompt": recording.without_system,
         "recording_unmatched": sum(recording.unmatched.values()),
         "recording_unmatched_rows": dg.MetadataValue.md(listed(recording.places)),
     }

@@ -1,6 +1,7 @@
 """`rewards`: what each reward model thinks of each response."""
 
 import dagster as dg
+import polars as pl
 
 from assets import checks
 from assets.automation import WEEKLY, when_data_changed
@@ -25,6 +26,7 @@ from resources.reward import RewardResource
     freshness_policy=WEEKLY,
     check_specs=[
         checks.spec("rewards", "unique_keys", "One row per response", blocking=True),
+        checks.spec("rewards", "completeness", "About every response that a recording can score has a score"),
         checks.spec("rewards", "failure_rate", "Few responses are without a reward"),
         checks.spec("rewards", "finite", "No NaN or infinity among the rewards", blocking=True),
         checks.spec("rewards", "positive_mean_reward", "CAR needs a positive mean reward"),
@@ -46,13 +48,21 @@ def rewards(
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     answers = store.read(RESPONSES, {"teacher": key["teacher"]}, version=versions["responses"])
     refuse_failing(key["teacher"], answers, STUDY.limits.failed_rows)
-    outcome, scores = reward.score(store, reward_model, key["teacher"], answers, instructions)
+    lost_rows = STUDY.limits.lost_rows
+    outcome, scores = reward.score(store, reward_model, key["teacher"], answers, instructions, lost_rows)
+    missing = outcome.rows.filter(pl.col("reward").is_null() & pl.col("error").is_null())
     return materialized(
         store,
         outcome,
         read=versions,
         checks=[
             checks.unique_keys(REWARDS, outcome.rows),
+            checks.completeness(
+                outcome.rows.height,
+                outcome.rows.height - missing.height,
+                missing["response_id"].to_list(),
+                STUDY.limits,
+            ),
             checks.failure_rate(outcome.rows, STUDY.limits),
             checks.finite(outcome.rows),
             checks.positive_mean_reward(outcome.rows, STUDY.car.reward_map),
@@ -70,6 +80,9 @@ def _account(scores: ScoreCount, renamed: set[str]) -> dict[str, dg.MetadataValu
     unknown = [f"{model}: {rows} scores" for model, rows in scores.models.items() if model not in known]
     return {
         "scores_read": scores.read,
+        "scores_missing": dg.MetadataValue.md(
+            listed([f"{count:,} × {why}" for why, count in scores.missing.most_common()])
+        ),
         "scores_of_unknown_models": dg.MetadataValue.md(listed(unknown)),
         "scores_of_unknown_ids": dg.MetadataValue.md(listed(scores.unmatched_ids)),
         "scores_unreadable": dg.MetadataValue.md(listed(scores.bad_rows)),

@@ -19,8 +19,13 @@ from pathlib import Path
 
 from datasketch import MinHash, MinHashLSH
 
-from preceptor.instructions.near_duplicates import BANDS, PERMUTATIONS, SHINGLE, near_duplicates
-from preceptor.text import normalise
+from preceptor.instructions.near_duplicates import (
+    BANDS,
+    PERMUTATIONS,
+    SHINGLE,
+    comparable,
+    near_duplicates,
+)
 
 Dropped = set[int]
 
@@ -97,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threshold", type=float, default=0.8)
     threshold = parser.parse_args().threshold
-    rows = [normalise(text) for text in texts(Path(os.environ["PRECEPTOR_DATA"]))]
+    rows = [comparable(text) for text in texts(Path(os.environ["PRECEPTOR_DATA"]))]
     methods: dict[str, Callable[[list[str], float], Dropped]] = {
         "Preceptor (rensa, verified)": ours,
         "datasketch (crc32, verified)": datasketch,

@@ -5,6 +5,10 @@ import re
 import unicodedata
 
 SURROGATE = re.compile("[\ud800-\udfff]")
+LINE_END = re.compile("\r\n|[\r\x85\u2028\u2029]")
+SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # Unicode's spaces besides " "
+INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")  # joiners stay: they shape letters and pictures
+TRAILING = re.compile("[ \t\x0b\x0c]+$", re.MULTILINE)
 
 
 def repair(text: str) -> str:
@@ -13,9 +17,25 @@ def repair(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """The form in which two instructions count as the same: NFKC, case folded, blanks collapsed."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    """The form in which two texts are the same to a reader: what cannot be seen is evened out, no more.
+
+    Accents are composed (NFC), line ends are one, blanks look alike, those behind a line or around the text
+    go, and so do invisible characters. Case, powers, fractions and indentation stay: 5² is not 52, Polish is
+    not polish, and a line of Python belongs where it stands.
+    """
+    seen = SPACE.sub(" ", INVISIBLE.sub("", LINE_END.sub("\n", unicodedata.normalize("NFC", text))))
+    return unicodedata.normalize("NFC", TRAILING.sub("", seen).strip())
+
+
+def in_one_line(text: str) -> str:
+    """The normal form with every run of blanks and line ends as one blank."""
+    return " ".join(normalise(text).split())
+
+
+def folded(text: str) -> str:
+    """NFKC, case folded, blanks collapsed: what stored ids are made of. It merges what differs: 5² and 52."""
+    once = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", once).split())
 
 
 def digest(*parts: str) -> str:

@@ -41,11 +41,14 @@ class GenerationResource(dg.ConfigurableResource):
     silent_seconds: float = 600.0
 
     def respond(
-        self, lake: Lake, teacher: AnyTeacher, instructions: pl.DataFrame
+        self, lake: Lake, teacher: AnyTeacher, instructions: pl.DataFrame, lost_rows: float
     ) -> tuple[Outcome, RecordingCount | None]:
-        """Complete a teacher's partition of `responses`; recordings also give an account of their rows."""
+        """Complete a teacher's partition of `responses`; recordings also give an account of their rows.
+
+        Of a recording at most the share `lost_rows` may be unreadable.
+        """
         if isinstance(teacher, RecordedTeacher):
-            return collect_recorded(lake, teacher, instructions)
+            return collect_recorded(lake, teacher, instructions, lost_rows)
         outcome = generate_responses(
             lake, teacher, instructions, self._load, self.rows_per_commit, self.retry_failed
         )

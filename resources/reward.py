@@ -33,10 +33,14 @@ class RewardResource(dg.ConfigurableResource):
         teacher: str,
         responses: pl.DataFrame,
         instructions: pl.DataFrame,
+        lost_rows: float,
     ) -> tuple[Outcome, ScoreCount | None]:
-        """Complete a (reward model, teacher) partition of `rewards`."""
+        """Complete a (reward model, teacher) partition of `rewards`.
+
+        Of a file of scores at most the share `lost_rows` may be unreadable.
+        """
         if isinstance(reward_model, RecordedRewardModel):
-            return collect_recorded_rewards(lake, reward_model, teacher, responses, instructions)
+            return collect_recorded_rewards(lake, reward_model, teacher, responses, instructions, lost_rows)
         outcome = score_rewards(
             lake,
             reward_model,

@@ -2,17 +2,23 @@
 
 import gzip
 import json
+import os
 import random
+import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from preceptor import records
-from preceptor.records import RecordsError, read_records, records_identity
+from preceptor.records import RecordsError, documents, read_records, records_identity, row
 from preceptor.study.fields import Records
 
 ODD = "a\u2028b\x85c\u2029d\x0b\x0c\x1ce"  # all of them line ends to str.splitlines()
@@ -25,7 +31,7 @@ def read(path, data: bytes | None = None, **settings):
 
 
 def jsonl(*rows) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in rows).encode()
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson"])
@@ -43,11 +49,11 @@ def test_blank_lines_are_no_rows_but_count_as_lines_and_windows_line_ends_are_fi
 def test_gzipped_rows_are_the_same_rows(tmp_path):
     data = jsonl({"text": ODD}, {"n": 2})
     plain, packed = read(tmp_path / "a.jsonl", data), read(tmp_path / "a.jsonl.gz", gzip.compress(data))
-    assert [row for _, row in packed] == [row for _, row in plain]
+    assert [found for _, found in packed] == [found for _, found in plain]
     assert packed[1][0] == "a.jsonl.gz:2"
 
 
-@pytest.mark.parametrize("bad", [b'{"n": ', b"{'n': 1}", b'{"n": "\xff"}', b"[" * 100_000])
+@pytest.mark.parametrize("bad", [b'{"n": ', b"{'n': 1}", b'{"n": "\0"}', b"[" * 100_000])
 def test_a_bad_line_is_a_row_with_its_place_and_the_others_go_on(tmp_path, bad):
     found = read(tmp_path / "a.jsonl", jsonl({"n": 1}) + bad + b"\n" + jsonl({"n": 3}))
     assert [found[0], found[2]] == [("a.jsonl:1", {"n": 1}), ("a.jsonl:3", {"n": 3})]
@@ -119,7 +125,8 @@ def test_a_gzip_with_damaged_bytes_is_refused(tmp_path):
 
 
 def test_a_file_that_went_away_is_a_records_error(tmp_path):
-    records = Records(path=str(tmp_path))
+    (tmp_path / "a.jsonl").touch()
+    records = Records(path=str(tmp_path / "a.jsonl"))
     gone = records.model_copy(update={"path": str(tmp_path / "gone.jsonl")})
     with pytest.raises(RecordsError, match=r"gone\.jsonl"):
         list(read_records(gone))
@@ -131,15 +138,18 @@ def test_csv_cells_may_hold_quotes_line_ends_and_separators(tmp_path):
     assert found[1] == ("a.csv:4", {"id": "2", "text": "plain"})
 
 
-def test_a_csv_row_with_too_many_fields_is_bad_and_one_with_too_few_has_nulls(tmp_path):
-    found = read(tmp_path / "a.csv", b"id,text\n1,a,b\n2\n3,c\n")
-    assert found[0] == ("a.csv:2", "more fields than the header has")
-    assert found[1:] == [("a.csv:3", {"id": "2", "text": None}), ("a.csv:4", {"id": "3", "text": "c"})]
+def test_a_csv_row_with_too_many_or_too_few_fields_is_bad(tmp_path):
+    found = read(tmp_path / "a.csv", b"id,text\n1,a,b\n2,b\n\n3\n")
+    assert found == [
+        ("a.csv:2", "more fields than the header has"),
+        ("a.csv:3", {"id": "2", "text": "b"}),
+        ("a.csv:5", "fewer fields than the header has"),
+    ]
 
 
 def test_a_csv_cell_may_be_longer_than_the_csv_modules_default_limit(tmp_path):
-    [(_, row)] = read(tmp_path / "a.csv", b"text\n" + b"x" * 200_000 + b"\n")
-    assert len(row["text"]) == 200_000
+    [(_, cells)] = read(tmp_path / "a.csv", b"text\n" + b"x" * 200_000 + b"\n")
+    assert len(cells["text"]) == 200_000
 
 
 def test_tsv_splits_at_tabs_only(tmp_path):
@@ -171,7 +181,7 @@ def test_a_dataset_saved_without_splits_is_read_and_a_folder_that_is_none_refuse
 
     Dataset.from_list([{"n": 1}]).save_to_disk(tmp_path / "saved")
     assert read(tmp_path / "saved") == [("saved[0]", {"n": 1})]
-    with pytest.raises(RecordsError, match="cannot be read"):
+    with pytest.raises(ValidationError, match="one that `datasets` saved by save_to_disk"):
         read(tmp_path)
 
 
@@ -199,8 +209,8 @@ def test_identity_changes_with_content_and_limit_and_not_with_the_place(tmp_path
 
 @pytest.fixture
 def small_bounds(monkeypatch):
-    monkeypatch.setattr(records, "LARGEST_ROW", 1000)
-    monkeypatch.setattr(records, "LARGEST_DOCUMENT", 5000)
+    monkeypatch.setattr(row, "LARGEST_ROW", 1000)
+    monkeypatch.setattr(documents, "LARGEST_DOCUMENT", 5000)
 
 
 LONG = "x" * 1500
@@ -225,8 +235,8 @@ def test_a_saved_dataset_has_the_same_bound(tmp_path, small_bounds):
     from datasets import Dataset
 
     Dataset.from_list([{"turns": ["a", LONG]}, {"turns": ["b"]}]).save_to_disk(tmp_path / "saved")
-    (_, reason), (_, row) = read(tmp_path / "saved")
-    assert "the most that is read" in reason and row == {"turns": ["b"]}
+    (_, reason), (_, second) = read(tmp_path / "saved")
+    assert "the most that is read" in reason and second == {"turns": ["b"]}
 
 
 @pytest.mark.parametrize("text", [f"1,{LONG}\n", '1,"' + "y\n" * 800 + '"\n', "1," + "," * 1500 + "\n"])
@@ -257,16 +267,16 @@ def test_an_empty_json_list_has_no_rows(tmp_path, data):
 
 BOMBS = """
 import resource, sys
-from preceptor import records
+from preceptor.records import RecordsError, documents, read_records
 from preceptor.study.fields import Records
 import pyarrow.parquet
-records.LARGEST_DOCUMENT = 64 * 2**20
+documents.LARGEST_DOCUMENT = 64 * 2**20
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
 try:
-    for place, row in records.read_records(Records(path=sys.argv[1])):
+    for place, row in read_records(Records(path=sys.argv[1])):
         print(place, row if isinstance(row, str) else len(str(row)))
-except records.RecordsError as error:
+except RecordsError as error:
     print("refused", error)
 """
 MEMBER = gzip.compress(b"x" * 2**24, 1)
@@ -308,3 +318,165 @@ def test_a_parquet_that_repeats_a_long_text_is_not_unpacked_for_every_row(tmp_pa
     )
     assert child.returncode == 0, child.stderr
     assert child.stdout.count("a row of more than 16 MiB") == 100
+
+
+GOOD = jsonl({"n": 1}, {"n": 2})
+UTF16 = GOOD.decode().encode("utf-16")
+LIST = json.dumps([{"n": 1}, {"n": 2}])
+REFUSED = {
+    "a list named .jsonl": (
+        "a.jsonl",
+        LIST.encode(),
+        "holds a JSON list, not one object a line: name it .json",
+    ),
+    "a list over lines": (
+        "a.jsonl",
+        b'[\n{"n": 1},\n{"n": 2}\n]\n',
+        "holds a JSON list, not one object a line",
+    ),
+    "a packed list": ("a.jsonl.gz", gzip.compress(b" [ {\n"), "holds a JSON list, not one object a line"),
+    "objects over lines": (
+        "a.jsonl",
+        b'{\n  "n": 1\n}\n',
+        "span several lines: write one object a line (jq -c .)",
+    ),
+    "lines named .json": ("a.json", GOOD, "one object a line is named .jsonl"),
+    "one object": (
+        "a.json",
+        b'{"data": [1]}',
+        "must hold a list of objects; one object a line is .jsonl (its rows may be in 'data'",
+    ),
+    "UTF-16": ("a.jsonl", UTF16, "is text in UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
+    "UTF-16 without a mark": ("a.jsonl", UTF16[2:], "is text in UTF-16 without its mark: save it as UTF-8"),
+    "UTF-16 from a spreadsheet": (
+        "a.csv",
+        "n\tm\n1\t2\n".encode("utf-16"),
+        "is text in UTF-16: save it as UTF-8",
+    ),
+    "UTF-32": ("a.tsv", "n\n1\n".encode("utf-32"), "is text in UTF-32: save it as UTF-8"),
+    "gzip without .gz": ("a.jsonl", gzip.compress(GOOD), "is packed by gzip: let its name end in .gz"),
+    "Parquet by another name": ("a.csv", b"PAR1xxxx", "is a Parquet file: let its name end in .parquet"),
+    "a spreadsheet": ("a.csv", b"PK\x03\x04", "is a ZIP archive (a spreadsheet is one too)"),
+    "Zstandard": ("a.jsonl", b"\x28\xb5\x2f\xfd", "is packed by Zstandard"),
+    "Git LFS": ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "fetch it by 'git lfs pull'"),
+    "a web page": ("a.json", b"<!doctype html>", "is a web page, perhaps what a failed download left"),
+    "Latin-1 in a .json": ("a.json", b'[{"a": 1},\n{"a": "\xe9"}]', "a.json:2: not UTF-8 (byte 0xe9"),
+    "Latin-1 in a .csv": (
+        "a.csv",
+        b"a\nb\n\xe9\n",
+        "a.csv:3: not UTF-8 (byte 0xe9 at 1): save it as UTF-8 (of Latin-1: iconv",
+    ),
+    "a .json that was cut": (
+        "a.json",
+        b'[{"a": 1},\n{"a": ',
+        "a.json: cannot be read: Expecting value: line 2",
+    ),
+    "a gzip that was cut": ("a.jsonl.gz", gzip.compress(GOOD)[:-9], "ends too early: it was cut while"),
+    "a NUL byte in a .csv": ("a.csv", b"a,b\n1,2\n\x003,4\n", "a.csv:3: holds a NUL byte"),
+    "one column twice": ("a.csv", b"a,b,a\n1,2,3\n", "a.csv:1: the header names the column 'a' twice"),
+    "semicolons": (
+        "a.csv",
+        b"a;b\n1;2\n",
+        "a.csv:1: the header is one column, 'a;b': fields are separated by ','",
+    ),
+    "a quote too many": ("a.csv", b'a,b\n1,2\n3,"x" y\n', "a.csv:3: the row on line 3: ',' expected"),
+    "a backslash before a quote": (
+        "a.csv",
+        b'a,b\n1,"say \\"hi\\" now"\n',
+        'a quote inside them is doubled: He said "hi"',
+    ),
+    "a quote that never ends": (
+        "a.csv",
+        b'a,b\n1,2\n3,"x\n4,y\n',
+        "a.csv:3: the row on line 3 to 4: unexpected end",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_a_file_that_is_not_what_its_name_says_is_refused_with_the_cure(tmp_path, name, data, sentence):
+    with pytest.raises(RecordsError) as refusal:
+        read(tmp_path / name, data)
+    assert str(refusal.value).startswith(str(tmp_path / name))
+    assert sentence in str(refusal.value)
+
+
+BAD_LINES = {
+    "two objects": (b'{"n": 1}{"n": 2}', "two JSON values on one line: write each on a line of its own"),
+    "a key twice": (b'{"n": 1, "n": 2}', "the key 'n' stands twice in one object"),
+    "a key twice inside": (b'{"m": [{"n": 1, "n": 2}]}', "the key 'n' stands twice in one object"),
+    "a comma behind it": (b'{"n": 1},', "not JSON: Extra data at character 9"),
+    "Latin-1": (
+        b'{"n": "\xe9"}',
+        "not UTF-8 (byte 0xe9 at 8): save it as UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8)",
+    ),
+    "a NUL byte": (
+        b'{"n": "\0"}',
+        "not JSON: Invalid control character at at character 8; it holds a NUL byte",
+    ),
+    "bytes never written": (b"\0" * 9, "not JSON: Expecting value at character 1; it holds a NUL byte"),
+    "cut": (b'{"n": "tex', "not JSON: Unterminated string starting at at character 7"),
+}
+
+
+@pytest.mark.parametrize(("line", "reason"), BAD_LINES.values(), ids=BAD_LINES)
+def test_a_line_that_is_no_object_is_named_with_line_and_reason(tmp_path, line, reason):
+    found = read(tmp_path / "a.jsonl", GOOD + line + b"\n" + GOOD)
+    assert [row for _, row in found] == [{"n": 1}, {"n": 2}, reason, {"n": 1}, {"n": 2}]
+    assert found[2][0] == "a.jsonl:3"
+
+
+def test_an_object_with_a_key_twice_in_a_list_is_one_bad_row(tmp_path):
+    found = read(tmp_path / "a.json", b'[{"n": 1}, {"n": 2, "n": 3}, {"n": 4}]')
+    reason = "the key 'n' stands twice in one object"
+    assert [row for _, row in found] == [{"n": 1}, reason, {"n": 4}]
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5), max_size=3), max_size=5))
+def test_what_json_writes_is_read_as_it_is_as_lines_and_as_a_list(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        lines = read(Path(folder) / "a.jsonl", jsonl(*rows))
+        whole = read(Path(folder) / "a.json", json.dumps(rows).encode("utf-16"))
+    assert [row for _, row in lines] == [row for _, row in whole] == rows
+
+
+def test_times_of_any_zone_and_size_in_a_parquet_do_not_matter(tmp_path):
+    zoned = pa.array([1], pa.timestamp("us", tz="Mars/Olympus"))
+    beyond = pa.array([2**62], pa.timestamp("us"))
+    inner = pa.array(
+        [[{"at": 5, "said": "a"}]], pa.list_(pa.struct([("at", pa.date32()), ("said", pa.string())]))
+    )
+    pq.write_table(
+        pa.table({"text": ["a"], "zoned": zoned, "beyond": beyond, "inner": inner}), tmp_path / "a.parquet"
+    )
+    [(_, found)] = read(tmp_path / "a.parquet")
+    assert (found["text"], found["zoned"], found["inner"]) == ("a", 1, [{"at": 5, "said": "a"}])
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    return tmp_path / "pipe.jsonl"
+
+
+def test_pipes_devices_and_the_kernels_files_are_refused_without_opening_them(tmp_path, pipe):
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    (tmp_path / "kernel.jsonl").symlink_to("/proc/self/environ")
+    for path, said in (
+        (pipe, "is a pipe"),
+        ("zero.jsonl", "is a device"),
+        ("kernel.jsonl", "lies in /proc (it"),
+    ):
+        with pytest.raises(ValidationError, match=re.escape(said)):
+            Records(path=str(tmp_path / path))
+        unchecked = Records(dataset="x").model_copy(update={"path": str(tmp_path / path), "dataset": None})
+        with pytest.raises(RecordsError, match=re.escape(said)):
+            list(read_records(unchecked))
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10**13, 10**30, True, "1_000", 2.5])
+def test_a_limit_is_a_whole_number_of_a_sensible_size(tmp_path, limit):
+    (tmp_path / "a.jsonl").write_bytes(GOOD)
+    with pytest.raises(ValidationError, match="limit"):
+        Records(path=str(tmp_path / "a.jsonl"), limit=limit)
+    assert Records(path=str(tmp_path / "a.jsonl"), limit="12").limit == 12

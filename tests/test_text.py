@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from preceptor.text import digest, normalise, repair
+from preceptor.text import digest, folded, normalise, repair
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 STORABLE = st.text(st.characters(codec="utf-8"))
@@ -28,32 +28,63 @@ def test_repair_leaves_storable_text_alone(text):
     assert repair(text) == text
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Write a Poem", "write a poem"),
-        ("STRASSE", "straße"),
-        ("ΟΔΟΣ", "οδος"),
-        ("a  b\t\nc ", "a b c"),
-        ("a\u00a0b\u2028c\x85d", "a b c d"),
-        ("\u3000a", "a"),
-        ("ﬁne １２", "fine 12"),
-        ("e\u0301", "\u00e9"),
-    ],
-)
-def test_case_blanks_and_compatibility_forms_do_not_tell_texts_apart(one, other):
+SAME = {
+    "accents composed or not": ("e\u0301", "\u00e9"),
+    "one letter with two code points": ("5 \u212b", "5 \u00c5"),
+    "line ends": ("a\r\nb\rc\u2028d\x85e", "a\nb\nc\nd\ne"),
+    "blanks around the text": (" \n\u3000a ", "a"),
+    "blanks behind a line": ("a \t\nb", "a\nb"),
+    "blanks that look alike": ("a\u00a0b\u202fc", "a b c"),
+    "characters that cannot be seen": ("\ufeffa\u200bb\u2060c\u00ad", "abc"),
+}
+OTHER = {
+    "a power": ("What is 5²?", "What is 52?"),
+    "an index": ("x₁", "x1"),
+    "a fraction": ("1½", "11/2"),
+    "a number in a circle": ("①", "1"),
+    "a unit": ("㎏", "kg"),
+    "a name": ("Polish", "polish"),
+    "an abbreviation": ("US", "us"),
+    "a capital": ("What does X stand for?", "What does x stand for?"),
+    "sharp s": ("in Maßen", "in Massen"),
+    "dotless i": ("ılık", "ilik"),
+    "indentation": ("if a:\n  b\nc", "if a:\n  b\n  c"),
+    "blanks in a line": ("split 'a  b'", "split 'a b'"),
+    "lines": ("a\nb", "a b"),
+    "joiners": ("\U0001f469\u200d\U0001f466", "\U0001f469\U0001f466"),
+    "blanks or none": ("a b", "ab"),
+    "punctuation": ("a.", "a"),
+    "order": ("a b", "b a"),
+    "an accent": ("é", "e"),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)
+def test_texts_that_look_the_same_normalise_alike(one, other):
     assert normalise(one) == normalise(other)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [("a b", "ab"), ("a.", "a"), ("a b", "b a"), ("é", "e"), ("1", "2")]
-)
-def test_words_punctuation_accents_and_order_do(one, other):
+@pytest.mark.parametrize(("one", "other"), OTHER.values(), ids=OTHER)
+def test_texts_that_say_something_else_do_not(one, other):
     assert normalise(one) != normalise(other)
 
 
 @given(STORABLE)
-@example("\u1f88\u0304")  # its case folding can be composed anew
+def test_whatever_a_printer_prints_survives_normalising(text):
+    """Independent of the code: of composed text only blanks, line ends and invisible characters may go."""
+    composed = unicodedata.normalize("NFC", text)
+    visible = [c for c in composed if not c.isspace() and c not in "\u00ad\u200b\u2060\ufeff"]
+    assert unicodedata.normalize("NFC", "".join(visible)) == unicodedata.normalize(
+        "NFC", "".join(c for c in normalise(text) if not c.isspace())
+    )
+
+
+def test_the_folded_form_never_changes_because_stored_ids_are_made_of_it():
+    assert folded("What  is 5²,\nSTRASSE \u1f88\u0304ﬁ") == "what is 52, strasse \u1f00\u1fd1fi"
+
+
+@given(STORABLE)
+@example("e\u200b\u0301")  # without what stands between them the two can be composed
 def test_normalising_twice_is_normalising_once(text):
     assert normalise(normalise(text)) == normalise(text)
 

@@ -2,9 +2,10 @@
 
 import polars as pl
 
+from preceptor.instructions.identity import is_id_of
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, Table
 from preceptor.lake.store import Partition
-from preceptor.text import digest, normalise
+from preceptor.text import digest
 
 
 def altered(table: Table, partition: Partition, rows: pl.DataFrame) -> list[str]:
@@ -29,5 +30,5 @@ def _response_id(teacher: str, row: dict[str, object]) -> str:
 def _same(row: dict[str, object]) -> bool:
     turns, system = row["turns"], str(row["system"] or "")
     assert isinstance(turns, list)
-    key = digest(*(normalise(turn) for turn in (system, *turns)))
-    return (row["instruction_id"], row["prompt_hash"]) == (key, digest(system, *turns))
+    its_own = is_id_of(str(row["instruction_id"]), system, turns)
+    return its_own and row["prompt_hash"] == digest(system, *turns)

@@ -41,7 +41,7 @@ def fingerprint_of(evaluation: Checkers, checkpoint: str) -> str:
         {
             "checkers": VERSION,
             "answers": answers_fingerprint(checkpoint, Asked(evaluation.sampling)),
-            "columns": evaluation.columns.model_dump(),
+            "columns": evaluation.columns.model_dump(exclude_none=True),
             **records_identity(evaluation),
         },
     )

@@ -77,5 +77,5 @@ def _levels(graded: pl.DataFrame) -> list[Metric]:
 
 
 def _judged(evaluation: Grades) -> Judged:
-    files = {"format": evaluation.format, **records_identity(evaluation)}
+    files = {**evaluation.reading, **records_identity(evaluation)}
     return Judged(evaluation, protocol(evaluation), files)

@@ -1,13 +1,18 @@
 """A benchmark's items, read so that every row of the file is one: a benchmark never shrinks silently."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from preceptor.evaluation.checkers import CHECKS
 from preceptor.evaluation.whole_file import read_whole
-from preceptor.instructions.formats import Columns, Conversation, RecordError, read_conversation
-from preceptor.records import Row
+from preceptor.instructions.conversation import Conversation
+from preceptor.instructions.formats import ANSWERED, ASKED, read_conversation
+from preceptor.instructions.layout import Layout, RecordError, Row, layout, layout_of
+from preceptor.instructions.unread import refuse_unread
+from preceptor.study.conversations import Columns, Role
 from preceptor.study.evaluation import Checkers, Grades, Pairwise
 from preceptor.text import digest, repair
+
+CHECKED: tuple[Role, ...] = ("instruction", "input", "system")
 
 
 @dataclass(frozen=True)
@@ -30,32 +35,52 @@ def read_items(evaluation: Asking) -> list[Item]:
     """All items of a benchmark, in the file's order.
 
     Raises BenchmarkError for a row without instruction, answer or reference, an answer that its own check
-    refuses, an instruction that an earlier row has, or a file without rows; RecordsError for a bad file.
+    refuses, an instruction that an earlier row has, text that nothing reads, or a file without rows;
+    RecordsError for a bad file.
     """
-    subject = f"evaluation {evaluation.name!r}"
+    subject, where = f"evaluation {evaluation.name!r}", _layout(evaluation)
     return read_whole(
         evaluation,
         subject,
-        lambda row: _item(evaluation, row),
+        lambda row: _item(evaluation, row, where),
         lambda item: (item.item_id, "the instruction"),
     )
 
 
-def _item(evaluation: Asking, row: Row) -> Item:
+def _layout(evaluation: Asking) -> Layout:
+    if not isinstance(evaluation, Checkers):
+        return layout_of(evaluation)
+    own = evaluation.columns
+    asked = Columns(instruction=own.instruction, input=own.input, system=own.system)
+    whole = layout("plain", asked, evaluation.ignore, (own.answer, own.check, own.task))
+    return replace(whole, names={role: whole.names[role] for role in CHECKED})  # one turn, and no response
+
+
+def _item(evaluation: Asking, row: Row, where: Layout) -> Item:
+    conversation = read_conversation(
+        row, where, ASKED + ANSWERED if isinstance(evaluation, Pairwise) else ASKED
+    )
+    item = _of(evaluation, row, conversation)
+    refuse_unread(row, where, conversation)
+    return item
+
+
+def _of(evaluation: Asking, row: Row, conversation: Conversation) -> Item:
+    user, system = _instruction(conversation), conversation.system
+    item_id = digest(system or "", *user)
     match evaluation:
         case Checkers():
-            return _checked(evaluation, row)
+            return Item(item_id, system, user, *_checked(evaluation, row))
         case Pairwise():
-            return _referenced(evaluation, row)
+            reference = _reference(evaluation, conversation)
+            return Item(item_id, system, user, reference=reference)
         case Grades():
-            conversation = read_conversation(row, evaluation.format, Columns())
-            user = _instruction(conversation)
-            return Item(digest(conversation.system or "", *user), conversation.system, user)
+            return Item(item_id, system, user)
 
 
-def _checked(evaluation: Checkers, row: Row) -> Item:
+def _checked(evaluation: Checkers, row: Row) -> tuple[str | None, str, str]:
+    """Task, answer and check."""
     columns = evaluation.columns
-    user = _instruction(read_conversation(row, "plain", Columns(columns.instruction)))
     answer, check = _cell(row, columns.answer), _cell(row, columns.check)
     if check not in CHECKS:
         raise RecordError(f"column {columns.check!r} holds {check!r}: write one of {', '.join(CHECKS)}")
@@ -63,20 +88,17 @@ def _checked(evaluation: Checkers, row: Row) -> Item:
         raise RecordError(
             f"column {columns.answer!r} holds {answer!r}, which its own check {check!r} refuses: mend either"
         )
-    task = None if columns.task is None else _cell(row, columns.task)
-    return Item(digest("", *user), None, user, task, answer, check)
+    return None if columns.task is None else _cell(row, columns.task), answer, check
 
 
-def _referenced(evaluation: Pairwise, row: Row) -> Item:
-    conversation = read_conversation(row, evaluation.format, Columns(response="response"))
-    user, reference = _instruction(conversation), conversation.assistant
+def _reference(evaluation: Pairwise, conversation: Conversation) -> tuple[str, ...]:
+    user, reference = conversation.user, conversation.assistant
     if len(reference) != len(user):
         raise RecordError(
             f"holds {len(reference)} responses of the reference for {len(user)} user turns (format"
             f" {evaluation.format}): give each turn one"
         )
-    item_id = digest(conversation.system or "", *user)
-    return Item(item_id, conversation.system, user, reference=reference)
+    return reference
 
 
 def _instruction(conversation: Conversation) -> tuple[str, ...]:

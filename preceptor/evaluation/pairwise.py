@@ -130,4 +130,4 @@ def _judged(evaluation: Pairwise) -> Judged:
 
 
 def _file(evaluation: Pairwise) -> dict[str, Any]:
-    return {"format": evaluation.format, **records_identity(evaluation)}
+    return {**evaluation.reading, **records_identity(evaluation)}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from preceptor.instructions.formats import RecordError
+from preceptor.instructions.layout import RecordError
 from preceptor.records import Row, read_records
 from preceptor.study.fields import Records
 

@@ -1,54 +1,39 @@
 """All of a study's instructions: read, deduplicated, and every dropped row accounted for."""
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from preceptor.fingerprint import fingerprint
-from preceptor.instructions.formats import Columns, Conversation, RecordError, read_conversation
-from preceptor.instructions.near_duplicates import near_duplicates
+from preceptor.instructions.account import SourceCount
+from preceptor.instructions.conversation import Conversation
+from preceptor.instructions.formats import read_conversation
+from preceptor.instructions.identity import conversation_key, first_id, further_id
+from preceptor.instructions.layout import Layout, RecordError, layout_of
+from preceptor.instructions.near_duplicates import comparable, near_duplicates
+from preceptor.instructions.unread import told_apart_by, unread_text
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.records import read_records, records_identity
 from preceptor.study.schema import Instructions, InstructionSource
-from preceptor.text import digest, normalise, repair
+from preceptor.text import digest, repair
 
-VERSION = 2  # 2: the right answer and its check, where a source knows them
-
-
-class NoInstructionsError(ValueError):
-    """A source of which not one row could be used."""
-
-
-@dataclass
-class SourceCount:
-    """What became of one source's rows: read = kept + all dropped."""
-
-    source: str
-    read: int = 0
-    kept: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
-
-    def drop(self, reason: str, place: str) -> None:
-        """Count a dropped row; the first place of each reason is kept as its example."""
-        self.dropped[reason] += 1
-        self.examples.setdefault(reason, place)
+VERSION = 3  # 3: system prompts, inputs and histories beside the turns; texts merge only if they say the same
 
 
 @dataclass
 class Instruction:
-    """One instruction on its way to a row of raw_instructions."""
+    """One instruction on its way to a row of raw_instructions; `beside` is what its row has besides it."""
 
     source: str
     place: str
     conversation: Conversation
-    key: str
     source_ids: list[str]
     answer: str | None
     check: str | None
+    beside: dict[str, int]
+    id: str = ""
 
 
 def instructions_fingerprint(instructions: Instructions) -> str:
@@ -56,8 +41,8 @@ def instructions_fingerprint(instructions: Instructions) -> str:
     sources = [
         {
             "name": source.name,
-            "format": source.format,
-            "columns": source.columns.model_dump(),
+            **source.reading,
+            "columns": source.columns.model_dump(exclude_none=True),
             **records_identity(source),
         }
         for source in instructions.sources
@@ -70,18 +55,26 @@ def instructions_fingerprint(instructions: Instructions) -> str:
 def collect_instructions(instructions: Instructions) -> tuple[pl.DataFrame, list[SourceCount]]:
     """Return raw_instructions (a row is one instruction) and the account of each source.
 
-    Raises NoInstructionsError for a source without one usable row, naming the reasons.
+    Raises NoInstructionsError for a source without one usable row, naming the reasons. How much a source may
+    lose is for `refuse_lossy` to say.
     """
-    counts = {source.name: SourceCount(source.name) for source in instructions.sources}
-    kept: dict[str, Instruction] = {}
+    counts = {source.name: SourceCount(source, layout_of_source(source)) for source in instructions.sources}
+    kept: dict[tuple[str, ...], Instruction] = {}
+    taken: set[str] = set()
     for source in instructions.sources:
-        for item in _read(source, counts[source.name]):
-            if first := kept.get(item.key):
-                counts[source.name].drop(f"exact duplicate of a row of {first.source}", item.place)
+        count = counts[source.name]
+        besides: dict[tuple[str, ...], dict[str, int]] = {}  # of this source's first row that says so
+        for item in read_source(source, count):
+            key = conversation_key(item.conversation.system, item.conversation.user)
+            beside = besides.setdefault(key, item.beside)
+            if first := kept.get(key):
+                count.merge(item.place, first.source, _differences(beside, item.beside))
                 first.source_ids += item.source_ids
             else:
-                kept[item.key] = item
-        _refuse_empty(source, counts[source.name], kept)
+                item.id = _new_id(item.conversation, taken)
+                taken.add(item.id)
+                kept[key] = item
+        count.refuse_empty()
     unique = list(kept.values())
     if instructions.near_duplicate_threshold is not None:
         unique = _without_near_duplicates(unique, instructions.near_duplicate_threshold, counts)
@@ -90,44 +83,50 @@ def collect_instructions(instructions: Instructions) -> tuple[pl.DataFrame, list
     return _frame(unique), list(counts.values())
 
 
-def _read(source: InstructionSource, count: SourceCount) -> Iterator[Instruction]:
-    columns = Columns(**source.columns.model_dump(exclude={"answer", "check"}))
+def layout_of_source(source: InstructionSource) -> Layout:
+    """Where a source's rows keep what; the right answer and its check are read too."""
+    return layout_of(source, (source.columns.answer, source.columns.check))
+
+
+def read_source(source: InstructionSource, count: SourceCount) -> Iterator[Instruction]:
+    """The usable instructions of a source; whatever else there is goes to its account."""
     for place, row in read_records(source):
         count.read += 1
         try:
             if isinstance(row, str):
                 raise RecordError(row)
-            conversation = read_conversation(row, source.format, columns)
+            count.seen.update(row)
+            conversation = read_conversation(row, count.layout)
             if not conversation.user or not all(turn.strip() for turn in conversation.user):
                 raise RecordError("an empty instruction")
         except RecordError as error:
-            count.drop(str(error), place)
+            count.lose(str(error), place)
             continue
-        key = digest(*(normalise(turn) for turn in (conversation.system or "", *conversation.user)))
+        count.leave(unread_text(row, count.layout, conversation, answers_count=False), place)
         ids = [conversation.id] if conversation.id is not None else []
         answer, check = (_known(row, column) for column in (source.columns.answer, source.columns.check))
-        yield Instruction(source.name, place, conversation, key, ids, answer, check)
+        beside = told_apart_by(row, count.layout)
+        yield Instruction(source.name, place, conversation, ids, answer, check, beside)
+
+
+def _new_id(conversation: Conversation, taken: set[str]) -> str:
+    id = first_id(conversation.system, conversation.user)
+    return further_id(conversation.system, conversation.user) if id in taken else id
+
+
+def _differences(first: dict[str, int], other: dict[str, int]) -> list[str]:
+    """In which unread columns two rows of one source differ that say the same in all that is read."""
+    return [column for column in {**first, **other} if first.get(column) != other.get(column)]
 
 
 def _known(row: dict[str, Any], column: str | None) -> str | None:
     return None if column is None or row.get(column) is None else repair(str(row[column]))
 
 
-def _refuse_empty(source: InstructionSource, count: SourceCount, kept: dict[str, Instruction]) -> None:
-    duplicates = sum(n for reason, n in count.dropped.items() if reason.startswith("exact duplicate"))
-    if any(item.source == source.name for item in kept.values()) or duplicates:
-        return
-    reasons = "; ".join(f"{n} × {reason} ({count.examples[reason]})" for reason, n in count.dropped.items())
-    raise NoInstructionsError(
-        f"instruction source {source.name!r} ({source.origin}, format {source.format}) has no usable row:"
-        f" {reasons or 'it is empty'}"
-    )
-
-
 def _without_near_duplicates(
     items: list[Instruction], threshold: float, counts: dict[str, SourceCount]
 ) -> list[Instruction]:
-    texts = [normalise("\n".join((i.conversation.system or "", *i.conversation.user))) for i in items]
+    texts = [comparable("\n".join((i.conversation.system or "", *i.conversation.user))) for i in items]
     dropped = near_duplicates(texts, threshold)
     for index, duplicate in dropped.items():
         item = items[index]
@@ -138,7 +137,7 @@ def _without_near_duplicates(
 def _frame(items: list[Instruction]) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "instruction_id": [item.key for item in items],
+            "instruction_id": [item.id for item in items],
             "source": [item.source for item in items],
             "source_ids": [item.source_ids for item in items],
             "place": [item.place for item in items],

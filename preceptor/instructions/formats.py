@@ -1,99 +1,123 @@
 """One record of a known format → a conversation: system prompt, user turns, assistant turns.
 
-The same readers serve instruction sources and recorded responses: most public formats hold both.
+The same readers serve instruction sources, recorded responses and benchmarks: most public formats hold both
+sides.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from preceptor.instructions.chat import chat, parsed, turn_texts
+from preceptor.instructions.conversation import Conversation, text_of
+from preceptor.instructions.layout import Layout, RecordError, Row
+from preceptor.study.conversations import Role
 from preceptor.text import repair
 
-Row = dict[str, Any]
-USER = ("user", "human", "prompter")
-ASSISTANT = ("assistant", "gpt", "chatgpt", "bing", "bard")
+ASKED: tuple[Role, ...] = ("instruction",)
+ANSWERED: tuple[Role, ...] = ("response",)
 
 
-class RecordError(ValueError):
-    """A record that holds no usable conversation; its text is the reason that is counted."""
+def read_conversation(row: Row, layout: Layout, needs: tuple[Role, ...] = ASKED) -> Conversation:
+    """Read a record in which the columns that the caller needs are there.
+
+    Raises RecordError with the reason where it holds no such conversation.
+    """
+    return READERS[layout.format](row, layout, needs)
 
 
-@dataclass(frozen=True)
-class Conversation:
-    """What a record says: the source's own id, and the turns of each side."""
-
-    id: str | None
-    system: str | None
-    user: tuple[str, ...]
-    assistant: tuple[str, ...]
+def _optional(row: Row, layout: Layout, role: Role) -> tuple[str, ...]:
+    """The text of a role, or nothing where the row has none."""
+    value = layout.value(row, role)
+    return () if value is None else (text_of(value, layout.column(row, role)),)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of a `plain` record hold what."""
-
-    instruction: str = "instruction"
-    response: str | None = None
-    system: str | None = None
-    id: str | None = None
+def _said(row: Row, layout: Layout, role: Role) -> tuple[str, ...]:
+    """The same without a blank text."""
+    return tuple(text for text in _optional(row, layout, role) if text.strip())
 
 
-def read_conversation(row: Row, format: str, columns: Columns) -> Conversation:
-    """Read a record; raises RecordError with the reason where it holds none."""
-    return READERS[format](row, columns)
+def _needed(row: Row, layout: Layout, role: Role, needs: tuple[Role, ...]) -> tuple[str, ...]:
+    """The text of a role; where the caller needs its column, the row must have it."""
+    if role in needs:
+        name = layout.column(row, role)
+        if role == "instruction":
+            return (text_of(row[name], name),)
+    return _optional(row, layout, role)
 
 
-def _text(row: Row, column: str) -> str:
-    if column not in row:
-        raise RecordError(f"no column {column!r} (there are {', '.join(map(str, list(row)[:8]))})")
-    value = row[column]
-    if value is None:
-        raise RecordError(f"column {column!r} is null")
-    if not isinstance(value, str):
-        raise RecordError(f"column {column!r} holds a {type(value).__name__}, not text")
-    return repair(value)
+def _system(row: Row, layout: Layout) -> str | None:
+    """The system prompt; an empty cell is none."""
+    return next(iter(_said(row, layout, "system")), None)
 
 
-def _optional(row: Row, column: str | None) -> tuple[str, ...]:
-    return (_text(row, column),) if column is not None and row.get(column) is not None else ()
+def _id(row: Row, layout: Layout) -> str | None:
+    value = next((v for v in (row.get(name) for name in layout.names.get("id", ())) if v is not None), None)
+    return None if value is None else repair(str(value))
 
 
-def _id(row: Row, column: str | None) -> str | None:
-    return None if column is None or row.get(column) is None else repair(str(row[column]))
+def _plain(row: Row, layout: Layout, needs: tuple[Role, ...]) -> Conversation:
+    """An instruction with its input below it, after the turns of its history; and the response."""
+    instruction = _needed(row, layout, "instruction", needs)
+    asked = _with_input(row, layout, instruction)
+    before = _history(row, layout)
+    user = (*(asking for asking, _ in before), *asked)
+    answer = _instance_output(row, layout) or _needed(row, layout, "response", needs)
+    assistant = (*(answered for _, answered in before), *answer)
+    return Conversation(_id(row, layout), _system(row, layout), user, assistant)
 
 
-def _plain(row: Row, columns: Columns) -> Conversation:
-    user: tuple[str, ...]
-    assistant: tuple[str, ...] = ()
-    if columns.response is None:
-        user = (_text(row, columns.instruction),)
-    elif columns.response in row:
-        user, assistant = _optional(row, columns.instruction), _optional(row, columns.response)
-    else:
-        raise RecordError(f"no column {columns.response!r} (there are {', '.join(map(str, list(row)[:8]))})")
-    system = next(iter(_optional(row, columns.system)), None)
-    return Conversation(_id(row, columns.id), system, user, assistant)
+def _with_input(row: Row, layout: Layout, instruction: tuple[str, ...]) -> tuple[str, ...]:
+    parts = (*instruction, *_said(row, layout, "input"))
+    own = _instance(row, layout).get("input")
+    if own is not None and text_of(own, "instances[0].input").strip():
+        parts = (*parts, text_of(own, "instances[0].input"))
+    filled = [part for part in parts if part.strip()]
+    return ("\n\n".join(filled),) if filled else instruction
 
 
-def _alpaca(row: Row, _: Columns) -> Conversation:
-    parts = (_text(row, "instruction"), *_optional(row, "input"))
-    instruction = "\n\n".join(part for part in parts if part.strip())
-    return Conversation(_id(row, "id"), None, (instruction,), _optional(row, "output"))
+def _instance(row: Row, layout: Layout) -> Row:
+    """The one instance of a self-instruct task; there each instruction has a list of them."""
+    if layout.format != "alpaca" or "instances" in layout.ignored or row.get("instances") is None:
+        return {}
+    instances = parsed(row["instances"], "instances")
+    if not isinstance(instances, list) or not all(isinstance(instance, dict) for instance in instances):
+        raise RecordError("'instances' holds no list of objects")
+    if len(instances) > 1:
+        raise RecordError("'instances' holds several inputs: give each a row of its own")
+    return instances[0] if instances else {}
 
 
-def _alpaca_eval(row: Row, _: Columns) -> Conversation:
-    return Conversation(None, None, (_text(row, "instruction"),), _optional(row, "output"))
+def _instance_output(row: Row, layout: Layout) -> tuple[str, ...]:
+    output = _instance(row, layout).get("output")
+    return () if output is None else (text_of(output, "instances[0].output"),)
 
 
-def _fastchat(row: Row, columns: Columns) -> Conversation:
+def _history(row: Row, layout: Layout) -> list[tuple[str, str]]:
+    """Earlier turns: pairs of what was asked and what was answered, or messages."""
+    value = layout.value(row, "history")
+    if value is None or value in ("", []):
+        return []
+    name = layout.column(row, "history")
+    turns = parsed(value, name)
+    if isinstance(turns, list) and all(isinstance(turn, list) and len(turn) == 2 for turn in turns):
+        return [(text_of(asked, name), text_of(answered, name)) for asked, answered in turns]
+    said = chat(turns, name)
+    if said.system is not None or len(said.user) != len(said.assistant):
+        raise RecordError(f"column {name!r} holds no pairs of an instruction and its response")
+    return list(zip(said.user, said.assistant, strict=True))
+
+
+def _fastchat(row: Row, layout: Layout, _: tuple[Role, ...]) -> Conversation:
     """Arena-Hard and FastChat: question.jsonl holds user turns, an answer file one choice's turns."""
-    id = _id(row, "question_id") or _id(row, "uid")
+    id, system = _id(row, layout), _system(row, layout)
     if "choices" in row:
-        return Conversation(id, None, (), _answer_turns(row["choices"]))
+        return Conversation(id, system, (), _answer_turns(row["choices"]))
     if "messages" in row:
-        return Conversation(id, None, (), _messages(row, columns).assistant)
-    turns = row["turns"] if "turns" in row else [_text(row, "prompt")]
-    return Conversation(id, None, _texts(turns, "turns"), ())
+        return Conversation(id, system, (), chat(row["messages"], "messages").assistant)
+    name = layout.column(row, "instruction")
+    alone = name != "turns" and isinstance(row[name], str)
+    turns = [text_of(row[name], name)] if alone else row[name]
+    return Conversation(id, system, turn_texts(turns, name), ())
 
 
 def _answer_turns(choices: Any) -> tuple[str, ...]:
@@ -101,59 +125,24 @@ def _answer_turns(choices: Any) -> tuple[str, ...]:
         raise RecordError("'choices' holds no answer")
     if len(choices) > 1:
         raise RecordError("'choices' holds several answers: give each sample a row of its own")
-    return _texts(choices[0].get("turns"), "choices[0].turns")
+    return turn_texts(choices[0].get("turns"), "choices[0].turns")
 
 
-def _texts(turns: Any, column: str) -> tuple[str, ...]:
-    if not isinstance(turns, list) or not turns:
-        raise RecordError(f"{column!r} holds no turns")
-    # Arena-Hard wraps a turn as {"content": text}.
-    return tuple(_text({"turn": t.get("content") if isinstance(t, dict) else t}, "turn") for t in turns)
+def _chat(row: Row, layout: Layout, _: tuple[Role, ...]) -> Conversation:
+    name = next(iter(layout.names["messages"]), "messages")
+    if row.get(name) is None:
+        raise RecordError(f"{name!r} holds no messages")
+    said, beside = chat(row[name], name), _system(row, layout)
+    if said.system is not None and beside is not None and said.system.strip() != beside.strip():
+        raise RecordError(f"has two system prompts: one in {name!r} and another beside it")
+    return Conversation(_id(row, layout), said.system or beside, said.user, said.assistant)
 
 
-def _messages(row: Row, _: Columns) -> Conversation:
-    return _chat(row, "messages", "role", "content")
-
-
-def _sharegpt(row: Row, _: Columns) -> Conversation:
-    return _chat(row, "conversations", "from", "value")
-
-
-def _chat(row: Row, column: str, role: str, content: str) -> Conversation:
-    messages = row.get(column)
-    if not isinstance(messages, list) or not messages:
-        raise RecordError(f"{column!r} holds no messages")
-    system: str | None = None
-    user: list[str] = []
-    assistant: list[str] = []
-    for number, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise RecordError(f"{column}[{number}] is not an object")
-        speaker, text = message.get(role), _text(_unwrapped(message, content), content)
-        if speaker == "system" and number == 0:
-            system = text
-        elif speaker in USER and len(user) == len(assistant):
-            user.append(text)
-        elif speaker in ASSISTANT and len(user) == len(assistant) + 1:
-            assistant.append(text)
-        else:
-            raise RecordError(
-                f"{column}: turns do not alternate between user and assistant ({role} {speaker!r})"
-            )
-    return Conversation(_id(row, "id"), system, tuple(user), tuple(assistant))
-
-
-def _unwrapped(message: Row, content: str) -> Row:
-    """Arena-Hard 2 wraps an answer as {"answer": text}."""
-    value = message.get(content)
-    return {**message, content: value.get("answer")} if isinstance(value, dict) else message
-
-
-READERS: dict[str, Callable[[Row, Columns], Conversation]] = {
+READERS: dict[str, Callable[[Row, Layout, tuple[Role, ...]], Conversation]] = {
     "plain": _plain,
-    "alpaca": _alpaca,
-    "alpaca_eval": _alpaca_eval,
+    "alpaca": _plain,
+    "alpaca_eval": _plain,
     "fastchat": _fastchat,
-    "messages": _messages,
-    "sharegpt": _sharegpt,
+    "messages": _chat,
+    "sharegpt": _chat,
 }

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from rensa import RMinHash, RMinHashLSH
 
+from preceptor.text import in_one_line
+
 SHINGLE = 5  # characters; words would leave a three-word instruction without any
 PERMUTATIONS = 128
 # A pair of similarity s meets in one of 32 bands of 4 rows with probability 1 - (1 - s⁴)³²: 0.988 at the
@@ -25,10 +27,15 @@ class NearDuplicate:
     similarity: float
 
 
+def comparable(text: str) -> str:
+    """A text without what makes no difference to a reader in a hurry: case and blanks."""
+    return in_one_line(text).casefold()
+
+
 def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, NearDuplicate]:
     """Return, for each text to drop, the most similar of the texts kept before it.
 
-    Texts are compared as they are: normalise them first. The order decides which of a pair stays.
+    Texts are compared as they are: make them `comparable` first. The order decides which of a pair stays.
     """
     shingles = [_shingles(text) for text in texts]
     index = RMinHashLSH(threshold, PERMUTATIONS, BANDS)

@@ -40,7 +40,7 @@ RAW_INSTRUCTIONS = Table(
     partition_by=(),
     key=("instruction_id",),
     columns={
-        "instruction_id": (pl.String, "hash of the normalised conversation"),
+        "instruction_id": (pl.String, "hash of what the conversation says"),
         "source": (pl.String, "the source that it was kept from"),
         "source_ids": (TEXTS, "the ids that sources gave it, exact duplicates' included"),
         "place": (pl.String, "file and line"),
@@ -80,8 +80,8 @@ REWARDS = Table(
         "response_id": (pl.String, "the response scored"),
         "instruction_id": (pl.String, "the instruction answered"),
         "sample": (pl.Int32, "which sample of the teacher"),
-        "reward": (pl.Float64, "never NaN"),
-        "error": (pl.String, "why there is no reward"),
+        "reward": (pl.Float64, "never NaN; null where it failed or is missing"),
+        "error": (pl.String, "why scoring failed; null too where a recording just has no score"),
     },
 )
 

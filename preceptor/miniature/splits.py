@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from preceptor.miniature.tasks import Task, draw_task
-from preceptor.text import digest, normalise
+from preceptor.text import digest, folded
 
 Split = Literal["making", "tuning", "evaluation"]
 
 
 def split_of(instruction: str) -> Split:
     """70 % of all instructions make the models, 15 % tune and 15 % evaluate."""
-    place = int(digest("miniature", normalise(instruction)), 16) % 100
+    place = int(digest("miniature", folded(instruction)), 16) % 100
     return "making" if place < 70 else "tuning" if place < 85 else "evaluation"
 
 

@@ -8,58 +8,120 @@ from typing import Any
 import polars as pl
 
 from preceptor.fingerprint import fingerprint
-from preceptor.instructions.formats import Columns, Conversation, RecordError, read_conversation
+from preceptor.instructions.conversation import Conversation
+from preceptor.instructions.formats import ANSWERED, read_conversation
+from preceptor.instructions.layout import Layout, RecordError, layout_of
+from preceptor.instructions.unread import reasons, unread_text
 from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
 from preceptor.records import read_records, records_identity
+from preceptor.responses.matching import Matching
 from preceptor.responses.rows import response_frame, response_row
+from preceptor.study.schema import Limits
 from preceptor.study.teachers import RecordedTeacher
-from preceptor.text import digest, normalise
 
-VERSION = 1
+VERSION = 2  # 2: joined on what the texts say (NFKC joined 5² to 52), with system prompts, inputs, histories
 
 
 class NothingMatchedError(ValueError):
     """A recording of which not one row answers an instruction of the study."""
 
 
+class LossyRecordingError(ValueError):
+    """A recording that lost more of its rows, or of their text, than the study allows."""
+
+
 @dataclass
 class RecordingCount:
-    """What became of a recording's rows: read = matched + all unmatched."""
+    """What became of a recording's rows: read = matched + all unmatched.
 
+    `lost` of the unmatched could not be read at all; `unread` counts, by column, rows with text that nothing
+    reads, and `without_system` those joined to an instruction whose system prompt they do not mention.
+    """
+
+    layout: Layout
     read: int = 0
     matched: int = 0
+    lost: int = 0
+    first_lost: str = ""
+    unread_rows: int = 0
+    without_system: int = 0
     unmatched: Counter[str] = field(default_factory=Counter)
     places: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    unread: Counter[str] = field(default_factory=Counter)
 
     def drop(self, reason: str, place: str) -> None:
         """Count a row that answers no instruction, and list its place."""
         self.unmatched[reason] += 1
         self.places.append(f"{place}: {reason}")
 
+    def lose(self, reason: str, place: str) -> None:
+        """Count a row that cannot be read."""
+        self.lost += 1
+        self.first_lost = self.first_lost or f"{place}: {reason}"
+        self.drop(reason, place)
+
+    def leave(self, columns: list[str]) -> None:
+        """Count the columns of a row whose text nothing reads."""
+        self.unread.update(columns)
+        self.unread_rows += bool(columns)
+
+    def losses(self) -> Iterator[str]:
+        """A sentence per kind of loss, however small."""
+        if self.lost:
+            yield f"{self.lost:,} of {self.read:,} rows cannot be read, the first of them {self.first_lost}"
+        yield from reasons(self.unread, self.read, self.layout)
+
+    def problems(self, allowed: float) -> Iterator[str]:
+        """Why the recording must not be used as it is: a sentence each."""
+        for column in sorted(self.layout.named - self.seen):
+            yield f"no row has the column {column!r} that 'columns' names"
+        if max(self.lost, self.unread_rows) > allowed * self.read:
+            yield f"it loses more than 'limits.lost_rows' ({allowed:g}) allows: {'; '.join(self.losses())}"
+
 
 def collect_recorded(
-    lake: Lake, teacher: RecordedTeacher, instructions: pl.DataFrame
+    lake: Lake, teacher: RecordedTeacher, instructions: pl.DataFrame, lost_rows: float = Limits().lost_rows
 ) -> tuple[Outcome, RecordingCount]:
     """Bring the teacher's partition of `responses` to what its recording says.
 
-    A record without a usable response is a row with an `error`. Raises NothingMatchedError.
+    A record without a usable response is a row with an `error`. Raises NothingMatchedError, and
+    LossyRecordingError where more than the share `lost_rows` cannot be read.
     """
-    count = RecordingCount()
+    count = RecordingCount(layout_of(teacher))
     rows = response_frame(list(_rows(teacher, instructions, count)))
     if rows.is_empty():
         raise NothingMatchedError(
             f"teacher {teacher.name!r}: no row of {teacher.origin} (format {teacher.format}, joined on"
             f" {teacher.joined_on}) answers an instruction: {_reasons(count) or 'it is empty'}"
         )
+    if problems := list(count.problems(lost_rows)):
+        raise LossyRecordingError(f"teacher {teacher.name!r}, {teacher.origin}: {'; '.join(problems)}")
     return put(lake, RESPONSES, {"teacher": teacher.name}, recording_fingerprint(teacher), rows), count
 
 
 def recording_fingerprint(teacher: RecordedTeacher) -> str:
     """Changes with the recording's content and how it is read."""
-    how = teacher.model_dump(include={"engine", "format", "columns"})
+    how = {"engine": teacher.engine, **teacher.reading}
     return fingerprint("responses", VERSION, join=teacher.joined_on, **how, **records_identity(teacher))
+
+
+def read_recording(teacher: RecordedTeacher, count: RecordingCount) -> Iterator[tuple[str, Conversation]]:
+    """The readable records with their places; what cannot be read goes to the account."""
+    for place, record in read_records(teacher):
+        count.read += 1
+        try:
+            if isinstance(record, str):
+                raise RecordError(record)
+            count.seen.update(record)
+            conversation = read_conversation(record, count.layout, ANSWERED)
+        except RecordError as error:
+            count.lose(str(error), place)
+            continue
+        count.leave(unread_text(record, count.layout, conversation, answers_count=True))
+        yield place, conversation
 
 
 def _reasons(count: RecordingCount) -> str:
@@ -69,53 +131,22 @@ def _reasons(count: RecordingCount) -> str:
 def _rows(
     teacher: RecordedTeacher, instructions: pl.DataFrame, count: RecordingCount
 ) -> Iterator[dict[str, Any]]:
-    known = {row["instruction_id"]: row for row in instructions.iter_rows(named=True)}
-    by_id = _ids(instructions)
-    columns = Columns(teacher.columns.instruction, teacher.columns.response, None, teacher.columns.id)
+    matching = Matching.of(instructions)
     samples: Counter[str] = Counter()
-    for place, record in read_records(teacher):
-        count.read += 1
+    for place, conversation in read_recording(teacher, count):
         try:
-            if isinstance(record, str):
-                raise RecordError(record)
-            conversation = read_conversation(record, teacher.format, columns)
-            id = _by_id(conversation, by_id) if teacher.joined_on == "id" else _by_text(conversation)
-            if id not in known:
-                raise RecordError("answers no instruction of the study")
+            on_id = teacher.joined_on == "id"
+            instruction = matching.by_id(conversation) if on_id else matching.by_text(conversation)
         except RecordError as error:
             count.drop(str(error), place)
             continue
         count.matched += 1
-        instruction = known[id]
-        turns = conversation.assistant[: len(instruction["turns"])]
-        said, asked = len(conversation.assistant), len(instruction["turns"])
-        fault = None if said == asked else f"the recording answers {said} of {asked} turns"
-        source_id = conversation.id if teacher.joined_on == "id" else None
+        count.without_system += (
+            not on_id and conversation.system is None and instruction["system"] is not None
+        )
+        id, said, asked = instruction["instruction_id"], conversation.assistant, len(instruction["turns"])
+        fault = None if len(said) == asked else f"the recording answers {len(said)} of {asked} turns"
+        source_id = conversation.id if on_id else None
         prompt = instruction["prompt_hash"]
-        yield response_row(teacher.name, id, prompt, samples[id], turns, fault, source_id=source_id)
+        yield response_row(teacher.name, id, prompt, samples[id], said[:asked], fault, source_id=source_id)
         samples[id] += 1
-
-
-def _ids(instructions: pl.DataFrame) -> dict[str, str | None]:
-    """Source id → instruction_id; None where several instructions have that id."""
-    found: dict[str, str | None] = {}
-    pairs = instructions.select("source_ids", "instruction_id").explode("source_ids", empty_as_null=False)
-    for source_id, instruction_id in pairs.iter_rows():
-        same = found.get(source_id, instruction_id) == instruction_id
-        found[source_id] = instruction_id if same else None
-    return found
-
-
-def _by_id(conversation: Conversation, by_id: dict[str, str | None]) -> str:
-    if conversation.id is None:
-        raise RecordError("holds no id to join on")
-    id = by_id.get(conversation.id, "")
-    if id is None:
-        raise RecordError("its id belongs to several instructions: join on instruction instead")
-    return id
-
-
-def _by_text(conversation: Conversation) -> str:
-    if not conversation.user:
-        raise RecordError("holds no instruction to join on: set 'join: id'")
-    return digest(*(normalise(turn) for turn in (conversation.system or "", *conversation.user)))

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from preceptor.paths import path_problem
+
 Place = tuple[str | int, ...]
 LARGEST = 4 * 2**20  # bytes
 DEEPEST = 30
@@ -78,6 +80,8 @@ def read_document(
 
 
 def _text(file: Path) -> str:
+    if (problem := path_problem(file)) is not None:
+        raise ValueError(f"it {problem}")
     with file.open("rb") as stream:
         content = stream.read(LARGEST + 1)
     if len(content) > LARGEST:

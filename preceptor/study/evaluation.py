@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from preceptor.study.benchmarks import HumanEval, LmEval
+from preceptor.study.conversations import Conversations
 from preceptor.study.fields import ExistingPath, Frozen, InstructionFormat, Name, Records, Sampling
 from preceptor.study.held_out import HeldOutLoss, ResponseRanking
 from preceptor.study.human_ratings import HumanRatings
@@ -21,9 +22,14 @@ AnswerSampling = Annotated[Sampling, AfterValidator(_single)]
 
 
 class CheckedColumns(Frozen):
-    """Which columns of a benchmark file hold the instruction, its answer, how to check it, and its kind."""
+    """Which columns of a benchmark file hold the instruction, its answer, how to check it, and its kind.
+
+    Where nothing is said, `input` and `system` are read from columns of these names.
+    """
 
     instruction: str = "instruction"
+    input: str | None = None
+    system: str | None = None
     answer: str = "answer"
     check: str = "check"
     task: str | None = None
@@ -37,6 +43,7 @@ class Checkers(Records):
     name: Name
     kind: Literal["checkers"]
     columns: CheckedColumns = CheckedColumns()
+    ignore: tuple[str, ...] = ()
     sampling: AnswerSampling = Sampling()
 
 
@@ -51,7 +58,7 @@ class HumanLabels(Records):
     label: str = "label"
 
 
-class Pairwise(Records):
+class Pairwise(Conversations):
     """Win rate against the responses in a file: AlpacaEval 1 and 2, or win, tie, lose by LIMA's protocol.
 
     `length_control` is the folder of alpaca-eval's `df_gamed.csv` and `instruction_difficulty.csv`; without
@@ -100,14 +107,13 @@ class ArenaHard(Records):
     sampling: AnswerSampling = Sampling(max_new_tokens=4096)
 
 
-class Grades(Records):
+class Grades(Conversations):
     """LIMA's helpfulness grades from 1 to 6, several answers to each prompt (arXiv 2305.11206, section 5)."""
 
     metric: ClassVar[str] = "grade"
     higher_is_better: ClassVar[bool] = True
     name: Name
     kind: Literal["grades"]
-    format: InstructionFormat = "plain"
     judge: PromptedJudge
     # Five answers in LIMA's ablations, decoded as its section 4 says.
     sampling: Sampling = Sampling(n=5, temperature=0.7, top_p=0.9, max_new_tokens=2048)

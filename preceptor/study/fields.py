@@ -16,8 +16,11 @@ from pydantic import (
     model_validator,
 )
 
+from preceptor.paths import path_problem
+
 LARGEST_WHOLE = 2**31 - 1  # what every library below takes, as a seed or as a count
 LARGEST_REAL = 1e12
+SAVED = ("dataset_dict.json", "state.json")  # by `datasets`, with and without splits
 
 
 class Frozen(BaseModel):
@@ -70,7 +73,20 @@ def existing_path(value: str, info: ValidationInfo) -> str:
         raise ValueError(f"no such file or folder can be: {error}") from error
     if not exists:
         raise ValueError(f"no such file or folder (looked for {str(path)!r})")
+    if (problem := path_problem(path)) is not None:
+        raise ValueError(problem)
     return str(path)
+
+
+def _records_path(value: str, info: ValidationInfo) -> str:
+    """A file, or a folder that `datasets` saved: any other would be hashed whole, and then not be read."""
+    path = existing_path(value, info)
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in SAVED):
+        raise ValueError(
+            f"a folder of rows must be one that `datasets` saved by save_to_disk (it holds {SAVED[0]} or"
+            f" {SAVED[1]}): give the file with the rows"
+        )
+    return path
 
 
 def _model(value: str, info: ValidationInfo) -> str:
@@ -101,6 +117,7 @@ Name = Annotated[str, AfterValidator(_name)]
 TeacherFolder = Annotated[str, AfterValidator(_teacher_folder)]
 ExistingPath = Annotated[str, AfterValidator(existing_path)]
 ModelReference = Annotated[str, AfterValidator(_model)]
+RecordsPath = Annotated[str, AfterValidator(_records_path)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 InstructionFormat = Literal["plain", "alpaca", "alpaca_eval", "fastchat", "messages", "sharegpt"]
 PromptFormat = Literal["own", "tulu", "chatml", "plain"]
@@ -109,7 +126,7 @@ PromptFormat = Literal["own", "tulu", "chatml", "plain"]
 class Records(Frozen):
     """Where rows are read from: a file, a folder saved by `datasets`, or a `datasets` id."""
 
-    path: ExistingPath | None = None
+    path: RecordsPath | None = None
     dataset: str | None = None
     subset: str | None = None
     split: str = "train"

@@ -4,15 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from preceptor.study.fields import (
-    InstructionFormat,
-    Name,
-    Records,
-    Whole,
-)
+from preceptor.study.conversations import Conversations
+from preceptor.study.fields import InstructionFormat, Name, Whole
 
 
-class ResponseRanking(Records):
+class ResponseRanking(Conversations):
     """P[p(real response | instruction) > p(random response | instruction)], of base and tuned model.
 
     arXiv 2409.14254, Table 2: Alpaca's first 1,000 rows, 5 random responses each. `metric` says whether
@@ -30,7 +26,7 @@ class ResponseRanking(Records):
     seed: Annotated[Whole, Field(ge=0)] = 0
 
 
-class HeldOutLoss(Records):
+class HeldOutLoss(Conversations):
     """The loss on held-out responses, which InstructMining (arXiv 2307.06290) minimises."""
 
     higher_is_better: ClassVar[bool] = False

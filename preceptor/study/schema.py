@@ -6,16 +6,15 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 
 from preceptor.study.averages import Average
+from preceptor.study.conversations import Columns, Conversations
 from preceptor.study.evaluation import Evaluation
 from preceptor.study.fields import (
     Described,
     Frozen,
-    InstructionFormat,
     Model,
     Name,
     PromptFormat,
     Real,
-    Records,
     TeacherFolder,
     Whole,
 )
@@ -27,21 +26,17 @@ from preceptor.study.tuning import Run, Tuning
 Probability = Annotated[Real, Field(gt=0, lt=1)]
 
 
-class InstructionColumns(Frozen):
-    """Which columns of a `plain` source hold what."""
+class InstructionColumns(Columns):
+    """Which columns of an instruction source hold what: besides the conversation, the right answer."""
 
-    instruction: str = "instruction"
-    system: str | None = None
-    id: str | None = None
     answer: str | None = None
     check: str | None = None
 
 
-class InstructionSource(Records):
+class InstructionSource(Conversations):
     """One file or dataset of instructions."""
 
     name: Name
-    format: InstructionFormat = "plain"
     columns: InstructionColumns = InstructionColumns()
 
 
@@ -88,9 +83,11 @@ class Car(Frozen):
 class Limits(Frozen):
     """Bounds that the asset checks hold the data against: shares of rows or tokens, and one of drift.
 
-    `reward_drift` is in standard deviations of the earlier rewards.
+    `lost_rows` bounds what reading a file may lose: rows that cannot be read, and rows with text in a column
+    that nothing reads. `reward_drift` is in standard deviations of the earlier rewards.
     """
 
+    lost_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
     failed_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
     missing_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
     truncated_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05  # a cut answer is as unfit as a failed one

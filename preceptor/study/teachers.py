@@ -5,28 +5,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from preceptor.study.conversations import Conversations
 from preceptor.study.endpoint import Endpoint
 from preceptor.study.fields import (
     Described,
     Dtype,
     ExistingPath,
-    Frozen,
-    InstructionFormat,
     Model,
     PromptFormat,
     Real,
-    Records,
     Sampling,
     Whole,
 )
-
-
-class ResponseColumns(Frozen):
-    """Which columns of a `plain` file of responses hold what."""
-
-    response: str = "response"
-    instruction: str = "instruction"
-    id: str = "id"
 
 
 class TeacherFacts(Described):
@@ -37,13 +27,11 @@ class TeacherFacts(Described):
     gpu: str | None = None
 
 
-class RecordedTeacher(TeacherFacts, Records):
+class RecordedTeacher(TeacherFacts, Conversations):
     """A teacher whose responses somebody already has, joined to instructions by id or by text."""
 
     engine: Literal["recorded"]
-    format: InstructionFormat = "plain"
     join: Literal["id", "instruction"] | None = None
-    columns: ResponseColumns = ResponseColumns()
 
     @property
     def joined_on(self) -> Literal["id", "instruction"]:

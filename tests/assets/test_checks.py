@@ -38,6 +38,13 @@ def test_responses_that_do_not_say_how_they_ended_are_not_counted_as_whole(endin
     assert (check.passed, check.description) == (passed, says)
 
 
+def test_what_reading_lost_is_a_warning_that_names_it():
+    assert checks.read_whole([]).passed
+    lost = checks.read_whole(["mine: 1 of 9 rows cannot be used", "column 'note' holds text"])
+    assert (lost.passed, lost.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert lost.description == "mine: 1 of 9 rows cannot be used; column 'note' holds text"
+
+
 def test_the_bound_of_truncated_rows_is_the_studys():
     rows = answers("stop", "length")
     assert checks.truncated(rows, Limits(truncated_rows=0.5)).passed

@@ -60,13 +60,13 @@ def rank(study: Study, lake: Lake) -> None:
     put(lake.made_from({}, dump(study.instructions)), RAW_INSTRUCTIONS, {}, mark, instructions)
     read = {"raw_instructions": lake.version(RAW_INSTRUCTIONS)}
     for teacher in study.teachers:
-        GenerationResource().respond(lake.made_from(read, dump(teacher)), teacher, instructions)
+        GenerationResource().respond(lake.made_from(read, dump(teacher)), teacher, instructions, 0.05)
     read |= {"responses": lake.version(RESPONSES)}
     for teacher in study.teachers:
         rows = lake.read(RESPONSES, {"teacher": teacher.name})
         for model in study.reward_models:
             store = lake.made_from(read, dump(model))
-            RewardResource().score(store, model, teacher.name, rows, instructions)
+            RewardResource().score(store, model, teacher.name, rows, instructions, 0.05)
         for base in study.bases:
             LossResource().score(lake.made_from(read, dump(base)), base, teacher.name, rows, instructions)
     session = Warehouse(lake, SQL)

@@ -9,19 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.instructions.collect import (
-    NoInstructionsError,
-    collect_instructions,
-    instructions_fingerprint,
-)
+from preceptor.instructions.account import LossySourceError, NoInstructionsError, refuse_lossy
+from preceptor.instructions.collect import collect_instructions, instructions_fingerprint
+from preceptor.instructions.identity import is_id_of
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource
+from preceptor.text import normalise
 
+TEXT = InstructionColumns(instruction="text")
 COLUMNS = InstructionColumns(instruction="text", system="system", id="id")
 
 
 def source(folder: Path, name: str, *rows, **options) -> InstructionSource:
     """A source with one row per line; a str is written as it is."""
+    if "format" in options:
+        options = {"columns": InstructionColumns(), **options}
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     options = {"columns": COLUMNS, **options}
@@ -66,7 +68,7 @@ def test_bad_rows_are_counted_by_reason_with_the_first_place_of_each(tmp_path):
     assert dict(count.dropped) == {
         "column 'text' is null": 2,
         "column 'text' holds a int, not text": 1,
-        "no column 'text' (there are q)": 1,
+        "no column 'text' (there are q): name another in 'columns.instruction'": 1,
     }
     assert count.examples["column 'text' is null"] == "a.jsonl:1"
     assert count.examples["column 'text' holds a int, not text"] == "a.jsonl:3"
@@ -90,11 +92,11 @@ def test_an_empty_instruction_is_dropped_and_counted(tmp_path, turns):
     assert count.examples == {"an empty instruction": "a.jsonl:2"}
 
 
-def test_duplicates_in_other_case_and_blanks_are_merged_and_their_ids_kept(tmp_path):
-    first = source(tmp_path, "a", text("Write a Poem", id="x"), text("write  a\npoem ", id="y"))
-    second = source(tmp_path, "b", text("WRITE A POEM", id="z"), text("Write a song", id="x"))
+def test_texts_that_look_the_same_are_merged_and_their_ids_kept(tmp_path):
+    first = source(tmp_path, "a", text("Café\nau lait", id="x"), text(" Cafe\u0301 \r\nau lait ", id="y"))
+    second = source(tmp_path, "b", text("Café\nau\u00a0lait", id="z"), text("Write a song", id="x"))
     rows, [a, b] = collect(first, second)
-    assert rows["turns"].to_list() == [["Write a Poem"], ["Write a song"]]
+    assert rows["turns"].to_list() == [["Café\nau lait"], ["Write a song"]]
     assert rows["source_ids"].to_list() == [["x", "y", "z"], ["x"]]
     assert dict(a.dropped) == dict(b.dropped) == {"exact duplicate of a row of a": 1}
     assert (a.examples, b.examples) == (
@@ -118,14 +120,14 @@ def test_a_system_prompt_a_later_turn_or_another_split_of_turns_is_another_instr
 
 def test_spellings_of_one_instruction_share_its_id_and_not_the_hash_of_the_prompt(tmp_path):
     one, _ = collect(source(tmp_path, "a", text("Write a Poem")))
-    other, _ = collect(source(tmp_path, "b", text("write a poem")))
+    other, _ = collect(source(tmp_path, "b", text("Write a\u00a0Poem\n")))
     assert one["instruction_id"].to_list() == other["instruction_id"].to_list()
     assert one["prompt_hash"].to_list() != other["prompt_hash"].to_list()
 
 
 def test_ids_hang_neither_on_the_run_nor_on_other_sources_nor_on_their_order(tmp_path):
     a = source(tmp_path, "a", text("one", id=1), text("two"))
-    b = source(tmp_path, "b", text("three"), text("TWO"))
+    b = source(tmp_path, "b", text("three"), text("two "))
     alone, again, swapped = collect(a)[0], collect(a, b)[0], collect(b, a)[0]
     columns = ["instruction_id", "prompt_hash"]
     assert again.head(2)[columns].equals(alone[columns])
@@ -136,7 +138,7 @@ def test_ids_hang_neither_on_the_run_nor_on_other_sources_nor_on_their_order(tmp
 
 ROWS = st.one_of(
     st.builds(text, st.text(st.characters(exclude_categories=()), max_size=3)),
-    st.builds(text, st.sampled_from(["one", "ONE ", "two", " ", ""])),
+    st.builds(text, st.sampled_from(["one", "one ", "ONE", "two", " ", ""])),
     st.sampled_from(["broken", "[]", {"other": "x"}, text(None), text(["list"])]),
 )
 
@@ -180,7 +182,7 @@ def test_a_source_read_in_the_wrong_format_is_refused_with_the_columns_it_has(tm
 
 
 def test_a_source_of_nothing_but_duplicates_of_an_earlier_one_is_fine(tmp_path):
-    rows, [a, b] = collect(source(tmp_path, "a", text("one")), source(tmp_path, "b", text("ONE"), text(" ")))
+    rows, [a, b] = collect(source(tmp_path, "a", text("one")), source(tmp_path, "b", text("one "), text(" ")))
     assert rows.height == a.kept == 1
     assert (b.read, b.kept, b.dropped.total()) == (2, 0, 2)
 
@@ -207,8 +209,110 @@ def test_the_fingerprint_changes_with_whatever_changes_the_table(tmp_path):
         Instructions(sources=(a.model_copy(update={"limit": 1}),)),
         Instructions(sources=(a.model_copy(update={"format": "alpaca"}),)),
         Instructions(sources=(a.model_copy(update={"columns": InstructionColumns()}),)),
+        Instructions(sources=(a.model_copy(update={"ignore": ("note",)}),)),
+        Instructions(sources=(a.model_copy(update={"columns": COLUMNS.model_copy(update={"answer": "b"})}),)),
         Instructions(sources=(a,), near_duplicate_threshold=None),
         Instructions(sources=(a, other.model_copy(update={"name": "c"}))),
         Instructions(sources=(other.model_copy(update={"name": "c"}), a)),
     ]
     assert len({instructions_fingerprint(instructions) for instructions in changed}) == len(changed)
+
+
+def losses(*sources, allowed=0.05) -> str:
+    """What is wrong with some sources, by the sentence that refuses them."""
+    with pytest.raises(LossySourceError) as refusal:
+        refuse_lossy(collect(*sources)[1], allowed)
+    return str(refusal.value)
+
+
+def test_rows_that_differ_in_system_prompt_input_or_history_are_different_instructions(tmp_path):
+    rows, [count] = collect(
+        source(
+            tmp_path,
+            "a",
+            {"instruction": "Go on.", "system": "Be brief"},
+            {"instruction": "Go on.", "system": "Be long"},
+            {"instruction": "Go on.", "input": "One, two"},
+            {"instruction": "Go on.", "history": [["One", "Two"]]},
+            {"instruction": "Go on.", "system": ""},
+            columns=InstructionColumns(),
+        )
+    )
+    assert rows["instruction_id"].n_unique() == count.kept == count.read == 5
+
+
+def test_text_that_nothing_reads_refuses_the_source_by_column_count_and_setting(tmp_path):
+    row = {"instruction": "Sum up.", "context": "A page."}
+    rows = [{**row, "context": f"Page {n}."} for n in range(4)]
+    sentence = losses(source(tmp_path, "a", *rows, columns=InstructionColumns()))
+    for part in ("'a'", "a.jsonl", "format plain", "'limits.lost_rows' (0.05)", "in 4 of 4 rows"):
+        assert part in sentence
+    assert "'columns: {input: context}'" in sentence and "'ignore: [context]'" in sentence
+    for cure in ({"columns": InstructionColumns(input="context")}, {"ignore": ("context",)}):
+        named = source(tmp_path, "a", *rows, **{"columns": InstructionColumns(), **cure})
+        found, counts = collect(named)
+        refuse_lossy(counts, 0)
+        assert found.height == (4 if "columns" in cure else 1)
+
+
+def test_a_little_lost_text_is_named_and_goes_on(tmp_path):
+    rows = [text(f"Question {n}", **({"note": "A remark."} if n == 7 else {})) for n in range(20)]
+    _, counts = collect(source(tmp_path, "a", *rows, columns=TEXT))
+    refuse_lossy(counts, 0.05)
+    [loss] = counts[0].losses()
+    assert loss.startswith("column 'note' holds text in 1 of 20 rows: ")
+    assert counts[0].examples["text in 'note', which nothing reads"] == "a.jsonl:8"
+    assert "in 1 of 20 rows" in losses(source(tmp_path, "a", *rows, columns=TEXT), allowed=0.04)
+
+
+def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_path):
+    rows = [text("Name the capital.", land=land, id=n) for n, land in enumerate(("Peru", "Chile", "Peru"))]
+    sentence = losses(source(tmp_path, "a", *rows, columns=TEXT))
+    assert "1 of 3 rows differ from an earlier one only in column 'land', which nothing reads" in sentence
+    earlier = source(tmp_path, "b", text("Name the capital."), columns=TEXT)
+    assert "only in column 'land'" in losses(earlier, source(tmp_path, "a", *rows, columns=TEXT))
+    numbers = [text("Round the number.", number=n / 4) for n in range(3)]
+    assert "2 of 3 rows differ from an earlier one only in column 'number'" in losses(
+        source(tmp_path, "a", *numbers, columns=TEXT)
+    )
+    same = [
+        text("Name the capital.", land="Peru", id=n, url=f"x/{n}", time_per_example=n / 2, model=f"m{n}")
+        for n in range(3)
+    ]
+    refuse_lossy(collect(source(tmp_path, "a", *same, columns=TEXT))[1], 0)
+
+
+def test_rows_that_cannot_be_read_are_bounded_and_named_with_their_first_place(tmp_path):
+    rows = [text(f"Question {n}") for n in range(9)]
+    bad = source(tmp_path, "a", *rows, '{"text": ', columns=TEXT)
+    refuse_lossy(collect(bad)[1], 0.1)
+    assert "1 of 10 rows cannot be used: 1 × not JSON" in losses(bad)
+    assert "(a.jsonl:10)" in losses(bad)
+
+
+def test_a_column_that_the_study_names_and_no_row_has_is_refused(tmp_path):
+    columns = InstructionColumns(instruction="text", system="sytem")
+    sentence = losses(source(tmp_path, "a", text("Hi", system="Be kind"), columns=columns), allowed=1)
+    assert "no row has the column 'sytem' that 'columns' names" in sentence
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("What is 5²?", "What is 52?"), ("Define Polish.", "Define polish."), ("a:\n b", "a:\nb")],
+)
+def test_texts_that_mean_something_else_stay_apart_and_the_first_keeps_its_old_id(tmp_path, one, other):
+    rows, [count] = collect(source(tmp_path, "a", text(one), text(other)))
+    assert count.kept == 2
+    alone = [collect(source(tmp_path, "b", text(words)))[0]["instruction_id"][0] for words in (one, other)]
+    assert alone[0] == alone[1] == rows["instruction_id"][0] != rows["instruction_id"][1]
+    assert all(is_id_of(r["instruction_id"], r["system"], r["turns"]) for r in rows.iter_rows(named=True))
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=3), min_size=1, max_size=6))
+def test_two_instructions_share_an_id_only_if_they_say_the_same(texts):
+    with tempfile.TemporaryDirectory() as folder:
+        usable = source(Path(folder), "a", text("usable"), *map(text, texts))
+        rows, _ = collect(usable)
+    assert rows["instruction_id"].is_unique().all()
+    said = {normalise(words) for words in texts if words.strip()} | {"usable"}
+    assert {normalise(turns[0]) for turns in rows["turns"]} == said

@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from preceptor.instructions.near_duplicates import near_duplicates
-from preceptor.text import normalise
+from preceptor.instructions.near_duplicates import comparable, near_duplicates
 
 WORDS = (
     "name list write explain sum three rivers of europe a poem about rain sort these numbers story".split()
@@ -41,7 +40,7 @@ def test_the_rows_dropped_are_those_of_a_brute_force(threshold):
 
 def test_the_earlier_text_stays_and_short_texts_are_compared_too():
     texts = [
-        normalise(t)
+        comparable(t)
         for t in ["Hi!", "hi!", "Hi?", "Summarise this text, please", "Summarise this text please"]
     ]
     found = near_duplicates(texts, 0.6)

@@ -14,7 +14,7 @@ from preceptor.evaluation.held_out.ranking import (
     ranking_estimates,
     ranking_requests,
 )
-from preceptor.study.fields import Records
+from preceptor.study.conversations import Conversations
 from tests.conftest import REAL_DATA
 
 ALPACA = REAL_DATA / "alpaca" / "alpaca_5000.json.gz"
@@ -32,7 +32,7 @@ def scorer() -> LossScorer:
 
 
 def test_all_alpaca_rows_are_pairs_and_the_two_empty_responses_say_so():
-    pairs = read_pairs(Records(path=str(ALPACA)), "alpaca")
+    pairs = read_pairs(Conversations(path=str(ALPACA), format="alpaca"))
     requests = ranking_requests(pairs)
     assert len(pairs) == len(requests) == 5000
     assert sum(pair.filtered is not None for pair in pairs) == 2
@@ -40,7 +40,7 @@ def test_all_alpaca_rows_are_pairs_and_the_two_empty_responses_say_so():
 
 
 def test_real_rows_have_finite_shares_and_every_pair_is_accounted_for():
-    requests = ranking_requests(read_pairs(Records(path=str(ALPACA), limit=ITEMS), "alpaca"))
+    requests = ranking_requests(read_pairs(Conversations(path=str(ALPACA), format="alpaca", limit=ITEMS)))
     rows = ranked(requests, scorer().score(ranking_conversations(requests)))
     assert [row.error for row in rows] == [None] * ITEMS
     for found in ranking_estimates(rows).values():
@@ -54,7 +54,7 @@ def test_real_rows_have_finite_shares_and_every_pair_is_accounted_for():
 
 def test_a_story_models_loss_on_instructions_is_below_that_of_guessing():
     # The models' vocabulary has 512 tokens: ln 512 = 6.24 nats for a uniform guess.
-    pairs = read_pairs(Records(path=str(ALPACA), limit=ITEMS), "alpaca")
+    pairs = read_pairs(Conversations(path=str(ALPACA), format="alpaca", limit=ITEMS))
     found = loss_estimates(item_losses(pairs, scorer().score(conversations(pairs))))
     weighted, perplexity = found.metrics["token_weighted_loss"], found.metrics["perplexity"]
     assert (found.items, found.left_out) == (ITEMS, 0)

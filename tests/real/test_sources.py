@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from preceptor.instructions.collect import NoInstructionsError, collect_instructions
+from preceptor.instructions.account import LossySourceError, NoInstructionsError, refuse_lossy
+from preceptor.instructions.collect import collect_instructions
 from preceptor.records import RecordsError
 from preceptor.study.schema import Instructions, InstructionSource
 from tests.conftest import REAL_DATA
@@ -15,6 +16,11 @@ pytestmark = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"no real data at
 
 QUESTION = {"instruction": "question"}
 # path → format, columns, rows read, rows kept, {user turns: rows}. Dolly repeats 15 of its instructions.
+# What else of text there is in these files, and is none of the instruction:
+IGNORED = {
+    "humaneval/HumanEval.jsonl.gz": ("canonical_solution", "test"),
+    "best_of_16/tulu-2-dpo-13b.0.annotations.json.gz": ("model_input", "output_1", "output_2"),
+}
 SOURCES = {
     "arena_bench/questions.jsonl.gz": ("fastchat", {}, 300, 300, {1: 300}),
     "arena_hard/questions.jsonl.gz": ("fastchat", {}, 500, 500, {1: 500}),
@@ -22,7 +28,7 @@ SOURCES = {
     "alpaca_eval/outputs/alpaca-7b.json.gz": ("alpaca_eval", {}, 805, 805, {1: 805}),
     "lima/lima_data.jsonl.gz": ("messages", {}, 1030, 1030, {1: 1000, 2: 16, 3: 10, 4: 3, 10: 1}),
     "alpaca/alpaca_5000.json.gz": ("alpaca", {}, 5000, 5000, {1: 5000}),
-    "alpaca/seed_tasks.jsonl": ("plain", {"id": "id"}, 175, 175, {1: 175}),
+    "alpaca/seed_tasks.jsonl": ("alpaca", {}, 175, 175, {1: 175}),
     "dolly/dolly_3k.json.gz": ("alpaca", {}, 2996, 2981, {1: 2981}),
     "gsm8k/train.jsonl.gz": ("plain", QUESTION, 7473, 7473, {1: 7473}),
     "gsm8k/test.jsonl.gz": ("plain", QUESTION, 1319, 1319, {1: 1319}),
@@ -44,7 +50,8 @@ def collect(*paths: str):
     for number, path in enumerate(paths):
         format, columns, *_ = SOURCES[path]
         file = str(REAL_DATA / path)
-        sources.append(InstructionSource(name=f"s{number}", path=file, format=format, columns=columns))
+        more = {"columns": columns, "ignore": IGNORED.get(path, ())}
+        sources.append(InstructionSource(name=f"s{number}", path=file, format=format, **more))
     return collect_instructions(Instructions(sources=tuple(sources), near_duplicate_threshold=None))
 
 
@@ -55,6 +62,36 @@ def test_every_row_of_every_source_is_read_and_kept_or_counted_as_a_duplicate(pa
     assert (count.read, count.kept, count.dropped.total()) == (read, kept, read - kept)
     assert set(count.dropped) <= {"exact duplicate of a row of s0"}
     assert dict(Counter(rows["turns"].list.len().to_list())) == turns
+    refuse_lossy([count], 0.05)
+    assert list(count.losses()) == []
+
+
+@pytest.mark.parametrize("path", IGNORED)
+def test_text_that_nothing_reads_is_refused_by_column_with_the_setting_that_reads_it(path):
+    format, columns, read, *_ = SOURCES[path]
+    source = InstructionSource(name="s", path=str(REAL_DATA / path), format=format, columns=columns)
+    _, counts = collect_instructions(Instructions(sources=(source,), near_duplicate_threshold=None))
+    with pytest.raises(LossySourceError) as refusal:
+        refuse_lossy(counts, 0.05)
+    for column in IGNORED[path]:
+        assert f"column {column!r} holds text in " in str(refusal.value)
+        assert f"'ignore: [{column}]' leaves it out" in str(refusal.value)
+    assert set(counts[0].unread) == set(IGNORED[path]) and max(counts[0].unread.values()) <= read
+
+
+def test_a_seed_tasks_input_is_part_of_its_instruction_and_plain_refuses_the_file():
+    rows, _ = collect("alpaca/seed_tasks.jsonl")
+    records = raw("alpaca/seed_tasks.jsonl")
+    parts = [(r["instruction"], r["instances"][0]["input"]) for r in records]
+    expected = ["\n\n".join(part for part in both if part.strip()) for both in parts]
+    assert rows["turns"].to_list() == [[text] for text in expected]
+    assert sum("\n\n" in text for text in expected) > 100
+    plain = InstructionSource(name="s", path=str(REAL_DATA / "alpaca/seed_tasks.jsonl"))
+    _, counts = collect_instructions(Instructions(sources=(plain,)))
+    with pytest.raises(
+        LossySourceError, match=r"column 'instances' holds text in 173 of 175 rows: 'format: alpaca'"
+    ):
+        refuse_lossy(counts, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +134,7 @@ def test_overlapping_sources_give_each_instruction_once_whichever_comes_first():
 
 def test_a_file_in_another_format_is_refused_and_not_read_as_nothing():
     source = InstructionSource(name="s", path=str(REAL_DATA / "dolly/dolly_3k.json.gz"), format="messages")
-    with pytest.raises(NoInstructionsError, match="2996 × 'messages' holds no messages"):
+    with pytest.raises(NoInstructionsError, match="2,996 × 'messages' holds no messages"):
         collect_instructions(Instructions(sources=(source,)))
     bbh = next((REAL_DATA / "bbh" / "bbh").glob("*.json"))
     with pytest.raises(RecordsError, match="must hold a list of objects"):

@@ -6,7 +6,7 @@ import pytest
 
 from preceptor.instructions.collect import collect_instructions
 from preceptor.lake.schemas import RESPONSES
-from preceptor.responses.recorded import NothingMatchedError, collect_recorded
+from preceptor.responses.recorded import LossyRecordingError, NothingMatchedError, collect_recorded
 from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource
 from preceptor.study.teachers import RecordedTeacher
 
@@ -36,7 +36,7 @@ def answer(id, *turns) -> dict:
 @pytest.fixture
 def asked(tmp_path):
     """Three questions; the last has two turns."""
-    questions = [("q1", ["One?"]), ("q2", ["Two  Words?"]), ("q3", ["Three?", "And more?"])]
+    questions = [("q1", ["One?"]), ("q2", ["Two  words?"]), ("q3", ["Three?", "And more?"])]
     return instructions(tmp_path, *({"question_id": id, "turns": turns} for id, turns in questions))
 
 
@@ -58,8 +58,8 @@ def test_records_join_on_ids_in_any_order(lake, tmp_path, asked):
     assert outcome.rows["error"].null_count() == 3
 
 
-def test_records_join_on_the_instructions_words_whatever_their_case_and_blanks(lake, tmp_path, asked):
-    answers = [{"instruction": " ONE?", "output": "a"}, {"instruction": "two\nwords?", "output": "b"}]
+def test_records_join_on_the_instructions_words_whatever_their_blanks(lake, tmp_path, asked):
+    answers = [{"instruction": " One?", "output": "a"}, {"instruction": "Two\nwords?", "output": "b"}]
     outcome, count = collect_recorded(lake, teacher(tmp_path, *answers, format="alpaca_eval"), asked)
     assert {id: rows[0]["turns"] for id, rows in by_source_id(outcome, asked).items()} == {
         "q1": ["a"],
@@ -69,7 +69,7 @@ def test_records_join_on_the_instructions_words_whatever_their_case_and_blanks(l
 
 
 def test_a_chat_joins_on_all_its_user_turns(lake, tmp_path, asked):
-    chat = [("human", "three?"), ("gpt", "c"), ("human", "AND MORE?"), ("gpt", "d")]
+    chat = [("human", "Three?"), ("gpt", "c"), ("human", " And more? "), ("gpt", "d")]
     whole = {"conversations": [{"from": speaker, "value": words} for speaker, words in chat]}
     part = {"conversations": whole["conversations"][:2]}
     outcome, count = collect_recorded(lake, teacher(tmp_path, whole, part, format="sharegpt"), asked)
@@ -78,7 +78,7 @@ def test_a_chat_joins_on_all_its_user_turns(lake, tmp_path, asked):
 
 
 def test_the_id_of_a_merged_duplicate_joins_too(lake, tmp_path):
-    questions = [{"question_id": "q1", "turns": ["One?"]}, {"question_id": "q1b", "turns": ["ONE?"]}]
+    questions = [{"question_id": "q1", "turns": ["One?"]}, {"question_id": "q1b", "turns": ["One? "]}]
     asked = instructions(tmp_path, *questions)
     outcome, _ = collect_recorded(lake, teacher(tmp_path, answer("q1b", "a"), format="fastchat"), asked)
     assert outcome.rows["instruction_id"].to_list() == asked["instruction_id"].to_list()
@@ -107,11 +107,13 @@ def test_unmatched_records_are_counted_by_reason_and_each_is_listed_with_its_pla
         answer("q2"),
         answer("more", "x"),
     ]
-    outcome, count = collect_recorded(lake, teacher(tmp_path, *answers, format="fastchat"), asked)
+    recorded = teacher(tmp_path, *answers, format="fastchat")
+    outcome, count = collect_recorded(lake, recorded, asked, lost_rows=0.4)
     assert outcome.rows.height == count.matched == 1
     assert count.read == count.matched + count.unmatched.total() == 6
     assert count.unmatched["answers no instruction of the study"] == 2
-    assert count.unmatched["holds no id to join on"] == 1
+    assert count.unmatched["holds no id to join on: name its column in 'columns.id'"] == 1
+    assert (count.lost, count.first_lost.split(": ")[0]) == (2, "answers.jsonl:3")
     assert [place.split(": ")[0] for place in count.places] == [
         f"answers.jsonl:{line}" for line in (2, 3, 4, 5, 6)
     ]
@@ -167,7 +169,7 @@ def test_when_nothing_matches_the_error_says_what_was_read_how_it_was_joined_and
         (
             [{"instruction": "One?", "answer": "a"}],
             {},
-            "no column 'response' (there are instruction, answer)",
+            "no column 'response' (there are instruction, answer): name another in 'columns.response'",
         ),
         (
             [{"instruction": "One?", "output": "a"}],
@@ -184,7 +186,7 @@ def test_when_nothing_matches_the_error_says_what_to_set(lake, tmp_path, asked, 
 
 def test_columns_of_any_name_hold_response_instruction_and_id(lake, tmp_path, asked):
     columns = {"response": "output_2", "instruction": "prompt", "id": "number"}
-    record = {"number": "q1", "prompt": "two words?", "output_2": "a"}
+    record = {"number": "q1", "prompt": "Two words?", "output_2": "a"}
     by_id, _ = collect_recorded(lake, teacher(tmp_path, record, columns=columns, join="id"), asked)
     by_text, _ = collect_recorded(lake, teacher(tmp_path, record, columns=columns), asked)
     assert list(by_source_id(by_id, asked)) == ["q1"]
@@ -218,6 +220,7 @@ def test_the_fingerprint_changes_with_the_file_and_with_how_it_is_read(lake, tmp
         {"format": "alpaca"},
         {"join": "id"},
         {"columns": {"response": "output"}},
+        {"ignore": ["output"]},
         {"limit": 1},
     ]
     teachers = [teacher(tmp_path, record, **options) for options in settings]
@@ -225,3 +228,62 @@ def test_the_fingerprint_changes_with_the_file_and_with_how_it_is_read(lake, tmp
     assert found[0] == collect_recorded(lake, recorded, asked)[0].fingerprint
     other = teacher(tmp_path, record, {**record, "response": "b"})
     assert len({*found, collect_recorded(lake, other, asked)[0].fingerprint}) == len(settings) + 1
+
+
+def prompted(folder, *pairs):
+    """The study's instructions as (system prompt, text), without ids."""
+    rows = [{"instruction": text, **({"system": system} if system else {})} for system, text in pairs]
+    return instructions(folder, *rows, format="plain")
+
+
+def test_a_recording_without_system_prompts_joins_where_no_text_is_there_twice(lake, tmp_path):
+    asked = prompted(tmp_path, ("Be brief", "One?"), ("Be brief", "Two?"))
+    answers = [{"instruction": words, "response": "a"} for words in ("One?", "Two?")]
+    outcome, count = collect_recorded(lake, teacher(tmp_path, *answers), asked)
+    assert outcome.rows["instruction_id"].to_list() == asked["instruction_id"].to_list()
+    assert (count.matched, count.without_system) == (2, 2)
+
+
+def test_where_the_text_alone_leaves_a_doubt_the_sentence_says_what_to_set(lake, tmp_path):
+    asked = prompted(tmp_path, ("Be brief", "One?"), ("Be long", "One?"), (None, "Two?"))
+    answers = [
+        {"instruction": "One?", "response": "a"},
+        {"instruction": "Two?", "system": "Be a pirate", "response": "b"},
+        {"instruction": "One?", "system": "Be long", "response": "c"},
+    ]
+    outcome, count = collect_recorded(lake, teacher(tmp_path, *answers), asked)
+    assert outcome.rows["instruction_id"].to_list() == [asked["instruction_id"][1]]
+    [twice, other] = count.unmatched
+    assert "differ in their system prompt" in twice and "'columns.system'" in twice and "'join: id'" in twice
+    assert other == "its text is an instruction of the study, but under another system prompt or none"
+
+
+def test_an_answer_to_5_squared_is_no_sample_of_52(lake, tmp_path):
+    asked = instructions(tmp_path, {"instruction": "What is 52?"}, format="plain")
+    answers = [{"instruction": f"What is {n}?", "response": n} for n in ("5²", "52")]
+    outcome, count = collect_recorded(lake, teacher(tmp_path, *answers), asked)
+    assert outcome.rows["turns"].to_list() == [["52"]]
+    assert dict(count.unmatched) == {"answers no instruction of the study": 1}
+
+
+def test_an_answer_joins_whole_words_with_other_blanks_only_where_that_leaves_no_doubt(lake, tmp_path):
+    asked = instructions(tmp_path, {"instruction": "if a:\n  b"}, {"instruction": "if a:\nb"}, format="plain")
+    answers = [{"instruction": words, "response": "x"} for words in ("if a:\nb", "if a: b")]
+    outcome, count = collect_recorded(lake, teacher(tmp_path, *answers), asked)
+    assert outcome.rows["instruction_id"].to_list() == [asked["instruction_id"][1]]
+    assert count.unmatched.total() == 1
+
+
+def test_a_recording_that_loses_rows_or_text_is_refused(lake, tmp_path, asked):
+    good = {"instruction": "One?", "response": "a"}
+    with pytest.raises(
+        LossyRecordingError, match=r"'t', .*column 'context' holds text in 1 of 1 rows: 'colu"
+    ):
+        collect_recorded(lake, teacher(tmp_path, {**good, "context": "A page."}), asked)
+    with pytest.raises(
+        LossyRecordingError, match=r"1 of 2 rows cannot be read, the first of them answers.jsonl:2"
+    ):
+        collect_recorded(lake, teacher(tmp_path, good, "broken"), asked)
+    with pytest.raises(LossyRecordingError, match="no row has the column 'persona' that 'columns' names"):
+        collect_recorded(lake, teacher(tmp_path, good, columns={"system": "persona"}), asked)
+    assert lake.version(RESPONSES) is None

@@ -65,7 +65,8 @@ def test_every_response_gets_its_score_whatever_the_files_order(lake, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "cell", ["", "  ", "abc", "8/10", "nan", "NaN", "inf", "-inf", "1e999", "[[8]]", "None"]
+    "cell",
+    ["abc", "8/10", "nan", "NaN", "inf", "-inf", "1e999", "[[8]]", "None", "true", "1_000", "0x8", "\u0664"],
 )
 def test_a_cell_that_is_no_finite_number_is_an_error_with_its_place(lake, tmp_path, asked, answered, cell):
     model = scores(tmp_path, "q1,t,1", f"q2,t,{cell}", "q3,t,0")
@@ -77,7 +78,8 @@ def test_a_cell_that_is_no_finite_number_is_an_error_with_its_place(lake, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "score", ["null", "NaN", "Infinity", "[8]", '{"score": 8}', '"eight"', "1" + "0" * 400]
+    "score",
+    ["NaN", "Infinity", "[8]", '{"score": 8}', '"eight"', "1" + "0" * 400, "true", "false", '"1_000"'],
 )
 def test_a_json_score_that_is_no_finite_number_is_an_error_with_its_place(
     lake, tmp_path, asked, answered, score
@@ -92,19 +94,39 @@ def test_a_json_score_that_is_no_finite_number_is_an_error_with_its_place(
     assert "scores.jsonl:2" in bad[1]
 
 
-def test_a_teacher_without_scores_has_a_row_per_response_that_names_the_file(lake, tmp_path, asked, answered):
-    model = scores(tmp_path, "q1,other,1")
+def test_a_missing_score_is_missing_and_not_failed(lake, tmp_path, asked, answered):
+    model = scores(tmp_path, "q1,other,1", "q2,t, ", "q3,t,7")
     outcome, count = collect_recorded_rewards(lake, model, "t", answered, asked)
-    expected = "scores.csv has no score of t for this instruction"
-    assert outcomes(outcome) == [(None, expected)] * 3
+    assert outcomes(outcome) == [(None, None), (None, None), (7.0, None)]
+    assert dict(count.missing) == {
+        "scores.csv has no score of t for this instruction": 1,
+        "empty score in scores.csv:3": 1,
+    }
+
+
+def test_a_teacher_without_scores_has_a_row_per_response_and_none_failed(lake, tmp_path, asked, answered):
+    outcome, count = collect_recorded_rewards(lake, scores(tmp_path, "q1,other,1"), "t", answered, asked)
+    assert outcomes(outcome) == [(None, None)] * 3
+    assert dict(count.missing) == {"scores.csv has no score of t for this instruction": 3}
     assert dict(count.models) == {"other": 1}
+
+
+def test_ids_that_are_not_those_of_the_study_are_refused_with_an_example_of_each(
+    lake, tmp_path, asked, answered
+):
+    with pytest.raises(RecordsError) as refusal:
+        collect_recorded_rewards(lake, scores(tmp_path, "7,t,1", "8,t,1"), "t", answered, asked)
+    for part in ("'r'", "scores.csv", "2 scores of t", "such as '7'", "such as 'q1'", "'columns.id'"):
+        assert part in str(refusal.value)
+    nameless = asked.with_columns(source_ids=asked["source_ids"].list.head(0))
+    with pytest.raises(RecordsError, match="the study's instructions have no ids"):
+        collect_recorded_rewards(lake, scores(tmp_path, "7,t,1"), "t", answered, nameless)
 
 
 def test_a_renamed_teacher_is_looked_up_by_the_files_name_only(lake, tmp_path, asked, answered):
     model = scores(tmp_path, "q1,t,1", "q1,T v2,5", "q2,T v2,6", teachers={"t": "T v2"})
     outcome, _ = collect_recorded_rewards(lake, model, "t", answered, asked)
     assert [reward for reward, _ in outcomes(outcome)] == [5.0, 6.0, None]
-    assert "has no score of T v2" in outcomes(outcome)[2][1]
 
 
 @pytest.mark.parametrize("second", ["5", "4", ""])
@@ -123,10 +145,12 @@ def test_ids_that_no_instruction_has_are_listed_and_only_this_teachers(lake, tmp
 
 def test_a_bad_line_is_listed_with_its_place_and_the_others_go_on(lake, tmp_path, asked, answered):
     model = scores(tmp_path, "q1,t,1", "q2,t,2,surplus", "q3,t,3")
-    outcome, count = collect_recorded_rewards(lake, model, "t", answered, asked)
+    outcome, count = collect_recorded_rewards(lake, model, "t", answered, asked, lost_rows=0.4)
     assert [reward for reward, _ in outcomes(outcome)] == [1.0, None, 3.0]
     assert count.bad_rows == ["scores.csv:3: more fields than the header has"]
     assert count.read == 3
+    with pytest.raises(RecordsError, match=r"1 of 3 rows cannot be read, .* the first is scores.csv:3: more"):
+        collect_recorded_rewards(lake, model, "t", answered, asked, lost_rows=0.3)
 
 
 @pytest.mark.parametrize("column", ["question_id", "model", "score"])
@@ -155,10 +179,10 @@ def test_a_failed_response_has_no_reward_even_where_the_file_scores_it(lake, tmp
 
 def test_the_score_is_of_the_first_sample_and_the_others_say_so(lake, tmp_path, asked):
     answered = answers(lake, tmp_path, asked, {"id": "q1", "response": "a"}, {"id": "q1", "response": "b"})
-    outcome, _ = collect_recorded_rewards(lake, scores(tmp_path, "q1,t,9"), "t", answered, asked)
+    outcome, count = collect_recorded_rewards(lake, scores(tmp_path, "q1,t,9"), "t", answered, asked)
     assert outcomes(outcome)[0] == (9.0, None)
-    assert outcomes(outcome)[1][0] is None
-    assert "first sample only" in outcomes(outcome)[1][1]
+    assert outcomes(outcome)[1] == (None, None)
+    assert dict(count.missing) == {"a file by question id and model scores the first sample only": 1}
 
 
 def test_a_score_whose_id_several_instructions_have_is_given_to_none_of_them(lake, tmp_path):
@@ -206,7 +230,7 @@ def test_the_fingerprint_changes_with_the_file_its_columns_and_the_models_name(
 
 
 def test_of_two_ids_for_one_prompt_each_answer_gets_the_score_of_its_own(lake, tmp_path):
-    rows = [{"instruction": text, "id": id} for id, text in (("q1", "Same?"), ("q2", "same? "))]
+    rows = [{"instruction": text, "id": id} for id, text in (("q1", "Same?"), ("q2", "Same? "))]
     path = write(tmp_path / "asked.jsonl", rows)
     source = InstructionSource(name="asked", path=path, columns=InstructionColumns(id="id"))
     asked = collect_instructions(Instructions(sources=(source,)))[0]

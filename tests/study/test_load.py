@@ -34,7 +34,7 @@ MISTAKES = {
         SOURCE,
         SOURCE.replace("}", ", columns: {txt: a}}"),
         "4 instructions.sources[0].columns.txt",
-        "instruction, system, id",
+        "instruction, input, system, history, response, messages, id, answer, check",
     ),
     "negative temperature": (
         SAMPLING,

@@ -1,6 +1,7 @@
 """Teachers in files of their own: one bad file is left out and named, and stops nobody."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -50,6 +51,28 @@ def test_paths_count_from_the_file_and_variables_expand(folder):
     put(folder, "a.yaml", "name: a\nengine: ${ENGINE}\npath: said.jsonl\n")
     teacher = read(folder, ENGINE="recorded").study.teacher("a")
     assert teacher.path == str(folder / "watched" / "said.jsonl")
+
+
+def test_a_pipe_and_links_to_devices_and_the_kernel_are_left_out_without_being_opened(folder):
+    os.mkfifo(folder / "watched" / "a.yaml")
+    (folder / "watched" / "b.yaml").symlink_to("/dev/zero")
+    (folder / "watched" / "c.yaml").symlink_to("/proc/self/environ")
+    os.mkfifo(folder / "watched" / "pipe.jsonl")
+    put(folder, "d.yaml", "name: d\nengine: recorded\npath: pipe.jsonl\n")
+    put(folder, "e.yaml", TEACHER.format(name="good"))
+    found = read(folder)
+    assert names(found.study) == ["graded", "sampled", "spare", "good"]
+    for left_out, said in zip(
+        found.left_out,
+        (
+            "a.yaml: cannot be read as a teacher: it is a pipe",
+            "it is a device",
+            "it lies in /proc",
+            "is a pipe",
+        ),
+        strict=True,
+    ):
+        assert said in left_out
 
 
 # a file, the line and field of its one problem, and parts of the message

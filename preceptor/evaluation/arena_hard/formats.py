@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 from preceptor.evaluation.arena_hard import Version
 from preceptor.evaluation.arena_hard.style import Style
 from preceptor.evaluation.whole_file import BenchmarkError
-from preceptor.instructions.formats import Columns, Conversation, RecordError, read_conversation
-from preceptor.records import Row, read_records
+from preceptor.instructions.conversation import Conversation
+from preceptor.instructions.formats import read_conversation
+from preceptor.instructions.layout import RecordError, Row, layout
+from preceptor.records import read_records
 from preceptor.study.fields import Records
 from preceptor.text import repair
 
@@ -21,6 +23,7 @@ ANSWER = (
     " 'messages' (v2.0)"
 )
 LAYOUTS = {"choices": ("v0.1", "model_id", "conv_metadata"), "messages": ("v2.0", "model", "metadata")}
+LAYOUT = layout("fastchat")
 COUNTS = ("header_count", "list_count", "bold_count")
 
 
@@ -104,7 +107,7 @@ def _question(row: Row) -> tuple[str, Question]:
         raise RecordError("tells no version, for which it must have one of 'cluster' and 'subcategory'")
     version: Version = "v0.1" if "cluster" in row else "v2.0"
     group = _text(row, "cluster" if version == "v0.1" else "subcategory")
-    read = read_conversation(row, "fastchat", Columns())
+    read = read_conversation(row, LAYOUT)
     if not read.user or not all(turn.strip() for turn in read.user):
         raise RecordError("'prompt' or 'turns' holds an empty question: fill it or leave the row out")
     return f"a {version} question", Question(_id(read), version, _text(row, "category"), group, read.user)
@@ -114,7 +117,7 @@ def _answer(row: Row) -> tuple[str, Answer]:
     if ("choices" in row) == ("messages" in row):
         raise RecordError("holds no answer, for which it must have one of 'choices' and 'messages'")
     layout, name, about = LAYOUTS["choices" if "choices" in row else "messages"]
-    model, read = _text(row, name), read_conversation(row, "fastchat", Columns())
+    model, read = _text(row, name), read_conversation(row, LAYOUT)
     if not read.assistant:
         raise RecordError("'messages' holds no answer of the assistant: add it or leave the row out")
     tokens, style = _stated(row, about)

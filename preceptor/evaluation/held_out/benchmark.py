@@ -34,12 +34,12 @@ UNITS = {
 def check(evaluation: HeldOutLoss) -> None:
     """Read a local file. Raises BenchmarkError or RecordsError for one that cannot be used."""
     if evaluation.path is not None:
-        read_pairs(evaluation, evaluation.format)
+        read_pairs(evaluation)
 
 
 def fingerprint_of(evaluation: HeldOutLoss, checkpoint: str) -> str:
     """Changes with the tuned model, the file, and whether end tokens are scored."""
-    scored = evaluation.model_dump(include={"format", "include_end_of_turn"})
+    scored = {"include_end_of_turn": evaluation.include_end_of_turn, **evaluation.reading}
     parts = {"scoring": VERSION, **scored, **records_identity(evaluation)}
     return results_fingerprint(evaluation, checkpoint, parts)
 
@@ -52,7 +52,7 @@ def named(_: HeldOutLoss) -> Named:
 def examine(examination: Examination[HeldOutLoss]) -> Examined:
     """The tuned model's loss on each pair."""
     evaluation = examination.evaluation
-    pairs = {pair.item_id: pair for pair in read_pairs(evaluation, evaluation.format)}
+    pairs = {pair.item_id: pair for pair in read_pairs(evaluation)}
 
     def compute(missing: pl.DataFrame) -> Chunks:
         for chunk in chunks(missing, examination.rows_per_commit):

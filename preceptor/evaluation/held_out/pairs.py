@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from preceptor.compute.conversation import Conversation
 from preceptor.evaluation.whole_file import read_whole
-from preceptor.instructions.formats import Columns, RecordError, read_conversation
-from preceptor.records import Row
-from preceptor.study.fields import InstructionFormat, Records
+from preceptor.instructions.formats import ANSWERED, ASKED, read_conversation
+from preceptor.instructions.layout import Layout, RecordError, Row, layout_of
+from preceptor.instructions.unread import refuse_unread
+from preceptor.study.conversations import Conversations
 from preceptor.text import digest
 
 
@@ -22,16 +23,18 @@ class Pair:
     filtered: str | None = None
 
 
-def read_pairs(records: Records, format: InstructionFormat) -> list[Pair]:
+def read_pairs(records: Conversations) -> list[Pair]:
     """All pairs of a file, in its order; one with an empty response is there and says so in `filtered`.
 
     Raises BenchmarkError for a row without instruction, with more or fewer responses than user turns, or with
-    an instruction that an earlier row has, and for a file without rows; RecordsError for a damaged file.
+    an instruction that an earlier row has or text that nothing reads, and for a file without rows;
+    RecordsError for a damaged file.
     """
+    layout = layout_of(records)
     return read_whole(
         records,
         "held-out pairs",
-        lambda row: _pair(row, format),
+        lambda row: _pair(row, layout),
         lambda pair: (pair.item_id, "the instruction"),
     )
 
@@ -41,14 +44,15 @@ def conversations(pairs: Iterable[Pair]) -> list[Conversation]:
     return [Conversation(pair.system, pair.user, pair.response) for pair in pairs if pair.filtered is None]
 
 
-def _pair(row: Row, format: InstructionFormat) -> Pair:
-    read = read_conversation(row, format, Columns(response="response"))
+def _pair(row: Row, layout: Layout) -> Pair:
+    read = read_conversation(row, layout, ASKED + ANSWERED)
+    refuse_unread(row, layout, read)
     if not read.user or not all(turn.strip() for turn in read.user):
         raise RecordError("holds an empty instruction: fill it or leave the row out")
     if len(read.assistant) != len(read.user):
         raise RecordError(
-            f"holds {len(read.assistant)} responses for {len(read.user)} user turns (format {format}): give"
-            " each turn one"
+            f"holds {len(read.assistant)} responses for {len(read.user)} user turns (format"
+            f" {layout.format}): give each turn one"
         )
     item_id = digest(read.system or "", *read.user)
     return Pair(item_id, read.system, read.user, read.assistant, _unscorable(read.assistant))

@@ -40,15 +40,17 @@ DIFFERENCE = (
 def check(evaluation: ResponseRanking) -> None:
     """Read a local file and draw. Raises BenchmarkError, or RecordsError for a damaged file."""
     if evaluation.path is not None:
-        pairs = read_pairs(evaluation, evaluation.format)
+        pairs = read_pairs(evaluation)
         ranking_requests(pairs, evaluation.others, evaluation.seed)
 
 
 def fingerprint_of(evaluation: ResponseRanking, checkpoint: str) -> str:
     """Changes with the tuned model (and so its base), the file, and which others are drawn."""
-    drawn = evaluation.model_dump(include={"others", "seed", "format", "metric", "include_end_of_turn"})
+    drawn = evaluation.model_dump(include={"others", "seed", "metric", "include_end_of_turn"})
     return results_fingerprint(
-        evaluation, checkpoint, {"scoring": VERSION, **drawn, **records_identity(evaluation)}
+        evaluation,
+        checkpoint,
+        {"scoring": VERSION, **drawn, **evaluation.reading, **records_identity(evaluation)},
     )
 
 
@@ -60,7 +62,7 @@ def named(evaluation: ResponseRanking) -> Named:
 def examine(examination: Examination[ResponseRanking]) -> Examined:
     """How many random responses each real one beats, under the tuned model and under its base."""
     evaluation = examination.evaluation
-    pairs = read_pairs(evaluation, evaluation.format)
+    pairs = read_pairs(evaluation)
     asked = {r.item_id: r for r in ranking_requests(pairs, evaluation.others, evaluation.seed)}
     by_id = {pair.item_id: pair for pair in pairs}
 

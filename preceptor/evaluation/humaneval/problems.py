@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from preceptor.evaluation.whole_file import read_whole
-from preceptor.instructions.formats import RecordError
+from preceptor.instructions.layout import RecordError
 from preceptor.records import Row
 from preceptor.study.fields import Records
 

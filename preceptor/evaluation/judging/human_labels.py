@@ -4,7 +4,7 @@ import polars as pl
 
 from preceptor.evaluation.agreement.labels import LABELS
 from preceptor.evaluation.whole_file import read_whole
-from preceptor.instructions.formats import RecordError
+from preceptor.instructions.layout import RecordError
 from preceptor.records import Row
 from preceptor.study.evaluation import HumanLabels, Pairwise
 from preceptor.text import digest

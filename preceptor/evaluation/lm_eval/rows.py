@@ -1,6 +1,5 @@
 """A benchmark's rows from local files: found by name, complete, and none of them fetched."""
 
-import gzip
 import json
 import zlib
 from glob import escape
@@ -10,6 +9,7 @@ from typing import Any
 from preceptor.evaluation.lm_eval.presets import Preset, Task
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.records import RecordsError, Row, read_records
+from preceptor.records.opening import open_binary
 from preceptor.study.fields import Records
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".parquet", "-*.parquet")
@@ -80,8 +80,9 @@ def _places(preset: Preset, path: Path) -> list[tuple[str, Row | str]]:
 
 
 def _field_rows(path: Path, field: str) -> list[tuple[str, Row | str]]:
-    content = path.read_bytes()
-    document: Any = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+    with open_binary(path) as file:
+        content = file.read()
+    document: Any = json.loads(content)
     rows = document.get(field) if isinstance(document, dict) else None
     if not isinstance(rows, list):
         raise RecordsError(f"must be a JSON object whose field {field!r} is a list of rows")

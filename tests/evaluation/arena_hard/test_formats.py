@@ -107,7 +107,7 @@ def test_an_empty_answer_is_an_answer(tmp_path):
         (V2_QUESTION | {"prompt": "\n"}, "holds an empty question"),
         (V0_QUESTION | {"turns": []}, "'turns' holds no turns"),
         (V0_QUESTION | {"choices": [{"turns": ["2"]}]}, "holds an empty question"),
-        ([V0_QUESTION], "a JSON list where an object is expected"),
+        (["a list"], "a JSON list where an object is expected"),
     ],
 )
 def test_a_row_that_is_no_question_is_named_with_its_cure(tmp_path, row, said):
@@ -125,7 +125,10 @@ def test_a_row_that_is_no_question_is_named_with_its_cure(tmp_path, row, said):
         (without(V0_ANSWER, "question_id"), "has no id"),
         (V0_ANSWER | {"choices": []}, "'choices' holds no answer"),
         (V0_ANSWER | {"choices": V0_ANSWER["choices"] * 2}, "holds several answers"),
-        (V0_ANSWER | {"choices": [{"turns": [{"content": None}]}]}, "column 'turn' is null"),
+        (
+            V0_ANSWER | {"choices": [{"turns": [{"content": None}]}]},
+            r"column 'choices\[0\].turns\[0\].content' is null",
+        ),
         (V0_ANSWER | {"choices": [{"turns": [{"content": "2", "token_len": "5"}]}]}, "'token_len' holds"),
         (V2_ANSWER | {"messages": V2_ANSWER["messages"][:1]}, "'messages' holds no answer of the assistant"),
         (V2_ANSWER | {"metadata": 7}, "'metadata' states no 'token_len'"),

@@ -1,0 +1,101 @@
+"""Where a row keeps what: the columns of its format, those that the study names, and those it passes over."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from preceptor.study.conversations import ROLES, Columns, Conversations, Names, Role
+
+Row = dict[str, Any]
+# What the public files of a format carry beside the conversation.
+KNOWN: dict[str, frozenset[str]] = {
+    "plain": frozenset(),
+    "alpaca": frozenset({"instances"}),  # read, see formats.py
+    "alpaca_eval": frozenset({"dataset", "datasplit", "generator"}),
+    "fastchat": frozenset(
+        {
+            "answer_id",
+            "category",
+            "choices",
+            "cluster",
+            "conv_metadata",
+            "language",
+            "messages",
+            "metadata",
+            "model",
+            "model_id",
+            "reference",
+            "required_temperature",
+            "subcategory",
+            "tstamp",
+        }
+    ),
+    "messages": frozenset(),
+    "sharegpt": frozenset(),
+}
+
+OWN = Columns()
+
+
+class RecordError(ValueError):
+    """A record that holds no usable conversation; its text is the reason that is counted."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A format with the columns of each role; `more` are columns that somebody else reads."""
+
+    format: str
+    names: dict[Role, Names]
+    named: frozenset[str] = frozenset()  # by the study, so that each must be in some row
+    ignored: frozenset[str] = frozenset()
+    more: frozenset[str] = frozenset()
+    read: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        columns = {name for names in self.names.values() for name in names}
+        object.__setattr__(self, "read", columns | KNOWN[self.format] | self.ignored | self.more)
+
+    def column(self, row: Row, role: Role) -> str:
+        """The column of a role in this row. Raises RecordError where the row has none."""
+        names = self.names[role]
+        for name in names:
+            if name in row:
+                return name
+        wanted = names[-1] if names else ROLES[self.format][role][-1]
+        raise RecordError(f"no column {wanted!r} (there are {listed(row)}): name another in 'columns.{role}'")
+
+    def value(self, row: Row, role: Role) -> Any:
+        """What a row holds of a role that it may leave out: None where it does."""
+        return next((row[name] for name in self.names.get(role, ()) if name in row), None)
+
+    def unread(self, row: Row) -> Iterator[str]:
+        """The row's columns that nothing reads."""
+        return (column for column in row if column not in self.read)
+
+
+def layout(
+    format: str, columns: Columns = OWN, ignore: Iterable[str] = (), more: Iterable[str | None] = ()
+) -> Layout:
+    """The layout of a format with some columns named otherwise.
+
+    A column that has another role, or that is ignored, is not read for the role that its name suggests.
+    """
+    given, ignored = columns.given(), frozenset(ignore)
+    taken = ignored | {*given.values()}
+    names: dict[Role, Names] = {
+        role: (given[role],) if role in given else tuple(name for name in own if name not in taken)
+        for role, own in ROLES[format].items()
+    }
+    others = frozenset(name for name in more if name is not None)
+    return Layout(format, names, frozenset(given.values()), ignored, others)
+
+
+def layout_of(records: Conversations, more: Iterable[str | None] = ()) -> Layout:
+    """The layout of a source, a recording or a benchmark file."""
+    return layout(records.format, records.columns, records.ignore, more)
+
+
+def listed(row: Row) -> str:
+    """The names of a row's columns, for messages."""
+    return ", ".join(map(str, list(row)[:8])) + (" …" if len(row) > 8 else "")

@@ -1,0 +1,29 @@
+"""Which paths may be opened: regular files and folders, never a device, a pipe or the kernel's own files."""
+
+import stat
+from pathlib import Path
+
+KERNEL = ("/proc", "/sys")
+KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def path_problem(path: Path) -> str | None:
+    """Why a path must not be opened, found without opening it; None for a regular file or a folder.
+
+    Reading a pipe or a device may never end, and what the kernel shows under /proc changes as it is read.
+    Raises OSError where it cannot be looked at.
+    """
+    real = path.resolve()  # /dev/stdin, say, leads to /proc
+    for folder in KERNEL:
+        if real.is_relative_to(folder):
+            leads = "" if str(path) == str(real) else f" (it leads to {real})"
+            return f"lies in {folder}{leads}: give a regular file or folder"
+    kind = stat.S_IFMT(real.stat().st_mode)
+    if kind in (stat.S_IFREG, stat.S_IFDIR):
+        return None
+    return f"is {KINDS.get(kind, 'no file')}: give a regular file or folder"

@@ -1,0 +1,86 @@
+"""Parquet files, and folders and datasets of the `datasets` library."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preceptor.records.row import MEGABYTE, Placed, RecordsError, Row, numbered
+from preceptor.study.fields import Records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_AT_ONCE = 64
+TEXT = "BYTE_ARRAY"
+
+
+def parquet_rows(path: Path) -> Iterator[Placed]:
+    """The rows of a Parquet file."""
+    import pyarrow.parquet as parquet
+
+    with parquet.ParquetFile(path) as plain:
+        texts = [
+            c.path for c in map(plain.schema.column, range(len(plain.schema))) if c.physical_type == TEXT
+        ]
+    # Dictionaries stay what they are: a long text that a small file repeats is not unpacked for every row.
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        rows = (row for batch in file.iter_batches(ROWS_AT_ONCE) for row in unpacked(batch))
+        yield from numbered(rows, path.name)
+
+
+def saved_dataset_rows(path: Path, split: str) -> Iterator[Placed]:
+    """The rows of a split of a folder that `datasets` saved."""
+    from datasets import DatasetDict, load_from_disk
+
+    dataset = load_from_disk(str(path))
+    if isinstance(dataset, DatasetDict):
+        if split not in dataset:
+            raise RecordsError(f"{path}: has no split {split!r}, but {', '.join(dataset)}")
+        dataset = dataset[split]
+    yield from numbered(_dataset(dataset), path.name)
+
+
+def dataset_rows(records: Records) -> Iterator[Placed]:
+    """The rows of a split of a dataset on a hub, or in the local cache."""
+    from datasets import load_dataset
+
+    dataset = load_dataset(records.dataset, records.subset, split=records.split, revision=records.revision)
+    yield from numbered(_dataset(dataset), str(records.dataset))
+
+
+def unpacked(batch: "pa.RecordBatch | pa.Table") -> Iterator[Row]:
+    """A batch's rows; one at a time where all of them could be large."""
+    import pyarrow as pa
+
+    columns = [_without_time(batch.column(number)) for number in range(batch.num_columns)]
+    table = pa.table(columns, names=batch.schema.names)
+    if batch.nbytes <= MEGABYTE:
+        yield from table.to_pylist()
+        return
+    for number in range(table.num_rows):
+        yield from table.slice(number, 1).to_pylist()
+
+
+def _dataset(dataset: Any) -> Iterator[Row]:
+    """Straight from Arrow: pictures and sound in columns that nothing reads are not decoded."""
+    for batch in dataset.with_format("arrow").iter(ROWS_AT_ONCE):
+        yield from unpacked(batch)
+
+
+def _without_time(column: Any) -> Any:
+    """Times as whole numbers: no reader needs them, and some have no Python object (an unknown zone)."""
+    plain = _plain(column.type)
+    return column if plain == column.type else column.cast(plain)
+
+
+def _plain(kind: "pa.DataType") -> "pa.DataType":
+    import pyarrow as pa
+
+    if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
+        return pa.int32() if kind.bit_width == 32 else pa.int64()
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f.name, _plain(f.type)) for f in map(kind.field, range(kind.num_fields))])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        whole = pa.large_list if pa.types.is_large_list(kind) else pa.list_
+        return whole(_plain(kind.value_type))
+    return kind

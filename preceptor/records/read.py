@@ -1,0 +1,61 @@
+"""The one way in which this project reads files: the reader that a file's name asks for."""
+
+import csv
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from preceptor.fingerprint import file_identity
+from preceptor.paths import path_problem
+from preceptor.records.arrow import dataset_rows, parquet_rows, saved_dataset_rows
+from preceptor.records.documents import json_rows
+from preceptor.records.lines import jsonl_rows
+from preceptor.records.row import Placed, RecordsError
+from preceptor.records.tables import csv_rows
+from preceptor.study.fields import Records
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+CUT = "the file ends too early: it was cut while it was written or copied, fetch it again"
+
+
+def read_records(records: Records) -> Iterator[Placed]:
+    """Yield (place, row), where a row that cannot be parsed is the sentence that says why.
+
+    Raises RecordsError for an unknown format, a damaged file, or what is no regular file.
+    """
+    try:
+        yield from islice(_rows(records), records.limit)
+    except RecordsError:
+        raise
+    except EOFError as error:
+        raise RecordsError(f"{records.origin}: cannot be read: {CUT} ({error})") from error
+    except (OSError, zlib.error, RecursionError, csv.Error, ValueError, OverflowError) as error:
+        raise RecordsError(f"{records.origin}: cannot be read: {error}") from error
+
+
+def records_identity(records: Records) -> dict[str, Any]:
+    """What would change the rows: the file's hash, or the dataset's id and revision; and the limit."""
+    origin = file_identity(records.path) if records.path else records.dataset
+    return {"origin": origin, **records.model_dump(include={"subset", "split", "revision", "limit"})}
+
+
+def _rows(records: Records) -> Iterator[Placed]:
+    if records.path is None:
+        return dataset_rows(records)
+    path = Path(records.path)
+    if (problem := path_problem(path)) is not None:
+        raise RecordsError(f"{path}: {problem}")
+    if path.is_dir():
+        return saved_dataset_rows(path, records.split)
+    suffix = Path(path.name.removesuffix(".gz")).suffix
+    if suffix in (".jsonl", ".ndjson"):
+        return jsonl_rows(path)
+    if suffix == ".json":
+        return json_rows(path)
+    if suffix in (".csv", ".tsv"):
+        return csv_rows(path, "\t" if suffix == ".tsv" else ",")
+    if suffix == ".parquet":
+        return parquet_rows(path)
+    raise RecordsError(f"{path}: its name must end in {', '.join(SUFFIXES)} (.gz may follow) or be a folder")

@@ -1,0 +1,92 @@
+"""Which instruction of the study a recorded answer belongs to: by the source's id, or by what was asked."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from preceptor.instructions.conversation import Conversation
+from preceptor.instructions.identity import conversation_key
+from preceptor.instructions.layout import RecordError
+from preceptor.text import in_one_line
+
+Instruction = dict[str, Any]  # a row of raw_instructions
+Found = dict[Hashable, Instruction | None]  # None where several instructions share a key
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The study's instructions by everything that a record may know of them."""
+
+    ids: Found
+    whole: Found  # system prompt and user turns
+    lines: Found  # the same, whatever its line breaks and blanks
+    turns: Found  # user turns alone
+    examples: tuple[str, ...]
+
+    @classmethod
+    def of(cls, instructions: pl.DataFrame) -> "Matching":
+        """Index raw_instructions."""
+        rows = instructions.to_dicts()
+        known = Counter(id for row in rows for id in set(row["source_ids"]))
+        return cls(
+            _unique((id, row) for row in rows for id in set(row["source_ids"])),
+            _unique((conversation_key(row["system"], row["turns"]), row) for row in rows),
+            _unique((_lines(row["system"], row["turns"]), row) for row in rows),
+            _unique((_lines(None, row["turns"]), row) for row in rows),
+            tuple(sorted(known)[:1]),
+        )
+
+    def by_id(self, record: Conversation) -> Instruction:
+        """The instruction with the record's id. Raises RecordError where it is not exactly one."""
+        if record.id is None:
+            raise RecordError("holds no id to join on: name its column in 'columns.id'")
+        if record.id not in self.ids:
+            raise RecordError("answers no instruction of the study")
+        found = self.ids[record.id]
+        if found is None:
+            raise RecordError("its id belongs to several instructions: join on instruction instead")
+        return found
+
+    def by_text(self, record: Conversation) -> Instruction:
+        """The instruction that says what the record says, up to blanks where that leaves no doubt.
+
+        A record without a system prompt may answer the one instruction that has its turns under some system
+        prompt. Raises RecordError where it is not exactly one.
+        """
+        if not record.user:
+            raise RecordError("holds no instruction to join on: set 'join: id'")
+        exact = self.whole.get(conversation_key(record.system, record.user))
+        found = exact or self.lines.get(_lines(record.system, record.user))
+        if found is not None:
+            return found
+        turns = _lines(None, record.user)
+        if turns not in self.turns:
+            raise RecordError("answers no instruction of the study")
+        only = self.turns[turns]
+        if record.system is None and only is not None:
+            return only
+        if record.system is not None:
+            raise RecordError(
+                "its text is an instruction of the study, but under another system prompt or none"
+            )
+        raise RecordError(
+            "its text is that of several instructions, which differ in their system prompt or blanks: name"
+            " the system prompt's column in 'columns.system', or set 'join: id'"
+        )
+
+
+def _lines(system: str | None, turns: Iterable[str]) -> tuple[str, ...]:
+    return tuple(in_one_line(turn) for turn in (system or "", *turns))
+
+
+def _unique(pairs: Iterable[tuple[Hashable, Instruction]]) -> Found:
+    found: Found = {}
+    for key, row in pairs:
+        same = key not in found or (
+            found[key] is not None and found[key]["instruction_id"] == row["instruction_id"]  # type: ignore[index]
+        )
+        found[key] = row if same else None
+    return found
