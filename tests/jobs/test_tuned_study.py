@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,7 +141,8 @@ def test_the_same_seeds_give_the_same_tables_in_another_store(first, folder, tmp
         assert one.equals(two), table.name
 
 
-def test_a_killed_run_leaves_no_worker_behind_and_goes_on(folder, tmp_path):
+def test_a_killed_run_leaves_no_worker_behind_and_goes_on(first, folder, tmp_path):
+    folder = shutil.copytree(folder, tmp_path / "killed")  # the other tests' study stays as it is
     study = with_runs(one_base("tuned"))
     for number in range(6):
         study["runs"].append({**study["runs"][0], "name": f"more-{number}", "seed": number + 1})
