@@ -23,6 +23,23 @@ torch.set_num_threads(1)  # tiny models run best on one
 # How long an example takes is the machine's affair.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a story keep the order of their file; all others come in another order each time."""
+    stories: dict[Path, list[int]] = {}
+    for place, item in enumerate(items):
+        if item.get_closest_marker("story"):
+            stories.setdefault(item.path, []).append(place)
+    for places in stories.values():
+        told = sorted(
+            (items[place] for place in places), key=lambda item: item.function.__code__.co_firstlineno
+        )
+        for place, item in zip(places, told, strict=True):
+            items[place] = item
+
+
 REAL_DATA = Path(os.environ.get("PRECEPTOR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

@@ -24,6 +24,7 @@ from tests.deploy.postgres import PASSWORD, free_port, postgres, program
 from tests.studies import QUESTIONS, document, write_study
 
 pytestmark = [
+    pytest.mark.story,
     pytest.mark.slow,
     pytest.mark.skipif(not program("initdb"), reason="Postgres is not installed: apt-get install postgresql"),
 ]

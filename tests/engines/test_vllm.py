@@ -12,7 +12,7 @@ from preceptor.compute.request import NOT_FINITE, Decoding, Request
 from tests.engines.processes import gone, members
 from tests.engines.teachers import FORBIDDEN, POISON, SMALL, picky, requests, stream, vllm
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.story]
 GREEDY = Decoding(max_new_tokens=60)
 SAMPLED = Decoding(temperature=1.2, top_p=0.95, top_k=30, max_new_tokens=20)
 

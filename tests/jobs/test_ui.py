@@ -25,6 +25,7 @@ from tests.studies import document, lines, write_study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
+    pytest.mark.story,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no browser is installed: apt-get install chromium"),
 ]
@@ -81,7 +82,7 @@ def two_free_ports() -> int:
 def served(tmp_path_factory):
     served = Served(tmp_path_factory.mktemp("ui"))
     try:
-        served.wait(120, lambda: "Serving dagster-webserver on" in served.log.read_text())
+        served.wait(900, lambda: "Serving dagster-webserver on" in served.log.read_text())
         yield served
     finally:
         served.process.send_signal(signal.SIGTERM)
@@ -101,7 +102,7 @@ def browser():
 @pytest.fixture
 def page(browser, served):
     page = browser.new_page(viewport={"width": 1400, "height": 860})
-    page.set_default_timeout(60 * SECOND)
+    page.set_default_timeout(300 * SECOND)
     yield page
     page.close()
 
@@ -135,7 +136,7 @@ def click_materialize(served: Served, page, sure: bool = False) -> str:
 def started(served, browser) -> None:
     """Somebody clicked Materialize on raw_instructions, and waited for that run to succeed."""
     page = browser.new_page(viewport={"width": 1400, "height": 860})
-    page.set_default_timeout(60 * SECOND)
+    page.set_default_timeout(300 * SECOND)
     page.goto(f"{served.url}/assets/raw_instructions")
     run_id = click_materialize(served, page)
     page.goto(f"{served.url}/runs/{run_id}")
@@ -156,7 +157,7 @@ def ranked(served, started) -> None:
             ranks = served.lake.read(CAR_TABLE, columns=["rank"])
             return ranks.height == 6 and ranks["rank"].null_count() == 0
 
-        served.wait(420, lambda: whole() and made("study_report") > made("car_table"))
+        served.wait(1200, lambda: whole() and made("study_report") > made("car_table"))
         busy = time.monotonic()
 
         def ended() -> bool:
@@ -165,7 +166,7 @@ def ranked(served, started) -> None:
                 busy = time.monotonic()
             return time.monotonic() - busy > 20
 
-        served.wait(180, ended)
+        served.wait(900, ended)
 
 
 def test_an_empty_lake_says_what_to_do(served, page):
@@ -247,7 +248,7 @@ def test_a_new_teachers_partition_shows(served, ranked, page):
     study["teachers"].append({"name": "newcomer", "engine": "recorded", "path": "new.jsonl"})
     served.study.write_text(yaml.safe_dump(study, sort_keys=False))
     with dg.DagsterInstance.from_config(str(served.folder / "home")) as instance:
-        served.wait(120, lambda: "newcomer" in instance.get_dynamic_partitions("small/teachers"))
+        served.wait(900, lambda: "newcomer" in instance.get_dynamic_partitions("small/teachers"))
     page.goto(f"{served.url}/assets/responses?view=partitions")
     page.get_by_text("newcomer", exact=True).first.wait_for()
     keep(page, "ui_new_teacher")

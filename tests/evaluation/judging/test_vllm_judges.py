@@ -16,7 +16,7 @@ from preceptor.study.judges import AnnotatorJudge, PromptedJudge
 from tests.endpoint.vllm_server import mortal_vllm_server, vllm_server
 from tests.evaluation.benchmarks import Student, checkpoint, duels, forbidden, write_lines
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.story]
 pytest.importorskip("vllm")
 CONTEXT = 16384  # in the demo's tiny vocabulary a prompt of alpaca-eval has thousands of tokens
 COUNT = 10
