@@ -4,7 +4,7 @@ import pytest
 
 from preceptor.compute.request import Decoding
 from preceptor.fingerprint import fingerprint
-from preceptor.responses.generate import generation_fingerprint
+from preceptor.responses.generate import VERSION, generation_fingerprint
 from preceptor.rewards.score import reward_fingerprint
 from preceptor.study.judges import PromptedJudge
 from preceptor.study.reward_models import JudgeRewardModel
@@ -139,7 +139,7 @@ def test_a_fingerprint_changes_with_what_is_sent_and_with_nothing_else():
     """The first is that of rows made before `leave_out` and `extra_body` were there: they are kept."""
     decoding = {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 1024, "stop": (), "seed": 0}
     known = {"engine": "openai", "model": "scripted", "served_by": URL}
-    old = fingerprint("responses", 2, sampling=decoding, **known)
+    old = fingerprint("responses", VERSION, sampling=decoding, **known)
     greedy = {
         generation_fingerprint(teacher(URL, **more))
         for more in (

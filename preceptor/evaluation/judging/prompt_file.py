@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from preceptor.endpoint.grade import json_objects, without_thought
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import fingerprint
-from preceptor.study.fields import Frozen
+from preceptor.study.fields import Frozen, Whole
 
 BUILT_IN = Path(__file__).parent / "prompts"
 LARGEST = 2**20  # bytes
@@ -27,7 +27,7 @@ class PromptFile(Frozen):
     """
 
     name: str
-    version: Annotated[int, Field(gt=0)]
+    version: Annotated[Whole, Field(gt=0)]
     kind: Literal["duel", "grade"]
     labels: dict[str, float]
     system: str | None = None
