@@ -1,4 +1,7 @@
-"""What `--check` opens besides what `preflight` does: hubs, keys, engines. No run waits for it."""
+"""What `--check` opens besides what `preflight` does: files of rows, hubs, keys, engines.
+
+No run waits for it.
+"""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +29,7 @@ class Checked:
 
 def check_study(study: Study) -> Checked:
     """All that can be known of a study before it runs."""
-    problems = [*preflight(study), *_engines(study)]
+    problems = [*preflight(study), *_files(study), *_engines(study)]
     remarks = list(_keys(study))
     named = list(dict.fromkeys(_hub_names(study)))
     try:
@@ -39,6 +42,15 @@ def check_study(study: Study) -> Checked:
                 f" {', '.join(map(str, away))}"
             )
     return Checked(tuple(problems), tuple(remarks))
+
+
+def _files(study: Study) -> Iterator[str]:
+    """Every local file of instructions, responses and scores, read through."""
+    from preceptor.source_files import RowFile, file_problems
+
+    for part in (*study.instructions.sources, *study.teachers, *study.reward_models):
+        if isinstance(part, RowFile) and part.path is not None:
+            yield from file_problems(part, study.limits.lost_rows)
 
 
 def _engines(study: Study) -> Iterator[str]:

@@ -31,7 +31,18 @@ def file_problems(part: RowFile, lost_rows: float) -> list[str]:
                 refuse_unusable(part, lost_rows)
                 return []
     except (RecordsError, NoInstructionsError) as error:
-        return [f"{part.name}: {error}" if part.name not in str(error) else str(error)]
+        named = repr(part.name) in str(error)
+        return [str(error) if named else f"{_kind(part)} {part.name!r}: {error}"]
+
+
+def _kind(part: RowFile) -> str:
+    match part:
+        case InstructionSource():
+            return "instruction source"
+        case RecordedTeacher():
+            return "teacher"
+        case RecordedRewardModel():
+            return "reward model"
 
 
 def _source(source: InstructionSource, lost_rows: float) -> list[str]:

@@ -74,3 +74,21 @@ def test_a_hub_that_does_not_answer_is_a_remark(tmp_path, monkeypatch):
     (told,) = found.remarks
     assert "the hub does not answer (no route)" in told
     assert "model 'org/model' at 'v2', dataset 'org/scores'" in told
+
+
+def test_every_file_of_rows_is_opened_and_what_is_wrong_with_it_said(tmp_path):
+    (tmp_path / "asked.jsonl").write_text('[\n{"instruction": "Hi"}\n]\n')
+    (tmp_path / "said.jsonl").write_text('{"instruction": "Hi", "response": "Ho", "context": "A page."}\n')
+    (tmp_path / "more.csv").write_text("id,model,score\n1,t,2\n")
+
+    def spoil(study):
+        study["instructions"]["sources"] = [{"name": "mine", "path": "asked.jsonl"}]
+        study["teachers"].append({"name": "said", "engine": "recorded", "path": "said.jsonl"})
+        study["reward_models"].append({"name": "more", "engine": "recorded", "path": "more.csv"})
+        study["car"] = {**study.get("car", {}), "reward_model": study["reward_models"][0]["name"]}
+
+    listed, unread, columns = checked(tmp_path, spoil).problems
+    assert listed.startswith("instruction source 'mine': ")
+    assert "asked.jsonl: holds a JSON list, not one object a line: name it .json" in listed
+    assert "column 'context' holds text in 1 of 1 rows" in unread
+    assert "more.csv:2: no column 'question_id' (there are id, model, score)" in columns

@@ -41,3 +41,9 @@ def test_a_good_file_has_no_problem_and_a_bad_one_is_named_with_place_and_reason
 def test_text_that_nothing_reads_is_a_problem(tmp_path, kind, row):
     [problem] = problems(tmp_path, kind, {**row, "context": "A page."})
     assert "column 'context' holds text in 1 of 1 rows" in problem
+
+
+def test_rows_that_would_merge_though_a_column_tells_them_apart_are_a_problem(tmp_path):
+    rows = [{"instruction": "Give a synonym.", "lemma": word} for word in ("dog", "cat", "cow")]
+    [problem] = problems(tmp_path, InstructionSource, *rows)
+    assert "2 of 3 rows differ from an earlier one only in column 'lemma', which nothing reads" in problem

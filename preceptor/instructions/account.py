@@ -30,7 +30,6 @@ class SourceCount:
     read: int = 0
     kept: int = 0
     lost: int = 0
-    duplicates: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -38,6 +37,7 @@ class SourceCount:
     unread_rows: int = 0
     merged: Counter[str] = field(default_factory=Counter)
     merged_rows: int = 0
+    besides: dict[tuple[str, ...], dict[str, int]] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -54,10 +54,10 @@ class SourceCount:
         self.lost += 1
         self.drop(reason, place)
 
-    def merge(self, place: str, into: str, differences: list[str]) -> None:
-        """Count a duplicate, and in which unread columns it differs from its first."""
-        self.duplicates += 1
-        self.drop(f"exact duplicate of a row of {into}", place)
+    def compare(self, said: tuple[str, ...], beside: dict[str, int]) -> None:
+        """Count in which unread columns a row differs from the first of this source that says the same."""
+        first = self.besides.setdefault(said, beside)
+        differences = [column for column in {**first, **beside} if first.get(column) != beside.get(column)]
         self.merged.update(differences)
         self.merged_rows += bool(differences)
 

@@ -24,15 +24,15 @@ VERSION = 3  # 3: system prompts, inputs and histories beside the turns; texts m
 
 @dataclass
 class Instruction:
-    """One instruction on its way to a row of raw_instructions; `beside` is what its row has besides it."""
+    """One instruction on its way to a row of raw_instructions; of equal `key` are those that say the same."""
 
     source: str
     place: str
     conversation: Conversation
+    key: tuple[str, ...]
     source_ids: list[str]
     answer: str | None
     check: str | None
-    beside: dict[str, int]
     id: str = ""
 
 
@@ -63,17 +63,14 @@ def collect_instructions(instructions: Instructions) -> tuple[pl.DataFrame, list
     taken: set[str] = set()
     for source in instructions.sources:
         count = counts[source.name]
-        besides: dict[tuple[str, ...], dict[str, int]] = {}  # of this source's first row that says so
         for item in read_source(source, count):
-            key = conversation_key(item.conversation.system, item.conversation.user)
-            beside = besides.setdefault(key, item.beside)
-            if first := kept.get(key):
-                count.merge(item.place, first.source, _differences(beside, item.beside))
+            if first := kept.get(item.key):
+                count.drop(f"exact duplicate of a row of {first.source}", item.place)
                 first.source_ids += item.source_ids
             else:
                 item.id = _new_id(item.conversation, taken)
                 taken.add(item.id)
-                kept[key] = item
+                kept[item.key] = item
         count.refuse_empty()
     unique = list(kept.values())
     if instructions.near_duplicate_threshold is not None:
@@ -105,18 +102,14 @@ def read_source(source: InstructionSource, count: SourceCount) -> Iterator[Instr
         count.leave(unread_text(row, count.layout, conversation, answers_count=False), place)
         ids = [conversation.id] if conversation.id is not None else []
         answer, check = (_known(row, column) for column in (source.columns.answer, source.columns.check))
-        beside = told_apart_by(row, count.layout)
-        yield Instruction(source.name, place, conversation, ids, answer, check, beside)
+        key = conversation_key(conversation.system, conversation.user)
+        count.compare(key, told_apart_by(row, count.layout))
+        yield Instruction(source.name, place, conversation, key, ids, answer, check)
 
 
 def _new_id(conversation: Conversation, taken: set[str]) -> str:
     id = first_id(conversation.system, conversation.user)
     return further_id(conversation.system, conversation.user) if id in taken else id
-
-
-def _differences(first: dict[str, int], other: dict[str, int]) -> list[str]:
-    """In which unread columns two rows of one source differ that say the same in all that is read."""
-    return [column for column in {**first, **other} if first.get(column) != other.get(column)]
 
 
 def _known(row: dict[str, Any], column: str | None) -> str | None:
