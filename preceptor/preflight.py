@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 
 def preflight(study: Study) -> list[str]:
-    """A sentence per mistake: models that are not whole, benchmarks, PEFT, templates, turns without an end."""
+    """A sentence per mistake: models that are not whole, benchmarks, PEFT, templates, formats' ends."""
     tuned = {run.base for run in study.runs}
-    of_models, templates = list(_models(study)), dict(template_problems(study))
+    of_models = list(_models(study))
+    broken = {told.partition(": ")[0] for told in of_models}
+    templates = {place: problem for place, problem in template_problems(study) if place not in broken}
     endings = (
         problem
         for base in study.bases

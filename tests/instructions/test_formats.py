@@ -267,9 +267,8 @@ def test_a_blank_system_prompt_is_none_in_every_format(blank):
         "plain": {"instruction": "Hi", "told": blank},
     }
     for format, row in turns.items():
-        assert read_conversation(
-            row, layout(format, Columns(system="told") if format == "plain" else Columns())
-        ) == said("Hi")
+        columns = Columns(system="told") if format == "plain" else Columns()
+        assert read_conversation(row, layout(format, columns)) == said("Hi")
 
 
 def test_a_plain_response_needs_no_instruction_beside_it():
