@@ -3,9 +3,12 @@
 import hashlib
 import json
 import re
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from preceptor.compute.chat_template import PROMPT_DATE, TEMPLATES, uses_date
 
 
 class Fingerprint(str):
@@ -59,6 +62,22 @@ def model_identity(model: str, revision: str) -> str:
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return f"{model}@{revision}"
     return f"{model}@{_commit(model, revision)}"
+
+
+def prompt_identity(
+    model: str, revision: str, prompt_format: str, prompt_date: date | None
+) -> dict[str, str | None]:
+    """The model, the named format that its prompts are in, and the date that they may show.
+
+    A template of the model's own is one of its files.
+    """
+    identity: dict[str, str | None] = {
+        "model": model_identity(model, revision),
+        "template": TEMPLATES.get(prompt_format),
+    }
+    if prompt_format == "own" and uses_date(model):
+        identity["prompt_date"] = (prompt_date or PROMPT_DATE).isoformat()
+    return identity
 
 
 @lru_cache(maxsize=256)

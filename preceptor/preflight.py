@@ -13,20 +13,29 @@ from preceptor.study.judges import ClassifierJudge
 from preceptor.study.reward_models import ClassifierRewardModel
 from preceptor.study.schema import Base, Study
 from preceptor.study.teachers import TransformersTeacher, VllmTeacher
+from preceptor.template_check import template_problems
 
 if TYPE_CHECKING:
     from preceptor.compute.check import Use
 
 
 def preflight(study: Study) -> list[str]:
-    """A sentence per mistake: models that are not whole, benchmarks, PEFT, formats without an end."""
+    """A sentence per mistake: models that are not whole, benchmarks, PEFT, templates, formats' ends."""
     tuned = {run.base for run in study.runs}
     of_models = list(_models(study))
-    endings = (problem for base in study.bases if base.name in tuned for problem in _end_of_turn(base))
+    broken = {told.partition(": ")[0] for told in of_models}
+    templates = {place: problem for place, problem in template_problems(study) if place not in broken}
+    endings = (
+        problem
+        for base in study.bases
+        if base.name in tuned and f"bases.{base.name}" not in templates
+        for problem in _end_of_turn(base)
+    )
     return [
         *of_models,
         *_benchmarks(study),
         *_adapters(study),
+        *(f"{place}: {problem}" for place, problem in templates.items()),
         *(problem for problem in endings if not any(problem in told for told in of_models)),
     ]
 

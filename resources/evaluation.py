@@ -71,7 +71,8 @@ class EvaluationResource(dg.ConfigurableResource):
 
     def _generator(self, base: Base, folder: str, sampling: Sampling, prompt_format: str) -> Generator:
         decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
-        model = {"dtype": base.dtype, "prompt_format": prompt_format, "max_length": base.max_length}
+        same = base.model_dump(include={"dtype", "prompt_date", "max_length"})
+        model = {"prompt_format": prompt_format, **same}
         if self.engine == "vllm":
             from preceptor.engines.vllm_generator import Machine, VllmGenerator
 

@@ -19,7 +19,7 @@ from preceptor.study.teachers import (
 from resources.gpu import claim_gpus
 from resources.model import let_go
 
-MODEL = {"model", "revision", "dtype", "prompt_format", "max_length"}
+MODEL = {"model", "revision", "dtype", "prompt_format", "prompt_date", "max_length"}
 VLLM = MODEL | {"quantization", "adapter", "tensor_parallel_size"}
 
 

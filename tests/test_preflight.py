@@ -1,5 +1,6 @@
 """Mistakes that only files and models show are all found before anything runs."""
 
+from pathlib import Path
 from shutil import copytree
 
 import pytest
@@ -130,3 +131,63 @@ def test_what_keeps_a_tokenizer_from_loading_is_told_once(folder, tmp_path):
     (tmp_path / "base-a" / "tokenizer.json").write_text("[1]")
     (problem,) = problems(folder, lambda study: study["bases"][0].update(model=str(tmp_path / "base-a")))
     assert problem.startswith("bases.base-a: model ") and "cannot be loaded" in problem
+
+
+DEAF = "{% for m in messages if m['role'] != 'system' %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+
+
+def asked(system, number):
+    told = [] if system is None else [{"role": "system", "content": system}]
+    return {"messages": [*told, {"role": "user", "content": f"Question {number}?"}]}
+
+
+def with_template(tmp_path, template, kind="teacher"):
+    copytree(Path(__file__).parents[1] / "studies/demo/teachers/llama-small", tmp_path / kind)
+    (tmp_path / kind / "chat_template.jinja").write_text(template)
+    return str(tmp_path / kind)
+
+
+@pytest.mark.parametrize(("told", "problem"), [(30, True), (1, False), (0, False)])
+def test_a_template_that_drops_system_prompts_is_named_where_too_many_have_one(
+    folder, tmp_path, told, problem
+):
+    lines(tmp_path / "asked.jsonl", [asked(f"Be {n}." if n < told else None, n) for n in range(40)])
+    model = with_template(tmp_path, DEAF)
+
+    def spoil(study):
+        study["instructions"]["sources"] = [
+            {"name": "own", "path": str(tmp_path / "asked.jsonl"), "format": "messages"}
+        ]
+        study["teachers"].append({"name": "deaf", "engine": "transformers", "model": model})
+
+    found = problems(folder, spoil)
+    if not problem:
+        assert found == []
+        return
+    (sentence,) = found
+    assert sentence.startswith(
+        f"teachers.deaf: the chat template of {model} (chat_template.jinja) leaves out the system prompt: "
+    )
+    assert "set 'prompt_format'" in sentence and "(30 of 40 instructions would be lost;" in sentence
+
+
+def test_templates_that_can_do_nothing_are_named_wherever_they_are_used(folder, tmp_path):
+    escaped = DEAF.replace("{{ m['content'] }}", "{{ m['content'] | e }}")
+    copytree(folder / "classifier", tmp_path / "classifier")
+    (tmp_path / "classifier" / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.text }}{% endfor %}"
+    )
+    thought = DEAF.replace("{{ m['content'] }}", "<think></think>{{ m['content'] }}")
+
+    def spoil(study):
+        base, teacher = with_template(tmp_path, thought, "base"), with_template(tmp_path, escaped)
+        study["bases"][1].update(prompt_format="own", model=base)
+        study["teachers"][-1]["model"] = teacher
+        judge = study["evaluations"][1]["judge"]
+        study["reward_models"][1]["model"] = judge["model"] = str(tmp_path / "classifier")
+
+    teacher, base, reward_model, judge = problems(folder, spoil)
+    assert teacher.startswith("teachers.tiny: ") and "changes the text of the user's turn" in teacher
+    assert base.startswith("bases.base-b: ") and "adds text of its own before an answer" in base
+    assert reward_model.startswith("reward_models.classifier: ") and "renders nothing" in reward_model
+    assert judge.startswith("evaluations.duels.judge: ") and "renders nothing" in judge

@@ -3,20 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
-from preceptor.compute.conversation import Conversation, TemplateProblem, render_prompt
+from preceptor.compute.conversation import ChatTemplate, Conversation, TemplateProblem, render_prompt
 from preceptor.compute.request import Request
 from preceptor.compute.vocabulary import encode, refuse_unknown
 
 
 def prompt_ids(
-    tokenizer: Any, template: str, request: Request, answered: tuple[str, ...], context: int, rows: int
+    tokenizer: Any,
+    template: ChatTemplate,
+    request: Request,
+    answered: tuple[str, ...],
+    context: int,
+    rows: int,
 ) -> list[int]:
     """Ids of the request up to its next answer, for a model with so many embeddings.
 
-    Raises TemplateProblem where no room is left behind them, or where the model does not know one.
+    Raises TemplateProblem for none, where no room is left behind them, or where the model does not know one.
     """
     text = render_prompt(tokenizer, template, Conversation(request.system, request.user, answered))
     ids = list(encode(tokenizer, text, add_special_tokens=False)["input_ids"])
+    if not ids:
+        raise TemplateProblem(f"{template.origin} makes a prompt without a token")
     refuse_unknown(tokenizer, ids, rows)
     if len(ids) >= context:
         raise TemplateProblem(f"the prompt has {len(ids)} tokens, but the teacher sees {context}")

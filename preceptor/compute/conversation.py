@@ -1,45 +1,43 @@
-"""Conversations as text: named prompt formats, and where the assistant's words lie in the text."""
+"""Conversations as text, and where the assistant's words lie in it."""
 
 from dataclasses import dataclass
 from typing import Any
 
-# Tags are ordinary text, not added vocabulary (Tülu 1, arXiv 2306.04751; open-instruct's finetune.py). A
-# tokenizer without a BOS or EOS token renders nothing in its place. Line breaks behind a block tag are
-# written as strings: chat templates are rendered with trim_blocks, which would eat them.
-TEMPLATES: dict[str, str] = {
-    "tulu": (
-        "{{ bos_token }}"
-        "{% for m in messages %}"
-        "{% if m['role'] == 'assistant' %}<|assistant|>\n{{ m['content'] }}{{ eos_token }}"
-        "{% else %}<|{{ m['role'] }}|>\n{{ m['content'] }}{% endif %}"
-        "{% if not loop.last or add_generation_prompt %}{{ '\n' }}{% endif %}"
-        "{% endfor %}"
-        "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
-    ),
-    "chatml": (
-        "{{ bos_token }}"
-        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    ),
-    "plain": (
-        "{{ bos_token }}"
-        "{% for m in messages %}{{ m['content'] }}"
-        "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}"
-        "{% if not loop.last or add_generation_prompt %}{{ '\n\n' }}{% endif %}"
-        "{% endfor %}"
-    ),
-    # The text as it is, for a model that goes on writing it.
-    "raw": "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}",
-}
+from preceptor.compute.chat_template import (
+    OTHER_FORMAT,
+    PROMPT_DATE,
+    TEMPLATES,
+    ChatTemplate,
+    TemplateProblem,
+    special_tokens,
+    template_of,
+)
+from preceptor.compute.faithful import refuse_losses
 
-
-class TemplateProblem(ValueError):
-    """A conversation that a chat template refuses or changes; its text becomes the row's error."""
+__all__ = [
+    "PROMPT_DATE",
+    "TEMPLATES",
+    "ChatTemplate",
+    "Conversation",
+    "Rendered",
+    "TemplateProblem",
+    "render",
+    "render_prompt",
+    "render_text",
+    "sample",
+    "template_of",
+]
+SHAPES = tuple((system, turns) for turns in (1, 2, 3) for system in (False, True))
+# What templates are known to change: tags, quotes, line breaks, blanks, signs beyond ASCII.
+AWKWARD = "Is <b>a & b</b> \"so\" or 'so'?\n\n  def f(x):\n\treturn {{ x }}  # 2 < 3, ünï 你好 😀"
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """System prompt and alternating turns, user first. Scoring wants as many assistant as user turns."""
+    """System prompt and alternating turns, user first. Scoring wants as many assistant as user turns.
+
+    A system prompt of blanks is none.
+    """
 
     system: str | None
     user: tuple[str, ...]
@@ -47,7 +45,9 @@ class Conversation:
 
     def messages(self, user_turns: int, assistant_turns: int) -> list[dict[str, str]]:
         """The first turns of each side in the form that chat templates take."""
-        messages = [] if self.system is None else [{"role": "system", "content": self.system}]
+        messages = []
+        if self.system is not None and self.system.strip():
+            messages.append({"role": "system", "content": self.system})
         for number in range(user_turns):
             messages.append({"role": "user", "content": self.user[number]})
             if number < assistant_turns:
@@ -63,49 +63,56 @@ class Rendered:
     spans: tuple[tuple[int, int], ...]
 
 
-def template_of(tokenizer: Any, prompt_format: str) -> str:
-    """The chat template of a named format, or the tokenizer's `own`."""
-    if prompt_format != "own":
-        return TEMPLATES[prompt_format]
-    if tokenizer.chat_template is None:
-        raise TemplateProblem(
-            f"{tokenizer.name_or_path} has no chat template of its own: set 'prompt_format' to one of"
-            f" {', '.join(TEMPLATES)}"
-        )
-    return str(tokenizer.get_chat_template())
+def sample(system: bool, turns: int) -> Conversation:
+    """A conversation of so many turns that a template is tried with."""
+    asked, answered = (tuple(f"{word} {n}: {AWKWARD}" for n in range(turns)) for word in ("Asked", "Said"))
+    return Conversation(f"Told: {AWKWARD}" if system else None, asked, answered)
 
 
-def render_prompt(tokenizer: Any, template: str, conversation: Conversation) -> str:
-    """The text up to where the assistant's next turn begins."""
+def render_prompt(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> str:
+    """The text up to where the assistant's next turn begins.
+
+    Raises TemplateProblem where the template refuses the conversation or loses a part of it.
+    """
     answered = len(conversation.assistant)
-    return _render(tokenizer, template, conversation.messages(answered + 1, answered), prompt=True)
+    return _faithful(tokenizer, template, conversation.messages(answered + 1, answered), prompt=True)
 
 
-def render(tokenizer: Any, template: str, conversation: Conversation) -> Rendered:
-    """The whole conversation and the spans of its assistant turns.
+def render_text(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> str:
+    """The whole conversation; a template may add text of its own anywhere.
 
-    Raises TemplateProblem where the template changes what was said, as some do with reasoning blocks.
+    Raises TemplateProblem where it refuses the conversation or loses a part of it.
     """
     turns = len(conversation.assistant)
-    text = _render(tokenizer, template, conversation.messages(turns, turns), prompt=False)
+    return _faithful(tokenizer, template, conversation.messages(turns, turns), prompt=False)
+
+
+def render(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> Rendered:
+    """The whole conversation and the spans of its assistant turns, each right behind what asks for it.
+
+    Raises TemplateProblem where the template refuses the conversation, loses a part of it, or adds text
+    before an answer, as some do with an empty thought.
+    """
+    tokens = special_tokens(tokenizer)
+    text = render_text(tokenizer, template, conversation)
     spans = []
     for number, answer in enumerate(conversation.assistant):
-        prompt = _render(tokenizer, template, conversation.messages(number + 1, number), prompt=True)
+        prompt = template.text(tokens, conversation.messages(number + 1, number), prompt=True)
         start = len(prompt)
         if text.startswith(prompt) and text.startswith(answer, start):
             spans.append((start, start + len(answer)))
         elif text.startswith(prompt) and text.startswith(answer.strip(), start):
             spans.append((start, start + len(answer.strip())))
         else:
-            raise TemplateProblem("the chat template changes the response's text or the prompt before it")
+            raise TemplateProblem(
+                f"{template.origin} adds text of its own before an answer, or changes the prompt once it is"
+                f" answered, so that the answer's place cannot be told: {OTHER_FORMAT}"
+            )
     return Rendered(text, tuple(spans))
 
 
-def _render(tokenizer: Any, template: str, messages: list[dict[str, str]], prompt: bool) -> str:
-    try:
-        text = tokenizer.apply_chat_template(
-            messages, chat_template=template, tokenize=False, add_generation_prompt=prompt
-        )
-    except Exception as error:
-        raise TemplateProblem(f"the chat template refuses the conversation: {error}") from error
-    return str(text)
+def _faithful(tokenizer: Any, template: ChatTemplate, messages: list[dict[str, str]], prompt: bool) -> str:
+    tokens = special_tokens(tokenizer)
+    text = template.text(tokens, messages, prompt)
+    refuse_losses(template, tokens, messages, prompt, text)
+    return text

@@ -1,6 +1,7 @@
 """Responses from a teacher through transformers: batched, greedy or sampled, each row with its own seed."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import groupby
 from typing import Any
 
@@ -78,10 +79,11 @@ class TransformersGenerator:
         max_length: int | None = None,
         device: str = "auto",
         batch_size: int = 16,
+        prompt_date: date | None = None,
     ) -> None:
         self.device = pick_device(device)
         self.tokenizer = load_tokenizer(model, revision)
-        self.template = template_of(self.tokenizer, prompt_format)
+        self.template = template_of(self.tokenizer, prompt_format, prompt_date)
         self.model = load_causal_lm(model, revision, dtype, self.device)
         refuse_tokenizer(model, self.model, self.tokenizer, prompt_format)
         self.rows = embedding_rows(self.model)

@@ -7,6 +7,7 @@ ASLEC's step heads (2604.06834) and IFD; the list is design.md's "What is scored
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import torch
 
@@ -69,10 +70,11 @@ class LossScorer:
         max_length: int | None = None,
         device: str = "auto",
         tokens_per_batch: int = 8192,
+        prompt_date: date | None = None,
     ) -> None:
         self.device = pick_device(device)
         self.tokenizer = load_tokenizer(model, revision)
-        self.template = template_of(self.tokenizer, prompt_format)
+        self.template = template_of(self.tokenizer, prompt_format, prompt_date)
         self.model = load_causal_lm(model, revision, dtype, self.device)
         refuse_tokenizer(model, self.model, self.tokenizer, prompt_format)
         self.rows = embedding_rows(self.model)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from transformers.modeling_layers import GenericForSequenceClassification
 
 from preceptor.compute.backbone import Backbone, choose_backbone, longest_common_row
 from preceptor.compute.batches import budget_on, by_length, pad, split_when_full
-from preceptor.compute.conversation import Conversation, TemplateProblem, render, template_of
+from preceptor.compute.conversation import Conversation, TemplateProblem, render_text, template_of
 from preceptor.compute.load import (
     ModelError,
     context_length,
@@ -52,10 +53,13 @@ class RewardScorer:
         max_length: int | None = None,
         device: str = "auto",
         tokens_per_batch: int = 8192,
+        prompt_date: date | None = None,
     ) -> None:
         self.device = pick_device(device)
         self.tokenizer = load_tokenizer(model, revision)
-        self.template = None if prompt_format == "pair" else template_of(self.tokenizer, prompt_format)
+        self.template = (
+            None if prompt_format == "pair" else template_of(self.tokenizer, prompt_format, prompt_date)
+        )
         self.model = load_classifier(model, revision, dtype, self.device, allow_remote_code)
         refuse_tokenizer(model, self.model, self.tokenizer, prompt_format)
         self.rows = embedding_rows(self.model)
@@ -102,11 +106,14 @@ class RewardScorer:
 
     def _encode(self, conversation: Conversation) -> Encoded:
         if self.template is None:
-            prompt = "\n\n".join(conversation.user)
+            told = conversation.messages(len(conversation.user), 0)
+            prompt = "\n\n".join(message["content"] for message in told)
             encoded = dict(encode(self.tokenizer, prompt, "\n\n".join(conversation.assistant)))
         else:
-            text = render(self.tokenizer, self.template, conversation).text
+            text = render_text(self.tokenizer, self.template, conversation)
             encoded = dict(encode(self.tokenizer, text, add_special_tokens=False))
+        if not encoded["input_ids"]:
+            raise TemplateProblem("the conversation has no token for the reward model")
         refuse_unknown(self.tokenizer, encoded["input_ids"], self.rows)
         if (highest := max(encoded.get("token_type_ids", []), default=0)) >= self.types > 0:
             raise TemplateProblem(

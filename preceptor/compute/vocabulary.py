@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from preceptor.compute.conversation import Conversation, TemplateProblem, render, template_of
+from preceptor.compute.conversation import Conversation, TemplateProblem, render_text, template_of
 
 PAIR = "pair"  # a prompt format without a template: instruction and response as two texts
 # What makes a bad regular expression try for ever: long runs that nearly match.
@@ -84,9 +84,8 @@ def _written(tokenizer: Any, prompt_format: str) -> list[int]:
     if prompt_format == PAIR:
         return ids + list(encode(tokenizer, "Q", "A")["input_ids"])
     try:
-        rendered = render(
-            tokenizer, template_of(tokenizer, prompt_format), Conversation(None, ("Q",), ("A",))
-        )
+        template = template_of(tokenizer, prompt_format)
+        text = render_text(tokenizer, template, Conversation(None, ("Q",), ("A",)))
     except TemplateProblem:  # each row, or who loads the model, says so
         return ids
-    return ids + list(encode(tokenizer, rendered.text, add_special_tokens=False)["input_ids"])
+    return ids + list(encode(tokenizer, text, add_special_tokens=False)["input_ids"])

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
@@ -25,6 +26,7 @@ class Settings:
     memory_share: float
     prefix_caching: bool
     enforce_eager: bool
+    prompt_date: date | None = None
 
 
 @dataclass(frozen=True)

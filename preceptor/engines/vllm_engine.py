@@ -59,7 +59,7 @@ class VllmEngine:
         refuse_impossible(settings.decoding)
         refuse_unlike(settings)
         self.tokenizer = load_tokenizer(settings.model, settings.revision)
-        self.template = template_of(self.tokenizer, settings.prompt_format)
+        self.template = template_of(self.tokenizer, settings.prompt_format, settings.prompt_date)
         model = Configured(settings.model, settings.revision)
         self.rows = int(model.config.get_text_config().vocab_size)
         if problem := tokenizer_problem(self.tokenizer, self.rows, settings.prompt_format):

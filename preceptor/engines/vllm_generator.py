@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from preceptor.compute.request import Decoding, Generation, Request
 from preceptor.engines.engine_process import EngineError, EngineProcess, worker_command
@@ -83,6 +84,7 @@ class VllmGenerator:
         tensor_parallel_size: int,
         decoding: Decoding,
         machine: Machine,
+        prompt_date: date | None = None,
     ) -> None:
         self.settings = Settings(
             model,
@@ -97,6 +99,7 @@ class VllmGenerator:
             machine.memory_share,
             machine.prefix_caching,
             machine.enforce_eager,
+            prompt_date,
         )
         self.machine = machine
         self.facts: dict[str, int | float] = {"relaunches": 0}

@@ -27,6 +27,13 @@ class Item:
     check: str = ""
     reference: tuple[str, ...] = ()
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """All that was asked, for a judge whose prompt has one place for it: a system prompt stands first."""
+        if self.system is None or not self.system.strip():
+            return self.user
+        return (self.system, *self.user)
+
 
 Asking = Checkers | Pairwise | Grades
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from preceptor.compute.conversation import TEMPLATES, Conversation
+from preceptor.compute.conversation import Conversation
 from preceptor.evaluation.examination import Examination, Examined
 from preceptor.evaluation.items import Item, read_items
 from preceptor.evaluation.judging.benchmark import Judged
@@ -22,7 +22,7 @@ from preceptor.evaluation.results import (
     results_fingerprint,
 )
 from preceptor.evaluation.scores import Named
-from preceptor.fingerprint import fingerprint, model_identity
+from preceptor.fingerprint import fingerprint, model_identity, prompt_identity
 from preceptor.lake.resume import Chunks
 from preceptor.lake.schemas import EVAL_RESULTS
 from preceptor.records import records_identity
@@ -33,7 +33,7 @@ from preceptor.study.judges import ClassifierJudge
 if TYPE_CHECKING:
     from preceptor.compute.reward import Reward, RewardScorer
 
-VERSION = 3
+VERSION = 3  # 3: the model's own text of a conversation, from which nothing is lost
 PROMPT = "duel"
 
 
@@ -110,8 +110,8 @@ def win_probability(score: float, reference_score: float) -> float:
 def classifier_fingerprint(judge: ClassifierJudge) -> str:
     """Changes with the model, its template and how its head is read."""
     how = judge.model_dump(include={"dtype", "prompt_format", "label", "max_length"})
-    identity = model_identity(judge.model, judge.revision)
-    return fingerprint("judge", VERSION, model=identity, template=TEMPLATES.get(judge.prompt_format), **how)
+    identity = prompt_identity(judge.model, judge.revision, judge.prompt_format, judge.prompt_date)
+    return fingerprint("judge", VERSION, **identity, **how)
 
 
 def _decision(response: "Reward", reference: "Reward") -> Decision:

@@ -16,7 +16,7 @@ from preceptor.responses.rows import groups
 from preceptor.study.fields import Sampling
 from preceptor.text import digest, repair
 
-VERSION = 2
+VERSION = 3  # 3: no prompt loses a turn or its system prompt, or shows the day that it is made
 KEY = {"item_id": pl.String, "sample": pl.Int32}
 
 

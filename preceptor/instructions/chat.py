@@ -34,6 +34,9 @@ def chat(value: Any, column: str) -> Conversation:
         key, speaker = _speaker(message)
         if speaker in TOOL or any(message.get(call) for call in CALLS):
             raise RecordError(f"{place} is a tool's call or result ({key} {speaker!r}), which is not read")
+        empty = [name for name in TEXT if name in message and message[name] in (None, "", [])]
+        if number == 0 and speaker in SYSTEM and empty:
+            continue
         text = _text(message, place)
         if speaker in SYSTEM and number == 0:
             system = text if text.strip() else None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from preceptor.compute.conversation import TEMPLATES, Conversation
-from preceptor.fingerprint import fingerprint, model_identity
+from preceptor.compute.conversation import Conversation
+from preceptor.fingerprint import fingerprint, prompt_identity
 from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import BASE_LOSSES
 from preceptor.lake.store import Lake
@@ -17,7 +17,7 @@ from preceptor.study.schema import Base
 if TYPE_CHECKING:
     from preceptor.compute.loss import LossScorer
 
-VERSION = 3
+VERSION = 3  # 3: no prompt loses a turn or its system prompt, or shows the day that it is made
 
 
 def score_losses(
@@ -65,8 +65,7 @@ def loss_fingerprint(base: Base) -> str:
     return fingerprint(
         "base_losses",
         VERSION,
-        model=model_identity(base.model, base.revision),
-        template=TEMPLATES.get(base.prompt_format),
+        **prompt_identity(base.model, base.revision, base.prompt_format, base.prompt_date),
         **base.model_dump(include=settings),
     )
 

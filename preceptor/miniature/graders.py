@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preceptor.compute.conversation import Conversation, render
+from preceptor.compute.conversation import ChatTemplate, Conversation, render
 from preceptor.compute.request import Decoding, Request
 from preceptor.evaluation.checkers import CHECKS
 from preceptor.miniature.language_models import make_talker, save
@@ -74,6 +74,6 @@ def _classifier(grader: Grader, start: Any) -> Any:
 
 def _row(tokenizer: Any, answer: Graded) -> Row:
     conversation = Conversation(None, (answer.task.instruction,), (answer.response,))
-    text = render(tokenizer, tokenizer.chat_template, conversation).text
+    text = render(tokenizer, ChatTemplate(tokenizer.chat_template), conversation).text
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids, [float(answer.right)] * len(ids)

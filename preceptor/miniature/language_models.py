@@ -6,7 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from preceptor.compute.conversation import Conversation, render
+from preceptor.compute.conversation import ChatTemplate, Conversation, render
 from preceptor.compute.tokens import tokenize
 from preceptor.miniature.architectures import CHATS, PLAIN_TEXT, make_config, make_tokenizer
 from preceptor.miniature.drills import drills
@@ -81,9 +81,10 @@ def _dialogues(talker: Talker) -> Iterator[tuple[Task, str]]:
 def _dialogue_batches(talker: Talker, tokenizer: Any) -> Iterator[list[Row]]:
     """Only the response and the token that ends it count."""
     dialogues = _dialogues(talker)
+    template = ChatTemplate(tokenizer.chat_template)
     while True:
         texts = [
-            render(tokenizer, tokenizer.chat_template, Conversation(None, (task.instruction,), (response,)))
+            render(tokenizer, template, Conversation(None, (task.instruction,), (response,)))
             for task, response in islice(dialogues, BATCH)
         ]
         rows = []

@@ -8,9 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.compute.conversation import TEMPLATES
 from preceptor.compute.request import Generation, Generator, Request
-from preceptor.fingerprint import file_identity, fingerprint, model_identity
+from preceptor.fingerprint import file_identity, fingerprint, prompt_identity
 from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
@@ -20,7 +19,7 @@ from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, Transform
 from preceptor.text import digest
 
 log = logging.getLogger(__name__)
-VERSION = 3
+VERSION = 3  # 3: no prompt loses a turn or its system prompt, or shows the day that it is made
 Load = Callable[[Any], Generator]
 
 
@@ -89,8 +88,7 @@ def _sampling(teacher: GeneratingTeacher) -> dict[str, Any]:
 
 def _local(teacher: TransformersTeacher | VllmTeacher) -> dict[str, Any]:
     return {
-        "model": model_identity(teacher.model, teacher.revision),
-        "template": TEMPLATES.get(teacher.prompt_format),
+        **prompt_identity(teacher.model, teacher.revision, teacher.prompt_format, teacher.prompt_date),
         **teacher.model_dump(include={"dtype", "prompt_format", "max_length"}),
     }
 

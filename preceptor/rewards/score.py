@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from preceptor.compute.conversation import TEMPLATES, Conversation
-from preceptor.fingerprint import fingerprint, model_identity
+from preceptor.compute.conversation import Conversation
+from preceptor.fingerprint import fingerprint, prompt_identity
 from preceptor.lake.resume import Chunks, Outcome, Work, complete
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake
@@ -17,7 +17,7 @@ from preceptor.responses.rows import groups, with_prompts
 from preceptor.study.reward_models import ClassifierRewardModel, JudgeRewardModel, ScoringRewardModel
 
 log = logging.getLogger(__name__)
-VERSION = 3
+VERSION = 3  # 3: the model's own text of a conversation, from which nothing is lost
 
 
 class Scored(Protocol):
@@ -82,9 +82,13 @@ def reward_fingerprint(reward_model: ScoringRewardModel) -> str:
     match reward_model:
         case ClassifierRewardModel():
             how = reward_model.model_dump(include={"engine", "dtype", "prompt_format", "label", "max_length"})
-            identity = model_identity(reward_model.model, reward_model.revision)
-            template = TEMPLATES.get(reward_model.prompt_format)
-            return fingerprint("rewards", VERSION, model=identity, template=template, **how)
+            identity = prompt_identity(
+                reward_model.model,
+                reward_model.revision,
+                reward_model.prompt_format,
+                reward_model.prompt_date,
+            )
+            return fingerprint("rewards", VERSION, **identity, **how)
         case JudgeRewardModel():
             from preceptor.endpoint.judge import JUDGE_VERSION
 

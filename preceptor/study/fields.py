@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -113,6 +114,16 @@ def _teacher_folder(value: str, info: ValidationInfo) -> str:
     return path
 
 
+def _day(value: object) -> object:
+    """A date as YYYY-MM-DD; pydantic would take a number for seconds since 1970."""
+    if isinstance(value, date):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("a date is written as 2024-07-26")
+    return value
+
+
+PromptDate = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, AfterValidator(_name)]
 TeacherFolder = Annotated[str, AfterValidator(_teacher_folder)]
 ExistingPath = Annotated[str, AfterValidator(existing_path)]
@@ -146,12 +157,16 @@ class Records(Frozen):
 
 
 class Model(Frozen):
-    """A transformers model: a hub id or a folder, at a revision, in a floating-point type."""
+    """A transformers model: a hub id or a folder, at a revision, in a floating-point type.
+
+    `prompt_date` is what its chat template may show as today; by default the study's.
+    """
 
     model: ModelReference
     revision: str = "main"
     dtype: Dtype = "float32"
     max_length: Annotated[Whole, Field(gt=1)] | None = None
+    prompt_date: PromptDate | None = None
 
 
 class Described(Frozen):

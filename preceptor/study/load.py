@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.study.document import Problem, StudyError, read_document
+from preceptor.study.prompt_date import dated
 from preceptor.study.references import reference_problems
 from preceptor.study.schema import Study
 from preceptor.study.teacher_files import TeacherFiles, read_teacher_files
@@ -59,7 +60,7 @@ def read_study(path: str | Path, environment: Mapping[str, str] = os.environ) ->
     refuse(file, document, [*problems, *(Problem(*reference) for reference in references)])
     assert study is not None
     whole = study.model_copy(update={"teachers": (*study.teachers, *found.teachers)})
-    return ReadStudy(whole, found.left_out)
+    return ReadStudy(dated(whole), found.left_out)
 
 
 def _no_teachers(data: dict[str, Any]) -> Iterator[Problem]:

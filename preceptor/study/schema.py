@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
+from preceptor.compute.chat_template import PROMPT_DATE
 from preceptor.study.averages import Average
 from preceptor.study.conversations import Columns, Conversations
 from preceptor.study.evaluation import Evaluation
@@ -13,6 +14,7 @@ from preceptor.study.fields import (
     Frozen,
     Model,
     Name,
+    PromptDate,
     PromptFormat,
     Real,
     TeacherFolder,
@@ -100,10 +102,14 @@ class LeftStudyError(LookupError):
 
 
 class Study(Frozen):
-    """One question: which of these teachers should each of these bases learn from?"""
+    """One question: which of these teachers should each of these bases learn from?
+
+    `prompt_date` is today for chat templates that show the date: a prompt is the same on every day.
+    """
 
     name: Name
     description: str = ""
+    prompt_date: PromptDate = PROMPT_DATE
     instructions: Instructions
     teachers: tuple[Teacher, ...] = ()
     teacher_files: TeacherFolder | None = None

@@ -8,6 +8,7 @@ import polars as pl
 
 from preceptor.compute.conversation import (
     TEMPLATES,
+    ChatTemplate,
     Conversation,
     Rendered,
     TemplateProblem,
@@ -59,7 +60,9 @@ def end_of_turn(tokenizer: Any, prompt_format: str, base: str) -> int:
     )
 
 
-def make_examples(tokenizer: Any, template: str, rows: pl.DataFrame, length: int, end: int) -> Examples:
+def make_examples(
+    tokenizer: Any, template: ChatTemplate, rows: pl.DataFrame, length: int, end: int
+) -> Examples:
     """Every row as an Example of at most `length` tokens, or counted as failed with the reason."""
     examples = Examples()
     rendered = dict(_rendered(tokenizer, template, rows, examples.failed))
@@ -91,7 +94,7 @@ def known_only(examples: Examples, tokenizer: Any, vocabulary: int) -> Examples:
 
 
 def _rendered(
-    tokenizer: Any, template: str, rows: pl.DataFrame, failed: dict[str, str]
+    tokenizer: Any, template: ChatTemplate, rows: pl.DataFrame, failed: dict[str, str]
 ) -> Iterator[tuple[str, Rendered]]:
     for row in rows.iter_rows(named=True):
         response_id, user, turns = row["response_id"], row["user"], row["turns"]

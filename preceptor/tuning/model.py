@@ -85,7 +85,7 @@ def save_model(model: Any, tokenizer: Any, base: Base, end: int, context: int, f
     model.config.use_cache = True  # the trainer turns it off
     model.generation_config = _generation_config(tokenizer, end)
     model.to(getattr(torch, base.dtype)).save_pretrained(folder)
-    tokenizer.chat_template = template_of(tokenizer, base.prompt_format)
+    tokenizer.chat_template = template_of(tokenizer, base.prompt_format).source
     tokenizer.model_max_length = context
     tokenizer.save_pretrained(folder)
 

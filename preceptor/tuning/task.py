@@ -6,13 +6,12 @@ from functools import cached_property
 
 import polars as pl
 
-from preceptor.compute.conversation import TEMPLATES
-from preceptor.fingerprint import fingerprint, model_identity
+from preceptor.fingerprint import fingerprint, prompt_identity
 from preceptor.study.schema import Base, Study
 from preceptor.study.tuning import Run, Tuning
 from preceptor.text import digest
 
-VERSION = 2
+VERSION = 3  # 3: no prompt loses a turn or its system prompt, or shows the day that it is made
 
 
 class TuningError(RuntimeError):
@@ -46,8 +45,7 @@ class Task:
         return fingerprint(
             "tuned_checkpoint",
             VERSION,
-            model=model_identity(base.model, base.revision),
-            template=TEMPLATES.get(base.prompt_format),
+            **prompt_identity(base.model, base.revision, base.prompt_format, base.prompt_date),
             base=base.model_dump(include={"dtype", "prompt_format", "max_length"}),
             tuning=self.tuning.model_dump(exclude={"name"}),
             seed=self.run.seed,

@@ -84,7 +84,7 @@ def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Traini
         model = load_model(task)
         context = context_length(model, base.max_length)
         length = min(context, task.tuning.max_length or context)
-        template = template_of(tokenizer, base.prompt_format)
+        template = template_of(tokenizer, base.prompt_format, base.prompt_date)
         examples = make_examples(tokenizer, template, task.rows, length, end)
         examples = known_only(examples, tokenizer, embedding_rows(model))
         _refuse_nothing(run, examples)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from preceptor.compute.conversation import Conversation, render_prompt
+from preceptor.compute.conversation import ChatTemplate, Conversation, render_prompt
 from preceptor.compute.generation import RowSeededSampling, TransformersGenerator
 from preceptor.compute.request import NOT_FINITE, Decoding, Request
 from tests.conftest import CHATML, save_language_model
@@ -69,6 +69,18 @@ def test_a_prompt_that_does_not_fit_is_an_error_and_the_rest_goes_on(teacher_mod
     assert "the teacher sees 128" in long.error
     assert long.turns == ()
     assert short.error is None
+
+
+def test_a_prompt_that_the_template_makes_another_is_an_error_and_the_rest_goes_on(tmp_path):
+    deaf = CHATML.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}")
+    folder = save_language_model(tmp_path, template=deaf)
+    asked = [Request("Be brief.", ("Hi",), 0), Request(None, ("Hi",), 0), Request(" ", ("Hi",), 0)]
+    told, untold, blank = TransformersGenerator(folder, decoding=Decoding(max_new_tokens=4)).generate(asked)
+    assert (told.turns, told.prompt_tokens) == ((), None)
+    assert told.error.startswith(
+        f"the chat template of {tmp_path} (chat_template.jinja) leaves out the system"
+    )
+    assert untold.error is None and untold == blank
 
 
 def test_a_nearly_full_context_cuts_the_answer_there(teacher_model):
@@ -138,7 +150,9 @@ def test_what_is_not_finite_behind_the_end_is_no_error(tmp_path):
 def test_stop_texts_end_a_row_and_its_count_of_tokens_is_its_own():
     asked = [Request(None, (text,), 0) for text in ("What is 5 plus 6?", "Name a colour.", "Say hello.")]
     tokenizer, model = AutoTokenizer.from_pretrained(TEACHER), AutoModelForCausalLM.from_pretrained(TEACHER)
-    prompt = render_prompt(tokenizer, tokenizer.chat_template, Conversation(None, asked[0].user))
+    prompt = render_prompt(
+        tokenizer, ChatTemplate(tokenizer.chat_template), Conversation(None, asked[0].user)
+    )
     start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = list(start)
     while "an" not in tokenizer.decode(ids[len(start) :]) and len(ids) < len(start) + 60:

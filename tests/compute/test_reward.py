@@ -79,6 +79,42 @@ def test_pair_input_needs_no_template(tmp_path):
         RewardScorer(folder)
 
 
+def test_a_pair_begins_with_the_system_prompt(tmp_path):
+    scorer = RewardScorer(save_classifier(tmp_path), prompt_format="pair")
+    told = Conversation("Be brief.", ("Hi",), ("x",))
+    written, untold = Conversation(None, ("Be brief.\n\nHi",), ("x",)), Conversation(" ", ("Hi",), ("x",))
+    rewards = [scorer.score([row])[0].reward for row in (told, written, untold, ROWS[0])]
+    assert rewards[0] == rewards[1] != rewards[2] == rewards[3]
+
+
+THOUGHT, SUFFIX = "<think>\n\n</think>\n\n", "{{ '<|score|>' }}"
+
+
+def test_a_template_may_add_text_around_an_answer(tmp_path):
+    # Qwen3's adds an empty thought before the last answer, a reward model's own a mark behind it.
+    answer = "{% if m['role'] == 'assistant' %}" + THOUGHT + "{% endif %}{{ m['content'] }}"
+    template = CHATML.replace("{{ m['content'] }}", answer) + SUFFIX
+    folder = save_classifier(tmp_path, context=256, template=template)
+    rewards = RewardScorer(folder).score(ROWS)
+    assert "<think>" in AutoTokenizer.from_pretrained(folder).apply_chat_template(
+        ROWS[0].messages(1, 1), tokenize=False
+    )
+    assert [r.reward for r in rewards] == pytest.approx([alone(folder, row) for row in ROWS], abs=1e-5)
+
+
+def test_a_template_that_loses_a_turn_gives_errors_and_no_rewards(tmp_path):
+    kept = (
+        "{% for m in messages if m['role'] != 'system' %}{{ m['content'] | replace('$', '') }};{% endfor %}"
+    )
+    scorer = RewardScorer(save_classifier(tmp_path, template=kept))
+    told, priced = Conversation("Be brief.", ("Hi",), ("x",)), Conversation(None, ("Hi",), ("$5",))
+    fine, *lost = scorer.score([ROWS[0], told, priced])
+    assert fine.error is None and [row.reward for row in lost] == [None, None]
+    assert "leaves out the system prompt" in lost[0].error
+    assert "changes the text of the assistant's turn" in lost[1].error
+    assert all(f"the chat template of {tmp_path} (chat_template.jinja)" in row.error for row in lost)
+
+
 def test_a_classifier_of_several_labels_must_be_told_which(tmp_path):
     folder = save_classifier(tmp_path, labels=3, template=CHATML)
     with pytest.raises(ModelError, match="3 labels; 'label' must say"):

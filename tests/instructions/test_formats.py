@@ -259,6 +259,18 @@ def test_columns_names_messages_and_system_prompt_of_a_chat():
     assert found == said("Hi", answers=("Hello",), system="Be kind", id="7")
 
 
+@pytest.mark.parametrize("blank", [None, "", "  ", "\n"])
+def test_a_blank_system_prompt_is_none_in_every_format(blank):
+    turns = {
+        "messages": {"messages": [{"role": "system", "content": blank}, CHAT[1]]},
+        "sharegpt": {"conversations": [{"from": "system", "value": blank}, SHAREGPT[0]]},
+        "plain": {"instruction": "Hi", "told": blank},
+    }
+    for format, row in turns.items():
+        columns = Columns(system="told") if format == "plain" else Columns()
+        assert read_conversation(row, layout(format, columns)) == said("Hi")
+
+
 def test_a_plain_response_needs_no_instruction_beside_it():
     row = {"id": "7", "response": "Hello"}
     found = read_conversation(row, layout("plain"), ANSWERED)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import date
 from typing import Annotated, Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from preceptor.study.fields import Frozen, Sampling
+from preceptor.study.fields import Frozen, Model, Sampling
 from preceptor.study.load import load_study
 from tests.conftest import REAL_DATA
 from tests.study.documents import VALID, load, problems, replaced
@@ -51,6 +52,25 @@ def test_all_mistakes_of_a_file_show_at_once_in_the_order_of_its_lines(tmp_path)
         (24, "recipes[1].teachers[1]"),
         (26, "recipes[3].teacher"),
     ]
+
+
+def test_the_date_of_prompts_is_the_studys_for_every_model_that_has_none_of_its_own(tmp_path):
+    def dates(text):
+        study = load(tmp_path, text)
+        parts = (*study.teachers, *study.bases, *study.reward_models)
+        return [part.prompt_date for part in parts if isinstance(part, Model)]
+
+    assert load(tmp_path, VALID).prompt_date == date(2024, 7, 26) and set(dates(VALID)) == {None}
+    there = f"prompt_date: 2025-03-01\n{VALID}"
+    assert set(dates(there)) == {date(2025, 3, 1)}
+    own = there.replace("engine: transformers", "engine: transformers\n    prompt_date: 2023-01-31")
+    assert set(dates(own)) == {date(2025, 3, 1), date(2023, 1, 31)}
+
+
+@pytest.mark.parametrize("value", ["2024-13-01", "20240726", "86400", "today", "2024-07-26T00:00:00", "true"])
+def test_a_date_is_written_one_way(tmp_path, value):
+    ((_, place, said),) = problems(tmp_path, f"prompt_date: {value}\n{VALID}")
+    assert place == "prompt_date" and "refused" in said
 
 
 def test_the_order_of_lines_does_not_change_between_processes(tmp_path):

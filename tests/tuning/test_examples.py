@@ -3,7 +3,7 @@
 import pytest
 from transformers import AutoTokenizer
 
-from preceptor.compute.conversation import TEMPLATES
+from preceptor.compute.conversation import TEMPLATES, ChatTemplate
 from preceptor.tuning.examples import end_of_turn, make_examples
 from preceptor.tuning.task import TuningError
 from tests.conftest import CHATML, byte_tokenizer
@@ -79,7 +79,7 @@ def test_rows_that_cannot_be_learned_from_are_named_with_the_reason(tmp_path):
         (None, ("asks of <|eos|>",), ("a prompt may hold it",)),
     ]
     end = tokenizer.eos_token_id
-    examples = make_examples(tokenizer, TEMPLATES["tulu"], rows(conversations), 128, end)
+    examples = make_examples(tokenizer, ChatTemplate(TEMPLATES["tulu"]), rows(conversations), 128, end)
     assert [example.response_id for example in examples.rows] == ["r0", "r4"]
     assert examples.failed == {
         "r1": "the response has no token that could be learned",
@@ -93,14 +93,15 @@ def test_a_template_that_refuses_a_row_costs_that_row_only(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path))
     template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
     conversations = [("Be brief.", ("q",), ("a",)), (None, ("q",), ("a",))]
-    examples = make_examples(tokenizer, template + TEMPLATES["tulu"], rows(conversations), 128, 263)
+    picky = ChatTemplate(template + TEMPLATES["tulu"])
+    examples = make_examples(tokenizer, picky, rows(conversations), 128, 263)
     assert [example.response_id for example in examples.rows] == ["r1"]
     assert "no system" in examples.failed["r0"]
 
 
 def test_a_turn_that_closes_otherwise_than_the_first_is_refused(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path))
-    only_last = (
+    only_last = ChatTemplate(
         "{% for m in messages %}{{ m['content'] }}"
         "{% if loop.last and m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
     )
@@ -112,7 +113,7 @@ def test_a_turn_that_closes_otherwise_than_the_first_is_refused(tmp_path):
 def test_an_answer_that_a_long_prompt_leaves_no_room_for_still_gets_half(tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path))
     long = (None, ("x" * 500,), ("y" * 500,))
-    (example,) = make_examples(tokenizer, TEMPLATES["plain"], rows([long]), 20, 263).rows
+    (example,) = make_examples(tokenizer, ChatTemplate(TEMPLATES["plain"]), rows([long]), 20, 263).rows
     y = tokenizer.convert_tokens_to_ids("y")
     assert (example.ids[0], example.ids[10:]) == (tokenizer.bos_token_id, [y] * 10)
     assert example.labels == [-100] * 10 + [y] * 10

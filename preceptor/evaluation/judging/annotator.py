@@ -136,7 +136,8 @@ class Annotator:
         response, reference = "\n\n".join(case.turns), "\n\n".join(case.item.reference)
         pair = (reference, response) if shown == "reference_first" else (response, reference)
         annotator = self._chosen(instruction)
-        texts = {"instruction": instruction, "output_1": pair[0], "output_2": pair[1]}
+        asked = "\n\n".join(case.item.asked)
+        texts = {"instruction": asked, "output_1": pair[0], "output_2": pair[1]}
         messages = [
             {**message, "content": _filled(message["content"], texts)}
             for message in _messages(annotator.prompt_template)

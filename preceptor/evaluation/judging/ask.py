@@ -83,7 +83,7 @@ def _texts(prompt: PromptFile, case: Case, shown: Shown) -> dict[str, str]:
             first, second = second, first
         answers = {"ANSWER A": first, "ANSWER B": second}
         parts = {"{answer_a}": "\n\n".join(first), "{answer_b}": "\n\n".join(second)}
-    instruction = {"{instruction}": "\n\n".join(case.item.user)}
+    instruction = {"{instruction}": "\n\n".join(case.item.asked)}
     return {"{data}": _marked(case.item, answers), "{form}": prompt.form, **instruction, **parts}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from preceptor.compute.chat_template import PROMPT_DATE
 from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.lm_eval.identity import benchmark_identity
 from preceptor.evaluation.lm_eval.presets import PRESETS, Preset, Task
@@ -62,7 +63,8 @@ def examine(examination: Examination[LmEval]) -> Examined:
     def compute(missing: pl.DataFrame) -> Chunks:
         folder, lacking = examination.checkpoint.folder(), set(missing["item_id"])
         engines.make_room()
-        for results in benchmark.run(folder, engines.device, engines.batch_size, lacking):
+        day = examination.checkpoint.base.prompt_date or PROMPT_DATE
+        for results in benchmark.run(folder, engines.device, engines.batch_size, lacking, day):
             yield pl.DataFrame([_row(result) for result in results], schema=EVAL_RESULTS.row_schema)
 
     item_ids = benchmark.item_ids()

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from preceptor.compute.chat_template import PROMPT_DATE
 from preceptor.evaluation.lm_eval.package import quiet
 from preceptor.evaluation.lm_eval.presets import Preset
 from preceptor.evaluation.lm_eval.responses import ItemResult, item_results
@@ -65,10 +67,16 @@ def draw(items: int, limit: int | None, seed: int, task: str) -> list[int]:
     return sorted(Random(digest("items", str(seed), task)).sample(range(items), limit))
 
 
-def load_model(preset: Preset, folder: str, device: str, batch_size: int, dtype: str) -> Any:
-    """lm-eval's HFLM on a model folder; BenchmarkError for none, or one that lacks its chat template."""
+def load_model(
+    preset: Preset, folder: str, device: str, batch_size: int, dtype: str, day: date = PROMPT_DATE
+) -> Any:
+    """lm-eval's HFLM on a model folder; BenchmarkError for none, or one that lacks its chat template.
+
+    A template that asks for the date is given that day.
+    """
     from lm_eval.models.huggingface import HFLM
 
+    from preceptor.compute.sandbox import clock
     from preceptor.compute.tensors import meta_model
     from preceptor.compute.weights import FolderError
 
@@ -81,7 +89,14 @@ def load_model(preset: Preset, folder: str, device: str, batch_size: int, dtype:
     except FolderError as problem:
         raise BenchmarkError(f"benchmark {preset.name!r}: {problem}") from problem
     with quiet():
-        model = HFLM(pretrained=folder, backend="causal", device=device, batch_size=batch_size, dtype=dtype)
+        model = HFLM(
+            pretrained=folder,
+            backend="causal",
+            device=device,
+            batch_size=batch_size,
+            dtype=dtype,
+            chat_template_args={"strftime_now": clock(day)},  # instead of transformers' own
+        )
     if preset.apply_chat_template and model.tokenizer.chat_template is None:
         raise BenchmarkError(
             f"benchmark {preset.name!r}: the tokenizer in {folder} has no chat template: save one with the"

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from preceptor.compute.chat_template import PROMPT_DATE
 from preceptor.evaluation.lm_eval.presets import Preset
 from preceptor.evaluation.lm_eval.responses import ItemResult, item_ids
 from preceptor.evaluation.lm_eval.run import check_room, draw, evaluate_model, load_model, whole
@@ -37,9 +39,11 @@ class Benchmark:
         """The items that the benchmark asks for, by task and then in the rows' order."""
         return [item_id for ids in self._ids_by_task.values() for item_id in ids]
 
-    def run(self, folder: str, device: str, batch_size: int, lacking: set[str]) -> Iterator[list[ItemResult]]:
+    def run(
+        self, folder: str, device: str, batch_size: int, lacking: set[str], day: date = PROMPT_DATE
+    ) -> Iterator[list[ItemResult]]:
         """Results of every task that lacks an item, task by task, from a model folder."""
-        model = load_model(self.preset, folder, device, batch_size, "auto")
+        model = load_model(self.preset, folder, device, batch_size, "auto", day)
         for task in self.preset.tasks:
             if lacking.isdisjoint(self._ids_by_task[task.name]):
                 continue

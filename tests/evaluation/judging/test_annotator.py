@@ -77,6 +77,12 @@ def test_prompts_orders_and_preferences_are_alpaca_evals_own(name, completion):
         assert question.read(completion).outcome == pytest.approx(preference - 1, abs=1e-12)
 
 
+def test_an_annotator_sees_the_system_prompt():
+    case = Case(Item("i", "Be kind.", ("Why?",), reference=("So.",)), 0, ("Thus.",))
+    (message,) = annotator("claude").question(case, "response_first").body["messages"]
+    assert "Be kind.\n\nWhy?" in message["content"]
+
+
 def test_both_answers_come_first_about_as_often():
     shown = [annotator(WEIGHTED).orders(case.item.user[0])[0] for case in CASES]
     assert 8 < shown.count("response_first") < 32  # 4 standard errors around 20 of 40

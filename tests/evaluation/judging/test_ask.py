@@ -72,6 +72,9 @@ def test_a_files_places_are_filled_once_and_never_inside_an_answer():
     item = Item("id", None, ("{answer_a}",), reference=("{instruction}",))
     text = shown(prompt, "reference_first", Case(item, 0, ("{answer_b}",)))
     assert text == "{answer_a}|{instruction}|{answer_b}"
+    assert shown(prompt, "reference_first", CASE).startswith("Be kind.\n\none?\n\ntwo?|")
+    blank = Case(Item("id", " ", ("q",), reference=("r",)), 0, ("a",))
+    assert shown(prompt, "reference_first", blank) == "q|r|a"
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

@@ -4,6 +4,7 @@ import json
 import logging
 import warnings
 from dataclasses import replace
+from datetime import date
 from importlib.util import find_spec
 
 import pytest
@@ -289,6 +290,13 @@ def test_a_model_folder_is_asked_in_its_own_template(own, tmp_path):
     assert [item.error for item in found] == [None, None]
     assert all(item.response for item in found)
     assert model_run(preset, tmp_path, folder) == found
+
+
+def test_a_template_that_shows_the_date_shows_the_studys(own, tmp_path):
+    folder = save_language_model(tmp_path / "model", template="{{ strftime_now('%d %b %Y') }}" + CHATML)
+    model = load_model(replace(own, apply_chat_template=True), folder, "cpu", 1, "auto", date(2024, 2, 29))
+    asked = [{"role": "user", "content": "Hi"}]
+    assert model.apply_chat_template(asked).startswith("29 Feb 2024<|im_start|>user\nHi")
 
 
 def test_without_a_template_none_can_be_applied(own, tmp_path):

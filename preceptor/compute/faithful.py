@@ -1,0 +1,120 @@
+"""Whether a chat template shows all that was said: no role left out, no text changed but for outer blanks.
+
+A role is looked for by a word of its own in a conversation of the same roles, since a short text may stand in
+the rendered one by accident; then every text is looked for itself.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from preceptor.compute.chat_template import OTHER_FORMAT, ChatTemplate, Message, TemplateProblem
+
+log = logging.getLogger(__name__)
+THOUGHT = re.compile(r"</?think>")
+ROLES = {"system": "the system prompt", "user": "the user's turn", "assistant": "the assistant's turn"}
+
+
+def refuse_losses(
+    template: ChatTemplate,
+    tokens: Mapping[str, str],
+    messages: Sequence[Message],
+    prompt: bool,
+    text: str,
+) -> None:
+    """Raise TemplateProblem where the text lacks something of the messages.
+
+    A prompt may leave out what the assistant thought in earlier turns (between <think> and </think>):
+    templates of models that reason do, and their makers mean it.
+    """
+    roles = tuple(message["role"] for message in messages)
+    if problem := _lost_role(template, tuple(sorted(tokens.items())), roles, prompt):
+        raise TemplateProblem(problem)
+    names = _names(roles)
+    system = [number for number, role in enumerate(roles) if role == "system"]
+    if any(messages[number]["content"].strip() not in text for number in system):
+        raise TemplateProblem(_sentence(template, names[system[0]], "changes the text of"))
+    start = 0
+    for number, message in enumerate(messages):
+        if message["role"] == "system":  # may stand behind the first turns
+            continue
+        thought, said = _parts(message)
+        end = _behind(text, start, thought + said)
+        if end is None:
+            end = _behind(text, start, said)
+            if end is None or not thought:
+                raise TemplateProblem(_sentence(template, names[number], "changes the text of"))
+            if not prompt:
+                raise TemplateProblem(
+                    _sentence(template, names[number], "leaves the thought (<think>) out of")
+                )
+            _mention(template.origin)
+        start = end
+
+
+@lru_cache(maxsize=4096)
+def _lost_role(
+    template: ChatTemplate, tokens: tuple[tuple[str, str], ...], roles: tuple[str, ...], prompt: bool
+) -> str | None:
+    """Which role the template does not show, tried with a word for each."""
+    words = [f"qz{role}{number}zq" for number, role in enumerate(roles)]
+    messages = [{"role": role, "content": word} for role, word in zip(roles, words, strict=True)]
+    try:
+        text = template.text(dict(tokens), messages, prompt)
+    except TemplateProblem:  # it wants other words, and the row has them
+        return None
+    start = 0
+    for word, role, name in zip(words, roles, _names(roles), strict=True):
+        found = text.find(word, 0 if role == "system" else start)
+        if found < 0:
+            how = "changes the order of" if word in text else "leaves out"
+            how = "changes the text of" if word not in text and word in text.lower() else how
+            return _sentence(template, name, how)
+        start = start if role == "system" else found
+    return None
+
+
+def _parts(message: Message) -> tuple[list[str], list[str]]:
+    """What an assistant thought before it spoke, and what was said, each without blanks around it."""
+    content = message["content"]
+    parts = [part.strip() for part in THOUGHT.split(content)]
+    if message["role"] != "assistant" or len(parts) == 1:
+        return [], [content.strip()]
+    return [part for part in parts[:-1] if part], [parts[-1]]
+
+
+def _behind(text: str, start: int, parts: Sequence[str]) -> int | None:
+    """Where the last of the parts ends, if all stand in the text in their order."""
+    for part in parts:
+        found = text.find(part, start)
+        if found < 0:
+            return None
+        start = found + len(part)
+    return start
+
+
+def _names(roles: Sequence[str]) -> list[str]:
+    return list(_named(roles))
+
+
+def _named(roles: Sequence[str]) -> Iterator[str]:
+    turns = 0
+    for role in roles:
+        turns += role == "user"
+        several = role != "system" and roles.count(role) > 1
+        yield ROLES[role] + (f" {turns} of {roles.count(role)}" if several else "")
+
+
+def _sentence(template: ChatTemplate, name: str, how: str) -> str:
+    cure = f"mend it, or {OTHER_FORMAT}"
+    if name == ROLES["system"]:
+        cure += ", or leave instructions with a system prompt out"
+    return f"{template.origin} {how} {name}: {cure}"
+
+
+@lru_cache(maxsize=64)
+def _mention(origin: str) -> None:
+    log.warning(
+        "%s leaves what was thought (<think>) out of earlier answers; later turns do not see it", origin
+    )
