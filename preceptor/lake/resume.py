@@ -189,5 +189,6 @@ def _refuse_incomplete(work: Work, finished: pl.DataFrame) -> None:
 def _publish(lake: Lake, work: Work, published: Published, finished: pl.DataFrame) -> int:
     """Replace the partition, unless it already holds exactly these rows."""
     if published.version is not None and not published.stale and finished.equals(published.rows):
+        lake.record(work.table, published.version)  # whoever committed them may have been killed before
         return published.version
     return lake.publish(work.table, finished, work.partition, work.fingerprint).version

@@ -16,7 +16,7 @@ from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake
 from preceptor.study.schema import Study
 from preceptor.tuning.examples import Examples, end_of_turn, known_only, make_examples
-from preceptor.tuning.manifest import make_manifest, origins
+from preceptor.tuning.manifest import make_manifest, manifest_text, origins
 from preceptor.tuning.model import load_model, save_model
 from preceptor.tuning.task import DivergedError, Machine, Task, TuningError
 from preceptor.tuning.train import Training, quiet, train
@@ -66,8 +66,7 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
         folder = work / "finished"
         examples, training = _tuned(task, machine, folder)
         manifest = make_manifest(task, origins(lake, task, read), examples, training, folder)
-        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
         publish(lake, folder, uri)
         shutil.rmtree(work)
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from preceptor.audit.audit import Audit
 from preceptor.audit.changes import ranking_change, why_rescored
-from preceptor.audit.checkpoint import Audit, audit_checkpoint
+from preceptor.audit.checkpoint import audit_checkpoint
 from preceptor.audit.evaluation import audit_evaluation
 from preceptor.audit.export import export_audit
 from preceptor.audit.finding import wrong
@@ -101,7 +102,8 @@ def test_a_judged_score_is_walked_back_to_every_verdict(case):
     assert "judgments a-chatty × judged" in "\n".join(str(finding) for finding in audit.findings)
     rewrite(case, "judgments/run=a-chatty/benchmark=judged", "verdict", lambda said: ["B", *said[1:]])
     found = wrong(audit_evaluation(case.lake, SQL, "a-chatty", "judged").findings)
-    assert [finding.subject.split()[0] for finding in found] == ["judgments"]
+    named = {finding.subject.split(" at ")[0] for finding in found}
+    assert named == {"files of judgments", "judgments a-chatty × judged"}
 
 
 def weights(case: Case) -> None:
