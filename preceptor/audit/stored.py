@@ -29,6 +29,7 @@ from preceptor.lake.table_files import TableFiles
 
 VERSION = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
+HASHED_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.json")
 YOUNG = 2  # versions that a table may have before anybody came to hash one
 
 
@@ -72,8 +73,8 @@ class _Table:
     entries: dict[int, Entry] = field(default_factory=dict)
 
     def findings(self) -> list[Finding]:
-        logs = _versions(VERSION, self.files.names(LOG))
         hashed = _versions(VERSION, self.files.names(HASHES))
+        logs = _versions(VERSION, self.files.names(LOG))  # after the hashes: others may be at work
         problems = list(self._chain(hashed))
         problems += self._changed(logs)
         problems += self._checkpoints()
@@ -125,7 +126,7 @@ class _Table:
 
     def _checkpoints(self) -> Iterator[str]:
         """Delta's own copies of a table's state, which a reader begins with."""
-        kept = sorted(_versions(re.compile(r"(\d{20})\.checkpoint\.json"), self.files.names(HASHES)))
+        kept = sorted(_versions(HASHED_CHECKPOINT, self.files.names(HASHES)))
         for version in kept:
             name = checkpoint_hashes_name(version)
             try:
@@ -133,10 +134,9 @@ class _Table:
             except DamagedError as error:
                 yield f"{self.files.uri}/{name} is damaged: {error}"
                 continue
+            differing = list(self._differing(expected))
             newest = version == max(_versions(CHECKPOINT, self.files.names(LOG)), default=version)
-            yield from self._differing(
-                {file: sha for file, sha in expected.items() if file != LAST_CHECKPOINT or newest}
-            )
+            yield from (text for text in differing if newest or LAST_CHECKPOINT not in text)
 
     def _unhashed(self, logs: set[int], hashed: set[int]) -> Iterator[tuple[str, bool | None]]:
         """Commits that nobody hashed, and whether that is a fault: an older release never did."""
@@ -153,9 +153,8 @@ class _Table:
             yield f"{_listed(says_so)}: no hashes yet; whoever wrote them was ended before, or is at it", None
         if older:
             yield f"{_listed(older)}: an older release wrote them, these commits carry no file hashes", None
-        unsaid = _versions(CHECKPOINT, self.files.names(LOG)) - _versions(
-            re.compile(r"(\d{20})\.checkpoint\.json"), self.files.names(HASHES)
-        )
+        known = _versions(HASHED_CHECKPOINT, self.files.names(HASHES))
+        unsaid = _versions(CHECKPOINT, self.files.names(LOG)) - known
         if unsaid:
             yield f"Delta's checkpoint at {_listed(unsaid)}: nobody hashed it", None
 

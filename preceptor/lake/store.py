@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from preceptor.lake.table_files import TableFiles
 from preceptor.lake.trust import trust
 
 if TYPE_CHECKING:
-    from pyarrow.dataset import Dataset
+    from pyarrow.dataset import Dataset, Expression, Fragment
     from pyarrow.fs import FileSystem
 
 log = logging.getLogger(__name__)
@@ -193,11 +194,19 @@ class Lake:
 
         Arrow's own file system reads them, not delta-rs's, which is Python: where a thread of Arrow lets go
         of its last object after the interpreter's end has begun, the process aborts (arrow issue 34314).
+        Nor are the statistics in Delta's log believed: where they say that a column is null, Arrow gives
+        nulls and does not look into the file.
         """
+        from pyarrow.dataset import FileSystemDataset
         from pyarrow.fs import SubTreeFileSystem
 
         files = SubTreeFileSystem(object_key(self.uri(table)), self.filesystem)
-        return delta.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where or None)
+        found = delta.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where or None)
+        fragments = [
+            found.format.make_fragment(fragment.path, files, _partition_alone(table, fragment))
+            for fragment in found.get_fragments()
+        ]
+        return FileSystemDataset(fragments, found.schema, found.format, files)
 
     def check_data(
         self, table: Table, delta: DeltaTable, where: list[tuple[str, str, str]] | None = None
@@ -358,6 +367,16 @@ class Lake:
             f"cannot write table {table.name} at {self.uri(table)}: {error}."
             " Nothing of this commit is visible; set PRECEPTOR_STORE to a place with space and write access."
         )
+
+
+def _partition_alone(table: Table, fragment: "Fragment") -> "Expression | None":
+    """What a file's rows have in common, as its place in the table says."""
+    from pyarrow.dataset import field as column
+    from pyarrow.dataset import get_partition_keys
+
+    known = get_partition_keys(fragment.partition_expression)
+    terms = [column(name) == known[name] for name in table.partition_by]
+    return reduce(and_, terms) if terms else None
 
 
 def _wait(attempt: int) -> None:

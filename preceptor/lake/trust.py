@@ -8,8 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 from pathlib import Path
+from threading import Lock
 
-from preceptor.lake.ledger import HASHES, DamagedError, Entry, as_entry, entry_name, head_at, log_name
+from preceptor.lake.ledger import (
+    HASHES,
+    LAST_CHECKPOINT,
+    DamagedError,
+    Entry,
+    as_entry,
+    checkpoint_hashes_name,
+    decoded,
+    entry_name,
+    head_at,
+    log_name,
+)
 from preceptor.lake.table_files import Signature, TableFiles
 
 log = logging.getLogger(__name__)
@@ -22,13 +34,17 @@ class Trust:
     files: TableFiles
     _entries: list[Entry] = field(default_factory=list)
     _hashes: dict[str, tuple[str, str]] = field(default_factory=dict)  # data file's own name → path, hash
+    _states: dict[str, str | None] = field(default_factory=dict)  # Delta's own copies of the table's state
     _sound: dict[str, Signature | None] = field(default_factory=dict)
+    _alone: Lock = field(default_factory=Lock)
 
     def log_problem(self) -> str | None:
         """The first entry of the log that is not the one that was written. Raises OSError."""
-        self._learn()
-        logs = ((log_name(entry.version), entry.log) for entry in self._entries)
-        return self._first_changed((name, sha) for name, sha in logs if sha is not None)
+        with self._alone:
+            self._learn()
+        logs = [(log_name(entry.version), entry.log) for entry in self._entries]
+        known = [(name, sha) for name, sha in [*logs, *self._states.items()] if sha is not None]
+        return self._first_changed(known)
 
     def data_problem(self, names: Iterable[str]) -> str | None:
         """The first of these data files, each by its own name, that is not the one that was written."""
@@ -38,19 +54,25 @@ class Trust:
     def _learn(self) -> None:
         """Read the hashes that were added since; a table that was made anew is learnt anew."""
         if self._entries and head_at(self.files, len(self._entries) - 1) != self._entries[-1].head:
-            self._entries, self._hashes, self._sound = [], {}, {}
+            self._entries, self._hashes, self._states, self._sound = [], {}, {}, {}
         there = set(self.files.names(HASHES))
         names = takewhile(lambda name: Path(name).name in there, map(entry_name, count(len(self._entries))))
         wanted = list(names)
-        for name, data in zip(wanted, self.files.each(self.files.read, wanted), strict=True):
-            try:
-                entry = as_entry(data or b"")
-            except DamagedError as error:
-                log.warning("%s/%s: %s; jobs.audit says the rest", self.files.uri, name, error)
-                return
-            self._entries.append(entry)
-            added = (entry.files or {}).items()
-            self._hashes |= {Path(path).name: (path, sha) for path, sha in added if sha is not None}
+        try:
+            for data in self.files.each(self.files.read, wanted):
+                self._add(as_entry(data or b""))
+            for version in range(len(self._entries) - len(wanted), len(self._entries)):
+                name = checkpoint_hashes_name(version)
+                if Path(name).name in there:
+                    said = decoded(self.files.read(name) or b"")
+                    self._states |= {file: sha for file, sha in said.items() if file != LAST_CHECKPOINT}
+        except DamagedError as error:
+            log.warning("a file of hashes in %s/%s is damaged: %s", self.files.uri, HASHES, error)
+
+    def _add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        added = (entry.files or {}).items()
+        self._hashes |= {Path(path).name: (path, sha) for path, sha in added if sha is not None}
 
     def _first_changed(self, hashes: Iterable[tuple[str, str]]) -> str | None:
         signed = [(name, sha, self.files.signature(name)) for name, sha in hashes]

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from preceptor.audit.audit import Audit
 from preceptor.audit.changes import ranking_change, why_rescored
 from preceptor.audit.checkpoint import audit_checkpoint
 from preceptor.audit.evaluation import audit_evaluation
@@ -21,46 +19,11 @@ from preceptor.audit.folder import AuditError
 from preceptor.audit.search import find_checkpoints
 from preceptor.audit.words import audit_text
 from preceptor.lake.schemas import CAR_TABLE, RESPONSES
-from preceptor.lake.store import Lake
 from preceptor.study.schema import Study
 from resources.warehouse import SQL
-from tests.audit.lakes import rank, reload, small_document, tune, write_small
+from tests.audit.conftest import Case
+from tests.audit.lakes import rank, reload, small_document, tune
 from tests.studies import QUESTIONS, lines
-
-
-@dataclass
-class Case:
-    folder: Path
-    study: Study
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(str(self.folder / "store"), "small")
-
-    @property
-    def home(self) -> Path:
-        return Path(self.lake.home)
-
-    def audit(self, run: str = "a-brief") -> Audit:
-        return audit_checkpoint(self.lake, SQL, run)
-
-    def problems(self) -> str:
-        return "\n".join(str(finding) for finding in wrong(self.audit().findings))
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Case:
-    folder = tmp_path_factory.mktemp("made")
-    case = Case(folder, write_small(folder))
-    rank(case.study, case.lake)
-    tune(case.study, case.lake)
-    return case
-
-
-@pytest.fixture
-def case(made, tmp_path) -> Case:
-    shutil.copytree(made.folder / "store", tmp_path / "store")
-    return Case(tmp_path, made.study)
 
 
 def test_a_sound_checkpoint_is_walked_back_to_its_source(made):
