@@ -146,7 +146,7 @@ class _Table:
         older += [e.version for e in self.entries.values() if e.files is None]
         if says_so and not hashed and len(says_so) > YOUNG:
             yield (
-                f"{self.files.uri}/{HASHES} is gone: its {len(says_so)} commits had their hashes there",
+                f"{self.files.uri}/{HASHES} is gone: {len(says_so)} commits had their hashes there",
                 False,
             )
         elif says_so:
