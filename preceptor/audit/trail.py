@@ -91,10 +91,8 @@ class Trail:
                 continue
             if now != head:
                 place = f"{self.lake.uri(TABLES[name])}/{entry_name(version)}"
-                says = "is gone" if now is None else "is not the one"
-                yield Finding(
-                    subject, f"{place} {says} that it was made from: {name} was written anew", False
-                )
+                says = "is gone" if now is None else f"is not the one of then: {name} was written anew"
+                yield Finding(subject, f"{place}, which it was made from, {says}", False)
 
     def _unsaid(self, commit: Commit, name: str) -> Finding:
         version, newest = commit.reads[name], self.lake.version(TABLES[name])
