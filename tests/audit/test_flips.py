@@ -29,7 +29,6 @@ KINDS = {
     "manifest": rf".*/checkpoints/{RUN}/.*/manifest\.json",
     "model": rf".*/checkpoints/{RUN}/.*",
 }
-FLIPS = int(os.environ.get("PRECEPTOR_FLIPS", "60"))
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +69,9 @@ def named(audit: Audit, path: Path) -> bool:
 
 
 def test_each_flipped_byte_is_named_by_its_file(lake):
-    """Where bytes alone tell; PRECEPTOR_FLIPS says how many."""
+    """As the bytes alone tell, before any library parses them."""
     kinds, chance = files_by_kind(lake), random.Random(14)
-    for number in range(FLIPS):
+    for number in range(60):
         path = chance.choice(kinds[list(KINDS)[number % len(KINDS)]])
         whole = flipped(path, chance)
         try:
@@ -87,16 +86,19 @@ def test_each_flipped_byte_is_named_by_its_file(lake):
     assert wrong(audit_checkpoint(lake, SQL, RUN).findings) == []
 
 
-@pytest.mark.slow
-def test_no_flipped_byte_ends_the_way_back_in_a_traceback(lake):
+@pytest.mark.parametrize(
+    "flips", [pytest.param(12, marks=pytest.mark.slow), pytest.param(242, marks=pytest.mark.soak)]
+)
+def test_no_flipped_byte_ends_the_way_back_in_a_traceback(lake, flips):
     """The whole audit: what is damaged is parsed too, apart."""
     kinds, chance = files_by_kind(lake), random.Random(15)
-    for number in range(FLIPS // 2):
-        path = chance.choice(kinds[["log", "data", "Delta's checkpoint"][number % 3]])
+    for number in range(flips):
+        path = chance.choice(kinds[list(KINDS)[number % len(KINDS)]])
         whole = flipped(path, chance)
         try:
             assert named(audit_checkpoint(lake, SQL, RUN), path)
-            assert named(audit_ranking(lake, SQL), path)
+            if "/checkpoints/" not in str(path):
+                assert named(audit_ranking(lake, SQL), path)
         finally:
             path.write_bytes(whole)
 

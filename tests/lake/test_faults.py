@@ -116,6 +116,7 @@ def test_hundreds_of_chunks_resume_across_log_checkpoints(lake, tmp_path):
     outcome = complete(lake, work(150), answer_in_chunks)
     assert (outcome.computed, outcome.reused) == (30, stop)
     assert_frame_equal(read_rows(lake), rewards(150))
+    assert unhashed(lake) == []  # the log's checkpoint included
 
 
 @pytest.fixture
