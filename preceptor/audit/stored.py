@@ -30,6 +30,7 @@ from preceptor.lake.table_files import TableFiles
 VERSION = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 HASHED_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.json")
+BY_OTHERS = "an older release or another program wrote them"
 YOUNG = 2  # versions that a table may have before anybody came to hash one
 
 
@@ -152,7 +153,10 @@ class _Table:
         elif says_so:
             yield f"{_listed(says_so)}: no hashes yet; whoever wrote them was ended before, or is at it", None
         if older:
-            yield f"{_listed(older)}: an older release wrote them, these commits carry no file hashes", None
+            yield f"{_listed(older)}: {BY_OTHERS}, these commits carry no file hashes", None
+        lost = [name for e in self.entries.values() for name, sha in (e.files or {}).items() if sha is None]
+        if lost:
+            yield f"{len(lost)} data files were gone before anybody could hash them: {lost[0]}", None
         known = _versions(HASHED_CHECKPOINT, self.files.names(HASHES))
         unsaid = _versions(CHECKPOINT, self.files.names(LOG)) - known
         if unsaid:

@@ -358,7 +358,7 @@ class Lake:
 
     def _changed(self, table: Table, name: str) -> LakeError:
         return LakeError(
-            f"{self.uri(table)}/{name} is not the file that was written: refusing to compute from it."
+            f"cannot read table {table.name}: {self.uri(table)}/{name} is not the file that was written."
             " Put it back from a copy of the store; python -m jobs.audit names all that is damaged."
         )
 
