@@ -9,7 +9,7 @@ What no hash kept elsewhere can tell: whether somebody wrote all of it anew. Kee
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -76,15 +76,22 @@ def decoded(data: bytes) -> dict[str, Any]:
     first, body = data[: DIGITS + 1], data[DIGITS + 1 :]
     if first != hashlib.sha256(body).hexdigest().encode() + b"\n":
         raise DamagedError("it does not hash to its own first line")
-    said: dict[str, Any] = json.loads(body)
+    try:
+        said: dict[str, Any] = dict(json.loads(body))
+    except (ValueError, TypeError) as error:  # a forger's
+        raise DamagedError(str(error)) from error
     return said
 
 
 def as_entry(data: bytes) -> Entry:
     """A version's hashes, as their file has them. Raises DamagedError."""
+    said = decoded(data)
     try:
-        return Entry(**decoded(data))
-    except TypeError as error:
+        entry = Entry(**said)
+        return replace(
+            entry, version=int(entry.version), files=None if entry.files is None else dict(entry.files)
+        )
+    except (ValueError, TypeError) as error:
         raise DamagedError(str(error)) from error
 
 

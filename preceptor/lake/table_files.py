@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -87,15 +88,20 @@ class TableFiles:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small file; it appears whole or not at all."""
-        folder = Path(self.uri, name).parent if self.filesystem is None else None
-        if folder is not None:
-            folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as place:
-            incoming = Path(place, "incoming")
-            incoming.write_bytes(data)
-            if self.filesystem is None:
-                incoming.replace(Path(self.uri, name))
-            else:  # PyArrow copies, since a stream of ours would publish a part when interrupted
-                from pyarrow.fs import LocalFileSystem, copy_files
+        if self.filesystem is None:
+            path = Path(self.uri, name)
+            incoming = path.with_name(f".{uuid.uuid4().hex}")
+            path.parent.mkdir(exist_ok=True)
+            try:
+                incoming.write_bytes(data)
+                incoming.replace(path)
+            finally:
+                incoming.unlink(missing_ok=True)
+            return
+        from pyarrow.fs import LocalFileSystem, copy_files
 
-                copy_files(str(incoming), f"{self.key}/{name}", LocalFileSystem(), self.filesystem)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            # PyArrow copies, since a stream of ours would publish a part when interrupted
+            copy_files(file.name, f"{self.key}/{name}", LocalFileSystem(), self.filesystem)
