@@ -1,5 +1,7 @@
-"""`python -m jobs.audit STUDY …`: from a model or a score back to the very rows; what changed, and why.
+"""`python -m jobs.audit STUDY …`: from a ranking, a model or a score back to its rows; what changed, and why.
 
+    ranking                     what the newest ranking is made of (--version N for another), each step hashed
+                                again; this is also what is asked where no question is
     checkpoint RUN              what the run's tuned model is made of, each step hashed again
     evaluation RUN BENCHMARK    the same, from a score
     checkpoints --teacher T     which tuned models hold outputs of a teacher (--source S, --terms T)
@@ -12,18 +14,22 @@ The exit status is 1 where something does not match, 2 for a question that canno
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
+from preceptor.audit.audit import Audit
 from preceptor.audit.changes import RankingChange, ranking_change, why_rescored
-from preceptor.audit.checkpoint import Audit, audit_checkpoint
+from preceptor.audit.checkpoint import audit_checkpoint
 from preceptor.audit.evaluation import audit_evaluation
-from preceptor.audit.export import export_audit
+from preceptor.audit.export import earlier_heads, export_audit
 from preceptor.audit.finding import wrong
 from preceptor.audit.folder import AuditError
+from preceptor.audit.ranking import audit_ranking
 from preceptor.audit.search import find_checkpoints
+from preceptor.audit.stored import since
 from preceptor.audit.words import audit_text
 from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.study.load import StudyError, load_study
@@ -38,12 +44,12 @@ def main() -> None:
         study = load_study(options.study)
         lake = Lake(store_root(), study.name)
         match options.question:
+            case "ranking":
+                sound = _audited(lake, audit_ranking(lake, SQL, options.version), options)
             case "checkpoint":
-                sound = _audited(
-                    audit_checkpoint(lake, SQL, options.run, options.fingerprint), options.export
-                )
+                sound = _audited(lake, audit_checkpoint(lake, SQL, options.run, options.fingerprint), options)
             case "evaluation":
-                sound = _audited(audit_evaluation(lake, SQL, options.run, options.benchmark), options.export)
+                sound = _audited(lake, audit_evaluation(lake, SQL, options.run, options.benchmark), options)
             case "checkpoints":
                 asked = {"teacher": options.teacher, "source": options.source, "terms": options.terms}
                 search = find_checkpoints(lake, SQL, study, **asked)
@@ -65,15 +71,23 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("study", help="the study's YAML file")
-    questions = parser.add_subparsers(dest="question", required=True)
+    questions = parser.add_subparsers(dest="question")
+    parser.set_defaults(question="ranking", version=None, export=None, since=None)
+    ranking = questions.add_parser("ranking")
+    ranking.add_argument("--version", type=int, help="a version of car_table")
     checkpoint = questions.add_parser("checkpoint")
     checkpoint.add_argument("run")
     checkpoint.add_argument("--fingerprint", help="an earlier model of the run: the name of its folder")
     evaluation = questions.add_parser("evaluation")
     evaluation.add_argument("run")
     evaluation.add_argument("benchmark")
-    for question in (checkpoint, evaluation):
+    for question in (ranking, checkpoint, evaluation):
         question.add_argument("--export", type=Path, help="write the whole audit, rows included, as JSON")
+        question.add_argument(
+            "--since",
+            type=Path,
+            help="an earlier export, kept elsewhere: its past may not have changed",
+        )
     found = questions.add_parser("checkpoints")
     for what in ("--teacher", "--source", "--terms"):
         found.add_argument(what)
@@ -84,11 +98,14 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _audited(audit: Audit, file: Path | None) -> bool:
+def _audited(lake: Lake, audit: Audit, options: argparse.Namespace) -> bool:
+    if options.since is not None:
+        continued = since(lake, earlier_heads(options.since), str(options.since))
+        audit = replace(audit, findings=[*continued, *audit.findings])
     print("\n".join(audit_text(audit)))
-    if file is not None:
-        export_audit(audit, file)
-        print(f"written to {file}")
+    if options.export is not None:
+        export_audit(audit, options.export)
+        print(f"written to {options.export}")
     return not wrong(audit.findings)
 
 

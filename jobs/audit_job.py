@@ -1,22 +1,28 @@
-"""The job `audit`: a checkpoint's audit in Dagster, say on a schedule of one's own or before a release."""
+"""The job `audit`: the audit of a ranking or checkpoint in Dagster, say on a schedule or before a release."""
 
 from pathlib import Path
 
 import dagster as dg
 
-from preceptor.audit.checkpoint import Audit, audit_checkpoint
+from preceptor.audit.audit import Audit
+from preceptor.audit.checkpoint import audit_checkpoint
 from preceptor.audit.evaluation import audit_evaluation
 from preceptor.audit.export import export_audit
 from preceptor.audit.finding import wrong
+from preceptor.audit.ranking import audit_ranking
+from preceptor.audit.stored import head_of_all
 from preceptor.audit.words import audit_text
 from resources.lake import LakeResource
 from resources.warehouse import SQL
 
 
 class AuditConfig(dg.Config):
-    """Which run's checkpoint; with a benchmark, its score there; and a file for the whole audit, as JSON."""
+    """Which run's checkpoint; with a benchmark, its score there; without a run, the newest ranking.
 
-    run: str
+    `export` is a file for the whole audit, as JSON.
+    """
+
+    run: str | None = None
     benchmark: str | None = None
     export: str | None = None
 
@@ -28,7 +34,11 @@ def audit_run(context: dg.OpExecutionContext, config: AuditConfig, lake: LakeRes
     for line in audit_text(audit):
         context.log.info(line)
     context.add_output_metadata(
-        {"findings": dg.MetadataValue.md(_table(audit)), "checkpoint": audit.checkpoint.uri}
+        {
+            "findings": dg.MetadataValue.md(_table(audit)),
+            "audited": audit.checkpoint.uri if audit.checkpoint else "ranking",
+            "head": head_of_all(audit.heads),
+        }
     )
     if config.export is not None:
         export_audit(audit, Path(config.export))
@@ -39,7 +49,7 @@ def audit_run(context: dg.OpExecutionContext, config: AuditConfig, lake: LakeRes
 
 
 @dg.job(
-    description="From a checkpoint (or a score) back to the very rows that made it, each step hashed again."
+    description="From a ranking, checkpoint or score back to the rows that made it, each step hashed again."
 )
 def audit() -> None:
     """The job of one op."""
@@ -47,6 +57,10 @@ def audit() -> None:
 
 
 def _audit(config: AuditConfig, lake: LakeResource) -> Audit:
+    if config.run is None:
+        if config.benchmark is not None:
+            raise dg.Failure(f"benchmark {config.benchmark!r}: name the run too", allow_retries=False)
+        return audit_ranking(lake.open(), SQL)
     if config.benchmark is None:
         return audit_checkpoint(lake.open(), SQL, config.run)
     return audit_evaluation(lake.open(), SQL, config.run, config.benchmark)

@@ -1,36 +1,31 @@
 """From a checkpoint to the very rows that made it: files, manifest, choice, responses, sources."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
 
+from preceptor.audit.audit import Audit, audited
 from preceptor.audit.finding import Finding
 from preceptor.audit.folder import Checkpoint, find_checkpoint, folder_findings
+from preceptor.audit.sources import source_findings
 from preceptor.audit.trail import Trail
-from preceptor.fingerprint import file_identity
-from preceptor.lake.history import Commit, commit_of
+from preceptor.lake.history import commit_of
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, TABLES, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, LakeError, NotMaterializedError
 from preceptor.lake.warehouse import Warehouse
 from preceptor.tuning.task import rows_digest
 
 
-@dataclass(frozen=True)
-class Audit:
-    """What was found on the way back; `rows` are those tuned on, none where they cannot be read any more."""
-
-    checkpoint: Checkpoint
-    findings: list[Finding]
-    rows: pl.DataFrame
-    commits: list[Commit]
-
-
 def audit_checkpoint(lake: Lake, sql_folder: Path, run: str, fingerprint: str | None = None) -> Audit:
     """Walk back from a run's tuned model. Raises AuditError where there is none."""
+    return audited(lake, partial(walk_checkpoint, sql_folder=sql_folder, run=run, fingerprint=fingerprint))
+
+
+def walk_checkpoint(lake: Lake, sql_folder: Path, run: str, fingerprint: str | None = None) -> Audit:
+    """The way back alone."""
     checkpoint = find_checkpoint(lake, run, fingerprint)
     trail = Trail(lake)
     findings = [*folder_findings(lake, checkpoint), *_tables(trail, checkpoint)]
@@ -40,8 +35,7 @@ def audit_checkpoint(lake: Lake, sql_folder: Path, run: str, fingerprint: str | 
         findings += _rows(trail, checkpoint, rows)
     except (LakeError, NotMaterializedError, duckdb.Error) as error:
         findings.append(Finding(f"rows of {run}", f"cannot be read: {error}", False))
-    findings += _sources(trail.commits)
-    return Audit(checkpoint, findings, rows, trail.commits)
+    return Audit(checkpoint, [*findings, *source_findings(trail.commits)], rows, trail.commits)
 
 
 def checkpoint_rows(lake: Lake, sql_folder: Path, checkpoint: Checkpoint) -> pl.DataFrame:
@@ -81,29 +75,3 @@ def _rows(trail: Trail, checkpoint: Checkpoint, rows: pl.DataFrame) -> Iterator[
 
 def _first(rows: pl.DataFrame) -> str:
     return ", ".join(rows["response_id"].head(5))
-
-
-def _sources(commits: list[Commit]) -> Iterator[Finding]:
-    """Whether the files that instructions were read from are still the same; they may well have moved on."""
-    seen = set()
-    for commit in (commit for commit in commits if commit.table == RAW_INSTRUCTIONS.name):
-        kept = {source["name"]: source for source in commit.settings.get("sources", [])}
-        for source in commit.declared.get("sources", []):
-            place = source.get("path") or source.get("dataset")
-            if (source["name"], place) not in seen:
-                seen.add((source["name"], place))
-                yield _source(source, kept.get(source["name"], {}))
-
-
-def _source(source: dict[str, Any], kept: dict[str, Any]) -> Finding:
-    subject = f"source {source['name']}"
-    path = source.get("path")
-    if path is None:
-        return Finding(
-            subject, f"dataset {source['dataset']} at {source.get('revision') or 'no fixed revision'}"
-        )
-    if not Path(path).exists():
-        return Finding(subject, f"{path} is no longer here; its rows are in the lake", None)
-    if file_identity(path) != kept.get("origin"):
-        return Finding(subject, f"{path} was changed since its rows were read", None)
-    return Finding(subject, f"{path}, unchanged")

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from preceptor.audit.checkpoint import Audit, audit_checkpoint
+from preceptor.audit.audit import Audit, audited
+from preceptor.audit.checkpoint import walk_checkpoint
 from preceptor.audit.finding import Finding
 from preceptor.audit.folder import AuditError
 from preceptor.audit.trail import Trail
@@ -15,6 +17,11 @@ from preceptor.lake.store import Lake
 
 def audit_evaluation(lake: Lake, sql_folder: Path, run: str, benchmark: str) -> Audit:
     """Walk back from a run's results on a benchmark. Raises AuditError where there are none."""
+    return audited(lake, partial(walk_evaluation, sql_folder=sql_folder, run=run, benchmark=benchmark))
+
+
+def walk_evaluation(lake: Lake, sql_folder: Path, run: str, benchmark: str) -> Audit:
+    """The way back alone."""
     trail, partition = Trail(lake), {"run": run, "benchmark": benchmark}
     results = commit_of(trail.history(EVAL_RESULTS), partition)
     if results is None:
@@ -25,7 +32,7 @@ def audit_evaluation(lake: Lake, sql_folder: Path, run: str, benchmark: str) -> 
     if tuned is None:
         raise AuditError(f"the results of {run!r} on {benchmark!r} do not say which checkpoint they are of")
     findings.append(_same_model(results, tuned))
-    audit = audit_checkpoint(lake, sql_folder, run, tuned.fingerprint)
+    audit = walk_checkpoint(lake, sql_folder, run, tuned.fingerprint)
     return replace(audit, findings=[*findings, *audit.findings], commits=[*trail.commits, *audit.commits])
 
 

@@ -1,25 +1,27 @@
-"""The audit of a checkpoint as one file: what was verified, every row, and what each of its makers was."""
+"""An audit as one file: what was verified, every row, what each of its makers was, and every table's head."""
 
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from preceptor.audit.checkpoint import Audit
+from preceptor.audit.audit import Audit
 from preceptor.audit.finding import wrong
+from preceptor.audit.folder import AuditError
+from preceptor.audit.stored import Head
+from preceptor.lake.history import Commit
 
 
 def export_audit(audit: Audit, file: Path) -> None:
     """Write JSON; the file appears whole or not at all. Raises OSError where it cannot be written."""
     document = {
         "audited": datetime.now(UTC).isoformat(timespec="seconds"),
-        "checkpoint": audit.checkpoint.uri,
-        "run": audit.checkpoint.run,
-        "fingerprint": audit.checkpoint.fingerprint,
+        **_subject(audit),
         "verified": not wrong(audit.findings),
         "findings": [asdict(finding) for finding in audit.findings],
-        "manifest": audit.checkpoint.manifest,
-        "commits": [asdict(commit) | {"time": commit.time.isoformat()} for commit in audit.commits],
+        "heads": {table: asdict(head) for table, head in audit.heads.items()},
+        "commits": [_commit(commit) for commit in audit.commits],
         "rows": audit.rows.to_dicts(),
     }
     incoming = file.with_name(f".{file.name}.incoming")
@@ -28,3 +30,27 @@ def export_audit(audit: Audit, file: Path) -> None:
         incoming.replace(file)
     finally:
         incoming.unlink(missing_ok=True)
+
+
+def earlier_heads(file: Path) -> dict[str, Head]:
+    """The heads in an export. Raises AuditError for a file that holds none."""
+    try:
+        return {table: Head(**head) for table, head in json.loads(file.read_bytes())["heads"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AuditError(f"{file} is no export of an audit ({type(error).__name__}: {error})") from error
+
+
+def _subject(audit: Audit) -> dict[str, Any]:
+    if audit.checkpoint is None:
+        return {"ranking": _commit(audit.ranking) if audit.ranking else None}
+    checkpoint = audit.checkpoint
+    return {
+        "checkpoint": checkpoint.uri,
+        "run": checkpoint.run,
+        "fingerprint": checkpoint.fingerprint,
+        "manifest": checkpoint.manifest,
+    }
+
+
+def _commit(commit: Commit) -> dict[str, Any]:
+    return asdict(commit) | {"time": commit.time.isoformat()}

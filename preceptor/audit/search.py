@@ -9,7 +9,7 @@ import polars as pl
 
 from preceptor.audit.checkpoint import checkpoint_rows
 from preceptor.audit.finding import Finding
-from preceptor.audit.folder import AuditError, Checkpoint, checkpoints
+from preceptor.audit.folder import AuditError, Checkpoint, checkpoint_at, folders
 from preceptor.lake.history import Commit, commit_of, history
 from preceptor.lake.schemas import RESPONSES, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, LakeError, NotMaterializedError
@@ -55,11 +55,13 @@ def find_checkpoints(
     terms_now = {teacher.name: teacher.terms for teacher in study.teachers}
     collected = history(lake, RESPONSES)
     frames, unknown = [TUNED_ROWS.to_frame()], []
-    for checkpoint in checkpoints(lake):
+    for uri in folders(lake):
         try:
+            checkpoint = checkpoint_at(lake, uri)
             rows = checkpoint_rows(lake, sql_folder, checkpoint)
-        except (LakeError, NotMaterializedError, duckdb.Error) as error:
-            subject = f"checkpoint {checkpoint.run} ({checkpoint.fingerprint})"
+        except (AuditError, LakeError, NotMaterializedError, duckdb.Error) as error:
+            run, fingerprint = Path(uri).parts[-2:]
+            subject = f"checkpoint {run} ({fingerprint})"
             unknown.append(Finding(subject, f"its rows cannot be read: {error}", False))
             continue
         terms_then = _terms_then(collected, checkpoint, set(rows["teacher"]))

@@ -13,6 +13,7 @@ from preceptor.audit.rows import altered
 from preceptor.fingerprint import Fingerprint
 from preceptor.lake.content import content_hash
 from preceptor.lake.history import Commit, behind, commit_of, history
+from preceptor.lake.ledger import entry_name, head_at
 from preceptor.lake.schemas import TABLES, Table
 from preceptor.lake.store import Lake, LakeError, Partition
 
@@ -53,10 +54,16 @@ class Trail:
         if place in self._seen:
             return
         self._seen.add(place)
-        yield self._checked(table, partition, version, commit, recorded, subject)
+        try:
+            with self.lake.reading(table, "rows of {} cannot be hashed again"):
+                finding = self._checked(table, partition, version, commit, recorded, subject)
+        except LakeError as error:
+            finding = Finding(subject, str(error), False)
+        yield finding
         if commit is not None:
             self.commits.append(commit)
             yield from _settings(commit, subject)
+            yield from self._heads(commit, subject)
             if upstream:
                 yield from self._upstream(commit)
 
@@ -72,6 +79,20 @@ class Trail:
             yield from self.follow(TABLES[dependency.table], dependency.partition, version)
         for name in commit.reads.keys() - {dependency.table for dependency, _ in found}:
             yield self._unsaid(commit, name)
+
+    def _heads(self, commit: Commit, subject: str) -> Iterator[Finding]:
+        """Whether the tables that it was made from have the past that they had then."""
+        for name, head in commit.heads.items():
+            version = commit.reads[name]
+            try:
+                now = head_at(self.lake.files(TABLES[name]), version)
+            except OSError as error:
+                yield Finding(subject, f"the hashes of {name} cannot be read: {error}", False)
+                continue
+            if now != head:
+                place = f"{self.lake.uri(TABLES[name])}/{entry_name(version)}"
+                says = "is gone" if now is None else f"is not the one of then: {name} was written anew"
+                yield Finding(subject, f"{place}, which it was made from, {says}", False)
 
     def _unsaid(self, commit: Commit, name: str) -> Finding:
         version, newest = commit.reads[name], self.lake.version(TABLES[name])

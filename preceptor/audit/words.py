@@ -5,43 +5,59 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.audit.checkpoint import Audit
+from preceptor.audit.audit import Audit
 from preceptor.audit.finding import wrong
-from preceptor.lake.history import Commit, commit_of
+from preceptor.audit.stored import head_of_all
+from preceptor.lake.history import commit_of
 from preceptor.lake.schemas import RESPONSES
 
 SHOWN = ("engine", "model", "revision", "dtype", "base_url", "path", "dataset", "sampling", "terms")
 
 
 def audit_text(audit: Audit) -> Iterator[str]:
-    """What the model is, whose rows it holds, every finding, and the verdict."""
-    checkpoint, manifest = audit.checkpoint, audit.checkpoint.manifest
-    base = manifest["base"]
-    yield f"{checkpoint.run}: {checkpoint.uri}"
-    yield f"  base    {base['name']}: {base['model']} ({base['identity']})"
-    yield f"  tuned   {manifest['rows']:,} rows, {manifest['steps']:,} steps, seed {manifest['seed']}"
+    """What was audited, whose rows it holds, every finding, the verdict, and the head to keep."""
+    yield from _title(audit)
     for row in _counted(audit.rows, "teacher"):
-        yield f"  teacher {row[0]}: {row[1]:,} rows; {_teacher(audit.commits, row[0])}"
+        yield f"  teacher {row[0]}: {row[1]:,} rows; {_teacher(audit, row[0])}"
     for row in _counted(audit.rows, "source"):
         yield f"  source  {row[0]}: {row[1]:,} rows"
     yield ""
     yield from (f"  {finding}" for finding in audit.findings)
     yield ""
+    if audit.heads:
+        yield f"head of the store: {head_of_all(audit.heads)}"
     yield _verdict(audit)
 
 
+def _title(audit: Audit) -> Iterator[str]:
+    if audit.checkpoint is not None:
+        checkpoint, manifest = audit.checkpoint, audit.checkpoint.manifest
+        base = manifest["base"]
+        yield f"{checkpoint.run}: {checkpoint.uri}"
+        yield f"  base    {base['name']}: {base['model']} ({base['identity']})"
+        yield f"  tuned   {manifest['rows']:,} rows, {manifest['steps']:,} steps, seed {manifest['seed']}"
+    elif audit.ranking is not None:
+        ranking = audit.ranking
+        yield f"ranking: car_table version {ranking.version}, published {ranking.time:%Y-%m-%d %H:%M} UTC"
+
+
 def _counted(rows: pl.DataFrame, column: str) -> list[tuple[str, int]]:
+    """Responses by teacher or source; a ranking has a row of each for every base."""
     if rows.is_empty():
         return []
-    return list(rows.group_by(column).len().sort("len", column, descending=[True, False]).iter_rows())
+    counts = rows.filter(pl.col(column).is_not_null()).group_by(column)
+    responses = counts.agg(pl.col("response_id").n_unique().alias("rows"))
+    return list(responses.sort("rows", column, descending=[True, False]).iter_rows())
 
 
-def _teacher(commits: list[Commit], teacher: str) -> str:
+def _teacher(audit: Audit, teacher: str) -> str:
     """Engine, model, revision, sampling and terms, as declared when the rows were collected."""
-    responses = [commit for commit in commits if commit.table == RESPONSES.name]
+    responses = [commit for commit in audit.commits if commit.table == RESPONSES.name]
     commit = commit_of(responses, {"teacher": teacher})
     if commit is None:
         return "its commit says nothing of it"
+    if any(finding.subject == f"files of {RESPONSES.name}" for finding in wrong(audit.findings)):
+        return "what its commit says of it is not to be trusted (see below)"
     said = [f"{name} {_value(commit.declared[name])}" for name in SHOWN if name in commit.declared]
     return f"{', '.join(said)}, published {commit.time:%Y-%m-%d %H:%M} UTC"
 

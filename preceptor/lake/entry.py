@@ -19,6 +19,7 @@ def entry(
     partition: Mapping[str, str],
     fingerprint: str,
     reads: Mapping[str, int],
+    heads: Mapping[str, str],
     declared: Mapping[str, Any],
 ) -> dict[str, str]:
     """The metadata of a commit that publishes this frame; `history.Commit` has the meaning of its fields."""
@@ -30,6 +31,7 @@ def entry(
         "columns": frame.columns,
         "rows": frame.height,
         "reads": dict(reads),
+        "heads": dict(heads),
         "declared": dict(declared),
     }
     return {ENTRY: json.dumps(said)}

@@ -86,14 +86,18 @@ def remove_file(lake: Lake, uri: str) -> None:
 
 
 def read_manifest(lake: Lake, uri: str) -> str | None:
-    """The text of the folder's manifest.json; None where no such folder is published."""
+    """The text of the folder's manifest.json; None where no such folder is published. Raises LakeError."""
     try:
         if not lake.remote:
-            return (Path(uri) / MANIFEST).read_text(encoding="utf-8")
-        with lake.filesystem.open_input_stream(f"{object_key(uri)}/{MANIFEST}") as file:
-            return bytes(file.read()).decode()
+            data = (Path(uri) / MANIFEST).read_bytes()
+        else:
+            with lake.filesystem.open_input_stream(f"{object_key(uri)}/{MANIFEST}") as file:
+                data = bytes(file.read())
+        return data.decode()
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError as error:
+        raise LakeError(f"{uri}/{MANIFEST} is damaged: {error}") from error
     except OSError as error:
         raise LakeError(f"cannot read {uri}/{MANIFEST}: {error}") from error
 

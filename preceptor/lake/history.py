@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ class Commit:
     """One publication of a partition.
 
     `made_of` is what the fingerprint is a hash of; `content` hashes the rows' `columns`; `reads` holds the
-    versions of the tables that the rows were made from; `declared` what the study said of their maker.
+    versions of the tables that the rows were made from, `heads` what their whole past hashed to (none in
+    commits of an older release); `declared` what the study said of their maker.
     """
 
     table: str
@@ -33,6 +34,7 @@ class Commit:
     rows: int
     reads: dict[str, int]
     declared: dict[str, Any]
+    heads: dict[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -46,12 +48,10 @@ def history(lake: Lake, table: Table) -> list[Commit]:
 
     Raises LakeError where the log cannot be read.
     """
-    delta = lake.open(table)
-    try:
+    with lake.reading(table):
+        delta = lake.open(table)
         entries = [] if delta is None else _entries(delta)
-    except (DeltaError, OSError) as error:
-        raise lake.unreadable(table, error) from error
-    return [_commit(table, found) for found in entries if ENTRY in found]
+        return [_commit(table, found) for found in entries if ENTRY in found]
 
 
 def commit_of(

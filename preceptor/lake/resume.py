@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from preceptor.lake.schemas import Table
-from preceptor.lake.store import Lake, Partition
+from preceptor.lake.store import Lake, LakeError, Partition
 from preceptor.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,7 @@ def derive(
         started = time.monotonic()
         outcome = put(lake, table, partition, fingerprint, make())
         return replace(outcome, seconds=time.monotonic() - started)
+    _heal(lake, table, present.version)
     return Outcome(table, present.rows, present.version, fingerprint, 0, present.rows.height, 0.0)
 
 
@@ -189,5 +190,14 @@ def _refuse_incomplete(work: Work, finished: pl.DataFrame) -> None:
 def _publish(lake: Lake, work: Work, published: Published, finished: pl.DataFrame) -> int:
     """Replace the partition, unless it already holds exactly these rows."""
     if published.version is not None and not published.stale and finished.equals(published.rows):
+        _heal(lake, work.table, published.version)
         return published.version
     return lake.publish(work.table, finished, work.partition, work.fingerprint).version
+
+
+def _heal(lake: Lake, table: Table, version: int) -> None:
+    """Keep the hashes of rows whose writer was killed before it could; a store may be for reading alone."""
+    try:
+        lake.record(table, version)
+    except LakeError as error:
+        log.warning("%s", error)

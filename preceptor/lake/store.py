@@ -7,23 +7,27 @@ until then, and old versions stay readable. Conflicting commits are retried on t
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from pyarrow import ArrowException
 
 from preceptor.lake.entry import entry
+from preceptor.lake.ledger import HASHED, head_at, record
 from preceptor.lake.s3 import object_key, s3_filesystem
 from preceptor.lake.schemas import Table
+from preceptor.lake.table_files import TableFiles
+from preceptor.lake.trust import trust
 
 if TYPE_CHECKING:
-    from pyarrow.dataset import Dataset
+    from pyarrow.dataset import Dataset, Expression, Fragment
     from pyarrow.fs import FileSystem
 
 log = logging.getLogger(__name__)
@@ -69,13 +73,14 @@ class Lake:
     """All tables of one study. `root` is a local folder or an `s3://bucket/prefix`.
 
     Each commit keeps `reads` and `declared`: the versions of the tables that its rows were made from, and
-    what the study says of their maker.
+    what the study says of their maker. `checked`: refuse to read files that are not those that were written.
     """
 
     root: str
     study: str
     reads: Mapping[str, int] = field(default_factory=dict, compare=False)
     declared: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    checked: bool = field(default=True, compare=False)
 
     def made_from(self, reads: Mapping[str, int | None], declared: Mapping[str, Any] | None = None) -> "Lake":
         """The same lake, for publishing rows that were made from these versions."""
@@ -115,14 +120,22 @@ class Lake:
         """Where a table lies."""
         return f"{self.home}/{table.name}"
 
+    def files(self, table: Table) -> TableFiles:
+        """A table's files as bytes."""
+        return TableFiles(self.uri(table), self.filesystem if self.remote else None)
+
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
-        """The Delta table at a version (the newest by default), or None where it does not exist yet."""
-        try:
-            return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError) as error:
-            raise self.unreadable(table, error) from error
+        """The Delta table at a version (the newest by default), or None where it does not exist yet.
+
+        Raises LakeError where it cannot be read, or where an entry of its log is not the one written.
+        """
+        with self.reading(table):
+            if self.checked and (changed := trust(self.files(table)).log_problem()) is not None:
+                raise self._changed(table, changed)
+            try:
+                return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
+            except TableNotFoundError:
+                return None
 
     def create(self, table: Table) -> DeltaTable:
         """The Delta table, made empty where it does not exist: two first writers then do not clash."""
@@ -140,7 +153,9 @@ class Lake:
                     partition_by=list(table.partition_by),
                     configuration=KEEP_HISTORY,
                     storage_options=self.storage_options,
+                    commit_properties=CommitProperties(custom_metadata=HASHED),
                 )
+                self.record(table, 0)
             except CommitFailedError:
                 _wait(attempt)
             except (DeltaError, OSError) as error:
@@ -160,12 +175,13 @@ class Lake:
         if delta is None:
             return table.schema.to_frame().select(wanted)
         where = [(column, "=", value) for column, value in (partition or {}).items()]
-        try:
+        with self.reading(table, "a data file of {} cannot be read"):
+            self.check_data(table, delta, where)
             dataset = self.dataset(table, delta, where)
             stored = [column for column in wanted if column in dataset.schema.names]
-            rows = pl.from_arrow(dataset.to_table(columns=stored))
-        except (OSError, ArrowException) as error:
-            raise LakeError(f"a data file of {self.uri(table)} cannot be read: {error}") from error
+            found = dataset.to_table(columns=stored)
+            found.validate(full=True)  # polars takes for granted that text is UTF-8
+            rows = pl.from_arrow(found)
         assert isinstance(rows, pl.DataFrame)
         # A table that an older release made may lack columns: nobody knew them then.
         rows = rows.with_columns(pl.lit(None).alias(column) for column in wanted if column not in stored)
@@ -178,11 +194,31 @@ class Lake:
 
         Arrow's own file system reads them, not delta-rs's, which is Python: where a thread of Arrow lets go
         of its last object after the interpreter's end has begun, the process aborts (arrow issue 34314).
+        Nor are the statistics in Delta's log believed: where they say that a column is null, Arrow gives
+        nulls and does not look into the file.
         """
+        from pyarrow.dataset import FileSystemDataset
         from pyarrow.fs import SubTreeFileSystem
 
         files = SubTreeFileSystem(object_key(self.uri(table)), self.filesystem)
-        return delta.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where or None)
+        found = delta.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where or None)
+        fragments = [
+            found.format.make_fragment(fragment.path, files, _partition_alone(table, fragment))
+            for fragment in found.get_fragments()
+        ]
+        return FileSystemDataset(fragments, found.schema, found.format, files)
+
+    def check_data(
+        self, table: Table, delta: DeltaTable, where: list[tuple[str, str, str]] | None = None
+    ) -> None:
+        """Hold data files against their hashes, once a process; those on S3 its own checksums guard.
+
+        Raises LakeError that names a file which is not the one that was written.
+        """
+        if self.checked and not self.remote:
+            names = [Path(uri).name for uri in delta.file_uris(file_pruning_predicate=where or None)]
+            if (changed := trust(self.files(table)).data_problem(names)) is not None:
+                raise self._changed(table, changed)
 
     def existing(self, table: Table, version: int | None = None) -> DeltaTable:
         """The Delta table at a version, the newest by default. Raises NotMaterializedError without one."""
@@ -212,8 +248,8 @@ class Lake:
             raise LakeError(f"{repeated} rows of {table.name} {dict(partition)} repeat a key {table.key}")
         frame = self._complete(table, rows, partition, fingerprint)
         predicate = partition_predicate(partition)
-        said = entry(table, frame, partition, fingerprint, self.reads, self.declared)
-        origin = CommitProperties(custom_metadata=said)
+        said = entry(table, frame, partition, fingerprint, self.reads, self._heads(), self.declared)
+        origin = CommitProperties(custom_metadata=HASHED | said)
 
         def commit(delta: DeltaTable) -> None:
             # merge: a table that an older release made gets the columns that it lacks.
@@ -236,7 +272,8 @@ class Lake:
         delta = self.create(table)
         last = delta.transaction_version(transaction)
         properties = CommitProperties(
-            app_transactions=[Transaction(transaction, 0 if last is None else last + 1)]
+            custom_metadata=HASHED,
+            app_transactions=[Transaction(transaction, 0 if last is None else last + 1)],
         )
         try:
             # merge: as in publish
@@ -245,24 +282,56 @@ class Lake:
             return False
         except (DeltaError, OSError) as error:
             raise self._unwritable(table, error) from error
+        self.record(table, delta.version())
         return True
 
     def delete(self, table: Table, partition: Partition) -> None:
         """Remove a partition's rows in one commit; old versions keep them."""
-        self._commit(table, lambda delta: delta.delete(partition_predicate(partition)))
+        origin = CommitProperties(custom_metadata=HASHED)
+        self._commit(
+            table, lambda delta: delta.delete(partition_predicate(partition), commit_properties=origin)
+        )
 
     def _commit(self, table: Table, change: Callable[[DeltaTable], object]) -> int:
         for attempt in range(ATTEMPTS):
             delta = self.create(table)
             try:
                 change(delta)
-                return delta.version()
+                break
             except CommitFailedError as error:
                 log.info("another writer changed %s first, trying again: %s", table.name, error)
                 _wait(attempt)
             except (DeltaError, OSError) as error:
                 raise self._unwritable(table, error) from error
-        raise LakeError(f"{table.name} at {self.uri(table)}: {ATTEMPTS} commits in a row met other writers")
+        else:
+            raise LakeError(
+                f"{table.name} at {self.uri(table)}: {ATTEMPTS} commits in a row met other writers"
+            )
+        self.record(table, delta.version())
+        return delta.version()
+
+    def record(self, table: Table, version: int) -> None:
+        """Keep hashes of what was committed up to a version. Raises LakeError; a later commit heals it."""
+        try:
+            record(self.files(table), version)
+        except OSError as error:
+            raise LakeError(
+                f"the rows are committed as version {version} of {self.uri(table)}, but their hashes cannot"
+                f" be kept: {error}. Give the store space and write access, and run again."
+            ) from error
+
+    def _heads(self) -> dict[str, str]:
+        """What stands for the whole past of each table that was read, at the version read."""
+        heads = {}
+        for name, version in self.reads.items():
+            files = TableFiles(f"{self.home}/{name}", self.filesystem if self.remote else None)
+            try:
+                head = head_at(files, version)
+            except OSError as error:
+                raise LakeError(f"cannot read the hashes of {files.uri}: {error}") from error
+            if head is not None:
+                heads[name] = head
+        return heads
 
     def _complete(
         self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str
@@ -274,15 +343,40 @@ class Lake:
         frame = rows.with_columns(pl.lit(value).alias(column) for column, value in constants.items())
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.schema.items())
 
-    def unreadable(self, table: Table, error: Exception) -> LakeError:
-        """What to raise where a table or its log cannot be read."""
-        return LakeError(f"cannot read table {table.name} at {self.uri(table)}: {error}")
+    @contextmanager
+    def reading(self, table: Table, says: str | None = None) -> Iterator[None]:
+        """Raise a LakeError for whatever a library raises on damaged files, a panic of Rust included."""
+        try:
+            yield
+        except LakeError:
+            raise
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            words = says or f"cannot read table {table.name} at {{}}"
+            raise LakeError(f"{words.format(self.uri(table))}: {error}") from error
+
+    def _changed(self, table: Table, name: str) -> LakeError:
+        return LakeError(
+            f"cannot read table {table.name}: {self.uri(table)}/{name} is not the file that was written."
+            " Put it back from a copy of the store; python -m jobs.audit names all that is damaged."
+        )
 
     def _unwritable(self, table: Table, error: Exception) -> LakeError:
         return LakeError(
             f"cannot write table {table.name} at {self.uri(table)}: {error}."
             " Nothing of this commit is visible; set PRECEPTOR_STORE to a place with space and write access."
         )
+
+
+def _partition_alone(table: Table, fragment: "Fragment") -> "Expression | None":
+    """What a file's rows have in common, as its place in the table says."""
+    from pyarrow.dataset import field as column
+    from pyarrow.dataset import get_partition_keys
+
+    known = get_partition_keys(fragment.partition_expression)
+    terms = [column(name) == known[name] for name in table.partition_by]
+    return reduce(and_, terms) if terms else None
 
 
 def _wait(attempt: int) -> None:

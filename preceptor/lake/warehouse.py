@@ -42,6 +42,7 @@ class Warehouse:
         for table in tables:
             delta = self.lake.existing(table, (versions or {}).get(table.name))
             self.versions[table.name] = delta.version()
+            self.lake.check_data(table, delta)
             if not {field.name for field in delta.schema().fields}.issuperset(table.schema):
                 # An older release made it: nobody knew the columns then that are null here.
                 self.register(table.name, self.lake.read(table, version=delta.version()))

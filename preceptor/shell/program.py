@@ -78,7 +78,10 @@ def session_statements(lake: Lake) -> list[str]:
 
 def _files(lake: Lake, table: Table) -> list[str]:
     delta = lake.open(table)
-    return [] if delta is None else delta.file_uris()
+    if delta is None:
+        return []
+    lake.check_data(table, delta)
+    return delta.file_uris()
 
 
 def _view(table: Table, files: list[str]) -> str:

@@ -1,5 +1,6 @@
 """What a tuned model was made of, written beside its weights as manifest.json."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -43,6 +44,11 @@ def make_manifest(
         "packages": {name: version(name) for name in PACKAGES},
         "files": file_hashes(folder),
     }
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """What manifest.json holds, byte for byte."""
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

@@ -13,10 +13,10 @@ from preceptor.compute.conversation import template_of
 from preceptor.lake.folders import MANIFEST, alone, exists, folder_uri, publish, read_manifest, workplace
 from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import TUNED_CHECKPOINT
-from preceptor.lake.store import Lake
+from preceptor.lake.store import Lake, LakeError
 from preceptor.study.schema import Study
 from preceptor.tuning.examples import Examples, end_of_turn, known_only, make_examples
-from preceptor.tuning.manifest import make_manifest, origins
+from preceptor.tuning.manifest import make_manifest, manifest_text, origins
 from preceptor.tuning.model import load_model, save_model
 from preceptor.tuning.task import DivergedError, Machine, Task, TuningError
 from preceptor.tuning.train import Training, quiet, train
@@ -46,9 +46,26 @@ def tune(
     shutil.rmtree(
         workplace(lake, "tuning", run_name) / task.fingerprint, ignore_errors=True
     )  # left by a kill
-    manifest = json.loads(read_manifest(lake, uri) or "")
+    manifest = _manifest(lake, task, uri)
     row = pl.DataFrame([_row(task, manifest, uri)], schema=TUNED_CHECKPOINT.row_schema)
     return put(lake, TUNED_CHECKPOINT, {"run": run_name}, task.fingerprint, row)
+
+
+def _manifest(lake: Lake, task: Task, uri: str) -> dict[str, Any]:
+    """What manifest.json says. Raises LakeError where it was changed: it must not become the lake's copy."""
+    text = read_manifest(lake, uri) or ""
+    known = _copies(lake, task)
+    if any(manifest_text(json.loads(copy)) != text for copy in known):
+        cure = "put it back, or remove the folder to tune again"
+        raise LakeError(f"{uri}/{MANIFEST} is not the file that was written: {cure}")
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest
+
+
+def _copies(lake: Lake, task: Task) -> list[str]:
+    """The lake's copy of the manifest, where it has one."""
+    rows = lake.read(TUNED_CHECKPOINT, {"run": task.run.name}).filter(fingerprint=task.fingerprint)
+    return rows["manifest"].to_list()
 
 
 def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine: Machine, uri: str) -> None:
@@ -66,8 +83,9 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
         folder = work / "finished"
         examples, training = _tuned(task, machine, folder)
         manifest = make_manifest(task, origins(lake, task, read), examples, training, folder)
-        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
+        if _copies(lake, task):  # of a folder that somebody removed
+            lake.delete(TUNED_CHECKPOINT, {"run": task.run.name})
         publish(lake, folder, uri)
         shutil.rmtree(work)
 

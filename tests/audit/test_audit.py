@@ -1,9 +1,9 @@
 """From a checkpoint back to its rows; every kind of damage is found and named."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -12,54 +12,22 @@ import pyarrow.parquet as parquet
 import pytest
 
 from preceptor.audit.changes import ranking_change, why_rescored
-from preceptor.audit.checkpoint import Audit, audit_checkpoint
+from preceptor.audit.checkpoint import audit_checkpoint
 from preceptor.audit.evaluation import audit_evaluation
-from preceptor.audit.export import export_audit
+from preceptor.audit.export import earlier_heads, export_audit
 from preceptor.audit.finding import wrong
 from preceptor.audit.folder import AuditError
+from preceptor.audit.ranking import audit_ranking
 from preceptor.audit.search import find_checkpoints
+from preceptor.audit.stored import since, stored_files
 from preceptor.audit.words import audit_text
+from preceptor.lake.ledger import entry_name, log_name, record
 from preceptor.lake.schemas import CAR_TABLE, RESPONSES
-from preceptor.lake.store import Lake
 from preceptor.study.schema import Study
 from resources.warehouse import SQL
-from tests.audit.lakes import rank, reload, small_document, tune, write_small
+from tests.audit.conftest import Case
+from tests.audit.lakes import rank, reload, small_document, tune
 from tests.studies import QUESTIONS, lines
-
-
-@dataclass
-class Case:
-    folder: Path
-    study: Study
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(str(self.folder / "store"), "small")
-
-    @property
-    def home(self) -> Path:
-        return Path(self.lake.home)
-
-    def audit(self, run: str = "a-brief") -> Audit:
-        return audit_checkpoint(self.lake, SQL, run)
-
-    def problems(self) -> str:
-        return "\n".join(str(finding) for finding in wrong(self.audit().findings))
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Case:
-    folder = tmp_path_factory.mktemp("made")
-    case = Case(folder, write_small(folder))
-    rank(case.study, case.lake)
-    tune(case.study, case.lake)
-    return case
-
-
-@pytest.fixture
-def case(made, tmp_path) -> Case:
-    shutil.copytree(made.folder / "store", tmp_path / "store")
-    return Case(tmp_path, made.study)
 
 
 def test_a_sound_checkpoint_is_walked_back_to_its_source(made):
@@ -101,7 +69,8 @@ def test_a_judged_score_is_walked_back_to_every_verdict(case):
     assert "judgments a-chatty × judged" in "\n".join(str(finding) for finding in audit.findings)
     rewrite(case, "judgments/run=a-chatty/benchmark=judged", "verdict", lambda said: ["B", *said[1:]])
     found = wrong(audit_evaluation(case.lake, SQL, "a-chatty", "judged").findings)
-    assert [finding.subject.split()[0] for finding in found] == ["judgments"]
+    named = {finding.subject.split(" at ")[0] for finding in found}
+    assert named == {"files of judgments", "judgments a-chatty × judged"}
 
 
 def weights(case: Case) -> None:
@@ -337,6 +306,114 @@ def test_a_changed_setting_of_the_ranking_is_named(case):
     assert change.settings == ["car.beta: 3.0 → 1.0"]
     assert change.partitions.is_empty()
     assert set(change.teachers["teacher"]) == {"brief", "chatty"}
+
+
+def test_a_ranking_is_walked_back_to_its_rows_without_any_run(made):
+    audit = audit_ranking(made.lake, SQL)
+    assert [finding for finding in audit.findings if not finding.holds] == []
+    says = "\n".join(audit_text(audit))
+    for part in (
+        "car_table at version 1",
+        "rewards scores × chatty",
+        "base_losses base-a × brief",
+        "source q",
+    ):
+        assert part in says
+    assert f"teacher chatty: {len(QUESTIONS)} rows; engine recorded" in says
+    assert "terms chatty-terms" in says
+    assert audit.rows.height == 2 * len(QUESTIONS)  # of one base
+    ranked = made.lake.read(CAR_TABLE)
+    for teacher, reward, loss in ranked.select("teacher", "mean_reward", "mean_loss").iter_rows():
+        rows = audit.rows.filter(teacher=teacher)
+        assert (1 / (1 + (-rows["reward"]).exp())).mean() == pytest.approx(reward)  # mapped by a sigmoid
+        assert (rows["nll_sum"] / rows["tokens"]).mean() == pytest.approx(loss)
+    with pytest.raises(AuditError, match=r"nothing was ranked in .* by version 0 of car_table"):
+        audit_ranking(made.lake, SQL, 0)
+
+
+def declared_in_the_log(case: Case) -> Path:
+    """The teacher's terms, as its commit says that the study declared them."""
+    (log,) = (
+        path
+        for path in (case.home / "responses/_delta_log").glob("*.json")
+        if "brief-terms" in path.read_text()
+    )
+    log.write_text(log.read_text().replace("brief-terms", "of-a-liar"))
+    return log
+
+
+def test_what_a_commit_declares_cannot_be_changed_unseen(case):
+    log = declared_in_the_log(case)
+    for audit in (case.audit(), audit_ranking(case.lake, SQL)):
+        text = "\n".join(audit_text(audit))
+        assert f"{log} is not the file that was written" in text
+        assert "teacher brief: 12 rows; what its commit says of it is not to be trusted" in text
+        assert "of-a-liar" not in text
+
+
+def test_a_newest_commit_rewritten_with_its_hashes_is_not_the_one_that_others_were_made_from(case):
+    """Nobody follows it in its own table: what was made from it holds its head."""
+    log = declared_in_the_log(case)
+    files = case.lake.files(RESPONSES)
+    version = max(int(path.stem) for path in (case.home / "responses/_hashes").glob("*.json"))
+    for number in range(int(log.stem), version + 1):
+        (case.home / "responses" / entry_name(number)).unlink()
+    record(files, version)
+    assert wrong(stored_files(case.lake).findings) == []
+    found = [str(finding) for finding in wrong(case.audit().findings)]
+    assert any(
+        f"{entry_name(version)}, which it was made from, is not the one of then" in text for text in found
+    )
+
+
+def test_an_export_kept_elsewhere_vouches_for_the_past(case, tmp_path):
+    kept = tmp_path / "kept.json"
+    export_audit(case.audit(), kept)
+    heads = earlier_heads(kept)
+    ranked = case.lake.read(CAR_TABLE, columns=list(CAR_TABLE.row_schema))
+    case.lake.publish(CAR_TABLE, ranked, {}, "again")  # new commits continue the past
+    assert wrong(since(case.lake, heads, "kept.json")) == []
+    for path in (case.home / "car_table/_hashes").iterdir():
+        path.unlink()
+    log = case.home / "car_table" / log_name(1)
+    log.write_text(log.read_text().replace("ratio", "other"))
+    record(case.lake.files(CAR_TABLE), case.lake.open(CAR_TABLE).version())  # all of it anew
+    assert wrong(stored_files(case.lake).findings) == []
+    (found,) = wrong(since(case.lake, heads, "kept.json"))
+    assert found.subject == "past of car_table"
+    kept.write_text("[]")
+    with pytest.raises(AuditError, match="is no export of an audit"):
+        earlier_heads(kept)
+
+
+def test_a_store_of_an_older_release_is_audited_by_its_rows_alone(case):
+    for hashes in case.home.rglob("_hashes"):
+        shutil.rmtree(hashes)
+    for log in case.home.rglob("_delta_log/*.json"):
+        text = log.read_text().replace('"hashes":"sha256",', "").replace(',"hashes":"sha256"', "")
+        log.write_text(re.sub(r', \\"heads\\": {.*?}', "", text))
+    audit = case.audit()
+    assert wrong(audit.findings) == []
+    assert {f.says.split(": ")[1] for f in audit.findings if f.holds is None} == {
+        "an older release or another program wrote them, these commits carry no file hashes"
+    }
+    response(case)
+    assert "responses brief at version 2: 12 rows that are not those committed; altered: " in case.problems()
+
+
+def test_a_damaged_manifest_is_named_and_the_lakes_copy_leads_on(case):
+    path = next(case.home.glob("checkpoints/a-brief/*/manifest.json"))
+    whole = path.read_bytes()
+    for damaged, says in (
+        (whole.replace(b'"run"', b'"r\xffn"'), "is damaged: 'utf-8' codec can't decode byte 0xff"),
+        (whole[:-2], "is damaged: Expecting"),
+        (whole.replace(b'"origins"', b'"origims"'), "is damaged: origins: Field required"),
+        (whole.replace(b"\n  ", b"\n\t ", 1), "is not the file that was written"),
+    ):
+        assert damaged != whole
+        path.write_bytes(damaged)
+        assert f"{path} {says}" in case.problems()
+        assert case.audit().rows.height == len(QUESTIONS)
 
 
 def test_an_export_is_one_file_that_says_everything(made, tmp_path):

@@ -44,6 +44,7 @@ def execute(folder: Path, **config: str) -> dg.ExecuteInProcessResult:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
+        ([], "ranking: car_table version 1"),
         (["checkpoint", "a-brief"], "word for word those that the model was tuned on"),
         (["evaluation", "a-brief", "sums"], "of checkpoint"),
         (["checkpoints", "--teacher", "chatty"], "a-chatty"),
@@ -76,6 +77,7 @@ def test_the_job_logs_the_findings_and_fails_where_something_does_not_match(fold
     sound = execute(folder, run="a-brief", benchmark="sums", export=str(file))
     assert sound.success
     assert json.loads(file.read_text())["verified"] is True
+    assert execute(folder).success
     manifest = next((folder / "store/small/checkpoints/a-brief").glob("*/config.json"))
     text = manifest.read_text()
     try:
@@ -84,8 +86,9 @@ def test_the_job_logs_the_findings_and_fails_where_something_does_not_match(fold
         assert not failed.success
         message = failed.get_step_failure_events()[0].step_failure_data.user_failure_data.description
         assert "config.json is not the file that was written" in message
-        result = ask(folder, "checkpoint", "a-brief")
+        result = ask(folder, "checkpoint", "a-brief", "--since", str(file))
         assert result.returncode == 1
+        assert "past of responses: up to version" in result.stdout
         assert "1 DO NOT MATCH" in result.stdout
     finally:
         manifest.write_text(text)

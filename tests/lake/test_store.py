@@ -1,5 +1,6 @@
 """The store: what goes in comes out, a commit is whole or nothing, and trouble has a name."""
 
+import shutil
 from dataclasses import replace
 
 import polars as pl
@@ -189,8 +190,9 @@ def test_a_damaged_data_file_is_an_error_that_names_the_table(lake, tmp_path, da
         lake.read(REWARDS)
 
 
-def test_a_damaged_log_is_an_error_that_names_the_table(lake, tmp_path):
+def test_a_damaged_log_of_an_older_release_is_an_error_that_names_the_table(lake, tmp_path):
     lake.publish(REWARDS, rewards(), partition(), "f1")
+    shutil.rmtree(next(tmp_path.rglob("_hashes")))
     next(tmp_path.rglob("*1.json")).write_text("{no json")
     with pytest.raises(LakeError, match="cannot read table rewards"):
         lake.read(REWARDS)

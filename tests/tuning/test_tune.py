@@ -20,7 +20,7 @@ from preceptor.compute.request import Decoding, Request
 from preceptor.lake.folders import fetch, workplace
 from preceptor.lake.history import history
 from preceptor.lake.schemas import SELECTED_SUBSET, TUNED_CHECKPOINT
-from preceptor.lake.store import Lake
+from preceptor.lake.store import Lake, LakeError
 from preceptor.study.schema import Study
 from preceptor.tuning import tune as tune_module
 from preceptor.tuning.task import Machine, Task, TuningError
@@ -104,6 +104,12 @@ def test_nothing_is_computed_twice(base, lake, monkeypatch):
     monkeypatch.setattr(tune_module, "make_trainer", refuse)
     again = tune(lake, study(base), "run", EIGHT, {}, Machine("cpu", rows_per_device=1))
     assert (again.computed, again.reused, again.version) == (0, 1, first.version)
+    manifest = folder_of(first) / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"seed": ', '"seed": 1'))
+    with pytest.raises(LakeError, match=r"manifest\.json is not the file that was written: put it back"):
+        tune(lake, study(base), "run", EIGHT, {}, CPU)
+    manifest.write_text(text)
     lake.delete(TUNED_CHECKPOINT, {"run": "run"})  # killed after the folder and before the row
     restored = tune(lake, study(base), "run", EIGHT, {}, CPU)
     assert restored.rows.equals(first.rows)

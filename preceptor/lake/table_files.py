@@ -1,0 +1,107 @@
+"""The files of one table as bytes, in a folder or on S3: what is hashed before any library parses it."""
+
+import hashlib
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from preceptor.lake.s3 import object_key
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+CHUNK = 1 << 20
+REQUESTS = 16  # at once, to S3
+Found = TypeVar("Found")
+Signature = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """`filesystem` is None for a local folder. Names are relative to the table; all may raise OSError."""
+
+    uri: str
+    filesystem: "FileSystem | None" = None
+
+    @cached_property
+    def key(self) -> str:
+        """Where the table lies, as PyArrow names it."""
+        return object_key(self.uri)
+
+    def read(self, name: str) -> bytes | None:
+        """A file's bytes; None where there is none."""
+        try:
+            if self.filesystem is None:
+                return Path(self.uri, name).read_bytes()
+            with self.filesystem.open_input_stream(f"{self.key}/{name}") as stream:
+                return bytes(stream.read())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def sha256(self, name: str) -> str | None:
+        """SHA-256 of a file in hex; None where there is none."""
+        try:
+            if self.filesystem is None:
+                with Path(self.uri, name).open("rb") as file:
+                    return hashlib.file_digest(file, "sha256").hexdigest()
+            sha = hashlib.sha256()
+            with self.filesystem.open_input_stream(f"{self.key}/{name}") as stream:
+                while chunk := stream.read(CHUNK):
+                    sha.update(chunk)
+            return sha.hexdigest()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def each(self, ask: Callable[[str], Found], names: Iterable[str]) -> list[Found]:
+        """`read` or `sha256` of many files, in their order."""
+        if self.filesystem is None:
+            return [ask(name) for name in names]
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            return list(pool.map(ask, names))
+
+    def names(self, folder: str) -> list[str]:
+        """The files directly in a folder of the table, in order; none where there is no folder."""
+        if self.filesystem is None:
+            try:
+                return sorted(path.name for path in Path(self.uri, folder).iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        from pyarrow import fs
+
+        selector = fs.FileSelector(f"{self.key}/{folder}", allow_not_found=True)
+        return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
+
+    def signature(self, name: str) -> Signature | None:
+        """Time and size of a local file: another one may be in its place. None on S3, or for no file."""
+        if self.filesystem is not None:
+            return None
+        try:
+            found = Path(self.uri, name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_mtime_ns, found.st_size
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file; it appears whole or not at all."""
+        if self.filesystem is None:
+            path = Path(self.uri, name)
+            incoming = path.with_name(f".{uuid.uuid4().hex}")
+            path.parent.mkdir(exist_ok=True)
+            try:
+                incoming.write_bytes(data)
+                incoming.replace(path)
+            finally:
+                incoming.unlink(missing_ok=True)
+            return
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            # PyArrow copies, since a stream of ours would publish a part when interrupted
+            copy_files(file.name, f"{self.key}/{name}", LocalFileSystem(), self.filesystem)

@@ -1,0 +1,118 @@
+"""Any byte of a store, flipped: the audit names its file, whatever a library would have made of it."""
+
+import os
+import random
+import re
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from preceptor.audit.audit import Audit, audited
+from preceptor.audit.checkpoint import audit_checkpoint
+from preceptor.audit.finding import wrong
+from preceptor.audit.ranking import audit_ranking
+from preceptor.audit.stored import stored_files
+from preceptor.audit.words import audit_text
+from preceptor.lake.schemas import REWARDS
+from preceptor.lake.store import Lake
+from resources.warehouse import SQL
+
+RUN = "a-brief"
+KINDS = {
+    "hashes": r".*/_hashes/.*",
+    "Delta's checkpoint": r".*/_delta_log/.*checkpoint.*",
+    "log": r".*/_delta_log/.*\.json",
+    "data": r".*/part-.*\.parquet",
+    "manifest": rf".*/checkpoints/{RUN}/.*/manifest\.json",
+    "model": rf".*/checkpoints/{RUN}/.*",
+}
+
+
+@pytest.fixture(scope="module")
+def lake(made, tmp_path_factory) -> Lake:
+    """A small study, ranked and tuned, with a table long enough for a checkpoint of Delta's own."""
+    folder = tmp_path_factory.mktemp("flipped")
+    shutil.copytree(made.folder / "store", folder / "store")
+    lake = Lake(str(folder / "store"), "small")
+    row = pl.DataFrame([dict.fromkeys(REWARDS.row_schema)], schema=REWARDS.row_schema)
+    for number in range(100):
+        lake.publish(REWARDS, row, {"reward_model": "other", "teacher": "other"}, f"{number}")
+    return lake
+
+
+def files_by_kind(lake: Lake) -> dict[str, list[Path]]:
+    found = defaultdict(list)
+    for path in sorted(Path(lake.home).rglob("*")):
+        kind = next((kind for kind, pattern in KINDS.items() if re.fullmatch(pattern, str(path))), None)
+        if kind is not None and path.is_file() and path.stat().st_size:
+            found[kind].append(path)
+    assert found.keys() == KINDS.keys()
+    return found
+
+
+def flipped(path: Path, chance: random.Random) -> bytes:
+    """Flip one bit of a file; the bytes that it had."""
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+    path.write_bytes(bytes(damaged))
+    return whole
+
+
+def named(audit: Audit, path: Path) -> bool:
+    """Whether a finding names the file, and the text that a person reads can be made."""
+    assert "DO NOT MATCH" in list(audit_text(audit))[-1]
+    return any(str(path) in finding.says for finding in wrong(audit.findings))
+
+
+def test_each_flipped_byte_is_named_by_its_file(lake):
+    """As the bytes alone tell, before any library parses them."""
+    kinds, chance = files_by_kind(lake), random.Random(14)
+    for number in range(60):
+        path = chance.choice(kinds[list(KINDS)[number % len(KINDS)]])
+        whole = flipped(path, chance)
+        try:
+            if "/checkpoints/" in str(path):
+                assert named(audit_checkpoint(lake, SQL, RUN), path)
+            else:
+                bad = [finding.says for finding in wrong(stored_files(lake).findings)]
+                assert len(bad) == 1, bad
+                assert str(path) in bad[0]
+        finally:
+            path.write_bytes(whole)
+    assert wrong(audit_checkpoint(lake, SQL, RUN).findings) == []
+
+
+@pytest.mark.parametrize(
+    "flips", [pytest.param(12, marks=pytest.mark.slow), pytest.param(242, marks=pytest.mark.soak)]
+)
+def test_no_flipped_byte_ends_the_way_back_in_a_traceback(lake, flips):
+    """The whole audit: what is damaged is parsed too, apart."""
+    kinds, chance = files_by_kind(lake), random.Random(15)
+    for number in range(flips):
+        path = chance.choice(kinds[list(KINDS)[number % len(KINDS)]])
+        whole = flipped(path, chance)
+        try:
+            assert named(audit_checkpoint(lake, SQL, RUN), path)
+            if "/checkpoints/" not in str(path):
+                assert named(audit_ranking(lake, SQL), path)
+        finally:
+            path.write_bytes(whole)
+
+
+def dies(_: Lake) -> Audit:
+    os.abort()
+
+
+def test_a_library_that_dies_on_damaged_files_ends_nothing_else(lake, tmp_path):
+    shutil.copytree(lake.root, tmp_path / "store")
+    copy = Lake(str(tmp_path / "store"), lake.study)
+    path = files_by_kind(copy)["data"][0]
+    path.write_bytes(path.read_bytes() + b" ")
+    audit = audited(copy, dies)
+    assert named(audit, path)
+    assert "its process was ended by SIGABRT" in str(audit.findings[-1])
+    assert named(audit_checkpoint(copy, SQL, RUN), path)  # by another process

@@ -1,0 +1,180 @@
+"""The hashes of what commits wrote: complete after any kill; only the very files written are read."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from preceptor.audit.stored import stored_files
+from preceptor.lake.ledger import encoded, entry_name, log_name
+from preceptor.lake.resume import put
+from preceptor.lake.schemas import REWARDS
+from preceptor.lake.store import Lake, LakeError
+from preceptor.lake.vacuum import vacuum
+from preceptor.lake.warehouse import Warehouse
+from tests.lake.samples import NAMES, partition, rewards
+from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
+
+
+def said(lake: Lake) -> list[tuple[bool | None, str]]:
+    return [(finding.holds, finding.says) for finding in stored_files(lake).findings]
+
+
+def publish(lake: Lake, *fingerprints: str, teacher: str = "teacher") -> None:
+    for fingerprint in fingerprints:
+        lake.publish(REWARDS, rewards(4, fingerprint), partition(teacher), fingerprint)
+
+
+def table(lake: Lake) -> Path:
+    return Path(lake.uri(REWARDS))
+
+
+def data_file(lake: Lake) -> Path:
+    return next(table(lake).glob("*/*/*.parquet"))
+
+
+def flip(path: Path, at: int = -10) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def test_every_file_of_every_commit_is_hashed_whatever_its_partition_is_called(lake):
+    for name in NAMES:
+        publish(lake, "f1", teacher=name)
+    publish(lake, "f2", teacher=NAMES[0])
+    files = len(NAMES) + 1
+    assert said(lake) == [(True, f"{files + 1} commits and {files} data files, every byte as it was written")]
+    assert stored_files(lake).heads["rewards"].version == files
+    assert [removal.table for removal in vacuum(lake, 0, dry_run=False)] == ["rewards"]
+    assert [holds for holds, _ in said(lake)] == [True]  # what a vacuum takes is not missed
+
+
+@pytest.mark.parametrize("again", ["another commit", "the same rows once more"])
+def test_hashes_that_a_killed_writer_left_out_are_added_by_the_next_one(lake, monkeypatch, again):
+    publish(lake, "f1")
+    with monkeypatch.context() as killed:
+        killed.setattr(Lake, "record", lambda *_: None)
+        publish(lake, "f2", "f3")
+    assert said(lake) == [
+        (True, "2 commits and 1 data files, every byte as it was written"),
+        (None, "version 2 to 3: no hashes yet; whoever wrote them was ended before, or is at it"),
+    ]
+    if again == "another commit":
+        publish(lake, "f4")
+    else:
+        put(lake, REWARDS, partition(), "f3", rewards(4, "f3"))
+    assert [holds for holds, _ in said(lake)] == [True]
+    assert set(stored_files(lake).heads) == {"rewards"}
+
+
+def of_an_older_release(lake: Lake) -> None:
+    """Take away what this release adds to a store."""
+    shutil.rmtree(table(lake) / "_hashes")
+    for log in (table(lake) / "_delta_log").glob("*.json"):
+        log.write_text(log.read_text().replace('"hashes":"sha256",', "").replace(',"hashes":"sha256"', ""))
+
+
+def test_a_store_of_an_older_release_is_read_and_its_commits_are_said_to_carry_no_hashes(lake):
+    publish(lake, "f1", "f2")
+    of_an_older_release(lake)
+    sentence = "an older release or another program wrote them, these commits carry no file hashes"
+    assert said(lake) == [(None, f"version 0 to 2: {sentence}")]
+    assert lake.read(REWARDS).height == 4
+    publish(lake, "f3")
+    assert said(lake) == [
+        (True, "4 commits and 1 data files, every byte as it was written"),
+        (None, f"version 0 to 2: {sentence}"),
+    ]
+    flip(table(lake) / log_name(1))  # whose log entry has a hash since
+    assert [text for holds, text in said(lake) if holds is False] == [
+        f"{table(lake)}/{log_name(1)} is not the file that was written"
+    ]
+
+
+def test_hashes_that_somebody_took_away_are_missed(lake):
+    publish(lake, "f1", "f2")
+    shutil.rmtree(table(lake) / "_hashes")
+    assert said(lake) == [(False, f"{table(lake)}/_hashes is gone: 3 commits had their hashes there")]
+
+
+def test_a_rewritten_past_does_not_lead_to_the_present(lake):
+    """A forger of one commit, log entry and hashes alike, meets what the next one says of it."""
+    publish(lake, "f1", "f2")
+    log, hashes = table(lake) / log_name(1), table(lake) / entry_name(1)
+    log.write_text(log.read_text().replace("f1", "f9"))
+    entry = json.loads(hashes.read_text().splitlines()[1])
+    hashes.write_bytes(encoded(entry | {"log": lake.files(REWARDS).sha256(log_name(1))}))
+    assert [text for holds, text in said(lake) if holds is False] == [
+        f"{table(lake)}/{entry_name(2)} does not follow from the one before: one of the two was written anew"
+    ]
+
+
+def test_a_changed_statistic_stops_every_reader_by_name(lake):
+    """Arrow takes a column for null where Delta's statistics say so, and leaves the file unread."""
+    publish(lake, "f1")
+    log = table(lake) / log_name(1)
+    log.write_text(re.sub(r'(nullCount\\":\{[^}]*\\"reward\\":)0', r"\g<1>4", log.read_text()))
+    for read in (lake.read, Warehouse(lake, Path()).attach):
+        with pytest.raises(LakeError, match=rf"{log.name} is not the file that was written\. Put it"):
+            read(REWARDS)
+    shutil.rmtree(table(lake) / "_hashes")
+    assert lake.read(REWARDS)["reward"].to_list() == [0.5] * 4  # nor is it believed where nothing tells
+
+
+def test_a_damaged_data_file_stops_every_reader_by_name(lake):
+    publish(lake, "f1")
+    flip(data_file(lake))
+    for read in (lake.read, Warehouse(lake, Path()).attach):
+        with pytest.raises(LakeError, match=rf"{data_file(lake).name} is not the file that was written"):
+            read(REWARDS)
+
+
+def test_text_that_is_no_text_is_an_error_where_no_hash_tells(lake):
+    """Polars panics on it."""
+    publish(lake, "f1")
+    of_an_older_release(lake)
+    path = data_file(lake)
+    whole = path.read_bytes()
+    assert b"r000" in whole
+    path.write_bytes(whole.replace(b"r000", b"r0\xff0"))
+    with pytest.raises(LakeError, match=r"a data file of .* cannot be read: .*UTF8"):
+        lake.read(REWARDS)
+
+
+def test_a_table_made_anew_in_the_same_place_is_not_taken_for_the_old_one(lake):
+    publish(lake, "f1", "f2")
+    assert lake.read(REWARDS).height == 4
+    shutil.rmtree(table(lake))
+    publish(lake, "f3")
+    assert lake.read(REWARDS)["error"].str.ends_with("f3").all()
+
+
+def test_hashes_that_cannot_be_kept_are_said_to_be_missing_and_the_rows_stay(lake, monkeypatch):
+    publish(lake, "f1")
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("preceptor.lake.table_files.TableFiles.write", full)
+        with pytest.raises(LakeError, match=r"committed as version 2 of .*, but their hashes cannot be kept"):
+            publish(lake, "f2")
+        outcome = put(lake, REWARDS, partition(), "f2", rewards(4, "f2"))
+    assert (outcome.version, outcome.computed) == (2, 0)
+
+
+@pytest.mark.slow
+def test_a_changed_object_on_s3_is_named(s3_lake, monkeypatch):  # noqa: F811
+    publish(s3_lake, "f1", "f2")
+    files = s3_lake.files(REWARDS)
+    assert said(s3_lake) == [(True, "3 commits and 2 data files, every byte as it was written")]
+    files.write(log_name(1), (files.read(log_name(1)) or b"") + b"\n")
+    assert said(s3_lake) == [
+        (False, f"{s3_lake.uri(REWARDS)}/{log_name(1)} is not the file that was written")
+    ]
+    monkeypatch.setattr("preceptor.lake.trust._known", {})  # as another process
+    with pytest.raises(LakeError, match="is not the file that was written"):
+        s3_lake.read(REWARDS)
