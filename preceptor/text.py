@@ -24,9 +24,9 @@ def fold(text: str) -> str:
     """One form for characters that a reader takes for the same: ﬁ is fi, full-width １２ is 12, é one code.
 
     NFKC but for what would change the meaning: 5² stays apart from 52, H₂ from H2, 2½ from 21/2, ② from 2.
-    Blanks stay as they are.
+    Blanks stay as they are; what cannot be seen goes.
     """
-    return unicodedata.normalize("NFC", "".join(map(_same_character, text)))
+    return unicodedata.normalize("NFC", "".join(map(_same_character, INVISIBLE.sub("", text))))
 
 
 @lru_cache(maxsize=4096)

@@ -110,7 +110,8 @@ def test_a_word_that_only_old_yaml_reads_as_something_else_is_text(tmp_path, wor
 
 
 @pytest.mark.parametrize(
-    "column", ["mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens"]
+    "column",
+    ["mean_nll", "perplexity", "ifd", "ifd_of_perplexities", "rank_surprisal_ratio", "response_tokens"],
 )
 def test_a_column_that_differs_between_bases_needs_a_base(tmp_path, column):
     recipe = f"column: {column}, order: lowest, rows: 5"
