@@ -61,6 +61,8 @@ LINEAGE: Mapping[str, Mapping[str, Columns]] = {
         "teacher": (("responses", "teacher"),),
         "sample": (("responses", "sample"),),
         "value": CAR,
+        "cut_left_out": (("responses", "finish_reason"),),
+        "above_one_left_out": CAR,
     },
     "tuned_checkpoint": {
         "uri": (("selected_subset", "response_id"), *ANSWERED),

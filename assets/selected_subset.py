@@ -55,6 +55,7 @@ def selected_subset(
     )
     rows = outcome.rows
     wanted = STUDY.recipe(name).rows or rows.height
+    left_out = {name: int(rows[name][0] or 0) for name in ("cut_left_out", "above_one_left_out")}
     teachers = rows["teacher"].value_counts(sort=True)
     return materialized(
         store,
@@ -66,4 +67,5 @@ def selected_subset(
         ],
         plot=distribution(rows["value"], "value chosen by"),
         rows_per_teacher=narrow_table(teachers),
+        **left_out,
     )

@@ -88,16 +88,19 @@ def _benchmarks(study: Study) -> Iterator[str]:
 
 
 def _adapters(study: Study) -> Iterator[str]:
-    used = {run.tuning for run in study.runs}
-    for tuning in study.tunings:
-        if tuning.name in used and tuning.peft is not None:
-            from preceptor.tuning.model import adapter_config
+    """Every adapter is put on every base that it is to tune, and merged: without weights, in a moment."""
+    pairs = dict.fromkeys((run.base, run.tuning) for run in study.runs)
+    found = []
+    for base, tuning in ((study.base(base), study.tuning(tuning)) for base, tuning in pairs):
+        if tuning.peft is not None:
+            from preceptor.tuning.adapter import try_adapter
             from preceptor.tuning.task import TuningError
 
             try:
-                adapter_config(tuning)
+                try_adapter(base, tuning)
             except TuningError as error:
-                yield str(error)
+                found.append(str(error))
+    yield from dict.fromkeys(found)
 
 
 def _end_of_turn(base: Base) -> Iterator[str]:

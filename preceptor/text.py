@@ -1,9 +1,13 @@
 """What text becomes before it is stored, compared or hashed."""
 
 import hashlib
+import math
 import re
 import unicodedata
+from decimal import Decimal
+from functools import lru_cache
 
+MEANINGFUL = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")  # Unicode's kinds of compatible forms
 SURROGATE = re.compile("[\ud800-\udfff]")
 LINE_END = re.compile("\r\n|[\r\x85\u2028\u2029]")
 SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # Unicode's spaces besides " "
@@ -14,6 +18,30 @@ TRAILING = re.compile("[ \t\x0b\x0c]+$", re.MULTILINE)
 def repair(text: str) -> str:
     """Replace lone surrogates, which no UTF-8 file can hold, by U+FFFD; all else stays, U+2028 too."""
     return SURROGATE.sub("\ufffd", text)
+
+
+def fold(text: str) -> str:
+    """One form for characters that a reader takes for the same: ﬁ is fi, full-width １２ is 12, é one code.
+
+    NFKC but for what would change the meaning: 5² stays apart from 52, H₂ from H2, 2½ from 21/2, ② from 2.
+    Blanks stay as they are; what cannot be seen goes.
+    """
+    return unicodedata.normalize("NFC", "".join(map(_same_character, INVISIBLE.sub("", text))))
+
+
+@lru_cache(maxsize=4096)
+def _same_character(character: str) -> str:
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    if kind in MEANINGFUL or character.isspace():
+        return character
+    return unicodedata.normalize("NFKC", character)
+
+
+def written(value: object) -> str:
+    """A cell's value as a person writes it: 0.00001 where Python writes 1e-05."""
+    if isinstance(value, float) and math.isfinite(value):
+        return repair(format(Decimal(repr(value)), "f"))
+    return repair(str(value))
 
 
 def normalise(text: str) -> str:

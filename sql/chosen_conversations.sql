@@ -5,7 +5,9 @@ SELECT
     selected_subset.teacher,
     raw_instructions.system,
     raw_instructions.turns AS user,
-    responses.turns
+    responses.turns,
+    responses.finish_reason,
+    selected_subset.cut_left_out
 FROM selected_subset
 INNER JOIN responses ON responses.response_id = selected_subset.response_id
 INNER JOIN raw_instructions ON raw_instructions.instruction_id = selected_subset.instruction_id

@@ -43,13 +43,21 @@ def test_all_are_found_at_once(folder):
 
     benchmark, adapter, ending = problems(folder, spoil)
     assert "unchecked.jsonl:1: column 'check'" in benchmark and "add it, or name another" in benchmark
-    assert adapter.startswith("tunings.quick.peft: ") and "'rank'" in adapter
+    assert adapter == "tunings.quick.peft.rank: peft's LoraConfig has no such setting"
     assert ending.startswith("bases.base-a.prompt_format: 'chatml' ends a turn with '<|im_end|>")
 
 
 def test_a_base_without_a_template_of_its_own_is_named(folder):
     (problem,) = problems(folder, lambda study: study["bases"][0].update(prompt_format="own"))
     assert "has no chat template of its own" in problem
+
+
+@pytest.mark.parametrize("answer", ["25 m^2", "7 kg/m3", "3 x 10^5", "5:30"])
+def test_an_answer_that_is_not_one_plain_number_is_named_by_line_and_field(folder, answer):
+    rows = [{"instruction": "How many?", "answer": 1e-05}, {"instruction": "How large?", "answer": answer}]
+    lines(folder / "units.jsonl", [{**row, "check": "number"} for row in rows])
+    (problem,) = problems(folder, lambda study: study["evaluations"][0].update(path="units.jsonl"))
+    assert "units.jsonl:2: column 'answer'" in problem and "is not one plain number" in problem
 
 
 def test_what_no_run_uses_is_left_alone(folder):

@@ -25,7 +25,7 @@ from preceptor.compute.load import (
     refuse_tokenizer,
     release_memory,
 )
-from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request
+from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request, ending
 from preceptor.compute.tensors import embedding_rows
 
 BATCHES_SORTED_TOGETHER = 4
@@ -157,7 +157,9 @@ class TransformersGenerator:
             before = answers[number]
             answers[number] = Generation(
                 turns=(*before.turns, before_stop_text(said, self.decoding.stop)),
-                finish_reason="length" if stop is None and cut is None else "stop",
+                finish_reason=ending(
+                    (before.finish_reason, "length" if stop is None and cut is None else "stop")
+                ),
                 prompt_tokens=(before.prompt_tokens or 0) + len(prompt),
                 response_tokens=(before.response_tokens or 0) + (cut or (room if stop is None else stop + 1)),
             )

@@ -1,6 +1,6 @@
 """What every engine that generates is asked for and gives back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +44,11 @@ class Generation:
     prompt_tokens: int | None = None
     response_tokens: int | None = None
     error: str | None = None
+
+
+def ending(turns: Iterable[str | None]) -> str:
+    """How a conversation ended, from how each of its turns did: one turn that was cut makes it `length`."""
+    return "length" if "length" in set(turns) else "stop"
 
 
 class Generator(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from preceptor.compute.conversation import Conversation
-from preceptor.compute.request import Decoding, Generation, Request
+from preceptor.compute.request import Decoding, Generation, Request, ending
 from preceptor.endpoint.client import Client, Row
 from preceptor.endpoint.completion import Completion
 from preceptor.endpoint.rows import Rows
@@ -67,7 +67,7 @@ class EndpointGenerator:
 def _generation(completions: list[Completion]) -> Generation:
     return Generation(
         turns=tuple(completion.text for completion in completions),
-        finish_reason=completions[-1].finish_reason,
+        finish_reason=ending(completion.finish_reason for completion in completions),
         prompt_tokens=_sum([completion.usage.prompt_tokens for completion in completions]),
         response_tokens=_sum([completion.usage.response_tokens for completion in completions]),
     )

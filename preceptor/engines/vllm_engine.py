@@ -23,7 +23,7 @@ from preceptor.compute.answering import before_stop_text, end_tokens, prompt_ids
 from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
 from preceptor.compute.conversation import TemplateProblem, template_of
 from preceptor.compute.load import ModelError, context_length, hub_weights, load_tokenizer
-from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request
+from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request, ending
 from preceptor.compute.tensors import meta_model
 from preceptor.compute.vocabulary import tokenizer_problem
 from preceptor.compute.weights import FolderError
@@ -157,7 +157,7 @@ class VllmEngine:
             return [(number, Generation(error=f"vLLM gave the row up: {completion.finish_reason}"))]
         answer = Generation(
             turns=(*before.turns, self._text(completion.token_ids)),
-            finish_reason=completion.finish_reason,
+            finish_reason=ending((before.finish_reason, completion.finish_reason)),
             prompt_tokens=(before.prompt_tokens or 0) + prompt_tokens,
             response_tokens=(before.response_tokens or 0) + len(completion.token_ids),
         )

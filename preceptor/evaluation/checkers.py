@@ -1,17 +1,15 @@
 """Programs that decide whether a response gives the right answer: one function a kind, listed in CHECKS."""
 
 import re
-import unicodedata
 from collections.abc import Callable
-from decimal import Decimal
 
-MARKER = re.compile(r"\banswer(?:\s+is:?|:)\s*", re.IGNORECASE)
+from preceptor.evaluation.numbers import last_number, plain_number
+from preceptor.text import fold
+
+MARKER = re.compile(r"\banswer(?:\s+is\b(?!n't):?|:)\s*", re.IGNORECASE)
 SENTENCE_END = re.compile(r"\.(?=\s|$)|\n")  # neither a decimal point nor the dots of "e.g" end a sentence
-QUOTES = " \t\"'`“”‘’«»"
-NUMBER = re.compile(
-    r"(?:(?<!\w)[-+])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?:(?<!\w)[-+])?(?<!\d)\.\d+"
-)
-SIDE_BY_SIDE = re.compile(r"(?:[\s,;/|–—-]|\bor\b|\band\b)*", re.IGNORECASE)
+OPENING = "\"'`“‘«"
+CLOSING = "\"'`”’»"
 
 
 def final_answer(response: str) -> str:
@@ -20,7 +18,7 @@ def final_answer(response: str) -> str:
     What stands behind the last "answer is" or "answer:", else the last line that is not empty; of either
     only the first sentence.
     """
-    text = _folded(response)
+    text = fold(response)
     markers = list(MARKER.finditer(text))
     if markers:
         text = text[markers[-1].end() :]
@@ -30,44 +28,64 @@ def final_answer(response: str) -> str:
 
 
 def exact(response: str, answer: str) -> bool:
-    """Whether the final answer is the answer: same words in the same case, whatever the blanks and quotes."""
-    return _bare(final_answer(response)) == _bare(_folded(answer))
+    """Whether the final answer is the answer.
+
+    The same words in the same case, whatever the blanks, the quotes around them and the last full stop. Signs
+    that look the same are (ﬁ and fi); those that mean something else are not (5² and 52, f' and f).
+    """
+    return _bare(final_answer(response)) == _bare(answer)
 
 
 def number(response: str, answer: str) -> bool:
-    """Whether the last number of the final answer is the answer's.
+    """Whether the last number of the final answer has the answer's value; see preceptor.evaluation.numbers.
 
     Numbers side by side ("3, 4 or 5") are a list of guesses: such an answer is refused whichever comes last.
     """
-    right = last_number(_folded(answer))
+    right = plain_number(answer)
     return right is not None and last_number(final_answer(response)) == right
 
 
 def contains(response: str, answer: str) -> bool:
-    """Whether every keyword of the answer, "umbrella|rain", is in the final answer as whole words."""
-    text = " ".join(final_answer(response).casefold().split())
-    keywords = [" ".join(word.casefold().split()) for word in _folded(answer).split("|")]
-    return all(word and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) for word in keywords)
-
-
-def last_number(text: str) -> Decimal | None:
-    """The last number of a text, None where there is none or another one stands beside it."""
-    found = list(NUMBER.finditer(text))
-    if not found:
-        return None
-    if len(found) > 1 and SIDE_BY_SIDE.fullmatch(text, found[-2].end(), found[-1].start()):
-        return None
-    return Decimal(found[-1].group().replace(",", ""))
-
-
-def _folded(text: str) -> str:
-    """NFKC, which knows no minus sign among the hyphens."""
-    return unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-")
-
-
-def _bare(text: str) -> str:
-    unquoted = " ".join(text.split()).strip(QUOTES)
-    return unquoted.removesuffix(".").strip(QUOTES)
+    """Whether every keyword of the answer, "umbrella|rain", is in the final answer as a whole word."""
+    text = _words(final_answer(response))
+    return all(_within(_words(keyword), text) for keyword in answer.split("|"))
 
 
 CHECKS: dict[str, Callable[[str, str], bool]] = {"exact": exact, "number": number, "contains": contains}
+
+
+def refusal(check: str, answer: str) -> str | None:
+    """Why nothing can be checked against this answer, in words that end in the cure; None where it can."""
+    if check not in CHECKS:
+        return f"the check {check!r} is none of {', '.join(CHECKS)}"
+    if check == "number" and plain_number(answer) is None:
+        return (
+            f"the answer {answer!r} of check 'number' is not one plain number, such as -1,234.5: write the"
+            " number alone, without a unit, or take the check 'exact'"
+        )
+    if not CHECKS[check](answer, answer):
+        return f"the answer {answer!r} is refused by its own check {check!r}: mend either"
+    return None
+
+
+def _bare(text: str) -> str:
+    """Without the quotes around a text, its last full stop, and what differs in blanks and code points."""
+    text = " ".join(fold(text).replace("\N{MINUS SIGN}", "-").split())
+    stopped = text.removesuffix(".")
+    for bare in (text, stopped):
+        if len(bare) > 1 and bare[0] in OPENING and CLOSING[OPENING.index(bare[0])] == bare[-1]:
+            return _bare(bare[1:-1])
+    return stopped.strip()
+
+
+def _words(text: str) -> str:
+    return " ".join(fold(text).replace("\N{MINUS SIGN}", "-").casefold().split())
+
+
+def _within(keyword: str, text: str) -> bool:
+    """Whether the keyword is there, and not as a part of a longer word or number."""
+    if not keyword:
+        return False
+    before = r"(?<!\w)(?<!\d[.,:/^-])(?<![-+.^])" if keyword[0].isdigit() else r"(?<!\w)"
+    after = r"(?!\w)(?![.,:/^-]\d)(?!\^)" if keyword[-1].isdigit() else r"(?!\w)"
+    return re.search(before + re.escape(keyword) + after, text) is not None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from preceptor.evaluation.checkers import CHECKS
+from preceptor.evaluation.checkers import CHECKS, refusal
 from preceptor.evaluation.whole_file import read_whole
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.formats import ANSWERED, ASKED, read_conversation
@@ -10,7 +10,7 @@ from preceptor.instructions.layout import Layout, RecordError, Row, layout, layo
 from preceptor.instructions.unread import refuse_unread
 from preceptor.study.conversations import Columns, Role
 from preceptor.study.evaluation import Checkers, Grades, Pairwise
-from preceptor.text import digest, repair
+from preceptor.text import digest, written
 
 CHECKED: tuple[Role, ...] = ("instruction", "input", "system")
 
@@ -89,12 +89,8 @@ def _checked(evaluation: Checkers, row: Row) -> tuple[str | None, str, str]:
     """Task, answer and check."""
     columns = evaluation.columns
     answer, check = _cell(row, columns.answer), _cell(row, columns.check)
-    if check not in CHECKS:
-        raise RecordError(f"column {columns.check!r} holds {check!r}: write one of {', '.join(CHECKS)}")
-    if not CHECKS[check](answer, answer):
-        raise RecordError(
-            f"column {columns.answer!r} holds {answer!r}, which its own check {check!r} refuses: mend either"
-        )
+    if fault := refusal(check, answer):
+        raise RecordError(f"column {columns.answer if check in CHECKS else columns.check!r}: {fault}")
     return None if columns.task is None else _cell(row, columns.task), answer, check
 
 
@@ -121,4 +117,4 @@ def _cell(row: Row, column: str) -> str:
         there = ", ".join(map(str, list(row)[:8]))
         cure = "fill it" if column in row else "add it, or name another in 'columns'"
         raise RecordError(f"column {column!r} holds no text or number (the row has {there}): {cure}")
-    return repair(str(value))
+    return written(value)

@@ -17,7 +17,7 @@ from preceptor.instructions.unread import told_apart_by, unread_text
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.records import read_records, records_identity
 from preceptor.study.schema import Instructions, InstructionSource
-from preceptor.text import digest, repair
+from preceptor.text import digest, written
 
 VERSION = 3  # 3: system prompts, inputs and histories beside the turns; texts merge only if they say the same
 
@@ -113,7 +113,7 @@ def _new_id(conversation: Conversation, taken: set[str]) -> str:
 
 
 def _known(row: dict[str, Any], column: str | None) -> str | None:
-    return None if column is None or row.get(column) is None else repair(str(row[column]))
+    return None if column is None or row.get(column) is None else written(row[column])
 
 
 def _without_near_duplicates(

@@ -64,7 +64,10 @@ RESPONSES = Table(
         "prompt_hash": (pl.String, "hash of the exact conversation answered"),
         "sample": (pl.Int32, "0, 1, … where a teacher answers several times"),
         "turns": (TEXTS, "assistant turns, one per user turn"),
-        "finish_reason": (pl.String, "stop or length; null where the recording does not say"),
+        "finish_reason": (
+            pl.String,
+            "stop, or length where a turn was cut; null where the recording does not say",
+        ),
         "prompt_tokens": (pl.Int64, "in the teacher's tokens; null where the recording does not say"),
         "response_tokens": (pl.Int64, "in the teacher's tokens, the end token included"),
         "error": (pl.String, "why there is no usable response; null for a good row"),
@@ -173,6 +176,11 @@ SELECTED_SUBSET = Table(
         "sample": (pl.Int32, "which sample of the teacher"),
         "value": (pl.Float64, "what it was chosen by, if by a number"),
         "why": (pl.String, "the reason in words"),
+        "cut_left_out": (
+            pl.Int64,
+            "of the recipe: responses left out since they were cut at the limit of tokens",
+        ),
+        "above_one_left_out": (pl.Int64, "of the recipe: responses left out for an IFD above 1"),
     },
 )
 

@@ -212,6 +212,29 @@ def checkpoint_listing(checkpoints: pl.DataFrame) -> Listing:
     return Listing(columns, rows, words=4, notes=("Cut: rows that did not fit and lost their end.",))
 
 
+def selection_listing(selections: pl.DataFrame) -> Listing:
+    """What each recipe chose, and which responses it left out."""
+    columns = (
+        "recipe",
+        "rows chosen",
+        "teachers",
+        "cut, left out",
+        "cut, kept",
+        "end not known",
+        "IFD above 1",
+    )
+    counts = ("rows", "teachers", "cut_left_out", "cut_kept", "end_not_known", "above_one_left_out")
+    rows = [
+        (row["recipe"], *(f"{row[count]:,}" for count in counts)) for row in selections.iter_rows(named=True)
+    ]
+    notes = (
+        "Cut: the teacher's limit of tokens ended the response. It is left out of tuning, or, where the"
+        " recipe keeps it, taught without the token that ends a turn.",
+        "End not known: the recording does not say how the response ended; it is taught as whole.",
+    )
+    return Listing(columns, rows, notes=notes)
+
+
 def failure_listing(evidence: Evidence) -> Listing:
     """Failed rows per table, with why."""
     rows = [

@@ -23,6 +23,7 @@ from preceptor.report.listings import (
     ranking_listing,
     reward_listing,
     score_listings,
+    selection_listing,
     task_heats,
 )
 from preceptor.report.missing import runs_without_results, unlike_runs, unranked
@@ -137,7 +138,7 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
         "failures": failure_listing(evidence),
         "runs_without_results": runs_without_results(study, evidence),
         "unlike_runs": unlike_runs(study),
-        "selections": evidence.selections.rows(),
+        "selections": selection_listing(evidence.selections),
         "instructions": evidence.instructions,
         "run_seeds": sorted({run.seed for run in study.runs}),
         "settings": settings,

@@ -46,7 +46,8 @@ class RewardCheck:
 def check_reward(warehouse: Warehouse) -> RewardCheck:
     """Hold rewards against checked responses, in a warehouse with register_current's views.
 
-    Only rows with a reward, an answer and a known check take part; an unknown check is counted.
+    Only rows with a reward, and an answer that its check can hold a response against, take part; the others
+    (an unknown check, an answer of check `number` that is not one plain number) are counted.
     """
     rows = warehouse.query("report/checked_responses")
     checked = rows.with_columns(pl.Series("right", _decisions(rows), dtype=pl.Boolean))
@@ -77,9 +78,9 @@ def auc(scores: pl.Series, positive: pl.Series) -> float | None:
 
 
 def _decisions(rows: pl.DataFrame) -> list[bool | None]:
-    from preceptor.evaluation.checkers import CHECKS
+    from preceptor.evaluation.checkers import CHECKS, refusal
 
     return [
-        CHECKS[check](response, answer) if check in CHECKS else None
+        CHECKS[check](response, answer) if refusal(check, answer) is None else None
         for response, answer, check in rows.select("response", "answer", "check").iter_rows()
     ]

@@ -14,7 +14,9 @@ class OutdatedSelectionError(RuntimeError):
 
 
 def chosen_conversations(warehouse: Warehouse, recipe: str) -> pl.DataFrame:
-    """A row per response that the recipe chose: ids, teacher, system, user turns, assistant turns.
+    """A row per response that the recipe chose: ids, teacher, system, user turns, turns, finish_reason.
+
+    `cut_left_out` says of the whole recipe how many responses it left out since they were cut.
 
     Raises NotMaterializedError where nothing is chosen yet, OutdatedSelectionError where responses were
     replaced after they were chosen.

@@ -6,10 +6,10 @@ from preceptor.current import ROW_TABLES, Current, register_current
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import CAR_TABLE, SELECTED_SUBSET, Table
 from preceptor.lake.warehouse import Warehouse
-from preceptor.study.recipes import BestOfN, BestTeacher, OneTeacher, Random, TopK
+from preceptor.study.recipes import AnyRecipe, BestOfN, BestTeacher, OneTeacher, Random, TopK
 from preceptor.study.schema import Study
 
-VERSION = 1
+VERSION = 2
 EVERYTHING = 2**62
 
 
@@ -24,14 +24,18 @@ def select_rows(warehouse: Warehouse, study: Study, name: str, current: Current)
     """
     recipe = study.recipe(name)
     register_current(warehouse, study, current)
-    _candidates(warehouse, study, recipe)
+    teachers = _candidates(warehouse, study, recipe)
     chosen = _chosen(warehouse, recipe)
+    drawn_from = chosen["teacher"].unique().to_list() if isinstance(recipe, BestTeacher) else teachers
+    cut, above_one = _left_out(warehouse, recipe, drawn_from)
     if chosen.is_empty():
         raise EmptySelectionError(
             f"recipe {name!r} ({recipe.model_dump(exclude_none=True)}) chooses nothing: of"
             f" {warehouse.rows('candidates').height} usable responses none has what it asks for"
+            f"{_in_words(cut, above_one)}"
         )
-    return SELECTED_SUBSET.conform(chosen)
+    counted = chosen.with_columns(cut_left_out=pl.lit(cut), above_one_left_out=pl.lit(above_one))
+    return SELECTED_SUBSET.conform(counted)
 
 
 def selection_reads(study: Study, name: str) -> tuple[Table, ...]:
@@ -49,9 +53,8 @@ def selection_fingerprint(study: Study, name: str, current: Current, versions: d
     return fingerprint("selected_subset", VERSION, versions=versions, **settings)
 
 
-def _candidates(
-    warehouse: Warehouse, study: Study, recipe: OneTeacher | BestTeacher | Random | TopK | BestOfN
-) -> None:
+def _candidates(warehouse: Warehouse, study: Study, recipe: AnyRecipe) -> list[str]:
+    """Keep the responses that the recipe chooses from as `candidates`; returns whose they may be."""
     teachers = [teacher.name for teacher in study.teachers]
     base = ""
     if isinstance(recipe, OneTeacher | BestOfN):
@@ -60,10 +63,27 @@ def _candidates(
         teachers = list(recipe.teachers)
     if isinstance(recipe, BestTeacher | TopK):
         base = recipe.base or ""
-    warehouse.keep("candidates", "selection/candidates", base=base, teachers=teachers)
+    warehouse.keep("usable", "selection/usable", base=base, teachers=teachers)
+    warehouse.keep("candidates", "selection/candidates", cut_responses=recipe.cut_responses)
+    return teachers
 
 
-def _chosen(warehouse: Warehouse, recipe: OneTeacher | BestTeacher | Random | TopK | BestOfN) -> pl.DataFrame:
+def _left_out(warehouse: Warehouse, recipe: AnyRecipe, teachers: list[str]) -> tuple[int, int]:
+    column = recipe.column if isinstance(recipe, TopK) else ""
+    counts = warehouse.query(
+        "selection/left_out", cut_responses=recipe.cut_responses, column=column, teachers=teachers
+    )
+    cut, above_one = counts.row(0)
+    return cut, above_one
+
+
+def _in_words(cut: int, above_one: int) -> str:
+    told = [f"; {cut} more were cut at the limit of tokens (cut_responses: keep takes them)"] if cut else []
+    told += [f"; {above_one} are above 1, which no recipe chooses"] if above_one else []
+    return "".join(told)
+
+
+def _chosen(warehouse: Warehouse, recipe: AnyRecipe) -> pl.DataFrame:
     statement = f"selection/{recipe.kind}"
     match recipe:
         case OneTeacher(rows=rows, seed=seed):

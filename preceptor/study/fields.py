@@ -20,7 +20,7 @@ from pydantic import (
 from preceptor.paths import path_problem
 
 LARGEST_WHOLE = 2**31 - 1  # what every library below takes, as a seed or as a count
-LARGEST_REAL = 1e12
+LARGEST_REAL = 1e100  # sums and products of such numbers still have a value
 SAVED = ("dataset_dict.json", "state.json")  # by `datasets`, with and without splits
 
 

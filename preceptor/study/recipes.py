@@ -13,44 +13,63 @@ from preceptor.study.fields import (
 Positive = Annotated[Whole, Field(gt=0)]
 
 
-class OneTeacher(Frozen):
+class _Recipe(Frozen):
+    """What all recipes share: responses that were cut at the limit of tokens are left out, unless kept."""
+
+    name: Name
+    cut_responses: Literal["leave_out", "keep"] = "leave_out"
+
+
+class OneTeacher(_Recipe):
     """The responses of one teacher: tuned on, they show whether the ranking predicted well."""
 
     kind: Literal["teacher"]
-    name: Name
     teacher: str
     rows: Positive | None = None
     seed: Whole = 0
 
 
-class BestTeacher(Frozen):
+class BestTeacher(_Recipe):
     """The responses of the teacher that CAR ranks first for a base."""
 
     kind: Literal["best_teacher"]
-    name: Name
     base: str
     rows: Positive | None = None
     seed: Whole = 0
 
 
-class Random(Frozen):
+class Random(_Recipe):
     """Random instructions, each with one random response among the teachers'."""
 
     kind: Literal["random"]
-    name: Name
     rows: Positive
     teachers: tuple[str, ...] = ()
     seed: Whole = 0
 
 
-RowColumn = Literal["reward", "mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens"]
+RowColumn = Literal[
+    "reward",
+    "mean_nll",
+    "perplexity",
+    "ifd",
+    "ifd_of_perplexities",
+    "rank_surprisal_ratio",
+    "response_tokens",
+]
+INSTRUCTION_DIFFICULTIES = (
+    "ifd",
+    "ifd_of_perplexities",
+)  # both end at 1: above it the instruction is no help
 
 
-class TopK(Frozen):
-    """The k rows, at most one per instruction, with the highest or lowest value of a column."""
+class TopK(_Recipe):
+    """The k rows, at most one per instruction, with the highest or lowest value of a column.
+
+    `ifd` is the ratio of mean losses, with the instruction over without it, `ifd_of_perplexities` that of
+    their exponentials; of either, rows above 1 are never chosen (Cherry LLM, arXiv 2308.12032).
+    """
 
     kind: Literal["top_k"]
-    name: Name
     column: RowColumn
     rows: Positive
     order: Literal["highest", "lowest"] = "highest"
@@ -58,11 +77,10 @@ class TopK(Frozen):
     teachers: tuple[str, ...] = ()
 
 
-class BestOfN(Frozen):
+class BestOfN(_Recipe):
     """Per instruction, the sample of one teacher that the reward model likes best (or least)."""
 
     kind: Literal["best_of_n"]
-    name: Name
     teacher: str
     rows: None = None  # every instruction that has a reward
     n: Positive | None = None

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from preceptor.study.recipes import INSTRUCTION_DIFFICULTIES
+
 LISTS = ("teachers", "bases", "reward_models", "recipes", "tunings", "runs", "evaluations", "averages")
 REFERENCES = (
     ("recipes", "base", "bases"),
@@ -15,7 +17,13 @@ REFERENCES = (
     ("averages", "of", "evaluations"),
 )
 OFF = ("false", "off", "no", "f", "n", "0")  # YAML's words are text here
-LOSS_COLUMNS = ("mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens")
+LOSS_COLUMNS = (
+    "mean_nll",
+    "perplexity",
+    *INSTRUCTION_DIFFICULTIES,
+    "rank_surprisal_ratio",
+    "response_tokens",
+)
 NO_SHARES = ("grades", "held_out_loss")  # kinds of evaluation
 Place = tuple[str | int, ...]
 Found = tuple[Place, str]
@@ -71,10 +79,11 @@ def _unmeasured(document: dict[str, Any]) -> Iterator[Found]:
         if base.get("unconditional") in (False, *OFF)
     }
     for index, recipe in _items(document.get("recipes")):
-        if recipe.get("column") == "ifd" and recipe.get("base") in spared:
+        if recipe.get("column") in INSTRUCTION_DIFFICULTIES and recipe.get("base") in spared:
             yield (
                 ("recipes", index, "column"),
-                f"'ifd' needs the losses that base {recipe['base']!r} leaves out by 'unconditional: false'",
+                f"{recipe['column']!r} needs the losses that base {recipe['base']!r} leaves out by"
+                " 'unconditional: false'",
             )
 
 

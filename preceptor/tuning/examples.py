@@ -17,14 +17,17 @@ from preceptor.compute.conversation import (
 )
 from preceptor.compute.tokens import Tokens, tokenize, tokenize_each, truncate
 from preceptor.compute.vocabulary import refuse_unknown, told_of_panics
-from preceptor.tuning.task import TuningError
+from preceptor.tuning.task import CUT, TuningError
 
 IGNORED = -100  # a label that the loss leaves out
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids, and as labels the same ids where the assistant speaks; IGNORED elsewhere."""
+    """Token ids, and as labels the same ids where the assistant speaks; IGNORED elsewhere.
+
+    Of a response that was cut at its teacher's limit no end of a turn is learned: it did not end there.
+    """
 
     response_id: str
     ids: list[int]
@@ -67,6 +70,7 @@ def make_examples(
     examples = Examples()
     rendered = dict(_rendered(tokenizer, template, rows, examples.failed))
     turns = dict(zip(rows["response_id"], rows["turns"].list.len(), strict=True))
+    cut = set(rows.filter(pl.col("finish_reason") == CUT)["response_id"])
     for response_id, tokens in tokenize_each(tokenizer, rendered, True, examples.failed):
         fitted = truncate(tokens, length, tokenizer.bos_token_id)
         fault = _fault(tokenizer, tokens, fitted, turns[response_id], end)
@@ -75,7 +79,7 @@ def make_examples(
             continue
         if len(tokens.ids) > length:
             examples.truncated[response_id] = f"{len(tokens.ids):,} tokens, of which {length:,} fit"
-        examples.rows.append(_example(response_id, fitted))
+        examples.rows.append(_example(response_id, fitted, end if response_id in cut else None))
     return examples
 
 
@@ -119,10 +123,12 @@ def _fault(tokenizer: Any, tokens: Tokens, fitted: Tokens, turns: int, end: int)
     return None
 
 
-def _example(response_id: str, tokens: Tokens) -> Example:
-    learned = set(tokens.response)
-    labels = [token if position in learned else IGNORED for position, token in enumerate(tokens.ids)]
-    return Example(response_id, tokens.ids, labels)
+def _example(response_id: str, tokens: Tokens, unlearned: int | None) -> Example:
+    """The row; where a token of its responses is `unlearned`, it ends with the last one that is learned."""
+    learned = {position for position in tokens.response if tokens.ids[position] != unlearned}
+    ids = tokens.ids if unlearned is None else tokens.ids[: max(learned) + 1]
+    labels = [token if position in learned else IGNORED for position, token in enumerate(ids)]
+    return Example(response_id, ids, labels)
 
 
 def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:

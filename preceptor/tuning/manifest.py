@@ -12,14 +12,20 @@ from preceptor.lake.history import commit_of, history
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, Table
 from preceptor.lake.store import Lake, Partition
 from preceptor.tuning.examples import Examples
-from preceptor.tuning.task import Task
+from preceptor.tuning.publication import Publication
+from preceptor.tuning.task import CUT, Task
 from preceptor.tuning.train import Training
 
 PACKAGES = ("preceptor", "torch", "transformers", "trl", "peft", "accelerate")
 
 
 def make_manifest(
-    task: Task, origins: dict[str, Any], examples: Examples, training: Training, folder: Path
+    task: Task,
+    origins: dict[str, Any],
+    examples: Examples,
+    training: Training,
+    publication: Publication,
+    folder: Path,
 ) -> dict[str, Any]:
     """Every origin and number of a run, and the hash of every file in its folder.
 
@@ -40,7 +46,9 @@ def make_manifest(
         "tokens": examples.tokens,
         "truncated_rows": examples.truncated,
         "failed_rows": examples.failed,
+        "cut_responses": _cut_responses(task),
         **asdict(training),
+        "published_as_trained": asdict(publication),
         "packages": {name: version(name) for name in PACKAGES},
         "files": file_hashes(folder),
     }
@@ -49,6 +57,16 @@ def make_manifest(
 def manifest_text(manifest: Mapping[str, Any]) -> str:
     """What manifest.json holds, byte for byte."""
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+
+
+def _cut_responses(task: Task) -> dict[str, int]:
+    """Responses that the limit of tokens cut, and those of which no recording says how they ended."""
+    endings, left_out = task.rows["finish_reason"], task.rows["cut_left_out"]
+    return {
+        "left_out": int(left_out.drop_nulls().max() or 0),  # type: ignore[arg-type]
+        "kept_without_their_end": int((endings == CUT).sum()),
+        "not_known": endings.null_count(),
+    }
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """The model that is tuned: loaded with or without an adapter, saved so that every engine can load it."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 from preceptor.compute.conversation import template_of
 from preceptor.study.schema import Base
-from preceptor.study.tuning import Tuning
+from preceptor.tuning.adapter import adapted
 from preceptor.tuning.task import Task, TuningError
 
 ADAPTER = "adapter"  # folder of the adapter's own weights, beside the merged model
@@ -28,60 +27,39 @@ def load_model(task: Task) -> Any:
     return model if tuned_whole else _with_adapter(model, task)
 
 
-def adapter_config(tuning: Tuning) -> Any:
-    """PEFT's configuration of a tuning. Raises TuningError for what peft does not know."""
-    from peft import get_peft_config
-
-    settings = tuning.peft or {}
-    try:
-        config = get_peft_config({"task_type": "CAUSAL_LM", **settings})
-        if config.is_prompt_learning:
-            raise ValueError(f"{settings['peft_type']} cannot be merged into the weights; LORA can")
-    except Exception as error:
-        raise TuningError(f"tunings.{tuning.name}.peft: {_reason(error)}") from error
-    return config
-
-
 def _with_adapter(model: Any, task: Task) -> Any:
-    from peft import get_peft_model
     from transformers import set_seed
 
     set_seed(task.run.seed)  # an adapter begins with random weights
-    config = adapter_config(task.tuning)
+    return adapted(model, task.tuning, task.base.name)
+
+
+def merged(model: Any, task: Task, folder: Path) -> Any:
+    """The model with its adapter in its weights; the adapter itself is kept in the folder's `adapter/`.
+
+    Raises TuningError where PEFT cannot merge it. A model without adapter is returned as it is.
+    """
+    from peft import PeftModel
+
+    if not isinstance(model, PeftModel):
+        return model
+    model.save_pretrained(folder / ADAPTER)
+    (folder / ADAPTER / "README.md").unlink()  # an empty form
     try:
-        adapted = get_peft_model(model, config)
-        _refuse_adapted_head(adapted)
+        return model.merge_and_unload()
     except Exception as error:
-        raise TuningError(f"tunings.{task.tuning.name}.peft: {_reason(error)}") from error
-    return adapted
-
-
-def _refuse_adapted_head(model: Any) -> None:
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    if isinstance(model.get_output_embeddings(), BaseTunerLayer):
-        raise ValueError("TRL's loss passes the output layer's adapter by: take it out of target_modules")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return "'peft_type' is missing or none that peft knows; LORA is the usual one"
-    return re.sub(r"^\w+\.__init__\(\) got an ", "", str(error))
+        raise TuningError(
+            f"tunings.{task.tuning.name}.peft: the adapter cannot be merged into the weights: {error}"
+        ) from error
 
 
 def save_model(model: Any, tokenizer: Any, base: Base, end: int, context: int, folder: Path) -> None:
     """Write a plain model folder of safetensors in the base's dtype, with tokenizer and chat template.
 
-    An adapter is kept in `adapter/`, and merged into the weights. `generation_config.json` names
-    the end-of-turn token, so that transformers and vLLM stop there.
+    `generation_config.json` names the end-of-turn token, so that transformers and vLLM stop there.
     """
     import torch
-    from peft import PeftModel
 
-    if isinstance(model, PeftModel):
-        model.save_pretrained(folder / ADAPTER)
-        (folder / ADAPTER / "README.md").unlink()  # an empty form
-        model = model.merge_and_unload()
     model.config.use_cache = True  # the trainer turns it off
     model.generation_config = _generation_config(tokenizer, end)
     model.to(getattr(torch, base.dtype)).save_pretrained(folder)

@@ -11,7 +11,8 @@ from preceptor.study.schema import Base, Study
 from preceptor.study.tuning import Run, Tuning
 from preceptor.text import digest
 
-VERSION = 3  # 3: no prompt loses a turn or its system prompt, or shows the day that it is made
+VERSION = 3  # 3: prompts keep all turns and show no day; no cut response with an end
+CUT = "length"  # the finish_reason of a response that the limit of tokens cut
 
 
 class TuningError(RuntimeError):
@@ -30,7 +31,7 @@ class Task:
     run: Run
     base: Base
     tuning: Tuning
-    rows: pl.DataFrame  # response_id, teacher, system, user, turns
+    rows: pl.DataFrame  # response_id, teacher, system, user, turns, finish_reason, cut_left_out
 
     @classmethod
     def of(cls, study: Study, run_name: str, rows: pl.DataFrame) -> "Task":
@@ -54,9 +55,10 @@ class Task:
 
 
 def rows_digest(rows: pl.DataFrame) -> str:
-    """A hash of the words that are learned, in their order; of response_id, system, user, turns."""
+    """A hash of the words that are learned, in their order, and of which responses were cut."""
     texts = rows.select("response_id", "system", "user", "turns")
-    return digest(*(json.dumps(row) for row in texts.iter_rows()))
+    cut = rows.filter(pl.col("finish_reason") == CUT)["response_id"]  # they are learned without their end
+    return digest(*(json.dumps(row) for row in texts.iter_rows()), *cut)
 
 
 @dataclass(frozen=True)

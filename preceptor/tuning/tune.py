@@ -17,7 +17,8 @@ from preceptor.lake.store import Lake, LakeError
 from preceptor.study.schema import Study
 from preceptor.tuning.examples import Examples, end_of_turn, known_only, make_examples
 from preceptor.tuning.manifest import make_manifest, manifest_text, origins
-from preceptor.tuning.model import load_model, save_model
+from preceptor.tuning.model import ADAPTER, load_model, merged, save_model
+from preceptor.tuning.publication import Publication, compare, rows_to_compare, trainer_loss
 from preceptor.tuning.task import DivergedError, Machine, Task, TuningError
 from preceptor.tuning.train import Training, quiet, train
 from preceptor.tuning.trainer import make_trainer
@@ -35,7 +36,7 @@ def tune(
 ) -> Outcome:
     """Bring a run's partition to its one row, training only where its folder is not published yet.
 
-    `rows` are what its recipe chose (response_id, teacher, system, user, turns); `read` says which versions
+    `rows` are what its recipe chose (chosen_conversations says which columns); `read` says which versions
     of the tables they were read from. Raises TuningError where the run cannot be tuned.
     """
     task = Task.of(study, run_name, rows)
@@ -81,8 +82,8 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
         for superseded in (path for path in place.iterdir() if path.is_dir() and path != work):
             shutil.rmtree(superseded)
         folder = work / "finished"
-        examples, training = _tuned(task, machine, folder)
-        manifest = make_manifest(task, origins(lake, task, read), examples, training, folder)
+        examples, training, publication = _tuned(task, machine, folder)
+        manifest = make_manifest(task, origins(lake, task, read), examples, training, publication, folder)
         (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
         if _copies(lake, task):  # of a folder that somebody removed
             lake.delete(TUNED_CHECKPOINT, {"run": task.run.name})
@@ -90,9 +91,9 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
         shutil.rmtree(work)
 
 
-def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Training]:
-    """Train in the folder's parent and leave the finished model in the folder."""
-    from preceptor.compute.load import context_length, load_tokenizer
+def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Training, Publication]:
+    """Train in the folder's parent, leave the finished model in the folder, and compare the two."""
+    from preceptor.compute.load import context_length, load_tokenizer, release_memory
     from preceptor.compute.tensors import embedding_rows
 
     base, run, work = task.base, task.run.name, folder.parent
@@ -106,14 +107,37 @@ def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Traini
         examples = make_examples(tokenizer, template, task.rows, length, end)
         examples = known_only(examples, tokenizer, embedding_rows(model))
         _refuse_nothing(run, examples)
+        compared = rows_to_compare(examples.rows)
+        trainer, training = _trained(task, model, tokenizer, examples, machine, work)
+        expected, device = trainer_loss(trainer, compared), str(trainer.args.device)
+        tuned = trainer.model
+        del trainer, model  # its optimizer holds more memory than the model that is loaded below
+        _save(tuned, tokenizer, task, end, context, folder)
+        del tuned
+        release_memory()
+        adapter = None if task.tuning.peft is None else folder / ADAPTER
+        publication = compare(task, folder, adapter, compared, expected, device)
+    return examples, training, publication
+
+
+def _trained(
+    task: Task, model: Any, tokenizer: Any, examples: Examples, machine: Machine, work: Path
+) -> tuple[Any, Training]:
+    try:
         trainer = make_trainer(task, model, tokenizer, examples, machine, work)
-        try:
-            training = train(trainer, run)
-        except DivergedError:
-            shutil.rmtree(work)  # the same settings would diverge again
+        return trainer, train(trainer, task.run.name)
+    except DivergedError:
+        shutil.rmtree(work)  # the same settings would diverge again
+        raise
+    except TuningError:
+        raise
+    except Exception as error:  # each kind of adapter fails in its own way
+        if task.tuning.peft is None:
             raise
-        _save(trainer.model, tokenizer, task, end, context, folder)
-    return examples, training
+        raise TuningError(
+            f"run {task.run.name!r}: it cannot be trained with tunings.{task.tuning.name}.peft:"
+            f" {type(error).__name__}: {error}; take other settings"
+        ) from error
 
 
 def _refuse_nothing(run: str, examples: Examples) -> None:
@@ -127,7 +151,9 @@ def _refuse_nothing(run: str, examples: Examples) -> None:
 def _save(model: Any, tokenizer: Any, task: Task, end: int, context: int, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it
     try:
-        save_model(model, tokenizer, task.base, end, context, folder)
+        save_model(merged(model, task, folder), tokenizer, task.base, end, context, folder)
+    except TuningError:
+        raise
     except Exception as error:  # each library has its own way to say that a disk is full
         raise TuningError(
             f"run {task.run.name!r}: the tuned model cannot be written to {folder}: {error};"

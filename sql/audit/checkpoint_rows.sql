@@ -10,7 +10,8 @@ SELECT
     raw_instructions.place,
     raw_instructions.system,
     raw_instructions.turns AS user,
-    responses.turns
+    responses.turns,
+    responses.finish_reason
 FROM selected_subset
 LEFT JOIN responses
     ON responses.response_id = selected_subset.response_id

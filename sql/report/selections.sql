@@ -1,8 +1,14 @@
--- A row is one recipe's chosen rows: how many, and of how many teachers.
+-- A row is one recipe's chosen rows: how many, of how many teachers, how they ended, and how many responses the
+-- recipe left out, by reason.
 SELECT
-    recipe,
+    selected_subset.recipe,
     count(*) AS rows,
-    count(DISTINCT teacher) AS teachers
+    count(DISTINCT selected_subset.teacher) AS teachers,
+    count(*) FILTER (responses.finish_reason = 'length') AS cut_kept,
+    count(*) FILTER (responses.finish_reason IS NULL) AS end_not_known,
+    coalesce(max(selected_subset.cut_left_out), 0) AS cut_left_out,
+    coalesce(max(selected_subset.above_one_left_out), 0) AS above_one_left_out
 FROM selected_subset
-GROUP BY recipe
-ORDER BY recipe
+LEFT JOIN responses ON responses.response_id = selected_subset.response_id
+GROUP BY selected_subset.recipe
+ORDER BY selected_subset.recipe

@@ -1,4 +1,5 @@
--- A row is one of the k best responses by one column, at most one per instruction.
+-- A row is one of the k best responses by one column, at most one per instruction. An instruction-following
+-- difficulty above 1 says that the instruction made the response no likelier: its authors drop such rows.
 WITH valued AS (
     SELECT
         *,
@@ -7,6 +8,7 @@ WITH valued AS (
             WHEN 'mean_nll' THEN mean_nll
             WHEN 'perplexity' THEN perplexity
             WHEN 'ifd' THEN ifd
+            WHEN 'ifd_of_perplexities' THEN ifd_of_perplexities
             WHEN 'rank_surprisal_ratio' THEN rank_surprisal_ratio
             WHEN 'response_tokens' THEN response_tokens
         END AS value,
@@ -17,7 +19,7 @@ WITH valued AS (
 best AS (
     SELECT *
     FROM valued
-    WHERE isfinite(value)
+    WHERE isfinite(value) AND (value <= 1 OR $column NOT IN ('ifd', 'ifd_of_perplexities'))
     QUALIFY row_number() OVER (PARTITION BY instruction_id ORDER BY place, response_id) = 1
 )
 

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from preceptor.compute.conversation import ChatTemplate, Conversation, render_prompt
 from preceptor.compute.generation import RowSeededSampling, TransformersGenerator
-from preceptor.compute.request import NOT_FINITE, Decoding, Request
+from preceptor.compute.request import NOT_FINITE, Decoding, Request, ending
 from tests.conftest import CHATML, save_language_model
 
 TEACHER = str(Path(__file__).parents[2] / "studies" / "demo" / "teachers" / "llama-large")
@@ -96,6 +96,19 @@ def test_each_turn_is_answered_after_the_teachers_own_previous_answer(teacher_mo
     assert len(double.turns) == 2
     assert double.turns[0] == single.turns[0]
     assert double.prompt_tokens > single.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("turns", "ended"),
+    [
+        (["stop"], "stop"),
+        ([None, "stop"], "stop"),
+        (["length", "stop"], "length"),
+        (["stop", "length"], "length"),
+    ],
+)
+def test_a_conversation_of_which_a_turn_was_cut_was_cut(turns, ended):
+    assert ending(turns) == ended
 
 
 def poisoned(folder, token, value) -> str:

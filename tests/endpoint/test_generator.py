@@ -53,6 +53,15 @@ def test_an_answer_carries_its_tokens_and_why_it_ended():
     assert (engine.facts["prompt_tokens"], engine.facts["response_tokens"]) == (22, 8)
 
 
+def test_a_conversation_of_which_a_turn_was_cut_was_cut():
+    def first_turn_cut(body, n):
+        return answer("a", "length" if len(body["messages"]) == 1 else "stop")
+
+    with FaultyServer(first_turn_cut) as server:
+        (got,) = collected(generator(server.url).stream([Request(None, ("one", "two"), 0)]), 1)
+    assert (got.turns, got.finish_reason) == (("a", "a"), "length")
+
+
 def test_an_empty_response_is_a_response():
     with FaultyServer(lambda body, n: answer("", response=1)) as server:
         assert collected(generator(server.url).stream(requests(1)), 1) == [Generation(("",), "stop", 7, 1)]

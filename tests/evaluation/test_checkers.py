@@ -1,10 +1,16 @@
 """A right answer counts however it is worded; a wrong one, and a list of all possible ones, never do."""
 
+import re
+from decimal import Decimal
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.evaluation.checkers import contains, exact, final_answer, number
+from preceptor.evaluation.checkers import CHECKS, contains, exact, final_answer, number, refusal
+from preceptor.evaluation.numbers import plain_number
+from preceptor.text import fold
 
 STYLES = {
     "terse": "{}",
@@ -75,6 +81,7 @@ def test_a_list_of_every_possible_word_is_refused(possible, style):
         ("I think.\nSo it is y. Good.\n", "So it is y"),
         ("The answer is a\nb", "a"),
         ("The answer is", ""),
+        ("The answer isn't 5", "The answer isn't 5"),
         ("", ""),
     ],
 )
@@ -97,10 +104,151 @@ def test_the_final_answer_is_one_sentence(response, answer):
         ("no idea", "4", False),
         ("0.5", ".5", True),
         ("１２", "12", True),  # full width
+        ("#### 18", "18", True),
+        ("<<2+3=5>>5", "5", True),
+        ("3.0", "3", True),
+        ("2 + 2 is 4", "4", True),
+        ("add 5 to get 12", "12", True),
+        ("1\u202f234", "1234", True),  # a blank that groups thousands
+        ("1{,}234", "1234", True),
+        ("**5**", "5", True),
+        ("\\boxed{42}", "42", True),
+        ("COVID-19", "19", False),
+        ("B2", "2", False),
+        ("9" * 5000, "9", False),
     ],
 )
 def test_numbers_are_compared_by_value(response, answer, right):
     assert number(response, answer) == right
+
+
+VALUES = {  # what a person would say that each is worth
+    **{
+        "25 m²": 25,
+        "25 m^2": 25,
+        "25m2": 25,
+        "9 kg/m3": 9,
+        "9.8 m/s^2": "9.8",
+        "9.8 m s⁻²": "9.8",
+        "5 °C": 5,
+    },
+    **{"25\\text{ cm}^2": 25, "42^\\circ": 42, "1.5 L of CO2": "1.5", "5km/h": 5, "21st": 21},
+    **{"2 x 10^5": 200_000, "3e5": 300_000, "3*10**5": 300_000, "10⁵": 100_000, "3 × 10⁻²": "0.03"},
+    **{"3.0e8 m/s": 300_000_000, "7²": 49, "2^10": 1024, "0.00001": "1e-05", "1e-05": "0.00001"},
+    **{"1/2": "0.5", "½": "0.5", "2½": "2.5", "2 1/2 cups": "2.5", "\\frac{1}{2}": "0.5", "10/4": "2.5"},
+    **{"5 million": 5_000_000, "5 hundred thousand": 500_000, "$2.5M": 2_500_000, "5k": 5000, "5 K": 5},
+    **{"$5": 5, "US$5": 5, "5 €": 5, "-$5": -5, "$-5": -5, "5%": 5, "5 %": 5, "20 percent": 20},
+    **{"–3": -3, "−3": -3, "minus 3": -3, "negative 3 degrees": -3, "y = -2": -2, "5!": 5, "(5)": 5},
+}
+NO_NUMBER = [  # or not one, or only a bound of one
+    *("6:30", "5:30 pm", "2h30", "2 hours 30 minutes", "5 feet 3 inches", "5'3\"", "3 dollars and 50 cents"),
+    *(
+        "3-5",
+        "3–5",
+        "3 to 5",
+        "3…5",
+        "between 3 and 5",
+        "3 cm or 4 cm",
+        "5%-6%",
+        "5 ± 1",
+        "5 out of 8",
+        "5 of 8",
+    ),
+    *("1.2.3", "1_234", "1 234", "12,34", "1.234,56", "2024-05-06", "5/6/2024", "3:5", "0x1F", "1/0", "0^-1"),
+    *("3 x 10", "3x4", "10-3", "2^x", "(-3)^2", "5₂", "√16", "square root of 16", "half of 10", "7 squared"),
+    *(
+        "at least 5",
+        "more than 5",
+        "5+",
+        "<5",
+        "> 5",
+        "not 5",
+        "5 or more",
+        "5 and a half",
+        "5 tenths",
+        "- 3",
+    ),
+    *("10 to the power of 5", "half past 5", "2^99999999999999", "5 g per 100 g", "m^2", "x2"),
+]
+
+
+@pytest.mark.parametrize("written", VALUES)
+def test_a_dressed_number_has_its_own_value_and_no_other(written):
+    digits = [part for part in re.split(r"[^0-9.]+", fold(written)) if part.strip(".")]
+    for style in STYLES.values():
+        assert number(style.format(written), str(VALUES[written]))
+        for other in digits:  # none of the numbers that it is written with
+            same = plain_number(other) == plain_number(str(VALUES[written]))
+            assert number(style.format(written), other) == same
+
+
+@pytest.mark.parametrize("written", NO_NUMBER)
+def test_what_is_not_one_number_is_right_for_no_answer(written):
+    for style in STYLES.values():
+        for other in re.findall(r"\d+(?:\.\d+)?", written):
+            assert not number(style.format(written), other)
+            assert not number(style.format(written), f"-{other}")
+
+
+@quick
+@given(
+    st.integers(0, 999),
+    st.integers(0, 999),
+    st.sampled_from(["m^2", "m²", "m2", "kg/m3", "kg/m³", "m/s^2", "m s^-2", "m s⁻²", "cm3", "°C", "%", "€"]),
+    st.sampled_from(["{} {}", "{}{}", "**{} {}**", "about {} {}"]),
+)
+def test_a_units_digits_are_no_answer(right, wrong, unit, form):
+    response = f"The answer is {form.format(wrong, unit)}."
+    assert number(response, str(right)) == (right == wrong)
+
+
+@quick
+@given(st.integers(-99, 99), st.integers(-20, 20), st.integers(-99, 99), st.integers(-20, 20))
+def test_powers_of_ten_are_equal_where_their_values_are(mantissa, exponent, other, power):
+    raised = str(power).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
+    same = Fraction(mantissa) * Fraction(10) ** exponent == Fraction(other) * Fraction(10) ** power
+    for form in (
+        f"{other}e{power}",
+        f"{other} x 10^{power}",
+        f"{other} × 10{raised}",
+        f"{other}*10**{power}",
+    ):
+        assert number(f"The answer is {form}.", f"{mantissa}e{exponent}") == same
+
+
+@quick
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e30, max_value=1e30))
+def test_a_files_number_is_right_as_it_stands_and_written_out(value):
+    assert number(f"The answer is {value!r}.", str(value))
+    if abs(value) > 1e-60:
+        assert number(f"The answer is {format(Decimal(repr(value)), 'f')}.", str(value))
+
+
+@quick
+@given(st.text(max_size=200), st.sampled_from(["5", "-1", "0.5"]))
+def test_no_text_breaks_a_checker(response, answer):
+    for check in CHECKS.values():
+        assert check(response, answer) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "usable"),
+    [
+        *(("number", text, True) for text in ("5", "-1,234.5", "−3", "1e-05", ".5", " 7 ", "１２")),
+        *(
+            ("number", text, False)
+            for text in ("25 m^2", "7 kg/m3", "3 x 10^5", "5:30", "7²", "5%", "$5", "½")
+        ),
+        *(
+            ("number", text, False)
+            for text in ("1/2", "3-5", "five", "5 apples", "1 234", "nan", "inf", "1_000")
+        ),
+        ("exact", "25 m²", True),
+        ("regex", "5", False),
+    ],
+)
+def test_an_answer_of_check_number_is_one_plain_number(check, answer, usable):
+    assert (refusal(check, answer) is None) == usable
 
 
 @pytest.mark.parametrize(
@@ -111,6 +259,21 @@ def test_numbers_are_compared_by_value(response, answer, right):
         ("Red fox", "Red fox.", True),
         ("ﬁve", "five", True),  # a ligature
         ("the red fox", "red fox", False),
+        ("caf\u00e9", "cafe\u0301", True),  # one letter, two encodings
+        ("−3", "-3", True),
+        ("５", "5", True),
+        ("7²", "72", False),
+        ("x²", "x2", False),
+        ("H₂O", "H2O", False),
+        ("2½", "21/2", False),
+        ("½", "1/2", False),
+        ("②", "2", False),
+        ("f'", "f", False),  # a derivative
+        ('5"', "5", False),  # inches
+        ("'5'", "5", True),
+        ("“five.”", "five", True),
+        ("5", "5.", True),
+        ("1e-05", "0.00001", False),  # it compares words, not values
     ],
 )
 def test_exact_forgives_blanks_quotes_and_the_last_full_stop(response, answer, right):
@@ -127,6 +290,13 @@ def test_exact_forgives_blanks_quotes_and_the_last_full_stop(response, answer, r
         ("New York is big", "new  york", True),
         ("anything", "", False),
         ("C++ (fast)", "c++", True),
+        ("it costs 1,500", "500", False),  # part of a number
+        ("at 5:30", "30", False),
+        ("it is -5", "5", False),
+        ("it is 5.5", "5", False),
+        ("it is 1/5", "5", False),
+        ("5²", "52", False),
+        ("3, 4 and 5", "5|3", True),
     ],
 )
 def test_contains_wants_every_keyword_as_a_whole_word(response, answer, right):

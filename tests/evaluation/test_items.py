@@ -20,6 +20,11 @@ def test_a_checked_row_is_an_item_with_its_answer_as_text(tmp_path):
     ]
 
 
+def test_a_small_number_is_kept_as_a_person_writes_it(tmp_path):
+    (item,) = read_items(checkers(tmp_path, [{"instruction": "?", "answer": 0.00001, "check": "number"}]))
+    assert item.answer == "0.00001"
+
+
 def test_columns_can_have_other_names(tmp_path):
     rows = [{"q": "one?", "a": "1", "how": "exact"}]
     columns = {"instruction": "q", "answer": "a", "check": "how"}
@@ -47,13 +52,20 @@ GOOD = {"instruction": "one?", "answer": "1", "check": "exact"}
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({**GOOD, "check": "regex"}, "column 'check' holds 'regex': write one of exact, number, contains"),
+        ({**GOOD, "check": "regex"}, "column 'check': the check 'regex' is none of exact, number, contains"),
         ({**GOOD, "check": None}, r"column 'check' holds no text or number \(the row has instruction"),
         ({**GOOD, "answer": " "}, "column 'answer' holds no text"),
         ({**GOOD, "answer": True}, "column 'answer' holds no text"),
-        ({**GOOD, "answer": "seven", "check": "number"}, "'seven', which its own check 'number' refuses"),
-        ({**GOOD, "answer": "a||b", "check": "contains"}, "own check 'contains' refuses"),
-        ({**GOOD, "answer": "a. b"}, "own check 'exact' refuses"),
+        (
+            {**GOOD, "answer": "seven", "check": "number"},
+            "column 'answer': .*'seven' of check 'number' is not one",
+        ),
+        (
+            {**GOOD, "answer": "25 m^2", "check": "number"},
+            "'25 m\\^2' of check 'number' is not one plain number",
+        ),
+        ({**GOOD, "answer": "a||b", "check": "contains"}, "refused by its own check 'contains'"),
+        ({**GOOD, "answer": "a. b"}, "refused by its own check 'exact'"),
         ({**GOOD, "instruction": " \n"}, "holds an empty instruction: fill it or leave the row out"),
         (
             {"question": "one?", "answer": "1", "check": "exact"},

@@ -78,3 +78,8 @@ def test_all_right_says_nothing(tmp_path):
 def test_an_unknown_check_is_counted_not_decided(tmp_path):
     found = checked(tmp_path, ROWS, check="telepathy")
     assert (found.responses, found.undecided) == (0, 5)
+
+
+def test_an_answer_that_no_response_can_be_held_against_is_counted_not_decided(tmp_path):
+    found = checked(tmp_path, ROWS, answer="7 m^2")
+    assert (found.responses, found.undecided) == (0, 5)

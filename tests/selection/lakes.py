@@ -39,6 +39,7 @@ class Row:
     sample: int = 0
     turns: tuple[str, ...] = ("yes",)
     error: str | None = None
+    finish_reason: str | None = None
     reward: float | None = None
     losses: dict[str, dict] = field(default_factory=dict)
 
@@ -54,10 +55,15 @@ class Row:
         return {
             "mean_nll": mean,
             "perplexity": math.exp(mean),
-            "ifd": math.exp(mean) / math.exp(unconditional),
+            "ifd": _at_most_one(mean / unconditional),
+            "ifd_of_perplexities": _at_most_one(math.exp(mean) / math.exp(unconditional)),
             "rank_surprisal_ratio": loss["rank100_sum"] / loss["nll_sum"],
             "response_tokens": loss["response_tokens"],
         }[column]
+
+
+def _at_most_one(ratio):
+    return ratio if ratio <= 1 else None  # its authors drop what is above
 
 
 def loss(nll, tokens=2, unconditional=4, rank=8, length=3, error=None):
@@ -101,6 +107,7 @@ TRAPS = {
     "blanks": {"turns": ("  ", " ")},
     "line ends": {"turns": ("\n\t\r\n",)},
     "wide blanks": {"turns": ("\u3000\n\u00a0",)},
+    "cut at the limit of tokens": {"finish_reason": "length"},
     "a teacher that left the study": {"teacher": "gone"},
     "an instruction that left the study": {"instruction_id": "i99"},
 }
@@ -139,7 +146,12 @@ def fill(lake, rows, ranks=RANKS, instructions=INSTRUCTIONS):
         ]
         both = list(zip(own, identities, strict=True))
         publish(
-            RESPONSES, [{**i, "turns": row.turns, "error": row.error} for row, i in both], teacher=teacher
+            RESPONSES,
+            [
+                {**i, "turns": row.turns, "error": row.error, "finish_reason": row.finish_reason}
+                for row, i in both
+            ],
+            teacher=teacher,
         )
         judged = [{**i, "reward": row.reward, "error": None if row.reward else "none"} for row, i in both]
         publish(REWARDS, judged, reward_model="judge", teacher=teacher)

@@ -1,5 +1,7 @@
 """Recipes choose exactly the rows that their words say, the same ones each time, and say why."""
 
+import math
+
 import polars as pl
 import pytest
 
@@ -25,7 +27,15 @@ from tests.selection.lakes import (
     trap_rows,
 )
 
-COLUMNS = ["mean_nll", "perplexity", "ifd", "rank_surprisal_ratio", "response_tokens", "reward"]
+COLUMNS = [
+    "mean_nll",
+    "perplexity",
+    "ifd",
+    "ifd_of_perplexities",
+    "rank_surprisal_ratio",
+    "response_tokens",
+    "reward",
+]
 RECIPES = {
     "teacher": ONE,
     "some of a teacher": {**ONE, "rows": 7},
@@ -86,7 +96,61 @@ def test_rows_are_good_rows_in_the_schema_of_the_table_each_once_and_say_why(lak
 @each_recipe
 @pytest.mark.parametrize("trap", TRAPS)
 def test_what_cannot_be_used_changes_nothing(lake, trapped, recipe, trap):
-    assert select(trapped(trap), recipe).equals(select(lake, recipe))
+    counts = ["cut_left_out", "above_one_left_out"]  # what is left out is counted
+    assert select(trapped(trap), recipe).drop(counts).equals(select(lake, recipe).drop(counts))
+
+
+@each_recipe
+def test_cut_responses_are_counted_and_only_chosen_where_a_recipe_keeps_them(lake, trapped, recipe):
+    cut = trapped("cut at the limit of tokens")
+    whose = {"teacher": ["007"], "best_teacher": ["c++"], "best_of_n": ["c++"]}.get(recipe["kind"], TEACHERS)
+    assert set(select(cut, recipe)["cut_left_out"]) == {2 * len(INSTRUCTIONS) * len(whose)}
+    assert set(select(lake, recipe)["cut_left_out"]) == {0}
+    everything = {**recipe, "rows": 1000} if "rows" in recipe else recipe
+    kept = select(cut, {**everything, "cut_responses": "keep"})
+    assert set(kept["cut_left_out"]) == {0}
+    assert any(name.startswith("0-") for name in ids(kept))
+
+
+def test_responses_of_which_nobody_knows_the_end_are_candidates_and_cut_ones_are_named(tmp_path):
+    endings = {"stopped": "stop", "unknown": None, "cut": "length"}
+    rows = [
+        Row(name, f"i{n:02}", "c++", finish_reason=reason, losses={"base-a": loss(1)})
+        for n, (name, reason) in enumerate(endings.items())
+    ]
+    lake = fill(empty_lake(tmp_path), rows)
+    assert sorted(ids(select(lake, BEST))) == ["stopped", "unknown"]
+    only = fill(empty_lake(tmp_path / "only"), [rows[2]])
+    with pytest.raises(EmptySelectionError, match=r"0 usable .*; 1 more were cut .* \(cut_responses: keep"):
+        select(only, {**DRAWN, "teachers": ["c++"]})
+
+
+def test_ifd_is_its_authors_ratio_of_mean_losses_and_drops_what_is_above_one(tmp_path):
+    # With the instruction, tokens and sum of NLL; without it, the same tokens and another sum.
+    # Ratio of means; ratio of perplexities: a 0.5/1 = 0.5, e^-0.5; b 1.8/2 = 0.9, e^-0.2; c 1; d 3/2.9 > 1.
+    sums = {"a": (1.0, 2.0), "b": (3.6, 4.0), "c": (5.0, 5.0), "d": (6.0, 5.8)}
+    rows = [
+        Row(name, f"i{n:02}", "c++", losses={"base-a": loss(nll, 2, without)})
+        for n, (name, (nll, without)) in enumerate(sums.items())
+    ]
+    lake = fill(empty_lake(tmp_path), rows)
+    highest = {**TOP, "column": "ifd", "order": "highest"}
+    rows = select(lake, highest)
+    assert ids(rows) == ["c", "b", "a"] and rows["value"].to_list() == pytest.approx([1, 0.9, 0.5])
+    assert set(rows["above_one_left_out"]) == {1}
+    assert ids(select(lake, {**highest, "rows": 2})) == ["c", "b"]
+    assert ids(select(lake, {**highest, "order": "lowest"})) == ["a", "b", "c"]
+    other = select(lake, {**highest, "column": "ifd_of_perplexities"})
+    assert other["value"].to_list() == pytest.approx([1, math.exp(-0.2), math.exp(-0.5)])
+    assert set(select(lake, {**TOP, "column": "perplexity"})["above_one_left_out"]) == {0}
+
+
+def test_a_recipe_of_which_all_rows_are_above_one_says_so(tmp_path):
+    lake = fill(empty_lake(tmp_path), [Row("d", "i00", "c++", losses={"base-a": loss(6, 2, 5)})])
+    with pytest.raises(
+        EmptySelectionError, match=r"of 1 usable responses .*; 1 are above 1, which no recipe"
+    ):
+        select(lake, {**TOP, "column": "ifd"})
 
 
 @each_recipe

@@ -23,6 +23,8 @@ SCHEMA = {
     "system": pl.String,
     "user": pl.List(pl.String),
     "turns": pl.List(pl.String),
+    "finish_reason": pl.String,
+    "cut_left_out": pl.Int64,
 }
 # Conversations: system prompt, user turns, assistant turns.
 SINGLE = (None, ("Where is the rain?",), ("In the north.",))
@@ -35,12 +37,14 @@ LONG_TURNS = ("Answer.", ("begin " * 9, "again"), ("short", "the rest " * 20))
 KINDS = [SINGLE, SYSTEM, MULTI, UNICODE, BLANKS, LONG, LONG_TURNS]
 
 
-def rows(conversations) -> pl.DataFrame:
+def rows(conversations, endings=None) -> pl.DataFrame:
     columns = [
         [f"r{number}" for number in range(len(conversations))],
         [f"i{number}" for number in range(len(conversations))],
         ["teacher"] * len(conversations),
         *(list(column) for column in zip(*conversations, strict=True)),
+        endings or ["stop"] * len(conversations),
+        [0] * len(conversations),
     ]
     return pl.DataFrame(columns, schema=SCHEMA)
 

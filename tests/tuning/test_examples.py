@@ -4,10 +4,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from preceptor.compute.conversation import TEMPLATES, ChatTemplate
-from preceptor.tuning.examples import end_of_turn, make_examples
+from preceptor.tuning.examples import IGNORED, end_of_turn, make_examples
 from preceptor.tuning.task import TuningError
 from tests.conftest import CHATML, byte_tokenizer
-from tests.tuning.samples import rows, save_base
+from tests.tuning.samples import MULTI, SINGLE, rows, save_base
 
 LLAMA2 = "{% for m in messages %}{{ m['content'] }} {{ eos_token }}{% endfor %}"
 
@@ -117,3 +117,23 @@ def test_an_answer_that_a_long_prompt_leaves_no_room_for_still_gets_half(tmp_pat
     y = tokenizer.convert_tokens_to_ids("y")
     assert (example.ids[0], example.ids[10:]) == (tokenizer.bos_token_id, [y] * 10)
     assert example.labels == [-100] * 10 + [y] * 10
+
+
+def test_of_a_cut_response_the_end_is_not_learned(tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path / "base"))
+    end = tokenizer.eos_token_id
+    whole, cut = (
+        make_examples(
+            tokenizer, ChatTemplate(TEMPLATES["tulu"]), rows([SINGLE, MULTI], [reason] * 2), 128, end
+        ).rows
+        for reason in ("stop", "length")
+    )
+    for row, short in zip(whole, cut, strict=True):
+        learned = [label for label in row.labels if label not in (IGNORED, end)]
+        assert row.labels.count(end) in (1, 3) and end not in short.labels
+        assert [label for label in short.labels if label != IGNORED] == learned
+        assert row.ids[: len(short.ids)] == short.ids and short.labels[-1] == short.ids[-1] != end
+    unknown = make_examples(
+        tokenizer, ChatTemplate(TEMPLATES["tulu"]), rows([SINGLE, MULTI], [None] * 2), 128, end
+    )
+    assert unknown.rows == whole

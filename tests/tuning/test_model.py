@@ -1,4 +1,4 @@
-"""What is saved: dtype, end tokens, merged adapters; and adapters that cannot be made."""
+"""What is saved: dtype, end tokens, merged adapters."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from preceptor.tuning.model import load_model, save_model
-from preceptor.tuning.task import Task, TuningError
+from preceptor.tuning.model import load_model, merged, save_model
+from preceptor.tuning.task import Task
 from tests.conftest import CHATML
 from tests.tuning.samples import EIGHT, save_base, study, weights
 
@@ -22,7 +22,7 @@ def saved(task, folder, disturb=None):
     model, tokenizer = load_model(task), AutoTokenizer.from_pretrained(task.base.model)
     if disturb:
         disturb(model)
-    save_model(model, tokenizer, task.base, tokenizer.eos_token_id, 128, folder)
+    save_model(merged(model, task, folder), tokenizer, task.base, tokenizer.eos_token_id, 128, folder)
     return folder
 
 
@@ -111,20 +111,3 @@ def test_an_own_template_stays(tmp_path):
     path = save_base(tmp_path / "base", "<|im_end|>", template=CHATML)
     folder = saved(task_of(path, {"prompt_format": "own"}), tmp_path / "out")
     assert (Path(folder) / "chat_template.jinja").read_text() == CHATML
-
-
-@pytest.mark.parametrize(
-    ("peft", "message"),
-    [
-        ({"peft_type": "LORRA"}, "'peft_type' is missing or none that peft knows"),
-        ({"r": 4}, "'peft_type' is missing or none that peft knows"),
-        ({"peft_type": "LORA", "rank": 4}, "^tunings.settings.peft: unexpected keyword argument 'rank'"),
-        ({"peft_type": "LORA", "target_modules": ["nowhere"]}, "nowhere.* not found"),
-        ({"peft_type": "LORA", "target_modules": ["lm_head"]}, "take it out of target_modules"),
-        ({"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 2}, "cannot be merged"),
-    ],
-)
-def test_an_adapter_that_cannot_be_made_is_named_by_its_field(tmp_path, peft, message):
-    with pytest.raises(TuningError, match=r"tunings\.settings\.peft: ") as caught:
-        load_model(task_of(save_base(tmp_path / "base"), peft=peft))
-    caught.match(message)

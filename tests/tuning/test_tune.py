@@ -95,6 +95,15 @@ def test_a_run_is_tuned_once_and_says_what_it_is_made_of(base, lake):
     assert tune(lake, study(base, seed=3), "run", mixed, read, CPU).version == outcome.version
 
 
+def test_the_manifest_counts_responses_that_were_cut_and_a_cut_one_is_another_task(base, lake):
+    chosen = rows([SINGLE] * 4, ["stop", "length", None, None]).with_columns(cut_left_out=pl.lit(5))
+    manifest = json.loads(tune(lake, study(base), "run", chosen, {}, CPU).rows["manifest"][0])
+    assert manifest["cut_responses"] == {"left_out": 5, "kept_without_their_end": 1, "not_known": 2}
+    assert manifest["tokens"] == 4 * (13 - 2 + 1) - 1  # as above, and one end that is not learned
+    whole = chosen.with_columns(finish_reason=pl.lit("stop"))
+    assert Task.of(study(base), "run", chosen).fingerprint != Task.of(study(base), "run", whole).fingerprint
+
+
 def refuse(*_, **__):
     raise AssertionError("trained again")
 

@@ -1,0 +1,127 @@
+"""Is the saved folder the model that was trained? Its loss on training rows must be the trainer's own."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preceptor.study.schema import Base
+from preceptor.study.tuning import Tuning
+from preceptor.tuning.examples import IGNORED, Example
+from preceptor.tuning.task import Task, TuningError
+
+ROWS = 8
+LONGEST = 2048  # tokens: the logits of longer rows can be larger than the model
+EXACT = 0.001, 0.001  # nats, share of the loss: float32 sums in another order
+ROUNDED = 0.02, 0.05  # nats, share: 16 bits keep 8 to 11 of a weight, merging and saving round them once more
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The losses (nats per token) that were compared; `adapter_loss` is the base's behind the adapter."""
+
+    rows: int
+    trainer_loss: float
+    published_loss: float
+    adapter_loss: float | None
+    tolerance: float
+
+
+class PublicationError(TuningError):
+    """A saved model that is not the one that was trained."""
+
+
+def rows_to_compare(examples: Sequence[Example]) -> list[Example]:
+    """The first rows that are not long, or else the shortest one."""
+    short = [example for example in examples if len(example.ids) <= LONGEST]
+    return short[:ROWS] or [min(examples, key=lambda example: len(example.ids))]
+
+
+def trainer_loss(trainer: Any, rows: Sequence[Example]) -> float:
+    """Mean loss of the rows' learned tokens, computed by the trainer as in training, without dropout."""
+    import torch
+
+    trainer.model.eval()
+
+    def one(row: Example) -> float:
+        batch = trainer.data_collator([{"input_ids": row.ids, "labels": row.labels}])
+        with torch.no_grad(), trainer.compute_loss_context_manager():
+            return float(trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch)))
+
+    return _mean(rows, one)
+
+
+def compare(
+    task: Task, folder: Path, adapter: Path | None, rows: Sequence[Example], trained: float, device: str
+) -> Publication:
+    """Load the folder anew, as its users will, and hold its loss against the trainer's.
+
+    An adapter saved beside it is put on the untouched base and must give the same. Raises PublicationError
+    where either differs by more than the tolerance.
+    """
+    from preceptor.compute.load import release_memory
+
+    base = task.base
+    published = _loss_of(_load(str(folder), "main", base, device), rows)
+    release_memory()
+    beside = None if adapter is None else _loss_of(_behind(adapter, base, device), rows)
+    release_memory()
+    bound = tolerance(base, task.tuning, trained)
+    found = Publication(len(rows), trained, published, beside, bound)
+    for what, loss in (("the saved model", published), ("the base behind the saved adapter", beside)):
+        if loss is not None and not abs(loss - trained) <= bound:  # NaN is not within
+            raise PublicationError(
+                f"run {task.run.name!r}: {what} is not what was trained: on {len(rows)} of its training rows"
+                f" its loss is {loss:.4g} nats per token, the trainer's {trained:.4g} (they may differ by"
+                f" {bound:.2g}). Nothing is published; {_cure(task)}"
+            )
+    return found
+
+
+def tolerance(base: Base, tuning: Tuning, loss: float) -> float:
+    """How far the losses may differ: rounding in the dtype that is computed and saved in, and no more."""
+    exact = base.dtype == "float32" and tuning.mixed_precision == "no"
+    nats, share = EXACT if exact else ROUNDED
+    return nats + share * loss
+
+
+def _cure(task: Task) -> str:
+    if task.tuning.peft is not None:
+        return f"tunings.{task.tuning.name}.peft: take other settings, or tune all weights"
+    if task.base.dtype != "float32":
+        return f"bases.{task.base.name}.dtype: where rounding is the reason, set float32"
+    return f"bases.{task.base.name}: this architecture is not saved as it is trained"
+
+
+def _loss_of(model: Any, rows: Sequence[Example]) -> float:
+    import torch
+
+    def one(row: Example) -> float:
+        ids = torch.tensor([row.ids], device=model.device)
+        labels = torch.tensor(row.labels[1:], device=model.device)
+        with torch.inference_mode():
+            logits = model(input_ids=ids).logits[0, :-1].float()
+            return float(torch.nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED))
+
+    return _mean(rows, one)
+
+
+def _load(model: str, revision: str, base: Base, device: str) -> Any:
+    from preceptor.compute.load import load_causal_lm
+
+    return load_causal_lm(model, revision, base.dtype, device)
+
+
+def _behind(adapter: Path, base: Base, device: str) -> Any:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(_load(base.model, base.revision, base, device), str(adapter)).eval()
+
+
+def _mean(rows: Sequence[Example], loss: Callable[[Example], float]) -> float:
+    """Over the learned tokens of all rows; the first token of a row is predicted by nothing."""
+    counts = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
+    losses = [loss(row) for row, count in zip(rows, counts, strict=True) if count]
+    sums = [value * count for value, count in zip(losses, filter(None, counts), strict=True)]
+    return math.fsum(sums) / sum(counts) if any(counts) else math.nan

@@ -1,0 +1,136 @@
+"""PEFT's settings that would fail, be lost, or merge into something else are refused by field, at once."""
+
+import re
+import warnings
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from preceptor.tuning.adapter import try_adapter
+from preceptor.tuning.model import load_model
+from preceptor.tuning.task import Task, TuningError
+from tests.conftest import byte_tokenizer, tiny_config
+from tests.tuning.samples import EIGHT, study
+
+LORA = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj", "v_proj"]}
+IA3 = {"peft_type": "IA3", "target_modules": ["k_proj", "down_proj"], "feedforward_modules": ["down_proj"]}
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory):
+    """Two random bases: one with an output layer of its own, one whose output layer is its embeddings."""
+    folders = {}
+    for tied in (False, True):
+        folder = tmp_path_factory.mktemp("tied" if tied else "untied")
+        config = tiny_config(len(byte_tokenizer()), 128)
+        config.tie_word_embeddings = tied
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+        byte_tokenizer().save_pretrained(folder)
+        folders[tied] = str(folder)
+    return folders
+
+
+def refused(folder, peft):
+    """What preflight says, and tuning in its place; None where both take it."""
+    declared, said = study(folder, peft=peft), []
+    for attempt in (
+        lambda: try_adapter(declared.bases[0], declared.tunings[0]),
+        lambda: load_model(Task.of(declared, "run", EIGHT)),
+    ):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as in training
+                attempt()
+            said.append(None)
+        except TuningError as error:
+            said.append(str(error))
+    before, later = said
+    assert later is None or later == before  # what tuning would refuse is told before the first teacher runs
+    return before
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("peft_type", "LORRA", "missing, or none that peft knows"),
+        ("peft_type", None, "missing, or none that peft knows"),
+        ("rank", 4, "LoraConfig has no such setting"),
+        ("r", 0, "should be a positive integer"),
+        ("r", "4", "'4' cannot be used: Input should be a valid integer"),
+        ("r", True, "True cannot be used"),
+        ("r", 4.5, "4.5 cannot be used"),
+        ("lora_dropout", 1.5, "between 0 and 1"),
+        ("target_modules", ["q_proj", "nowhere"], "base 'base' has no module 'nowhere'"),
+        ("target_modules", ".*nowhere", "not found in the base model"),
+        ("target_modules", ["lm_head"], "take it out"),
+        ("modules_to_save", ["score"], "base 'base' has no module 'score'"),
+        ("rank_pattern", {"nowhere": 2}, "base 'base' has no module 'nowhere'"),
+        ("layers_to_transform", [99], "not found in the base model"),
+        ("trainable_token_indices", [5, 6], "leave it out"),
+        ("layer_replication", [[0, 1], [0, 2]], "leave it out"),
+        ("alora_invocation_tokens", [3], "cannot be merged into the weights"),
+        ("inference_mode", True, "is not tuned"),
+        ("task_type", "SEQ_CLS", "leave it out"),
+        ("init_lora_weights", "pissa", "changes the base's weights under the adapter"),
+        ("lora_bias", True, "cannot be merged into the weights.*base layer has no bias"),
+    ],
+)
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_setting_that_cannot_be_used_is_named_by_its_field(bases, tied, field, value, message):
+    peft = {**LORA, field: value}
+    found = refused(bases[tied], peft)
+    assert found is not None
+    names = rf"tunings\.settings\.peft(\.(target_modules|{field}))?: .*{message}"
+    assert re.match(names, found)
+
+
+@pytest.mark.parametrize("kind", ["PROMPT_TUNING", "PREFIX_TUNING"])
+def test_a_prompt_is_no_adapter_that_can_be_merged(bases, kind):
+    found = refused(bases[False], {"peft_type": kind, "num_virtual_tokens": 2})
+    assert found == f"tunings.settings.peft.peft_type: {kind} cannot be merged into the weights; LORA can"
+
+
+@pytest.mark.parametrize("kind", ["POLY", "LILY", "SHADOW", "TRAINABLE_TOKENS", "ADALORA", "XLORA"])
+def test_a_kind_that_cannot_be_trained_or_merged_is_refused(bases, kind):
+    found = refused(bases[True], {"peft_type": kind, "target_modules": ["q_proj"]})
+    assert found is not None and found.startswith("tunings.settings.peft")
+
+
+@pytest.mark.parametrize("field", ["target_modules", "modules_to_save"])
+@pytest.mark.parametrize("module", ["embed_tokens", "lm_head"])
+def test_tied_embeddings_take_no_adapter_at_either_end(bases, field, module):
+    names = [module] if field == "modules_to_save" else ["q_proj", module]
+    found = refused(bases[True], {**LORA, field: names})
+    assert found is not None
+    assert found.startswith(
+        f"tunings.settings.peft.{field}: base 'base' has one matrix as embeddings and output"
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"target_modules": "all-linear"},
+        {"target_modules": ".*q_proj"},
+        {"target_modules": ["q_proj", "embed_tokens"]},
+        {"modules_to_save": ["embed_tokens", "lm_head"]},
+        {"modules_to_save": ["norm"]},
+        {"use_dora": True},
+        {"use_rslora": True, "lora_alpha": 0.5},
+        {"rank_pattern": {"q_proj": 2}, "lora_dropout": 0.1, "bias": "all"},
+        {"init_lora_weights": "gaussian"},
+        IA3,
+    ],
+)
+def test_what_can_be_merged_is_taken(bases, changed):
+    peft = changed if "peft_type" in changed else {**LORA, **changed}
+    assert refused(bases[False], peft) is None
+
+
+def test_a_base_on_a_hub_is_left_to_its_step():
+    declared = study("some/base", peft=LORA)
+    try_adapter(declared.bases[0], declared.tunings[0])
+    with pytest.raises(TuningError, match="no such setting"):
+        declared = study("some/base", peft={**LORA, "rank": 4})
+        try_adapter(declared.bases[0], declared.tunings[0])
