@@ -30,8 +30,9 @@ def adapter_config(tuning: Tuning) -> Any:
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
     settings = tuning.peft or {}
-    kind = PEFT_TYPE_TO_CONFIG_MAPPING.get(settings.get("peft_type"))
-    if settings.get("peft_type") == "TRAINABLE_TOKENS":
+    name = str(settings.get("peft_type"))
+    kind = {str(known.value): config for known, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}.get(name)
+    if name == "TRAINABLE_TOKENS":
         raise _problem(tuning, "peft_type", f"{NEVER['trainable_token_indices']}; LORA is the usual one")
     if kind is None:
         raise _problem(tuning, "peft_type", "missing, or none that peft knows; LORA is the usual one")
@@ -80,21 +81,33 @@ def try_adapter(base: Base, tuning: Tuning) -> None:
 
 
 def _try_on(model: Any, base: Base, tuning: Tuning) -> None:
-    import torch
-
+    learns = _learns(model)
     wrapped = _unless_weightless(lambda: adapted(model, tuning, base.name))
     if wrapped is None:
         return
-    tokens = torch.zeros((1, 2), dtype=torch.long, device="meta")
-    for doing, step in (
-        ("used", lambda: wrapped(input_ids=tokens, labels=tokens).loss.backward()),
-        ("merged into the weights", wrapped.merge_and_unload),
-    ):
+    steps = {"used": lambda: _learn(wrapped)} if learns else {}
+    for doing, step in {**steps, "merged into the weights": wrapped.merge_and_unload}.items():
         try:
             _unless_weightless(step)
         except Exception as error:
             reason = _reason(error) or type(error).__name__
             raise _problem(tuning, None, f"on base {base.name!r} it cannot be {doing}: {reason}") from error
+
+
+def _learn(model: Any) -> None:
+    import torch
+
+    tokens = torch.zeros((1, 2), dtype=torch.long, device="meta")
+    model(input_ids=tokens, labels=tokens).loss.backward()
+
+
+def _learns(model: Any) -> bool:
+    """Whether the bare base can do without numbers: where it cannot (experts), nor can its adapter."""
+    try:
+        _learn(model)
+    except Exception:
+        return False
+    return True
 
 
 def _skeleton(base: Base) -> Any | None:

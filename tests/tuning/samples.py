@@ -80,6 +80,12 @@ def study(model: str, seed: int = 0, base: dict | None = None, **tuning) -> Stud
     )
 
 
+def at_rate(declared: Study, rate: float) -> Study:
+    """The study with a learning rate that no file may ask for: it diverges at once."""
+    tuning = declared.tunings[0].model_copy(update={"learning_rate": rate})
+    return declared.model_copy(update={"tunings": (tuning,)})
+
+
 def trainer_of(study: Study, chosen: pl.DataFrame, work: Path, machine: Machine | None = None):
     """The trainer that `tune` would use, and its examples."""
     task = Task.of(study, "run", chosen)

@@ -4,7 +4,7 @@ import re
 import warnings
 
 import pytest
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, MixtralConfig
 
 from preceptor.tuning.adapter import try_adapter
 from preceptor.tuning.model import load_model
@@ -53,6 +53,7 @@ def refused(folder, peft):
     ("field", "value", "message"),
     [
         ("peft_type", "LORRA", "missing, or none that peft knows"),
+        ("peft_type", ["LORA"], "missing, or none that peft knows"),
         ("peft_type", None, "missing, or none that peft knows"),
         ("rank", 4, "LoraConfig has no such setting"),
         ("r", 0, "should be a positive integer"),
@@ -126,6 +127,21 @@ def test_tied_embeddings_take_no_adapter_at_either_end(bases, field, module):
 def test_what_can_be_merged_is_taken(bases, changed):
     peft = changed if "peft_type" in changed else {**LORA, **changed}
     assert refused(bases[False], peft) is None
+
+
+def test_a_base_of_experts_which_choose_by_numbers_is_no_reason_to_refuse(tmp_path):
+    config = MixtralConfig(
+        **{"vocab_size": len(byte_tokenizer()), "hidden_size": 32, "intermediate_size": 64},
+        **{
+            "num_hidden_layers": 1,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "num_local_experts": 4,
+        },
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    assert refused(str(tmp_path), LORA) is None
 
 
 def test_a_base_on_a_hub_is_left_to_its_step():

@@ -23,7 +23,7 @@ CPU = Machine("cpu")
 LORA = {"peft_type": "LORA", "r": 4, "target_modules": "all-linear"}
 
 
-@pytest.mark.parametrize(("dtype", "peft"), [("float32", None), ("float32", LORA), ("bfloat16", LORA)])
+@pytest.mark.parametrize(("dtype", "peft"), [("float32", None), ("bfloat16", LORA)])
 def test_the_manifest_says_the_folders_loss_on_training_rows(tmp_path, lake, dtype, peft):
     path = save_base(tmp_path / "base")
     setting = study(path, base={"dtype": dtype}, peft=peft, epochs=10, learning_rate=1e-2)

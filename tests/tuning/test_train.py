@@ -15,7 +15,7 @@ from preceptor.tuning.task import DivergedError, Machine, TuningError
 from preceptor.tuning.train import last_checkpoint, train
 from preceptor.tuning.trainer import rows_per_device
 from tests.pickles import write_pickle
-from tests.tuning.samples import EIGHT, KINDS, furthest, rows, save_base, study, trainer_of
+from tests.tuning.samples import EIGHT, KINDS, at_rate, furthest, rows, save_base, study, trainer_of
 
 LORA = {"peft_type": "LORA", "r": 4, "target_modules": "all-linear", "lora_dropout": 0.3}
 ALWAYS = Machine("cpu", rows_per_device=2, minutes_between_checkpoints=0)
@@ -153,7 +153,7 @@ def test_tiny_runs_never_save_checkpoints(base, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(base, tmp_path):
     trainer, _ = trainer_of(
-        study(base, learning_rate=1e38, epochs=4, schedule="constant", warmup=0), EIGHT, tmp_path
+        at_rate(study(base, epochs=4, schedule="constant", warmup=0), 1e38), EIGHT, tmp_path
     )
     sentence = r"^run 'run': the loss is nan at step 2 of 8 \(learning rate 1e\+38\); lower the tuning's"
     with pytest.raises(DivergedError, match=sentence):
@@ -162,7 +162,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(base, tmp_path):
 
 def test_weights_that_are_not_finite_are_never_a_result(base, tmp_path):
     # One step only: the loss before it is finite, the weights after it are not.
-    trainer, _ = trainer_of(study(base, learning_rate=1e39, warmup=0, batch_size=8), EIGHT, tmp_path)
+    trainer, _ = trainer_of(at_rate(study(base, warmup=0, batch_size=8), 1e39), EIGHT, tmp_path)
     with pytest.raises(DivergedError, match=r"run 'mine': weights are not finite .*'learning_rate'"):
         train(trainer, "mine")
 

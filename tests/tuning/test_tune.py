@@ -26,7 +26,7 @@ from preceptor.tuning import tune as tune_module
 from preceptor.tuning.task import Machine, Task, TuningError
 from preceptor.tuning.tune import tune
 from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
-from tests.tuning.samples import EIGHT, SINGLE, furthest, rows, save_base, study
+from tests.tuning.samples import EIGHT, SINGLE, at_rate, furthest, rows, save_base, study
 
 LORA = {"peft_type": "LORA", "r": 8, "target_modules": "all-linear"}
 CPU = Machine("cpu")
@@ -206,7 +206,7 @@ def test_a_run_without_rows_to_learn_from_is_refused(base, lake, chosen, reason)
 
 def test_a_run_that_diverges_publishes_nothing_and_leaves_nothing(base, lake):
     with pytest.raises(TuningError, match="the loss is nan"):
-        tune(lake, study(base, learning_rate=1e38, epochs=4, warmup=0), "run", EIGHT, {}, CPU)
+        tune(lake, at_rate(study(base, epochs=4, warmup=0), 1e38), "run", EIGHT, {}, CPU)
     assert lake.read(TUNED_CHECKPOINT).is_empty()
     assert not Path(lake.root, "test", "checkpoints").exists()
     assert [path.name for path in workplace(lake, "tuning", "run").iterdir()] == [".lock"]
