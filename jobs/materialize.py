@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import dagster as dg
 
 from jobs.errors import error_sentence
-from jobs.instance import ASSET, process_tags
+from jobs.home import told
+from jobs.instance import ASSET
+from jobs.run_process import process_tags
 from jobs.steps import Step
 
 PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
@@ -27,20 +29,24 @@ class Result:
 
 
 def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
-    """Run the step's asset for its partition. It never raises for a failure of the asset itself."""
+    """Run the step's asset for its partition. It never raises for a failure of the asset itself.
+
+    Raises HomeError where Dagster's own storage fails.
+    """
     from definitions import defs
 
     started = time.monotonic()
-    result = dg.materialize(
-        list(defs.assets or []),
-        selection=[step.asset],
-        partition_key=step.key,
-        resources=dict(defs.resources or {}),
-        instance=instance,
-        raise_on_error=False,
-        tags={**process_tags(), ASSET: step.asset},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-    )
+    with told(instance.root_directory):
+        result = dg.materialize(
+            list(defs.assets or []),
+            selection=[step.asset],
+            partition_key=step.key,
+            resources=dict(defs.resources or {}),
+            instance=instance,
+            raise_on_error=False,
+            tags={**process_tags(), ASSET: step.asset},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
     failure = None if result.success else _failure(result)
     return Result(
         step,
