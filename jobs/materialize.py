@@ -2,8 +2,11 @@
 
 import logging
 import sys
+import textwrap
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -13,6 +16,7 @@ from jobs.instance import ASSET
 from jobs.run_process import process_tags
 from jobs.steps import Step
 
+REASON = 120  # characters of why rows failed
 PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
 
 
@@ -84,5 +88,19 @@ def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:
     metadata = result.asset_materializations_for_node(step.asset)[0].metadata
     computed, reused = metadata["rows_computed"].value, metadata["rows_reused"].value
     if computed == 0:
-        return f"{reused:,} rows, up to date"
-    return f"{computed:,} rows" + (f" and {reused:,} kept" if reused else "")
+        said = f"{_rows(reused)}, up to date"
+    else:
+        said = _rows(computed) + (f" and {reused:,} kept" if reused else "")
+    return said + _failed(metadata) + (f"; {metadata['score'].value}" if "score" in metadata else "")
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" + ("" if count == 1 else "s")
+
+
+def _failed(metadata: Mapping[str, Any]) -> str:
+    """How many rows failed, and why most of them did."""
+    if "most_frequent_reason" not in metadata:
+        return ""
+    reason = textwrap.shorten(metadata["most_frequent_reason"].value, REASON, placeholder=" …")
+    return f", {metadata['rows_failed'].value:,} failed, mostly: {reason}"

@@ -33,7 +33,8 @@ def main() -> None:
     if not options.runs:
         for run in under_way:
             print(f"{who(instance, run)}. {advice(run)}")
-        print(f"{len(under_way)} runs are under way ({instance.root_directory})")
+        count = "1 run is" if len(under_way) == 1 else f"{len(under_way)} runs are"
+        print(f"{count} under way ({instance.root_directory})")
         return
     chosen = [_chosen(under_way, number) for number in options.runs]
     for run in chosen:

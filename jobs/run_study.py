@@ -22,6 +22,7 @@ from jobs.materialize import Result, materialize, show_progress
 from jobs.ranking import ranking_text
 from jobs.slots import watched
 from jobs.steps import Need, Step, steps
+from jobs.threads import set_threads
 from jobs.workers import allowed_at_once, side_by_side, workers
 from preceptor.check import check_study
 from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
@@ -169,8 +170,11 @@ def main() -> None:
     if options.check:
         _check(study, options.study)
         return
+    threads = set_threads(study, options.processes)  # preflight may import torch
     if problems := [*_unusable_places(study), *preflight(study)]:
         sys.exit("\n".join(f"{options.study}: {problem}" for problem in problems))
+    if threads:
+        print(f"{study.name}: {threads}")
     started = time.monotonic()
     try:
         instance = _prepared(read)
