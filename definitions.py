@@ -18,7 +18,7 @@ from jobs.alerts import alerts
 from jobs.audit_job import audit
 from jobs.processes import end_with_parent
 from jobs.schedules import rescore_weekly
-from jobs.sensors import automation, study_members
+from jobs.sensors import automation, dead_runs, study_members
 from preceptor.lake.store import store_root
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
@@ -54,7 +54,7 @@ defs = dg.Definitions(
     jobs=[audit],
     # A run is a partition in a process of its own. Where that dies the run is started again, and goes on.
     executor=dg.in_process_executor,
-    sensors=[study_members, automation, alerts],
+    sensors=[study_members, automation, alerts, dead_runs],
     schedules=[rescore_weekly],
     resources={
         "lake": lake,

@@ -54,7 +54,9 @@ def base_losses(
             checks.finite(outcome.rows),
             checks.tokens_scored(outcome.rows, STUDY.limits),
         ],
-        plot=distribution(outcome.rows["nll_sum"] / outcome.rows["tokens"], "mean NLL, nats per token"),
+        plot=lambda: distribution(
+            outcome.rows["nll_sum"] / outcome.rows["tokens"], "mean NLL, nats per token"
+        ),
         mean_loss=(outcome.rows["nll_sum"] / outcome.rows["tokens"]).mean(),
         tokens=int(outcome.rows["tokens"].sum()),
         base=declared,

@@ -11,6 +11,7 @@ import polars as pl
 from preceptor.evaluation.scores import Account
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake, LakeError, Partition
+from preceptor.reasons import reasons
 from preceptor.rewards.drift import RECENT, drift_since_last_week
 from preceptor.study.schema import Limits, RewardMap
 
@@ -68,10 +69,8 @@ def unique_keys(table: Table, rows: pl.DataFrame) -> dg.AssetCheckResult:
 
 def failure_rate(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
     """Whether few rows carry an error; the reasons are counted."""
-    # "empty score in scores.csv:12" and "… :57" are one reason.
-    errors = rows["error"].drop_nulls().str.replace(r" in \S+:\d+", "")
-    reasons = errors.rename("error").value_counts(sort=True)
-    failed = int(reasons["count"].sum())
+    found = reasons(rows["error"])
+    failed = sum(count for _, count in found)
     share = failed / rows.height if rows.height else 0.0
     return dg.AssetCheckResult(
         check_name="failure_rate",
@@ -80,7 +79,7 @@ def failure_rate(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
         description=f"{failed:,} of {rows.height:,} rows failed ({share:.1%})",
         metadata={
             "failed": failed,
-            "reasons": "; ".join(f"{n} × {e}" for e, n in reasons.head(10).iter_rows()),
+            "reasons": "; ".join(f"{count} × {reason}" for reason, count in found[:10]),
         },
     )
 

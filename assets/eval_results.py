@@ -1,5 +1,7 @@
 """`eval_results`: each tuned model on each benchmark."""
 
+from typing import Any
+
 import dagster as dg
 
 from assets import checks
@@ -7,6 +9,7 @@ from assets.metadata import distribution, first_rows, materialized
 from assets.study import STUDY, dimensions, run_and_benchmark
 from assets.tuned_checkpoint import tuned_checkpoint
 from preceptor.lake.schemas import EVAL_RESULTS, RAW_INSTRUCTIONS, TUNED_CHECKPOINT
+from preceptor.report.words import measured
 from resources.evaluation import EvaluationResource
 from resources.lake import LakeResource
 
@@ -49,9 +52,19 @@ def eval_results(
             checks.failure_rate(found.items.rows, STUDY.limits),
             checks.unseen_items(found.items.rows, store.read(RAW_INSTRUCTIONS, columns=["prompt_hash"])),
         ],
-        scores=first_rows(scores, limit=scores.height),
-        plot=distribution(found.items.rows["outcome"], "outcome of an item"),
+        scores=lambda: first_rows(scores, limit=scores.height),
+        plot=lambda: distribution(found.items.rows["outcome"], "outcome of an item"),
         **{scores["metric"][0]: scores["value"][0]},
+        score=_sentence(scores.row(0, named=True)),
         **(found.judgments.facts if found.judgments else {}),
         benchmark=declared,
     )
+
+
+def _sentence(score: dict[str, Any]) -> str:
+    """The main metric with its interval and the number of items."""
+    if score["value"] is None:
+        return f"no {score['metric']}: {score['error']}"
+    value, low, high = (measured(score[end], score["unit"]) for end in ("value", "low", "high"))
+    interval = f" [{low}, {high}]" if score["low"] is not None else ", no interval"
+    return f"{score['metric']} {value}{interval}, n = {score['n']:,}"

@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import math
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ from preceptor.lake.resume import Outcome
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake
 from preceptor.plot import histogram
+from preceptor.reasons import reasons
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
@@ -29,7 +32,10 @@ def materialized(
     checks: Iterable[dg.AssetCheckResult] = (),
     **facts: Any,
 ) -> dg.MaterializeResult:
-    """The event of a written table: rows, versions read and written, fingerprint, preview, and `facts`."""
+    """The event of a written table: rows, versions read and written, fingerprint, preview, and `facts`.
+
+    Facts that are functions, pictures and previews above all, are made by `shown`.
+    """
     partitioned = bool(outcome.table.partition_by)
     metadata = {
         "dagster/partition_row_count" if partitioned else "dagster/row_count": outcome.rows.height,
@@ -38,7 +44,7 @@ def materialized(
         "dagster/column_schema": column_schema(outcome.table),
         **column_lineage(outcome.table.name),
         # The UI keeps this order: what the rows say, then how they came to be.
-        "preview": first_rows(outcome.rows),
+        "preview": lambda: first_rows(outcome.rows),
         **facts,
         "rows_computed": outcome.computed,
         "rows_reused": outcome.reused,
@@ -49,13 +55,39 @@ def materialized(
         "lake_version": outcome.version,
         **{f"read/{table}": version for table, version in read.items() if version is not None},
     }
+    metadata = {name: shown(fact) for name, fact in metadata.items()}
     return dg.MaterializeResult(
         metadata=metadata, data_version=content_version(outcome), check_results=list(checks)
     )
 
 
-def _failures(outcome: Outcome) -> dict[str, int]:
-    return {"rows_failed": outcome.rows["error"].count()} if "error" in outcome.rows.columns else {}
+def shown(fact: Any) -> Any:
+    """A fact, made where it is a function; what cannot be made or shown says so in its place.
+
+    The rows are written by now: no picture or preview of them may fail the step that made them.
+    """
+    if isinstance(fact, float) and not math.isfinite(fact):
+        return str(fact)  # JSON knows no such number
+    if not callable(fact):
+        return fact
+    try:
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # matplotlib's, of signs and numbers that it cannot draw
+            return fact()
+    except (Exception, pl.exceptions.PanicException) as error:
+        return dg.MetadataValue.md(
+            _cell(f"not shown: {type(error).__name__}: {error}", 200).translate(NO_MARKUP)
+        )
+
+
+def _failures(outcome: Outcome) -> dict[str, int | str]:
+    """How many rows carry an error, and the most frequent one."""
+    if "error" not in outcome.rows.columns:
+        return {}
+    found = reasons(outcome.rows["error"])
+    failed = sum(count for _, count in found)
+    return {"rows_failed": failed, **({"most_frequent_reason": _cell(found[0][0], 200)} if found else {})}
 
 
 def column_schema(table: Table) -> dg.TableSchema:

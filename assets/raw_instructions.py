@@ -41,7 +41,9 @@ def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
             checks.unique_keys(RAW_INSTRUCTIONS, rows),
             checks.read_whole([f"{c.source}: {loss}" for c in counts for loss in c.losses()]),
         ],
-        plot=distribution(rows["turns"].list.join("").str.len_chars(), "characters of an instruction"),
+        plot=lambda: distribution(
+            rows["turns"].list.join("").str.len_chars(), "characters of an instruction"
+        ),
         sources=dg.MetadataValue.md(_account(counts)),
         dropped_examples=dg.MetadataValue.md(
             listed([f"{reason}: {place}" for c in counts for reason, place in c.examples.items()])

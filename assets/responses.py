@@ -58,7 +58,9 @@ def responses(
             failed._replace(severity=dg.AssetCheckSeverity.ERROR),
             checks.truncated(outcome.rows, STUDY.limits),
         ],
-        plot=distribution(outcome.rows["turns"].list.join("").str.len_chars(), "characters of a response"),
+        plot=lambda: distribution(
+            outcome.rows["turns"].list.join("").str.len_chars(), "characters of a response"
+        ),
         teacher=declared,
         empty_responses=_empty(outcome.rows),
         **({} if recording is None else _account(recording)),

@@ -68,7 +68,7 @@ def rewards(
             checks.positive_mean_reward(outcome.rows, STUDY.car.reward_map),
             checks.reward_drift(store, key, outcome.rows, STUDY.limits),
         ],
-        plot=distribution(outcome.rows["reward"], "reward"),
+        plot=lambda: distribution(outcome.rows["reward"], "reward"),
         mean_reward=outcome.rows["reward"].mean(),
         reward_model=declared,
         **({} if scores is None else _account(scores, set(reward_model.teachers.values()))),

@@ -65,7 +65,7 @@ def selected_subset(
             checks.unique_keys(SELECTED_SUBSET, rows),
             checks.completeness(wanted, rows.height, [], STUDY.limits),
         ],
-        plot=distribution(rows["value"], "value chosen by"),
-        rows_per_teacher=narrow_table(teachers),
+        plot=lambda: distribution(rows["value"], "value chosen by"),
+        rows_per_teacher=lambda: narrow_table(teachers),
         **left_out,
     )

@@ -8,7 +8,7 @@ from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
 from assets.car_table import car_beta_sweep, car_table
 from assets.eval_results import eval_results
-from assets.metadata import first_rows
+from assets.metadata import first_rows, shown
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -66,7 +66,9 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.path(published.uri),
-            "agreement": first_rows(found, limit=found.height) if found.height else "no runs yet",
+            "agreement": shown(lambda: first_rows(found, limit=found.height))
+            if found.height
+            else "no runs yet",
             "rows_computed": int(published.made),  # the page itself
             "rows_reused": int(not published.made),
             "fingerprint": published.fingerprint,

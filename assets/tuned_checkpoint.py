@@ -50,10 +50,10 @@ def tuned_checkpoint(
         store,
         outcome,
         read=session.versions,
-        preview=first_rows(outcome.rows.drop("loss_steps", "losses", "manifest")),
+        preview=lambda: first_rows(outcome.rows.drop("loss_steps", "losses", "manifest")),
         checkpoint=dg.MetadataValue.path(tuned["uri"]),
         manifest=dg.MetadataValue.json(training.manifest(outcome)),
-        plot=picture(loss_curve_plot(tuned["loss_steps"], tuned["losses"]), "training loss"),
+        plot=lambda: picture(loss_curve_plot(tuned["loss_steps"], tuned["losses"]), "training loss"),
         final_loss=tuned["final_loss"],
         run=run.model_dump(mode="json"),
     )

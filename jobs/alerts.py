@@ -30,7 +30,7 @@ def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.Sensor
     found, state = examine_runs(state.having(after=after), runs, _mend())
     known, words = state.announced, []
     try:
-        if not state.ranking_due or ranking_settled(context.instance):
+        if not state.ranking_due or ranking_settled(context.instance, state.ranking):
             ranking, state = examine_ranking(state, lake.open(), _whole())
             found += ranking
         else:

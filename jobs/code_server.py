@@ -16,7 +16,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from jobs.instance import CHECKOUT, release, runs_of, synchronise, unfinished
+from jobs.home import CHECKOUT
+from jobs.instance import release, runs_of, synchronise, unfinished
 from preceptor.study.load import StudyError, read_study, study_path
 
 # A daemon starts a failed run again at once or never: it must have found the new server before. It looks

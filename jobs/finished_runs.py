@@ -73,15 +73,16 @@ def _finished(instance: dg.DagsterInstance, ending: dg.EventLogRecord) -> Finish
     partition = run.tags.get("dagster/partition")
     made = _assets(events, Event.ASSET_MATERIALIZATION)
     failed = ending.event_type == Event.RUN_FAILURE
+    checks = tuple(_checks(events, partition))
     return FinishedRun(
         id=run.run_id,
         partition=partition,
-        checks=tuple(_checks(events, partition)),
+        checks=checks,
         failures=tuple(_failures(events)) if failed else (),
         unmade=tuple(
             asset for asset in _assets(events, Event.ASSET_MATERIALIZATION_PLANNED) if asset not in made
         ),
-        ranked="car_table" in made,
+        ranked="car_table" in made or any(check.asset == "car_table" for check in checks),
         asked_again=RETRIED in run.tags,
         told_by=_told_by(events, run.tags.get("dagster/partition/teacher")),
     )

@@ -1,35 +1,21 @@
-"""The Dagster instance of a study: its home folder, and its partitions as the study declares them."""
+"""What a study's Dagster instance holds: runs under way, and partitions as the study declares them."""
 
-import os
-import shutil
-import socket
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 
+from jobs.run_process import Fate, fate
 from preceptor.study.changes import Change, change, membership
 from preceptor.study.load import ReadStudy
 from preceptor.study.schema import Study
 
-HOST, PROCESS, ASSET = "preceptor/host", "preceptor/process", "preceptor/asset"
+ASSET = "preceptor/asset"
 WILL_RETRY, RETRIED = "dagster/will_retry", "dagster/auto_retry_run_id"  # Dagster's own
-CHECKOUT = Path(__file__).parent.parent
 GOING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
-
-
-def open_instance(study: Study) -> dg.DagsterInstance:
-    """The instance in DAGSTER_HOME, or in .dagster/<study> of the checkout, made where it does not exist."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(CHECKOUT / ".dagster" / study.name)))
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
-    return dg.DagsterInstance.get()
-
-
-def process_tags() -> dict[str, str]:
-    """Tags by which a later process can tell that this one is gone."""
-    return {HOST: socket.gethostname(), PROCESS: str(os.getpid())}
+UNSETTLED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]  # killed at its first or last moment
 
 
 def assets_of(run: dg.DagsterRun) -> set[dg.AssetKey]:
@@ -40,16 +26,22 @@ def assets_of(run: dg.DagsterRun) -> set[dg.AssetKey]:
 
 
 def release_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs of processes of this machine that were killed, and give back the slots that they hold.
+    """End the runs whose process on this machine was killed, and give back the slots that they hold.
 
-    Without this the next GPU step would wait for ever for the pool of a run that is no more.
+    Returns what was ended, in words. Without this the next GPU step would wait for ever for the pool of a run
+    that is no more.
     """
-    released = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=GOING, tags={HOST: socket.gethostname()})):
-        if not Path(f"/proc/{run.tags[PROCESS]}").exists():
-            release(instance, run)
-            released.append(run.run_id)
-    return released
+    under_way = instance.get_runs(dg.RunsFilter(statuses=[*GOING, *UNSETTLED]))
+    dead = [run.run_id for run in under_way if fate(run.tags) == Fate.GONE]
+    # Asked again: who is gone by now may have ended his run in the meantime, as it should be.
+    killed = [run for run in map(instance.get_run_by_id, dead) if run is not None and not run.is_finished]
+    for run in killed:
+        release(instance, run)
+    for run_id in holders(instance):  # one that was ended in the books just before its releaser was killed
+        holder = instance.get_run_by_id(run_id)
+        if holder is None or (holder.is_finished and fate(holder.tags) == Fate.GONE):
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+    return [f"run {run.run_id[:8]} ({subject(run)}) was killed: ended, its slot is free" for run in killed]
 
 
 def release_served_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -58,8 +50,8 @@ def release_served_runs(instance: dg.DagsterInstance) -> list[str]:
     Only for who alone serves the instance: whoever else started a run through it must be gone. The next
     daemon starts them again (`run_retries` in dagster.yaml), and they go on from what they committed.
     """
-    runs = instance.get_runs(dg.RunsFilter(statuses=GOING))
-    served = [run for run in runs if PROCESS not in run.tags]
+    runs = instance.get_runs(dg.RunsFilter(statuses=[*GOING, dg.DagsterRunStatus.CANCELING]))
+    served = [run for run in runs if fate(run.tags) == Fate.UNNAMED]
     for run in served:
         release(instance, run)
     return [
@@ -78,9 +70,23 @@ def runs_of(instance: dg.DagsterInstance, location: str) -> list[dg.DagsterRun]:
     ]
 
 
-def release(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+def subject(run: dg.DagsterRun) -> str:
+    """What a run makes, and of which partition."""
+    made = ", ".join(sorted(key.to_user_string() for key in assets_of(run))) or run.job_name
+    partition = run.tags.get("dagster/partition", "").replace("|", " × ")
+    return f"{made} {partition}".strip()
+
+
+def holders(instance: dg.DagsterInstance) -> list[str]:
+    """The ids of the runs that hold a slot of some pool."""
+    storage = instance.event_log_storage
+    pools = storage.get_concurrency_infos(sorted(storage.get_concurrency_keys()))
+    return list(dict.fromkeys(slot.run_id for pool in pools.values() for slot in pool.claimed_slots))
+
+
+def release(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str = "its process was killed") -> None:
     """End a run whose process is gone, and give back the slots that it holds."""
-    instance.report_run_failed(run, "its process was killed")
+    instance.report_run_failed(run, why)
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 

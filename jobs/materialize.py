@@ -2,15 +2,21 @@
 
 import logging
 import sys
+import textwrap
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
 from jobs.errors import error_sentence
-from jobs.instance import ASSET, process_tags
+from jobs.home import told
+from jobs.instance import ASSET
+from jobs.run_process import process_tags
 from jobs.steps import Step
 
+REASON = 120  # characters of why rows failed
 PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
 
 
@@ -27,20 +33,24 @@ class Result:
 
 
 def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
-    """Run the step's asset for its partition. It never raises for a failure of the asset itself."""
+    """Run the step's asset for its partition. It never raises for a failure of the asset itself.
+
+    Raises HomeError where Dagster's own storage fails.
+    """
     from definitions import defs
 
     started = time.monotonic()
-    result = dg.materialize(
-        list(defs.assets or []),
-        selection=[step.asset],
-        partition_key=step.key,
-        resources=dict(defs.resources or {}),
-        instance=instance,
-        raise_on_error=False,
-        tags={**process_tags(), ASSET: step.asset},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-    )
+    with told(instance.root_directory):
+        result = dg.materialize(
+            list(defs.assets or []),
+            selection=[step.asset],
+            partition_key=step.key,
+            resources=dict(defs.resources or {}),
+            instance=instance,
+            raise_on_error=False,
+            tags={**process_tags(), ASSET: step.asset},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
     failure = None if result.success else _failure(result)
     return Result(
         step,
@@ -78,5 +88,19 @@ def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:
     metadata = result.asset_materializations_for_node(step.asset)[0].metadata
     computed, reused = metadata["rows_computed"].value, metadata["rows_reused"].value
     if computed == 0:
-        return f"{reused:,} rows, up to date"
-    return f"{computed:,} rows" + (f" and {reused:,} kept" if reused else "")
+        said = f"{_rows(reused)}, up to date"
+    else:
+        said = _rows(computed) + (f" and {reused:,} kept" if reused else "")
+    return said + _failed(metadata) + (f"; {metadata['score'].value}" if "score" in metadata else "")
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" + ("" if count == 1 else "s")
+
+
+def _failed(metadata: Mapping[str, Any]) -> str:
+    """How many rows failed, and why most of them did."""
+    if "most_frequent_reason" not in metadata:
+        return ""
+    reason = textwrap.shorten(metadata["most_frequent_reason"].value, REASON, placeholder=" …")
+    return f", {metadata['rows_failed'].value:,} failed, mostly: {reason}"

@@ -38,14 +38,20 @@ def _ranked(ranked: pl.DataFrame, base: str) -> Iterator[str]:
     for row in ranked.iter_rows(named=True):
         span = f"[{row['rank_low']}-{row['rank_high']}]"
         yield (
-            f"  {row['rank']:>4}  {span:<10}  {row['teacher']:{width}}  {row['car']:7.4f}"
-            f"  {_interval(row['car_low'], row['car_high']):16}  {row['mean_reward']:8.3f}"
-            f"  {row['mean_loss']:6.3f}  {_share(row['tokens_scored'])}"
+            f"  {row['rank']:>4}  {span:<10}  {row['teacher']:{width}}  {_number(row['car'], 7, 4)}"
+            f"  {_interval(row['car_low'], row['car_high']):16}  {_number(row['mean_reward'], 8, 3)}"
+            f"  {_number(row['mean_loss'], 6, 3)}  {_share(row['tokens_scored'])}"
         )
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "too few rows" if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
+    return "too few rows" if low is None or high is None else f"[{_number(low, 0, 4)}, {_number(high, 0, 4)}]"
+
+
+def _number(value: float, width: int, decimals: int) -> str:
+    """Decimals that line up; a number that they would not show has a power of ten."""
+    shown = value == 0 or 10.0**-decimals <= abs(value) < 1e6
+    return f"{value:{width}.{decimals}f}" if shown else f"{value:>{width}.{decimals}g}"
 
 
 def _share(share: float | None) -> str:

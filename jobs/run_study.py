@@ -16,18 +16,21 @@ from itertools import groupby
 import dagster as dg
 
 from jobs.agreement import agreement_text
-from jobs.instance import open_instance, release_dead_runs, synchronise
+from jobs.home import HomeError, home_folder, open_instance, told
+from jobs.instance import release_dead_runs, synchronise
 from jobs.materialize import Result, materialize, show_progress
 from jobs.ranking import ranking_text
+from jobs.slots import watched
 from jobs.steps import Need, Step, steps
+from jobs.threads import set_threads
 from jobs.workers import allowed_at_once, side_by_side, workers
 from preceptor.check import check_study
 from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
-from preceptor.lake.store import Lake, store_root
+from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.preflight import preflight
 from preceptor.progress import duration
 from preceptor.report.publish import report_uri
-from preceptor.study.load import StudyError, read_study
+from preceptor.study.load import ReadStudy, StudyError, read_study
 from preceptor.study.schema import Study
 from resources.gpu import shared_gpus
 
@@ -106,9 +109,29 @@ def _check(study: Study, file: str) -> None:
     found = check_study(study)
     for remark in found.remarks:
         print(f"{study.name}: {remark}")
-    if found.problems:
-        sys.exit("\n".join(f"{file}: {problem}" for problem in found.problems))
+    if problems := [*_unusable_places(study), *found.problems]:
+        sys.exit("\n".join(f"{file}: {problem}" for problem in problems))
     print(f"{study.name}: nothing is wrong that can be seen before it runs")
+
+
+def _unusable_places(study: Study) -> Iterator[str]:
+    """What is wrong with where the lake or Dagster's home is to lie, before anything is written there."""
+    for place in (lambda: Lake(store_root(), study.name).home, lambda: home_folder(study)):
+        try:
+            place()
+        except (LakeError, HomeError) as error:
+            yield str(error)
+
+
+def _prepared(read: ReadStudy) -> dg.DagsterInstance:
+    """The instance with the study's partitions, rid of the runs of the dead. Raises HomeError."""
+    instance = open_instance(read.study)
+    with told(instance.root_directory):
+        for sentence in synchronise(instance, read):
+            print(f"{read.study.name}: {sentence}")
+        for sentence in release_dead_runs(instance):
+            print(f"{read.study.name}: {sentence}; going on from what it committed")
+    return instance
 
 
 def main() -> None:
@@ -147,23 +170,26 @@ def main() -> None:
     if options.check:
         _check(study, options.study)
         return
-    if problems := preflight(study):
+    threads = set_threads(study, options.processes)  # preflight may import torch
+    if problems := [*_unusable_places(study), *preflight(study)]:
         sys.exit("\n".join(f"{options.study}: {problem}" for problem in problems))
+    if threads:
+        print(f"{study.name}: {threads}")
     started = time.monotonic()
-    instance = open_instance(study)
-    for change in synchronise(instance, read):
-        print(f"{study.name}: {change}")
-    for run_id in release_dead_runs(instance):
-        print(f"{study.name}: run {run_id} was killed; going on from what it committed")
+    try:
+        instance = _prepared(read)
+    except HomeError as error:
+        sys.exit(str(error))
     again = f"what is committed stays, and the same command goes on from there ({options.study})"
     planned = list(steps(study))
     tally = Tally(len(planned), failures=list(read.left_out))
     try:
-        run(planned, instance, options.processes, tally)
-    except (KeyboardInterrupt, BrokenProcessPool) as error:
+        with watched(instance):
+            run(planned, instance, options.processes, tally)
+    except (KeyboardInterrupt, BrokenProcessPool, HomeError) as error:
         for failure in tally.failures:
             print(f"FAILED {failure}")
-        why = "stopped" if isinstance(error, KeyboardInterrupt) else KILLED
+        why = {KeyboardInterrupt: "stopped", BrokenProcessPool: KILLED}.get(type(error), str(error))
         sys.exit(f"{why}: {again}")
     _report(study, tally, time.monotonic() - started)
     sys.exit(1 if tally.failures else 0)

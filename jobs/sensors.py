@@ -1,4 +1,4 @@
-"""Sensors: who joined or left the study, and what follows from it by itself."""
+"""Sensors: who joined or left the study, what follows from it by itself, and runs that were killed."""
 
 import time
 
@@ -7,7 +7,8 @@ import dagster as dg
 from assets.car_table import car_beta_sweep, car_table
 from assets.study import PARTITIONS, STUDY
 from assets.study_report import study_report
-from jobs.instance import partition_changes, present
+from jobs.instance import partition_changes, present, release_dead_runs
+from jobs.slots import held
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.study.changes import Change, Seen, needs_reload
 from preceptor.study.load import read_study, study_path
@@ -56,6 +57,19 @@ def study_members(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
         dynamic_partitions_requests=[request for changed in changes for request in _requests(changed)],
         cursor=now.text(),
     )
+
+
+@dg.sensor(
+    minimum_interval_seconds=SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process on this machine was killed, and says who holds a slot of a pool.",
+)
+def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Give back the slots of a killed `make study`: whatever is queued behind it would wait for ever."""
+    ended = release_dead_runs(context.instance)
+    for sentence in ended:
+        context.log.warning(sentence)
+    return dg.SkipReason("\n".join([*ended, *held(context.instance)]) or "nobody holds a slot")
 
 
 def _before(context: dg.SensorEvaluationContext, lake: LakeResource) -> Seen:

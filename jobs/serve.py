@@ -15,12 +15,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from jobs.instance import CHECKOUT, open_instance, release_served_runs, synchronise
+from jobs.home import CHECKOUT, HomeError, open_instance
+from jobs.instance import release_dead_runs, release_served_runs, synchronise
 from jobs.report_page import serve_report
+from jobs.slots import held
 from preceptor.alerts.webhook import VARIABLE as WEBHOOK
 from preceptor.engines.process_group import end_group
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
-from preceptor.lake.store import Lake, store_root
+from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.study.load import StudyError, read_study, study_path
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -40,15 +42,20 @@ def main() -> None:
     options = parser.parse_args()
     try:
         read = read_study(study_path())
-    except StudyError as error:
+        lake = Lake(store_root(), read.study.name)
+        lake.uri(RAW_INSTRUCTIONS)  # nothing is served for a place that no table can lie in
+    except (StudyError, LakeError) as error:
         sys.exit(str(error))
     report_port = options.port and options.port + 1  # 0 is any that is free
     _refuse_used(options.host, options.port, report_port)
-    lake = Lake(store_root(), read.study.name)
-    instance = open_instance(read.study)
+    try:
+        instance = open_instance(read.study)
+    except HomeError as error:
+        sys.exit(str(error))
     with _alone(instance) as lock, serve_report(lake, options.host, report_port) as report:
         os.environ["PRECEPTOR_REPORT_URL"] = report
-        for sentence in [*read.left_out, *synchronise(instance, read), *release_served_runs(instance)]:
+        ended = [*release_dead_runs(instance), *release_served_runs(instance)]
+        for sentence in [*read.left_out, *synchronise(instance, read), *ended, *held(instance)]:
             print(f"{read.study.name}: {sentence}")
         if lake.version(RAW_INSTRUCTIONS) is None:
             print(f"{read.study.name}: {FIRST_STEP}")

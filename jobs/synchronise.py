@@ -2,7 +2,8 @@
 
 import sys
 
-from jobs.instance import open_instance, synchronise
+from jobs.home import HomeError, open_instance
+from jobs.instance import synchronise
 from preceptor.study.load import StudyError, read_study, study_path
 
 
@@ -10,9 +11,9 @@ def main() -> None:
     """Print what changed; end with status 2 where the study cannot be used."""
     try:
         read = read_study(study_path())
-    except StudyError as error:
+        changes = synchronise(open_instance(read.study), read)
+    except (StudyError, HomeError) as error:
         sys.exit(str(error))
-    changes = synchronise(open_instance(read.study), read)
     for sentence in [*read.left_out, *changes] or ["partitions are as the study says"]:
         print(f"{read.study.name}: {sentence}")
 

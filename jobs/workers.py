@@ -1,12 +1,14 @@
 """Several steps side by side, each in a process of its own; one asset's partitions after the other's."""
 
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 
 import dagster as dg
 
+from jobs.home import told
 from jobs.materialize import Result, materialize, show_progress
 from jobs.processes import end_with_parent
 from jobs.steps import Step
@@ -34,13 +36,16 @@ def side_by_side(pool: ProcessPoolExecutor, steps: Iterable[Step]) -> Iterator[R
 @contextmanager
 def allowed_at_once(instance: dg.DagsterInstance, count: int) -> Iterator[None]:
     """Let so many steps of the GPUs' pool run at once; afterwards as many as dagster.yaml says."""
-    instance.event_log_storage.set_concurrency_slots(POOL, count)
+    _set_slots(instance, count)
     try:
         yield
     finally:
-        instance.event_log_storage.set_concurrency_slots(
-            POOL, instance.global_op_concurrency_default_limit or 1
-        )
+        _set_slots(instance, instance.global_op_concurrency_default_limit or 1)
+
+
+def _set_slots(instance: dg.DagsterInstance, count: int) -> None:
+    with told(instance.root_directory):
+        instance.event_log_storage.set_concurrency_slots(POOL, count)
 
 
 def _begin() -> None:
@@ -49,4 +54,6 @@ def _begin() -> None:
 
 
 def _one(step: Step) -> Result:
-    return materialize(step, dg.DagsterInstance.get())
+    with told(os.environ["DAGSTER_HOME"]):
+        instance = dg.DagsterInstance.get()
+    return materialize(step, instance)

@@ -3,8 +3,9 @@
 A partition that has not been made again since a setting changed keeps its old rows; analytics leave them out.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -16,33 +17,40 @@ from preceptor.responses.recorded import recording_fingerprint
 from preceptor.rewards.recorded import recorded_reward_fingerprint
 from preceptor.rewards.score import reward_fingerprint
 from preceptor.study.reward_models import RecordedRewardModel
-from preceptor.study.schema import Study
-from preceptor.study.teachers import RecordedTeacher
+from preceptor.study.schema import Base, Study
+from preceptor.study.teachers import AnyTeacher, RecordedTeacher
 
+REASON = 300  # characters of why something cannot be found; a hub's own errors run to pages
+Part = TypeVar("Part", AnyTeacher, Base)
 ROW_TABLES = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
 
 
 @dataclass(frozen=True)
 class Current:
-    """Fingerprints by teacher, by (reward model, teacher) and by base; `rewards` of CAR's model only."""
+    """Fingerprints by teacher, by (reward model, teacher) and by base; `rewards` of CAR's model only.
+
+    `lost_teachers` and `lost_bases` say of one without a fingerprint why nobody knows which rows are its own.
+    """
 
     responses: dict[str, str]
     rewards: dict[str, str]
     losses: dict[str, str]
+    lost_teachers: dict[str, str] = field(default_factory=dict)
+    lost_bases: dict[str, str] = field(default_factory=dict)
 
     def parts(self) -> dict[str, Any]:
-        """All of them, for a fingerprint of what is derived from the rows."""
-        return asdict(self)
+        """All fingerprints, for one of what is derived from the rows."""
+        return {"responses": self.responses, "rewards": self.rewards, "losses": self.losses}
 
 
 def current_fingerprints(study: Study) -> Current:
-    """What today's settings would stamp on each partition. Raises ValueError for an unknown model."""
-    responses = {
-        teacher.name: recording_fingerprint(teacher)
-        if isinstance(teacher, RecordedTeacher)
-        else generation_fingerprint(teacher)
-        for teacher in study.teachers
-    }
+    """What today's settings would stamp on each partition.
+
+    A teacher or base whose model or file cannot be found is left out, and named: the others can be ranked.
+    Raises ValueError where CAR's reward model cannot be found, without which nobody can.
+    """
+    responses, lost_teachers = _found(study.teachers, _response_fingerprint)
+    losses, lost_bases = _found(study.bases, loss_fingerprint)
     model = study.reward_model(study.car_reward_model)
     rewards = {
         teacher.name: recorded_reward_fingerprint(model, teacher.name)
@@ -50,7 +58,29 @@ def current_fingerprints(study: Study) -> Current:
         else reward_fingerprint(model)
         for teacher in study.teachers
     }
-    return Current(responses, rewards, {base.name: loss_fingerprint(base) for base in study.bases})
+    return Current(responses, rewards, losses, lost_teachers, lost_bases)
+
+
+def _response_fingerprint(teacher: AnyTeacher) -> str:
+    return (
+        recording_fingerprint(teacher)
+        if isinstance(teacher, RecordedTeacher)
+        else generation_fingerprint(teacher)
+    )
+
+
+def _found(
+    parts: Iterable[Part], fingerprint: Callable[[Part], str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The fingerprint of each part that has one, and why the others have none."""
+    found, lost = {}, {}
+    for part in parts:
+        try:
+            found[part.name] = fingerprint(part)
+        except (ValueError, OSError) as error:
+            why = " ".join(str(error).split())
+            lost[part.name] = why if len(why) <= REASON else f"{why[:REASON]}…"
+    return found, lost
 
 
 def register_current(warehouse: Warehouse, study: Study, current: Current) -> None:
@@ -62,11 +92,12 @@ def register_current(warehouse: Warehouse, study: Study, current: Current) -> No
             {
                 "teacher": teachers,
                 "teacher_index": range(len(teachers)),
-                "response_fingerprint": [current.responses[name] for name in teachers],
+                "response_fingerprint": [current.responses.get(name) for name in teachers],
                 "reward_fingerprint": [current.rewards[name] for name in teachers],
                 "reward_model": study.car_reward_model,
+                "lost": [current.lost_teachers.get(name) for name in teachers],
             }
-        ).cast({"teacher_index": pl.Int32}),
+        ).cast({"teacher_index": pl.Int32, "response_fingerprint": pl.String, "lost": pl.String}),
     )
     bases = [base.name for base in study.bases]
     warehouse.register(
@@ -75,9 +106,10 @@ def register_current(warehouse: Warehouse, study: Study, current: Current) -> No
             {
                 "base": bases,
                 "base_index": range(len(bases)),
-                "loss_fingerprint": [current.losses[name] for name in bases],
+                "loss_fingerprint": [current.losses.get(name) for name in bases],
+                "lost": [current.lost_bases.get(name) for name in bases],
             }
-        ).cast({"base_index": pl.Int32}),
+        ).cast({"base_index": pl.Int32, "loss_fingerprint": pl.String, "lost": pl.String}),
     )
     for view in ("current_responses", "current_rewards", "current_losses"):
         warehouse.view(view, view)

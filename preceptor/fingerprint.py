@@ -11,6 +11,10 @@ from typing import Any
 from preceptor.compute.chat_template import PROMPT_DATE, TEMPLATES, uses_date
 
 
+class UnknownModelError(ValueError):
+    """A model that is neither here nor reachable; its text names it and what to do."""
+
+
 class Fingerprint(str):
     """16 hexadecimal digits, and the JSON text that they are a hash of."""
 
@@ -55,7 +59,7 @@ def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 - si
 def model_identity(model: str, revision: str) -> str:
     """The commit that a hub revision stands for, or the hash of a local folder's files.
 
-    Raises ValueError where the hub cannot be reached and the model is not in the local cache.
+    Raises UnknownModelError where the hub cannot be reached and the model is not in the local cache.
     """
     if Path(model).is_dir():
         return f"sha256:{file_identity(model)}"
@@ -87,7 +91,7 @@ def _commit(model: str, revision: str) -> str:
     try:
         folder = snapshot_download(model, revision=revision, allow_patterns=["config.json"])
     except Exception as error:
-        raise ValueError(
+        raise UnknownModelError(
             f"model {model!r} at revision {revision!r} is neither in the local cache nor reachable: {error}."
             " Give a folder, or download it first."
         ) from error

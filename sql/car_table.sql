@@ -59,6 +59,8 @@ SELECT
     loss_counts.tokens_scored,
     CASE
         WHEN car_estimates.instructions IS NOT NULL THEN NULL
+        WHEN study_teachers.lost IS NOT NULL THEN study_teachers.lost
+        WHEN study_bases.lost IS NOT NULL THEN study_bases.lost
         WHEN coalesce(response_counts.answers, 0) = 0 THEN 'no responses'
         WHEN coalesce(response_counts.rewarded, 0) = 0 THEN 'no rewards from ' || $reward_model
         WHEN coalesce(loss_counts.scored, 0) = 0 THEN 'no losses under ' || study_bases.base

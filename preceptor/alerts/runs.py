@@ -36,7 +36,7 @@ class FinishedRun:
     checks: tuple[CheckOutcome, ...] = ()
     failures: tuple[str, ...] = ()
     unmade: tuple[str, ...] = ()
-    ranked: bool = False  # it materialized `car_table`
+    ranked: bool = False  # it materialized `car_table`, or found nothing to rank yet
     asked_again: bool = False  # Dagster starts it once more by itself
     told_by: str | None = None
 

@@ -28,11 +28,13 @@ def examine_runs(state: State, runs: Sequence[FinishedRun], mend: str) -> tuple[
 
 def examine_ranking(state: State, lake: Lake, whole: bool = True) -> tuple[list[Alert], State]:
     """Alerts of the newest CAR table where one was made since it was last read. Raises LakeError."""
-    version = lake.version(CAR_TABLE) if state.ranking_due else None
-    if version is None:
-        return [], state.having(ranking_due=False, ranking=None)
+    if not state.ranking_due:
+        return [], state
+    version = lake.version(CAR_TABLE)
     table = lake.read(CAR_TABLE, version=version)
     alerts, standing = check_alerts(state.standing, state.ranking) if state.ranking else ([], state.standing)
+    if version is None:
+        return alerts, state.having(ranking_due=False, ranking=None, standing=standing)
     changes, announced = best_teacher_changes(state.announced, table, whole)
     alerts += [best_teacher_alert(change, version) for change in changes]
     return alerts, state.having(ranking_due=False, ranking=None, standing=standing, announced=announced)

@@ -33,6 +33,9 @@ def surely_better(values: Floats, draws: Floats, confidence: float) -> NDArray[n
 
     An item without draws (all NaN) is surely better or worse than none.
     """
+    # By a power of two, which changes no digit: squares of 1e300 would be infinite, of 1e-300 nothing.
+    _, exponent = np.frexp(np.abs(values).max(initial=0.0))
+    values, draws = np.ldexp(values, -exponent), np.ldexp(draws, -exponent)
     first, second = np.triu_indices(len(values), k=1)
     difference = values[first] - values[second]
     replicates = draws[:, first] - draws[:, second]
@@ -46,7 +49,8 @@ def surely_better(values: Floats, draws: Floats, confidence: float) -> NDArray[n
     if varies.any():
         z = np.abs(replicates[:, varies] - difference[varies]) / spread[varies]
         critical = float(np.quantile(np.nanmax(z, axis=1), confidence))
-    margin = np.where(known, np.maximum(critical * spread, rounding), np.inf)
+    margin = np.full(len(first), np.inf)
+    margin[known] = np.maximum(critical * spread[known], rounding)
     result = np.zeros((len(values), len(values)), dtype=bool)
     result[first, second] = difference > margin
     result[second, first] = -difference > margin

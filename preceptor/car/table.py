@@ -23,6 +23,10 @@ class RankingError(ValueError):
     """A ranking that would mislead; its text says why and what to set."""
 
 
+class NothingToRankError(RankingError):
+    """No response has both a reward and a loss, or not yet."""
+
+
 @dataclass(frozen=True)
 class Cells:
     """Dense (bases, teachers, instructions) rewards and losses, NaN where a teacher has none."""
@@ -48,12 +52,14 @@ def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.
     warehouse.keep("car_used_cells", f"car_{settings.rows}_cells")
     used = warehouse.rows("car_used_cells")
     _refuse_no_common_rows(warehouse.rows("car_cells"), used, study)
-    warehouse.register("car_estimates", _estimates(used, study))
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused below
+        warehouse.register("car_estimates", _estimates(used, study))
     table = warehouse.query(
         "car_table", reward_model=study.car_reward_model, beta=settings.beta, form=settings.form
     )
     table = CAR_TABLE.conform(table)
     _refuse_not_positive(table, settings)
+    _refuse_not_finite(table)
     return table
 
 
@@ -139,7 +145,7 @@ def _resampled(cells: Cells, settings: Car) -> Floats:
 
 def _refuse_no_common_rows(cells: pl.DataFrame, used: pl.DataFrame, study: Study) -> None:
     if cells.is_empty():
-        raise RankingError(
+        raise NothingToRankError(
             f"study {study.name!r}: no response has both a reward from {study.car_reward_model} and a loss;"
             " materialize `rewards` and `base_losses` first"
         )
@@ -163,3 +169,12 @@ def _refuse_not_positive(table: pl.DataFrame, settings: Car) -> None:
         f" larger loss would raise a negative r. Set 'car.reward_map' (now {settings.reward_map.kind}) to"
         " {kind: sigmoid}, or to {kind: affine, shift: …, scale: …}, which keeps scores above zero"
     )
+
+
+def _refuse_not_finite(table: pl.DataFrame) -> None:
+    bad = table.filter(~pl.col("car").is_finite()).unique("teacher", maintain_order=True)
+    if not bad.is_empty():
+        raise RankingError(
+            f"rewards or losses of {', '.join(bad['teacher'].head(5))} are too large to be averaged: CAR is"
+            f" {bad['car'][0]}. Set 'car.reward_map' to {{kind: sigmoid}}, or mend the scores"
+        )

@@ -68,7 +68,8 @@ def choose_backbone(model: Any, device: str, ours: Callable[[torch.Tensor], torc
             log.info("%s is not for this model: %s", attention, error)
             continue
         if all(_close(a, b) for a, b in zip(found, expected, strict=True)):
-            log.info("rows are %s", f"packed, {attention}" if backbone.packed else "padded")
+            if backbone.packed:
+                log.info("rows are packed end to end, by %s", attention)
             return backbone
         log.info("%s gives other logits than the model itself", attention or "this pass")
     raise ModelError(

@@ -44,13 +44,11 @@ class Speed:
         self.operations += self.per_pair * sum(length * length / 2 for length in lengths)
 
     def facts(self) -> dict[str, int | float]:
-        """Tokens/s and TFLOP/s in passes; on a GPU peak memory, and in half precision its MFU where known."""
+        """Tokens/s in passes; on a GPU TFLOP/s, peak memory, and in half precision its MFU where known."""
         seconds = max(self.seconds, 1e-9)
-        facts: dict[str, int | float] = {
-            "tokens_per_second_in_passes": round(self.tokens / seconds, 1),
-            "teraflops_per_second": round(self.operations / seconds / 1e12, 3),
-        }
+        facts: dict[str, int | float] = {"tokens_per_second_in_passes": round(self.tokens / seconds, 1)}
         if self.device.startswith("cuda"):
+            facts["teraflops_per_second"] = round(self.operations / seconds / 1e12, 3)
             facts["peak_memory_gib"] = round(torch.cuda.max_memory_allocated(self.device) / GIB, 2)
             words = re.split("[ -]", torch.cuda.get_device_name(self.device))
             peak = next((tflops for chip, tflops in PEAK_TFLOPS.items() if chip in words), None)

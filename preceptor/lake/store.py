@@ -21,6 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from preceptor.lake.entry import entry
 from preceptor.lake.ledger import HASHED, head_at, record
+from preceptor.lake.place import PlaceError, absolute
 from preceptor.lake.s3 import object_key, s3_filesystem
 from preceptor.lake.schemas import Table
 from preceptor.lake.table_files import TableFiles
@@ -47,7 +48,7 @@ class LakeError(RuntimeError):
 
 def store_root() -> str:
     """Where the lakes of all studies lie: PRECEPTOR_STORE, or the folder `store` here."""
-    return os.environ.get("PRECEPTOR_STORE", "store")
+    return os.environ.get("PRECEPTOR_STORE") or "store"
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,13 @@ class Lake:
             raise LakeError(f"{self.root}: a store is a local folder or lies under s3://")
         return s3_filesystem(self.storage_options or {})
 
-    @property
+    @cached_property
     def home(self) -> str:
-        """Where all that belongs to the study lies."""
-        root = self.root.rstrip("/") if self.remote else str(Path(self.root).expanduser().absolute())
-        return f"{root}/{self.study}"
+        """Where all that belongs to the study lies. Raises LakeError for a place that cannot hold tables."""
+        try:
+            return f"{absolute(self.root)}/{self.study}"
+        except PlaceError as error:
+            raise LakeError(str(error)) from error
 
     def uri(self, table: Table) -> str:
         """Where a table lies."""
@@ -139,8 +142,6 @@ class Lake:
 
     def create(self, table: Table) -> DeltaTable:
         """The Delta table, made empty where it does not exist: two first writers then do not clash."""
-        if not self.remote and set("[]|^\\") & set(self.uri(table)):  # delta-rs panics on these
-            raise LakeError(f"{self.uri(table)}: no '[', ']', '|', '^' or '\\' can be in PRECEPTOR_STORE")
         for attempt in range(ATTEMPTS):
             existing = self.open(table)
             if existing is not None:

@@ -21,8 +21,7 @@ class Warehouse:
         self.versions: dict[str, int] = {}
         self._session = duckdb.connect()
         # DuckDB takes globs and hive columns from a whole path, and delta-rs quotes the store's part of it.
-        root = str(Path(lake.root).expanduser().absolute())
-        self._by_arrow = lake.remote or quote(root) != root
+        self._by_arrow = lake.remote or quote(lake.home) != lake.home
         if self._by_arrow:
             self._filter_after_the_scan()
 

@@ -12,6 +12,7 @@ from preceptor.evaluation.evaluate import current_fingerprints
 from preceptor.evaluation.length_control import FULL, METHODS, METRICS
 from preceptor.evaluation.lm_eval.package import MissingPackageError
 from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.fingerprint import UnknownModelError
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, TUNED_CHECKPOINT, Table
 from preceptor.lake.store import NotMaterializedError
 from preceptor.lake.warehouse import Warehouse
@@ -42,7 +43,7 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
                 of_results, of_scores = current_fingerprints(evaluation, checkpoint)
                 results.add((run, evaluation.name, of_results))
                 scores.add((run, evaluation.name, of_scores))
-        except (BenchmarkError, MissingPackageError) as error:
+        except (BenchmarkError, MissingPackageError, UnknownModelError) as error:
             log.warning("the report leaves out what runs did on %s: %s", evaluation.name, error)
     _keep(warehouse, TUNED_CHECKPOINT, set(checkpoints.items()))
     _keep(warehouse, EVAL_RESULTS, results)
@@ -73,6 +74,8 @@ def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:
             found[run.name] = Task.of(study, run.name, rows_of(run.recipe)).fingerprint
         except (NotMaterializedError, OutdatedSelectionError):
             continue
+        except UnknownModelError as error:  # of the run's base: the other bases' runs are reported
+            log.warning("the report leaves out run %s: %s", run.name, error)
     return found
 
 

@@ -63,7 +63,8 @@ def score_rewards(
                 yield _frame([(rows[n], scored.reward, scored.error) for n, scored in finished])
         finally:
             facts.update(engine.facts)
-            log.info("rewards %s × %s: %s", reward_model.name, teacher, in_words(facts))
+            if facts:
+                log.info("rewards %s × %s: %s", reward_model.name, teacher, in_words(facts))
 
     work = Work(
         REWARDS,

@@ -65,7 +65,10 @@ class Session(Warehouse):
         self.versions.clear()
         self.attach_existing(*TABLES.values())
         if self.current:
-            register_current(self, self.study, current_fingerprints(self.study))
+            current = current_fingerprints(self.study)
+            for name, why in (current.lost_teachers | current.lost_bases).items():
+                raise ValueError(f"{name}: {why}")
+            register_current(self, self.study, current)
 
     def missing(self) -> list[Table]:
         """The tables that nobody has made yet."""

@@ -17,7 +17,9 @@ class Change:
 
     def sentences(self) -> list[str]:
         """What happened, for people."""
-        joined = [f"{len(self.joined)} new {self.kind}: {', '.join(self.joined)}"] if self.joined else []
+        count = len(self.joined)
+        kind = self.kind.removesuffix("s") if count == 1 else self.kind
+        joined = [f"{count} new {kind}: {', '.join(self.joined)}"] if self.joined else []
         return [*joined, *(f"{name} left the study's {self.kind}" for name in self.left)]
 
 

@@ -1,13 +1,15 @@
 """What the UI shows of a materialization, and in which order."""
 
 import html
+import warnings
 from dataclasses import replace
 
 import dagster as dg
 import polars as pl
+import pytest
 
 from assets.lineage import LINEAGE, column_lineage
-from assets.metadata import first_rows, listed, materialized, narrow_table
+from assets.metadata import distribution, first_rows, listed, materialized, narrow_table, shown
 from preceptor.lake.resume import complete
 from preceptor.lake.schemas import TABLES
 from tests.lake.samples import answers, work
@@ -35,6 +37,40 @@ def test_a_preview_is_some_rows_with_long_cells_cut_and_a_narrow_table_is_all():
     assert preview.split("\n")[2].rstrip() == f"| {'x' * 79}… | 0.1235 |"
     assert len(preview) == 1000  # shorter, and the UI would cut its columns off
     assert narrow_table(rows.select("number")).value == "| number |\n| --- |\n| 0.1235 |\n| 2 |"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [1e-300, 1e300],
+        [1e300] * 3,
+        [1e16, 1e16 + 2],
+        [1e308, -1e308],
+        [5e-324, 0.0],
+        [float("inf"), float("nan"), 1.0],
+        [1.0],
+        [],
+    ],
+)
+def test_no_picture_fails_the_step_that_it_is_of(lake, numbers):
+    values = pl.Series("reward", numbers, dtype=pl.Float64)
+    outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
+    with warnings.catch_warnings(action="error"):
+        made = materialized(lake, outcome, read={}, plot=lambda: distribution(values, "reward")).metadata
+    assert made["plot"].value.startswith(("![reward](data:image/png", "not shown: ValueError: "))
+
+
+def test_what_cannot_be_shown_says_so_in_its_place():
+    def broken():
+        raise KeyError("a | <b>")
+
+    def panicking():
+        raise pl.exceptions.PanicException("out of bounds")
+
+    assert shown(broken).value == "not shown: KeyError: 'a &#124; &#60;b&#62;'"
+    assert shown(panicking).value == "not shown: PanicException: out of bounds"
+    assert shown(float("inf")) == "inf"
+    assert shown(0.5) == 0.5
 
 
 def test_an_empty_list_says_so():

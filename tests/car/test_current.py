@@ -1,15 +1,17 @@
 """Rows made under settings that the study no longer has do not count, and are named as missing."""
 
+import warnings
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from preceptor.car.table import build_car_table
-from preceptor.current import ROW_TABLES, Current
+from preceptor.car.table import RankingError, build_car_table
+from preceptor.current import ROW_TABLES, Current, current_fingerprints
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Study
+from tests.conftest import save_language_model
 
 SQL = Path(__file__).parents[2] / "sql"
 COUNT = 20
@@ -33,6 +35,62 @@ def filled(lake):
         losses = {"nll_sum": 20.0, "tokens": 10, "response_tokens": 20}
         publish(lake, BASE_LOSSES, {"base": "x", "teacher": teacher}, **losses)
     return lake
+
+
+def lost_study(folder) -> Study:
+    """Of two teachers and two bases, one each whose model is nowhere; they share a name."""
+    save_language_model(folder / "model")
+    models = {"here": str(folder / "model"), "gone": "nobody/nowhere"}
+    return Study.model_validate(
+        {
+            "name": "s",
+            "instructions": {"sources": [{"name": "s", "dataset": "d"}]},
+            "teachers": [{"name": n, "engine": "transformers", "model": m} for n, m in models.items()],
+            "bases": [{"name": n, "model": m} for n, m in models.items()],
+            "reward_models": [{"name": "r", "engine": "recorded", "dataset": "d", "revision": "0" * 40}],
+        }
+    )
+
+
+def test_a_teacher_or_base_whose_model_is_nowhere_is_named_and_the_others_are_ranked(lake, tmp_path):
+    study = lost_study(tmp_path)
+    current = current_fingerprints(study)
+    assert current.responses.keys() == current.losses.keys() == {"here"}
+    assert current.parts() == {
+        "responses": current.responses,
+        "rewards": current.rewards,
+        "losses": current.losses,
+    }
+    publish(lake, RAW_INSTRUCTIONS, {})
+    for teacher in ("here", "gone"):
+        publish(lake, RESPONSES, {"teacher": teacher}, current.responses["here"])
+        place = {"reward_model": "r", "teacher": teacher}
+        publish(lake, REWARDS, place, current.rewards[teacher], reward=5.0)
+        losses = {"nll_sum": 20.0, "tokens": 10, "response_tokens": 20}
+        for base in ("here", "gone"):
+            publish(lake, BASE_LOSSES, {"base": base, "teacher": teacher}, current.losses["here"], **losses)
+    warehouse = Warehouse(lake, SQL)
+    warehouse.attach(*ROW_TABLES)
+    rows = build_car_table(warehouse, study, current).select("base", "teacher", "rank", "missing").rows()
+    ranked, *missing = rows
+    assert ranked == ("here", "here", 1, None)
+    assert [row[:3] for row in missing] == [
+        ("here", "gone", None),
+        ("gone", "gone", None),
+        ("gone", "here", None),
+    ]
+    for row in missing:
+        assert row[3].startswith(
+            "model 'nobody/nowhere' at revision 'main' is neither in the local cache nor"
+        )
+        assert len(row[3]) <= 301
+
+
+def test_without_the_reward_model_nobody_is_ranked(tmp_path):
+    study = lost_study(tmp_path)
+    model = {"name": "r", "engine": "sequence_classification", "model": "nobody/nowhere"}
+    with pytest.raises(ValueError, match="'nobody/nowhere' at revision 'main' is neither in the local cache"):
+        current_fingerprints(Study.model_validate(study.model_dump() | {"reward_models": [model]}))
 
 
 def table(lake, losses="f", **responses) -> dict[str, dict]:
@@ -83,3 +141,30 @@ def test_scores_of_responses_that_were_replaced_do_not_count(filled):
         0,
     )
     assert rows["a"]["instructions"] == rows["b"]["instructions"] == 12
+
+
+def test_one_instruction_is_ranked_without_intervals_and_numpy_warns_of_nothing(lake):
+    losses = {"nll_sum": 20.0, "tokens": 10, "response_tokens": 20}
+    publish(lake, RAW_INSTRUCTIONS, {}, count=1)
+    for number, teacher in enumerate("ab"):
+        publish(lake, RESPONSES, {"teacher": teacher}, count=1)
+        publish(lake, REWARDS, {"reward_model": "r", "teacher": teacher}, count=1, reward=5.0 + number)
+        publish(lake, BASE_LOSSES, {"base": "x", "teacher": teacher}, count=1, **losses)
+    with warnings.catch_warnings(action="error"):
+        rows = table(lake)
+    assert [rows[name]["rank"] for name in "ab"] == [2, 1]
+    for row in rows.values():
+        assert (row["rank_low"], row["rank_high"], row["car_low"], row["car_high"]) == (1, 2, None, None)
+
+
+def test_rewards_up_to_1e300_are_ranked_and_what_cannot_be_averaged_is_refused(filled):
+    publish(filled, REWARDS, {"reward_model": "r", "teacher": "a"}, reward=1e300)
+    with warnings.catch_warnings(action="error"):
+        rows = table(filled)
+        assert [rows[name]["rank"] for name in "ab"] == [1, 2]
+        assert rows["a"]["car"] == pytest.approx(1e300 / 7)
+        publish(filled, REWARDS, {"reward_model": "r", "teacher": "a"}, reward=1.5e308)
+        with pytest.raises(
+            RankingError, match="rewards or losses of a are too large to be averaged: CAR is inf"
+        ):
+            table(filled)

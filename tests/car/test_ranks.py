@@ -1,5 +1,7 @@
 """Rank intervals: what they claim to cover, they cover; percentiles of bootstrapped ranks do not."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,3 +83,20 @@ def test_an_item_without_draws_is_sure_of_nothing():
     draws[:, 2] = np.nan
     best, worst = rank_intervals(rows.mean(0), draws, 0.95)
     assert (best.tolist(), worst.tolist()) == ([2, 1, 1], [3, 2, 3])
+
+
+@pytest.mark.parametrize("scale", [2.0**900, 2.0**-900, 1.0])
+def test_ranks_of_huge_and_tiny_values_are_those_of_ordinary_ones(scale):
+    rows = simulate(1)
+    draws = resampled_means(rows, resamples=300, seed=1)
+    with warnings.catch_warnings(action="error"):
+        found = surely_better(rows.mean(0) * scale, draws * scale, 0.95)
+    np.testing.assert_array_equal(found, surely_better(rows.mean(0), draws, 0.95))
+    assert found.any()
+
+
+def test_one_row_says_nothing_of_the_ranks_and_warns_of_nothing():
+    # Nobody knows what another instruction would have given: every rank is possible.
+    with warnings.catch_warnings(action="error"):
+        best, worst = rank_intervals(np.array([3.0, 2.0, 1.0]), np.full((200, 3), np.nan), 0.95)
+    assert (best.tolist(), worst.tolist()) == ([1, 1, 1], [3, 3, 3])

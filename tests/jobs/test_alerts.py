@@ -258,6 +258,51 @@ def test_a_ranking_is_told_once_no_other_follows_it_at_once(instance, tmp_path, 
     assert said.startswith("car_table: check completeness did not pass: bob is missing (run ")
 
 
+@dg.asset(
+    name="car_table",
+    output_required=False,
+    check_specs=[dg.AssetCheckSpec("completeness", asset="car_table")],
+)
+def too_early():
+    """Automation asked for a ranking, and there is nothing to rank."""
+    yield dg.AssetCheckResult(
+        passed=False, check_name="completeness", description="nobody", severity=dg.AssetCheckSeverity.WARN
+    )
+
+
+@dg.asset
+def responses() -> None:
+    """Somebody answered."""
+
+
+def test_a_ranking_that_came_too_early_is_told_when_nothing_is_on_its_way_any_more(
+    instance, tmp_path, told, monkeypatch
+):
+    monkeypatch.setattr(settled_ranking, "PATIENCE", 0.0)
+    job = dg.define_asset_job("answering", [responses]).resolve(
+        asset_graph=dg.Definitions([responses]).resolve_asset_graph()
+    )
+    going = instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, asset_selection={responses.key}
+    )
+    dg.materialize([too_early], instance=instance)
+    waits = "alerts: 0, ended runs: {}; the newest ranking waits for rewards or losses"
+    says, cursor = tick(instance, tmp_path, BEGIN)
+    assert says == waits.format(1)
+    instance.report_run_canceled(going)
+    dg.materialize([responses], instance=instance)  # its rewards have not been asked for yet
+    says, cursor = tick(instance, tmp_path, cursor)
+    assert says == waits.format(2)
+    dg.materialize([too_early], instance=instance)
+    assert told() == []
+    says, cursor = tick(instance, tmp_path, cursor)
+    assert says == "alerts: 1, ended runs: 1"
+    assert told()[0].startswith("car_table: check completeness did not pass: nobody (run ")
+    rank(instance, tmp_path, "ann")
+    assert tick(instance, tmp_path, cursor)[0].startswith("alerts: 0, ended runs: 1; the best teacher")
+    assert told() == []
+
+
 def test_a_ranking_that_waited_an_hour_is_told(instance, tmp_path, told, monkeypatch):
     rank(instance, tmp_path, "ann", "bob")
     _, cursor = tick(instance, tmp_path, None)

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 import yaml
+from dagster._core.test_utils import create_run_for_test
 
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.store import Lake
@@ -92,7 +93,7 @@ def test_a_teacher_and_a_base_that_join_get_partitions(served):
     study = served.location.study
     served.change(teachers=[*study["teachers"], new_teacher(served)], bases=[*study["bases"], base])
     told = served.look().skip_reason.skip_message
-    assert told == "1 new teachers: new\n1 new bases: base-c"
+    assert told == "1 new teacher: new\n1 new base: base-c"
     assert served.teachers() == {"brief", "chatty", "tiny", "new"}
     assert set(served.instance.get_dynamic_partitions("small/bases")) == {"base-a", "base-b", "base-c"}
     assert served.look().skip_reason.skip_message == NOBODY
@@ -200,3 +201,16 @@ def test_the_weekly_schedule_scores_whoever_has_answered_with_every_reward_model
     assert sorted(keys) == [
         f"{model}|{who}" for model in ("classifier", "scores") for who in ("brief", "tiny")
     ]
+
+
+def test_a_killed_study_holds_up_nothing_that_the_daemon_starts(served):
+    from jobs.run_process import BEGAN, process_tags
+    from jobs.sensors import dead_runs
+
+    killed = create_run_for_test(
+        served.instance, status=dg.DagsterRunStatus.STARTED, tags=process_tags() | {BEGAN: "1"}
+    )
+    said = [dead_runs(dg.build_sensor_context(instance=served.instance)).skip_message for _ in range(2)]
+    assert said[0].startswith(f"run {killed.run_id[:8]} (")
+    assert said[1] == "nobody holds a slot"
+    assert served.instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -70,7 +71,11 @@ def lake(folder: Path) -> Lake:
 def test_the_whole_graph_is_made(first, folder):
     assert first.returncode == 0, first.stdout + first.stderr
     assert all(lake(folder).version(table) is not None for table in TABLES)
-    assert "tuned_checkpoint a-brief: 1 rows" in first.stdout
+    assert "tuned_checkpoint a-brief: 1 row (" in first.stdout
+    said = re.findall(
+        r"eval_results sums × \S+: 6 rows; accuracy [\d.]+ % \[[\d.]+ %, [\d.]+ %\], n = 6 ", first.stdout
+    )
+    assert len(said) == 2, first.stdout
     assert "Spearman" in first.stdout
     assert "report.html" in first.stdout
 

@@ -88,6 +88,7 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
     home = tmp_path / "dagster" / "small.yaml"
     home.mkdir(parents=True)
     (home / "dagster.yaml").write_text((CHECKOUT / "jobs" / "dagster.yaml").read_text())
+    dg.DagsterInstance.from_config(str(home)).dispose()  # its tables, before two ask for them at once
     output = (tmp_path / "daemon.txt").open("w")
     with WebhookServer(500) as server:
         environment = {

@@ -1,0 +1,63 @@
+"""Which process a run belongs to, and whether that still lives.
+
+A number alone says nothing: numbers are used again, and in every container somebody is 1. A process is its
+number and the moment it began, counted from a boot of which the kernel knows a name.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+
+HOST, PROCESS = "preceptor/host", "preceptor/process"
+BEGAN, BOOT = "preceptor/process_began", "preceptor/boot"
+ENDED = ("Z", "X")  # a zombie holds nothing: only its parent has not asked yet how it ended
+
+
+class Fate(Enum):
+    """What this machine can say of a run's process."""
+
+    LIVES = "lives"
+    GONE = "gone"
+    UNSEEN = "unseen"  # on another host
+    UNNAMED = "unnamed"  # started through Dagster's server, which looks after it
+
+
+def process_tags() -> dict[str, str]:
+    """Tags by which a later process can tell that this one is gone."""
+    number = str(os.getpid())
+    return {HOST: socket.gethostname(), PROCESS: number, BEGAN: began(number) or "", BOOT: boot()}
+
+
+def fate(tags: Mapping[str, str]) -> Fate:
+    """Whether the process that these tags name still lives. After a boot of its host none does."""
+    if PROCESS not in tags:
+        return Fate.UNNAMED
+    if tags.get(HOST) != socket.gethostname():
+        return Fate.UNSEEN
+    now = began(tags[PROCESS])
+    same = now is not None and tags.get(BEGAN, now) == now and tags.get(BOOT, boot()) == boot()
+    return Fate.LIVES if same else Fate.GONE
+
+
+def began(number: str) -> str | None:
+    """When the process of this number began, in ticks of the clock since the boot; None where it has ended.
+
+    It is field 22 of /proc/<number>/stat (proc_pid_stat(5)); the state is field 3. Field 2 is the program's
+    name in brackets, which may hold blanks and brackets itself.
+    """
+    try:
+        line = Path("/proc", number, "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = line.rpartition(")")[2].split()  # from field 3 on
+    return None if fields[0] in ENDED else fields[22 - 3]
+
+
+def boot() -> str:
+    """The kernel's name for the time since this machine was started; nothing where it gives none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,17 @@
+"""Why rows failed, the most frequent reason first."""
+
+import polars as pl
+
+# "empty score in scores.csv:12" and "… :57", "4,097 tokens" and "5,001 tokens" are one reason.
+OF_ONE_ROW = r" in \S+:\d+|\d[\d,.]*"
+
+
+def reasons(errors: pl.Series) -> list[tuple[str, int]]:
+    """Each kind of error, in the words of its first row, with how often it occurs; nulls do not count."""
+    counted = (
+        pl.DataFrame({"error": errors.drop_nulls()})
+        .group_by(pl.col("error").str.replace_all(OF_ONE_ROW, "#").alias("kind"), maintain_order=True)
+        .agg(pl.col("error").first(), pl.len().alias("rows"))
+        .sort("rows", descending=True, maintain_order=True)
+    )
+    return list(counted.select("error", "rows").iter_rows())

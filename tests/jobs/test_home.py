@@ -1,0 +1,119 @@
+"""Dagster's home: made by several at once, in places with odd names, and on disks that cannot be written."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from jobs import materialize as materializing
+from jobs.home import HomeError, home_folder, open_instance
+from jobs.steps import Step
+from tests.jobs.test_run_study import run
+from tests.studies import write_study
+
+STUDY = SimpleNamespace(name="small")
+
+
+def test_two_that_make_the_home_at_once_both_have_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    together = Barrier(4)
+
+    def opened(_):
+        together.wait()
+        with open_instance(STUDY) as instance:
+            return instance.get_runs_count()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(opened, range(4))) == [0] * 4
+
+
+@pytest.mark.parametrize("name", ["50%", "a b#1 %zz é日😀 a+b&c=d $HOME ' \" x:y@z;"])
+def test_a_home_of_any_name_is_where_it_was_said(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", f"homes/{name}")
+    with open_instance(STUDY) as instance:
+        assert instance.root_directory == os.environ["DAGSTER_HOME"] == str(tmp_path / "homes" / name)
+        instance.add_dynamic_partitions("small/teachers", ["ann"])
+    with open_instance(STUDY) as instance:
+        assert instance.get_dynamic_partitions("small/teachers") == ["ann"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "homes"]
+    assert list((tmp_path / "homes").iterdir()) == [tmp_path / "homes" / name]
+
+
+@pytest.mark.parametrize("name", ["my%20home", "%2e", "what?", "?mode=ro", "[a]", "a*", "a\nb"])
+def test_a_name_that_a_url_would_change_is_refused_before_anything_is_written(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
+    with pytest.raises(HomeError, match=r"can be in the path of Dagster's home.*set DAGSTER_HOME"):
+        open_instance(STUDY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_setting_the_home_is_the_studys_own(monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    assert home_folder(STUDY).parts[-2:] == (".dagster", "small")
+    monkeypatch.setenv("DAGSTER_HOME", "~nobody-of-this-name/home")
+    with pytest.raises(HomeError, match="there is no such user"):
+        home_folder(STUDY)
+
+
+def test_a_home_that_cannot_be_made_or_read_is_one_sentence(tmp_path, monkeypatch):
+    for home in ("/proc/nowhere", str(tmp_path)):
+        (tmp_path / "history" / "runs.db").mkdir(parents=True, exist_ok=True)
+        monkeypatch.setenv("DAGSTER_HOME", home)
+        with pytest.raises(
+            HomeError, match=r"^Dagster's home \S+ cannot be used: .*\. Set DAGSTER_HOME"
+        ) as told:
+            open_instance(STUDY)
+        assert "\n" not in str(told.value)
+
+
+def test_a_disk_that_is_full_in_mid_run_is_the_same_sentence(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OperationalError("INSERT …", {}, OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(dg, "materialize", full)
+    monkeypatch.setitem(
+        sys.modules,
+        "definitions",
+        SimpleNamespace(defs=SimpleNamespace(assets=[], resources={})),
+    )
+    with pytest.raises(
+        HomeError, match=r"home here cannot be used: \[Errno 28\] No space left on device\. Set"
+    ):
+        materializing.materialize(Step("car_table"), SimpleNamespace(root_directory="here"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    (tmp_path / "dagster").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path / "dagster")]
+    mounted = subprocess.run(mount, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk here: {mounted.stderr.strip()}")
+    yield tmp_path / "dagster"
+    subprocess.run(["umount", str(tmp_path / "dagster")], check=True)
+
+
+@pytest.mark.slow
+def test_a_study_whose_home_lies_on_a_full_disk_ends_with_one_sentence(tmp_path, small_disk):
+    write_study(tmp_path)
+
+    def ends(left: int) -> str:
+        (small_disk / "ballast").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - left))
+        result = run(tmp_path)
+        (small_disk / "ballast").unlink()
+        assert result.returncode == 1
+        assert "Traceback" not in result.stdout + result.stderr
+        (sentence,) = result.stderr.strip().splitlines()
+        assert sentence.startswith(f"Dagster's home {small_disk}/small.yaml cannot be used: ")
+        return sentence
+
+    ends(8192)  # before there is one
+    (small_disk / "ballast").write_bytes(b"")
+    ends(1_500_000)  # when it has begun

@@ -1,0 +1,159 @@
+"""A killed run gives its slot back, however its number is used by now; who waits is told for whom."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from jobs import release, slots
+from jobs.instance import release_dead_runs
+from jobs.run_process import BEGAN, BOOT, HOST, PROCESS, Fate, began, fate, process_tags
+
+POOL = "gpu"
+STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
+LONG_ENDED = {BEGAN: "1"}  # a tick after the boot: whoever has the number now is another
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        instance.event_log_storage.set_concurrency_slots(POOL, 1)
+        yield instance
+
+
+def holding(instance, status=STARTED, **tags):
+    """A run that has the pool's only slot."""
+    tags = {key: value for key, value in {**process_tags(), **tags}.items() if value is not None}
+    run = create_run_for_test(instance, status=status, tags={"preceptor/asset": "rewards", **tags})
+    claimed = instance.event_log_storage.claim_concurrency_slot(POOL, run.run_id, "rewards")
+    assert claimed.is_claimed
+    return run
+
+
+def free(instance):
+    return not instance.event_log_storage.get_concurrency_info(POOL).claimed_slots
+
+
+def tags_of(process):
+    return {**process_tags(), PROCESS: str(process.pid), BEGAN: began(str(process.pid))}
+
+
+def test_a_process_is_its_number_and_its_beginning():
+    mine = process_tags()
+    assert fate(mine) == Fate.LIVES
+    assert fate(mine | LONG_ENDED) == Fate.GONE
+    assert fate(mine | LONG_ENDED | {PROCESS: "1"}) == Fate.GONE  # in a container somebody always is
+    assert fate(mine | {BOOT: "another"}) == Fate.GONE
+    assert fate(mine | {PROCESS: "999999999"}) == Fate.GONE
+    assert (
+        fate(mine | {HOST: "elsewhere"}) == fate(mine | {HOST: "elsewhere", BOOT: "another"}) == Fate.UNSEEN
+    )
+    assert fate({}) == Fate.UNNAMED
+
+
+def test_a_zombie_is_dead_and_a_programs_name_changes_nothing(tmp_path):
+    program = shutil.copy(shutil.which("sleep"), tmp_path / "a) Z 1 (b")
+    process = subprocess.Popen([program, "60"])
+    tags = tags_of(process)
+    assert fate(tags) == Fate.LIVES
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it ended; nobody has asked how
+    assert fate(tags) == Fate.GONE
+    process.wait()
+    assert fate(tags) == Fate.GONE
+
+
+@pytest.mark.parametrize("status", [STARTED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.CANCELING])
+def test_the_run_of_a_reused_number_is_ended_and_its_slot_is_free(instance, status):
+    run = holding(instance, status, **LONG_ENDED)
+    assert release_dead_runs(instance) == [
+        f"run {run.run_id[:8]} (rewards) was killed: ended, its slot is free"
+    ]
+    assert instance.get_run_by_id(run.run_id).status == FAILURE
+    assert free(instance)
+    assert release_dead_runs(instance) == []
+
+
+def test_who_lives_is_elsewhere_or_is_served_keeps_its_slot(instance):
+    for tags in ({}, {HOST: "elsewhere"} | LONG_ENDED, dict.fromkeys((HOST, PROCESS, BEGAN, BOOT))):
+        run = holding(instance, **tags)
+        assert release_dead_runs(instance) == []
+        assert instance.get_run_by_id(run.run_id).status == STARTED
+        assert not free(instance)
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def test_a_slot_that_was_kept_by_a_run_that_ended_or_was_deleted_is_free(instance):
+    for remove in (instance.report_run_failed, lambda run: instance.run_storage.delete_run(run.run_id)):
+        remove(holding(instance, **LONG_ENDED))
+        assert release_dead_runs(instance) == []
+        assert free(instance)
+
+
+def test_a_run_that_ended_as_it_should_while_one_looks_is_no_failure(instance, monkeypatch):
+    run = holding(instance, **LONG_ENDED)
+    seen = instance.get_runs()
+    monkeypatch.setattr(instance, "get_runs", lambda *_, **__: seen)
+    instance.run_storage.handle_run_event(
+        run.run_id,
+        dg.DagsterEvent(dg.DagsterEventType.PIPELINE_SUCCESS.value, run.job_name),
+        datetime.now(UTC),
+    )
+    assert release_dead_runs(instance) == []
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.SUCCESS
+
+
+def waiting(instance):
+    """A run of this process that asks for the slot and is told to wait."""
+    run = create_run_for_test(instance, status=STARTED, tags=process_tags())
+    assert not instance.event_log_storage.claim_concurrency_slot(POOL, run.run_id, "rewards").is_claimed
+
+
+def test_who_waits_is_told_which_run_process_and_host_it_waits_for_and_what_to_do(instance, monkeypatch):
+    monkeypatch.setenv("PRECEPTOR_STUDY", "mine.yaml")
+    holder = holding(instance, **{HOST: "elsewhere", PROCESS: "17"})
+    assert slots.waits(instance) == ""
+    waiting(instance)
+    said, number = slots.waits(instance), holder.run_id[:8]
+    assert f"waits for run {number} (rewards) of process 17 on elsewhere, since 20" in said
+    assert said.endswith(f"Where it does not: `.venv/bin/python -m jobs.release mine.yaml {number}`")
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        instance.add_run_tags(holder.run_id, tags_of(other))
+        assert f"It is at work. To stop it: `kill {other.pid}`" in slots.waits(instance)
+    finally:
+        other.kill()
+        other.wait()
+    instance.add_run_tags(holder.run_id, process_tags())
+    assert slots.waits(instance) == ""  # for this very process: another step of it is at work
+
+
+def test_a_run_of_another_host_is_ended_by_a_command_and_a_living_one_is_not(
+    instance, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "dagster.yaml").touch()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setattr(release, "load_study", lambda _: None)
+    monkeypatch.setattr(release, "open_instance", lambda _: instance)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["release", "mine.yaml", *arguments])
+        release.main()
+        return capsys.readouterr().out
+
+    run = holding(instance, **{HOST: "elsewhere", PROCESS: "17"})
+    assert f"run {run.run_id[:8]} (rewards) of process 17 on elsewhere, since" in command()
+    assert command(run.run_id[:8]).startswith(f"ended: run {run.run_id[:8]}")
+    assert instance.get_run_by_id(run.run_id).status == FAILURE
+    assert free(instance)
+    run = holding(instance)
+    with pytest.raises(SystemExit, match=f"its process {os.getpid()} lives: end that first"):
+        command(run.run_id)
+    with pytest.raises(SystemExit, match="0 of the 1 runs under way begin so"):
+        command("nothing")
+    assert not free(instance)
