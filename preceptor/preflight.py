@@ -42,6 +42,11 @@ def preflight(study: Study) -> list[str]:
 
 def _models(study: Study) -> Iterator[str]:
     """What is wrong with local model folders, each fault once, named by the first part that has it."""
+    evaluated = [e.judge for e in study.evaluations if isinstance(e, Pairwise)]
+    parts = [*study.teachers, *study.bases, *study.reward_models, *evaluated]
+    folders = (isinstance(part, Model) and Path(part.model).is_dir() for part in parts)
+    if not any(folders) and not any(isinstance(t, VllmTeacher) and t.adapter for t in study.teachers):
+        return  # torch takes seconds to import
     from preceptor.compute.check import folder_problems
 
     told: set[str] = set()

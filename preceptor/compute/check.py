@@ -9,8 +9,8 @@ from pathlib import Path
 from preceptor.compute.adapter import refuse_adapter
 from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
 from preceptor.compute.load import ModelError, load_tokenizer
-from preceptor.compute.tensors import Head, embedding_rows, meta_model
-from preceptor.compute.vocabulary import tokenizer_problem
+from preceptor.compute.tensors import Head, meta_model
+from preceptor.compute.vocabulary import embedding_rows, tokenizer_problem
 from preceptor.compute.weights import ConfigError, FolderError
 
 

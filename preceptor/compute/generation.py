@@ -26,7 +26,7 @@ from preceptor.compute.load import (
     release_memory,
 )
 from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request, ending
-from preceptor.compute.tensors import embedding_rows
+from preceptor.compute.vocabulary import embedding_rows
 
 BATCHES_SORTED_TOGETHER = 4
 NEVER = 2**62

@@ -18,13 +18,12 @@ from preceptor.compute.attention import caps_attention
 from preceptor.compute.configuration import CONFIG, GENERATION, refuse_absurd, refuse_wrong_generation
 from preceptor.compute.tensors import (
     Head,
-    embedding_rows,
     loading_problem,
     meta_model,
     one_line,
     unread_tensors,
 )
-from preceptor.compute.vocabulary import is_panic, tokenizer_problem
+from preceptor.compute.vocabulary import embedding_rows, is_panic, tokenizer_problem
 from preceptor.compute.weights import INDEX, FolderError, headers, shard_names, weights_named_by
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from preceptor.compute.load import (
     refuse_tokenizer,
 )
 from preceptor.compute.passes import TokenPasses
-from preceptor.compute.tensors import embedding_rows
 from preceptor.compute.tokens import Tokens, tokenize_rows, truncate
+from preceptor.compute.vocabulary import embedding_rows
 
 ROWS_SORTED_TOGETHER = 2048
 RANK_CLIPS = (50, 100, 500)

@@ -21,8 +21,7 @@ from preceptor.compute.load import (
     refuse_tokenizer,
 )
 from preceptor.compute.speed import Speed
-from preceptor.compute.tensors import embedding_rows
-from preceptor.compute.vocabulary import encode, refuse_unknown
+from preceptor.compute.vocabulary import embedding_rows, encode, refuse_unknown
 
 ROWS_SORTED_TOGETHER = 2048
 Encoded = dict[str, list[int]]

@@ -95,13 +95,6 @@ def unread_tensors(info: Mapping[str, Any]) -> str | None:
     return _listed(sorted(info["unexpected_keys"], key=_natural)) if info["unexpected_keys"] else None
 
 
-def embedding_rows(model: Any) -> int:
-    """How many token ids a model knows: each has a row in its embeddings, read and written."""
-    rows = int(model.get_input_embeddings().weight.shape[0])
-    written = model.get_output_embeddings()
-    return rows if written is None else min(rows, int(written.weight.shape[0]))
-
-
 def _built(model: str, config: Any, head: Head, vllm: bool) -> Any | None:
     try:
         with torch.device("meta"):

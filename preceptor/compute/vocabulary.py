@@ -37,6 +37,13 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
+def embedding_rows(model: Any) -> int:
+    """How many token ids a model knows: each has a row in its embeddings, read and written."""
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    written = model.get_output_embeddings()
+    return rows if written is None else min(rows, int(written.weight.shape[0]))
+
+
 def encode(tokenizer: Any, *texts: str, **options: Any) -> Mapping[str, list[int]]:
     """A text's, or a pair of texts', ids. Raises PanicProblem."""
     with told_of_panics(tokenizer):

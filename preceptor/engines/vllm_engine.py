@@ -24,7 +24,7 @@ from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
 from preceptor.compute.conversation import TemplateProblem, template_of
 from preceptor.compute.load import ModelError, context_length, hub_weights, load_tokenizer
 from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request, ending
-from preceptor.compute.tensors import meta_model
+from preceptor.compute.tensors import meta_model, one_line
 from preceptor.compute.vocabulary import tokenizer_problem
 from preceptor.compute.weights import FolderError
 from preceptor.engines.messages import Ask, Settings
@@ -250,7 +250,7 @@ def _folder(settings: Settings) -> Path:
         raise ModelError(str(problem)) from problem
     except Exception as error:
         raise ModelError(
-            f"model {settings.model!r} at revision {settings.revision!r} cannot be fetched: {error}"
+            f"model {settings.model!r} at revision {settings.revision!r} cannot be loaded: {one_line(error)}"
         ) from error
 
 

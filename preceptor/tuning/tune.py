@@ -94,7 +94,7 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
 def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Training, Publication]:
     """Train in the folder's parent, leave the finished model in the folder, and compare the two."""
     from preceptor.compute.load import context_length, load_tokenizer, release_memory
-    from preceptor.compute.tensors import embedding_rows
+    from preceptor.compute.vocabulary import embedding_rows
 
     base, run, work = task.base, task.run.name, folder.parent
     tokenizer = load_tokenizer(base.model, base.revision)

@@ -32,12 +32,8 @@ def vllm(model, decoding, adapter=None, max_length=None) -> VllmGenerator:
 
 
 def picky(folder: Path) -> str:
-    """A copy of the small teacher whose template refuses a word, and whose defaults would disturb greedy.
-
-    What it reads of POISON is NaN.
-    """
+    """A copy of the small teacher whose template refuses a word, and whose defaults would disturb greedy."""
     shutil.copytree(SMALL, folder)
-    _poison(folder)
     template = (folder / "chat_template.jinja").read_text()
     refusal = f"{{% if '{FORBIDDEN}' in m['content'] %}}{{{{ raise_exception('not that') }}}}{{% endif %}}"
     loop = "{% for m in messages %}"
@@ -48,7 +44,9 @@ def picky(folder: Path) -> str:
     return str(folder)
 
 
-def _poison(folder: Path) -> None:
+def poisoned(folder: Path) -> str:
+    """A copy of the small teacher for which POISON is NaN."""
+    shutil.copytree(SMALL, folder)
     tensors = load_file(folder / "model.safetensors")
     token = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(POISON)
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
@@ -56,6 +54,7 @@ def _poison(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": False}
     (folder / "config.json").write_text(json.dumps(config))
+    return str(folder)
 
 
 def stream(generator, asked) -> list[Generation]:

@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("vllm")
 
 from preceptor.compute.generation import TransformersGenerator
-from preceptor.compute.request import NOT_FINITE, Decoding, Request
+from preceptor.compute.request import Decoding, Request
 from tests.engines.processes import gone, members
-from tests.engines.teachers import FORBIDDEN, POISON, SMALL, picky, requests, stream, vllm
+from tests.engines.teachers import FORBIDDEN, SMALL, picky, requests, stream, vllm
 
 pytestmark = [pytest.mark.slow, pytest.mark.story]
 GREEDY = Decoding(max_new_tokens=60)
@@ -36,8 +36,8 @@ def greedy(teacher):
 
 
 @pytest.fixture(scope="module")
-def sampled(teacher):
-    with closing(vllm(teacher, SAMPLED)) as generator:
+def sampled():
+    with closing(vllm(SMALL, SAMPLED)) as generator:
         yield generator
 
 
@@ -77,22 +77,6 @@ def test_rows_that_cannot_be_answered_are_errors_and_the_rest_goes_on(greedy, gr
     assert "not that" in answers[9].error
     rest = [n for n in range(20) if n not in (3, 7, 9)]
     assert [answers[n] for n in rest] == [greedy_answers[n] for n in rest]
-
-
-def test_logits_that_are_not_finite_are_the_rows_error(greedy, greedy_answers, sampled):
-    asked = requests(20)
-    asked[5] = Request(None, (f"What is {POISON}?",), 0)
-    asked[8] = Request(None, (requests(9)[8].user[0], POISON), 0)
-    answers = stream(greedy, asked)
-    assert [(n, a.error, a.turns) for n, a in enumerate(answers) if a.error] == [
-        (5, NOT_FINITE, ()),
-        (8, NOT_FINITE, ()),
-    ]
-    rest = [n for n in range(20) if n not in (5, 8)]
-    assert [answers[n] for n in rest] == [greedy_answers[n] for n in rest]
-    drawn = [*samples(asked[0], 4), *samples(asked[5], 4), *samples(asked[1], 4)]
-    errors = [answer.error for answer in stream(sampled, drawn)]
-    assert errors == [None] * 4 + [NOT_FINITE] * 4 + [None] * 4
 
 
 def test_a_nearly_full_context_cuts_the_answer_there(greedy):

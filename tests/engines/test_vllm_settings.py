@@ -16,10 +16,10 @@ from transformers import AutoModelForCausalLM
 
 from preceptor.compute.generation import TransformersGenerator
 from preceptor.compute.load import ModelError
-from preceptor.compute.request import Decoding
-from preceptor.engines.engine_process import EngineError
-from preceptor.engines.messages import Settings
-from tests.engines.teachers import LARGE, SMALL, requests, stream, vllm
+from preceptor.compute.request import NOT_FINITE, Decoding, Generation, Request
+from preceptor.engines.engine_process import ENVIRONMENT, EngineError
+from preceptor.engines.messages import Ask, Settings
+from tests.engines.teachers import LARGE, POISON, SMALL, poisoned, requests, stream, vllm
 
 pytestmark = pytest.mark.slow
 STOPPED = Decoding(max_new_tokens=30, stop=("e", "lamp"))
@@ -45,27 +45,62 @@ def write_adapter(folder, **settings) -> str:
     return str(folder)
 
 
-def test_the_engine_has_the_batch_sizes_of_offline_work():
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """An engine in this process, and its settings; what its teacher reads of POISON is NaN."""
+    from preceptor.engines.vllm_engine import VllmEngine
+
+    settings = replace(
+        SETTINGS,
+        model=poisoned(tmp_path_factory.mktemp("teacher") / "poisoned"),
+        decoding=Decoding(temperature=1.2, max_new_tokens=5),
+        dtype="float32",
+        quantization=None,
+        tensor_parallel_size=1,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ENVIRONMENT, "VLLM_CPU_KVCACHE_SPACE": "1"}.items():
+            patch.setenv(name, value)
+        engine = VllmEngine(settings)
+        yield engine, settings
+        engine.close()
+
+
+def test_the_engine_has_the_batch_sizes_of_offline_work(started):
     # An engine that does not say what it is for gets smaller ones: 128 rows, on any device.
     from vllm.engine.arg_utils import EngineArgs
     from vllm.usage.usage_lib import UsageContext
 
-    from preceptor.engines.vllm_engine import VllmEngine, engine_arguments
+    from preceptor.engines.vllm_engine import engine_arguments
 
-    settings = replace(SETTINGS, dtype="float32", quantization=None, tensor_parallel_size=1)
-    engine = VllmEngine(settings)
-    try:
-        scheduler = engine.engine.vllm_config.scheduler_config
-        offline, unnamed = (
-            EngineArgs(**engine_arguments(settings, engine.context))
-            .create_engine_config(use)
-            .scheduler_config
-            for use in (UsageContext.LLM_CLASS, UsageContext.ENGINE_CONTEXT)
-        )
-        assert scheduler.max_num_seqs == offline.max_num_seqs > unnamed.max_num_seqs
-        assert scheduler.max_num_batched_tokens == offline.max_num_batched_tokens
-    finally:
-        engine.close()
+    engine, settings = started
+    scheduler = engine.engine.vllm_config.scheduler_config
+    offline, unnamed = (
+        EngineArgs(**engine_arguments(settings, engine.context)).create_engine_config(use).scheduler_config
+        for use in (UsageContext.LLM_CLASS, UsageContext.ENGINE_CONTEXT)
+    )
+    assert scheduler.max_num_seqs == offline.max_num_seqs > unnamed.max_num_seqs
+    assert scheduler.max_num_batched_tokens == offline.max_num_batched_tokens
+
+
+def answered(engine, *asks) -> dict[int, Generation]:
+    """Every asked row's answer."""
+    found = dict(row for ask in asks for row in engine.ask(ask))
+    while engine.busy():
+        found |= dict(engine.step())
+    return found
+
+
+def test_logits_that_are_not_finite_are_the_rows_errors(started):
+    engine, _ = started
+    good = answered(engine, Ask((0, 1, 2), Request(None, ("Say hello.",), 5)))
+    assert [good[n].error for n in range(3)] == [None] * 3 and all(good[n].turns for n in range(3))
+    # Only now: on a CPU vLLM's cache keeps the NaN, which then also reach rows that come later.
+    asks = Ask((3, 4), Request(None, (f"What is {POISON}?",), 7)), Ask((5,), Request(None, ("Hi", POISON), 9))
+    bad = answered(engine, *asks, Ask((6,), Request(None, (POISON,), 9)))
+    assert {(n, answer.turns, answer.error) for n, answer in bad.items()} == {
+        (n, (), NOT_FINITE) for n in (3, 4, 5, 6)
+    }
 
 
 def test_an_adapter_and_stop_texts_do_what_they_do_in_transformers(tmp_path):
@@ -131,7 +166,8 @@ def test_weights_and_an_adapter_that_are_not_the_models_are_refused_before_vllm_
     save_file(wrapped, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=r"lack all .*'_orig_mod\.'"):
         refuse_unlike(replace(SETTINGS, model=str(folder)))
-    save_file(tensors | {"model.norm.weight": tensors["model.norm.weight"][:5]}, folder / "more.safetensors")
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    save_file({"model.norm.weight": tensors["model.norm.weight"]}, folder / "more.safetensors")
     with pytest.raises(ModelError, match="once more"):
         refuse_unlike(replace(SETTINGS, model=str(folder)))
 
