@@ -11,7 +11,6 @@ from alpaca_eval.metrics import get_length_controlled_winrate, glm_winrate
 from scipy.special import expit
 
 from preceptor.evaluation import difficulty as module
-from preceptor.evaluation import pairwise as benchmarks_of_pairwise
 from preceptor.evaluation.difficulty import FILES, Difficulty, difficulty_of, fetched
 from preceptor.evaluation.duels import check
 from preceptor.evaluation.evaluate import evaluate
@@ -135,12 +134,11 @@ def test_an_item_that_failed_leaves_the_others_their_own_difficulty(tmp_path, mo
     assert abs(found - renumbered["length_controlled_winrate"] / 100) > 1e-4
 
 
-def test_files_that_come_later_make_length_control_the_main_metric(lake, tmp_path, monkeypatch):
+def test_files_that_come_later_make_length_control_the_main_metric(lake, tmp_path, monkeypatch, reward_model):
     rows = duels(COUNT)
     monkeypatch.setattr(module, "IN_ORDER", digest(*(row["instruction"] for row in rows)))
     monkeypatch.setattr(module, "_download", lambda place: False)
-    benchmark = pairwise(tmp_path, rows, "unused")
-    monkeypatch.setattr(benchmarks_of_pairwise, "model_identity", lambda model, revision: "weights")
+    benchmark = pairwise(tmp_path, rows, reward_model)
     student = Student(lambda instruction: "word " * (int(instruction.split()[1]) * 7 % 60 + 1))
     first = evaluate(examination(lake, benchmark, engines(student, Grader(lambda text: len(text) / 100))))
     assert first.scores.rows["metric"].to_list()[:2] == ["win_rate", "minimal_lc_win_rate"]

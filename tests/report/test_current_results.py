@@ -11,7 +11,7 @@ def test_a_base_that_is_nowhere_costs_its_own_runs_only(monkeypatch, caplog):
     study = small_study(("a", "b")).model_dump()
     study["bases"][0].update(model="nobody/nowhere", revision="main")
     study = Study.model_validate(study)
-    texts = dict.fromkeys(("response_id", "system", "user", "turns"), pl.String)
+    texts = dict.fromkeys(("response_id", "system", "user", "turns", "finish_reason"), pl.String)
     monkeypatch.setattr(current_results, "chosen_conversations", lambda *_: pl.DataFrame(schema=texts))
     found = current_results.current_checkpoints(None, study)
     assert set(found) == {run.name for run in study.runs if run.base != BASES[0]} != set()
