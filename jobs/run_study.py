@@ -104,13 +104,15 @@ def _report(study: Study, tally: Tally, seconds: float) -> None:
     print(f"Browse every row's origin: make ui STUDY={os.environ['PRECEPTOR_STUDY']}")
 
 
-def _check(study: Study, file: str) -> None:
+def _check(read: ReadStudy, file: str) -> None:
     """Say all that is wrong, or that nothing is."""
+    study = read.study
     found = check_study(study)
     for remark in found.remarks:
         print(f"{study.name}: {remark}")
-    if problems := [*_unusable_places(study), *found.problems]:
-        sys.exit("\n".join(f"{file}: {problem}" for problem in problems))
+    problems = [f"{file}: {problem}" for problem in (*_unusable_places(study), *found.problems)]
+    if problems or read.left_out:  # whose teacher files are left out was said before
+        sys.exit("\n".join(problems) or 1)
     print(f"{study.name}: nothing is wrong that can be seen before it runs")
 
 
@@ -168,7 +170,7 @@ def main() -> None:
             " 'teacher_files' names"
         )
     if options.check:
-        _check(study, options.study)
+        _check(read, options.study)
         return
     threads = set_threads(study, options.processes)  # preflight may import torch
     if problems := [*_unusable_places(study), *preflight(study)]:

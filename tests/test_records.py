@@ -355,6 +355,7 @@ REFUSED = {
     ),
     "UTF-32": ("a.tsv", "n\n1\n".encode("utf-32"), "is text in UTF-32: save it as UTF-8"),
     "gzip without .gz": ("a.jsonl", gzip.compress(GOOD), "is packed by gzip: let its name end in .gz"),
+    "Parquet packed again": ("a.parquet.gz", b"\x1f\x8bxxxx", "unpack it with gunzip"),
     "Parquet by another name": ("a.csv", b"PAR1xxxx", "is a Parquet file: let its name end in .parquet"),
     "a spreadsheet": ("a.csv", b"PK\x03\x04", "is a ZIP archive (a spreadsheet is one too)"),
     "Zstandard": ("a.jsonl", b"\x28\xb5\x2f\xfd", "is packed by Zstandard"),

@@ -50,6 +50,8 @@ def _rows(records: Records) -> Iterator[Placed]:
     if path.is_dir():
         return saved_dataset_rows(path, records.split)
     suffix = Path(path.name.removesuffix(".gz")).suffix
+    if suffix == ".parquet" and path.suffix == ".gz":
+        raise RecordsError(f"{path}: a .parquet file is compressed inside already: unpack it with gunzip")
     if suffix in (".jsonl", ".ndjson"):
         return jsonl_rows(path)
     if suffix == ".json":

@@ -191,6 +191,16 @@ def test_a_bad_teacher_file_is_named_and_the_rest_is_done(folder):
     assert "bad.yaml" in made.metadata["missing_teachers"].value
 
 
+def test_a_teacher_file_that_is_left_out_is_something_wrong(folder):
+    (folder / "late").mkdir()
+    (folder / "late" / "bad.yaml").write_text("name: late\nengine: recorded\npath: nowhere.jsonl\n")
+    (folder / "late.yaml").write_text(yaml.safe_dump(one_base("late") | {"teacher_files": "late"}))
+    checked = run(folder, "late.yaml", "--check")
+    assert checked.returncode == 1
+    assert "bad.yaml:3: path: 'nowhere.jsonl' is refused" in checked.stdout
+    assert "nothing is wrong" not in checked.stdout
+
+
 def test_a_study_whose_teachers_are_still_to_come_says_so(folder):
     (folder / "nobody").mkdir()
     study = one_base("waiting") | {"teachers": [], "teacher_files": "nobody"}
