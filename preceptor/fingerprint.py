@@ -50,7 +50,7 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)  # thousands of teachers with a file each are asked for again and again
 def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 - size and time make the key
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -91,9 +91,11 @@ class SourceCount:
     def merges(self) -> Iterator[str]:
         """A sentence where rows merged that a column tells apart; a few do so in every file of some size."""
         for column, count in self.merged.most_common(1):
+            others = [repr(other) for other in self.merged if other != column]
+            besides = f"; so it is with {', '.join(others[:8])}" if others else ""
             yield (
                 f"{count:,} of {self.read:,} rows differ from an earlier one only in column {column!r}, which"
-                f" nothing reads: {cure(column, self.layout)}"
+                f" nothing reads: {cure(column, self.layout)}{besides}"
             )
 
     def largest_loss(self) -> int:

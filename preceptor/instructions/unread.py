@@ -26,7 +26,11 @@ LABELS = frozenset(
     "category categories cluster dataset datasets difficulty domain generator kind label labels language"
     " license model name source subcategory subject tag tags task title topic topics type url urls".split()
 )
-ANSWERS = frozenset("answer answers completion completions output outputs response responses".split())
+ANSWERS = frozenset(
+    "answer answers chosen completion completions output outputs rejected response responses".split()
+)
+# An address, or what only a program reads, a hash or base64: one word, however long.
+OPAQUE = re.compile(r"[a-z]+://\S+|(?=\D*\d)[A-Za-z0-9_+/=-]+")
 # The last word of a column's name that says: this was shown to whoever answered.
 PROMPTS = frozenset(
     "article background choices content context contexts conversation conversations dialog dialogue document"
@@ -66,7 +70,8 @@ def is_text(value: Any, column: str) -> bool:
 
     A text does if it ends a sentence, has several lines, more than 5 words or more than 60 characters; in a
     column called like a prompt (`context`, `model_input`) any text does, and in one called like a label
-    (`category`) only what is longer than 100 characters. A list or an object does if anything in it does.
+    (`category`) only what is longer than 100 characters. An address or a hash does in a prompt's column only.
+    A list or an object does if anything in it does.
     """
     if isinstance(value, str):
         return bool(value.strip()) and _says_something(value.strip(), last_word(column))
@@ -76,8 +81,12 @@ def is_text(value: Any, column: str) -> bool:
 
 
 def told_apart_by(row: Row, layout: Layout) -> dict[str, int]:
-    """A hash per unread column in which two rows may differ and thereby be two questions."""
-    values = ((column, row[column]) for column in layout.unread(row) if not APART & {*words_of(column)})
+    """A hash per unread column in which two rows may differ and thereby be two questions.
+
+    Answers make none: several rows with one question each have their own.
+    """
+    columns = (column for column in layout.unread(row) if last_word(column) not in ANSWERS)
+    values = ((column, row[column]) for column in columns if not APART & {*words_of(column)})
     return {column: hash(repr(value)) for column, value in values if value is not None and value != ""}
 
 
@@ -121,6 +130,8 @@ def refuse_unread(row: Row, layout: Layout, read: Conversation) -> None:
 def _says_something(text: str, name: str) -> bool:
     if name in PROMPTS:
         return True
+    if OPAQUE.fullmatch(text):
+        return False
     if name in LABELS:
         return len(text) > LABEL_CHARACTERS
     words = len(text.split()) + len(UNSPACED.findall(text)) / 2

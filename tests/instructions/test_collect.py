@@ -275,6 +275,11 @@ def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_
     assert "2 of 3 rows differ from an earlier one only in column 'number'" in losses(
         source(tmp_path, "a", *numbers, columns=TEXT)
     )
+    marks = [text("Which?", helpfulness=n, verbosity=-n, chosen=f"Number {n}.") for n in range(3)]
+    sentence = losses(source(tmp_path, "a", *marks, columns=TEXT))
+    assert "only in column 'helpfulness'" in sentence and sentence.endswith("; so it is with 'verbosity'")
+    pairs = [text("Which?", chosen=f"Number {n}.", rejected="None") for n in range(3)]
+    refuse_lossy(collect(source(tmp_path, "a", *pairs, columns=TEXT))[1], 0)
     same = [
         text("Name the capital.", land="Peru", id=n, url=f"x/{n}", time_per_example=n / 2, model=f"m{n}")
         for n in range(3)

@@ -37,6 +37,8 @@ NO_TEXT = {
     "created": "2024-01-01 12:00:00",
     "tags": ["open qa", "long form"],
     "meta": {"split": "train", "n": 5},
+    "avatarUrl": "https://lh3.example.org/a/" + "x" * 100,
+    "hashed_ip": "9" + "af" * 40,
     "ignored": "A sentence.",
 }
 
@@ -64,6 +66,10 @@ def test_answers_are_none_of_an_instruction_sources_text_but_count_in_recordings
     row = {"instruction": "Hi", "answer": "It is a long answer."}
     assert unread(row, PLAIN, answers_count=False) == []
     assert unread(row, PLAIN, answers_count=True) == ["answer"]
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho, ho, I say."}]
+    pair = {"messages": said, "chosen": said, "rejected": [said[0], {**said[1], "content": "Go away now."}]}
+    assert unread(pair, layout("messages"), answers_count=False) == []
+    assert unread(pair, layout("messages"), answers_count=True) == ["chosen", "rejected"]
 
 
 def test_what_a_format_reads_or_is_known_to_carry_is_not_named():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, MixtralConfig
 
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.tuning import adapter as adapter_module
@@ -42,6 +42,20 @@ def test_the_manifest_says_the_folders_loss_on_training_rows(tmp_path, lake, dty
     assert found["published_loss"] == pytest.approx(by_hand, rel=1e-4 if dtype == "float32" else 1e-2)
     assert found["trainer_loss"] == pytest.approx(by_hand, abs=found["tolerance"])
     assert by_hand < 5.5  # a random model has about ln(260) = 5.56
+
+
+def test_a_base_of_experts_is_published_though_the_trainer_balances_them(tmp_path, lake):
+    tokenizer = byte_tokenizer()
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 32}
+    heads = {"num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 4}
+    config = MixtralConfig(**sizes, **heads, num_local_experts=4, router_aux_loss_coef=0.5)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    outcome = tune(lake, study(str(tmp_path), epochs=2), "run", EIGHT, {}, CPU)
+    found = json.loads(outcome.rows["manifest"][0])["published_as_trained"]
+    # The trainer's balance is about 0.5 × 2 experts a token: a nat, which no published model has.
+    assert found["trainer_loss"] == pytest.approx(found["published_loss"], abs=found["tolerance"])
 
 
 def nothing_published(lake) -> bool:
