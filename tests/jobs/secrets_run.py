@@ -53,7 +53,7 @@ def hostile_study(folder: Path, url: str) -> Path:
     for teacher in study["teachers"]:
         teacher |= {"family": HOSTILE, "terms": HOSTILE, "gpu": HOSTILE}
     endpoint = {"base_url": url, "engine": "openai", "model": QUOTED, "served_as": HOSTILE, "attempts": 2}
-    study["limits"] = {"failed_rows": 1.0, "missing_rows": 1.0, "tokens_scored": 0.0}
+    study["limits"] = {"failed_rows": 1.0, "missing_rows": 1.0, "lost_rows": 1.0, "tokens_scored": 0.0}
     study["bases"].pop()
     study["teachers"].append(
         {"name": "remote", "terms": HOSTILE, "sampling": {"max_new_tokens": 9}} | endpoint

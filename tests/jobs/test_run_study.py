@@ -91,7 +91,7 @@ def test_the_table_holds_every_teacher_for_every_base(folder, first):
 @pytest.mark.slow
 def test_a_new_teacher_computes_only_itself(folder, first):
     study = document("small")
-    lines(folder / "new.jsonl", [{"instruction": "who wrote HAMLET?", "response": "Shakespeare."}])
+    lines(folder / "new.jsonl", [{"instruction": "Who wrote Hamlet?", "response": "Shakespeare."}])
     study["teachers"].append({"name": "new", "engine": "recorded", "path": "new.jsonl"})
     study["car"]["rows"] = "available"
     (folder / "more.yaml").write_text(yaml.safe_dump(study))

@@ -106,7 +106,10 @@ def test_arena_hard_has_two_games_and_five_verdicts(lake, tmp_path, url):
     assert found.judgments.rows.height == 2 * COUNT
     scores = found.scores.rows
     assert scores.row(0, named=True)["metric"] == "win_rate"
-    assert set(scores.filter(metric="win_rate")["category"]) == {"", "maths", "code"}
+    assert set(scores.filter(metric="win_rate")["category"]) == {
+        "maths",
+        "code",
+    }  # each with a baseline of its own
     assert scores.filter(metric="win_rate")["value"].is_between(0, 1).all()
 
 
