@@ -44,7 +44,9 @@ def hostile_study(folder: Path, url: str) -> Path:
     ]
     lines(folder / "chatty.jsonl", chatty)
     scores = [{"question_id": f"{n} {QUOTED}", "model": QUOTED, "score": n + 1} for n in range(len(asked))]
-    lines(folder / "scores.jsonl", [*scores, {"question_id": HOSTILE, "model": HOSTILE, "score": HOSTILE}])
+    lines(
+        folder / "scores.jsonl", [*scores, {"question_id": f"0 {QUOTED}", "model": HOSTILE, "score": HOSTILE}]
+    )
     study = document("small") | {"description": HOSTILE * 3}
     study["instructions"]["sources"][0] |= {
         "format": "plain",
