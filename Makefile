@@ -59,7 +59,7 @@ test: lint ## everything that fits into ten minutes
 test-slow: .venv/vllm ## engines, kills, servers
 	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --durations=25
 
-soak: .venv/vllm ## hundreds of kills and flipped bytes, by hand
+soak: .venv/vllm demo ## hundreds of kills, and of flipped bytes in the demo's store, by hand
 	$(BIN)/python -m pytest -m soak -p no:randomly -o log_cli=true --log-level=INFO
 
 miniature: .venv/core ## train the demo's models again (about twenty minutes)

@@ -46,6 +46,10 @@ class LakeError(RuntimeError):
     """A store that cannot be read or written; its text says which and what to do."""
 
 
+class TakenError(RuntimeError):
+    """Another writer committed the same transaction first."""
+
+
 def store_root() -> str:
     """Where the lakes of all studies lie: PRECEPTOR_STORE, or the folder `store` here."""
     return os.environ.get("PRECEPTOR_STORE") or "store"
@@ -270,20 +274,22 @@ class Lake:
     ) -> bool:
         """Add rows, unless another writer of the same transaction added any in the meantime (False then)."""
         frame = self._complete(table, rows, partition, fingerprint)
-        delta = self.create(table)
-        last = delta.transaction_version(transaction)
+        last = self.create(table).transaction_version(transaction)
         properties = CommitProperties(
             custom_metadata=HASHED,
             app_transactions=[Transaction(transaction, 0 if last is None else last + 1)],
         )
-        try:
+
+        def commit(delta: DeltaTable) -> None:
+            if delta.transaction_version(transaction) != last:
+                raise TakenError
             # merge: as in publish
             write_deltalake(delta, frame, mode="append", schema_mode="merge", commit_properties=properties)
-        except CommitFailedError:
+
+        try:
+            self._commit(table, commit)
+        except TakenError:
             return False
-        except (DeltaError, OSError) as error:
-            raise self._unwritable(table, error) from error
-        self.record(table, delta.version())
         return True
 
     def delete(self, table: Table, partition: Partition) -> None:

@@ -217,6 +217,13 @@ def test_appends_of_different_transactions_do_not_hinder_each_other(lake, monkey
     assert lake.read(REWARDS).height == 10
 
 
+def test_an_append_is_not_taken_for_another_writers_where_other_rows_are_deleted_beside_it(lake, monkeypatch):
+    lake.publish(REWARDS, rewards(5), partition("b"), "f1")
+    interrupt_first_write(monkeypatch, lambda: lake.delete(REWARDS, partition("b")))
+    assert lake.append(REWARDS, rewards(5), partition("a"), "f1", "one") is True
+    assert lake.read(REWARDS).height == 5
+
+
 def test_a_table_that_another_writer_creates_first_is_shared_with_it(lake, monkeypatch):
     create, pending = DeltaTable.create, [True]
 
