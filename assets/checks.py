@@ -3,6 +3,7 @@
 They run inside the asset's step: a step of its own would cost each of hundreds of partitions a fresh start.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import dagster as dg
@@ -46,13 +47,16 @@ def completeness(expected: int, found: int, missing: list[str], limits: Limits) 
     )
 
 
-def read_whole(losses: list[str]) -> dg.AssetCheckResult:
-    """Whether nothing that a file holds was lost in reading; what was is within 'limits.lost_rows'."""
+def read_whole(losses: list[str], remarks: Sequence[str] = ()) -> dg.AssetCheckResult:
+    """Whether nothing that a file holds was lost in reading; what was is within 'limits.lost_rows'.
+
+    Remarks tell of what was left out and is no loss.
+    """
     return dg.AssetCheckResult(
         check_name="read_whole",
         passed=not losses,
         severity=WARN,
-        description="; ".join(losses) or "every row is read, with all the text it holds",
+        description="; ".join([*(losses or ["every row is read, with all the text it holds"]), *remarks]),
     )
 
 

@@ -39,7 +39,10 @@ def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
         read={},
         checks=[
             checks.unique_keys(RAW_INSTRUCTIONS, rows),
-            checks.read_whole([f"{c.source}: {loss}" for c in counts for loss in c.losses()]),
+            checks.read_whole(
+                [f"{c.source}: {loss}" for c in counts for loss in c.losses()],
+                [f"{c.source}: {remark}" for c in counts for remark in c.remarks()],
+            ),
         ],
         plot=lambda: distribution(
             rows["turns"].list.join("").str.len_chars(), "characters of an instruction"

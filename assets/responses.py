@@ -51,7 +51,7 @@ def responses(
         outcome,
         read=versions,
         checks=[
-            checks.read_whole([] if recording is None else list(recording.losses())),
+            _read_whole(recording),
             checks.completeness(expected, expected - len(missing), missing, STUDY.limits),
             checks.unique_keys(RESPONSES, outcome.rows),
             # Unlike a missing score, a failing teacher is a fault to mend before anything is built on it.
@@ -65,6 +65,12 @@ def responses(
         empty_responses=_empty(outcome.rows),
         **({} if recording is None else _account(recording)),
     )
+
+
+def _read_whole(recording: RecordingCount | None) -> dg.AssetCheckResult:
+    if recording is None:
+        return checks.read_whole([])
+    return checks.read_whole(list(recording.losses()), list(recording.remarks()))
 
 
 def _empty(rows: pl.DataFrame) -> int:

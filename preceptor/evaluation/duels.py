@@ -62,7 +62,7 @@ def check(evaluation: Pairwise) -> None:
             " gives scores: leave them out, or ask a judge"
         )
     if evaluation.human_labels is not None:
-        read_labels(evaluation, evaluation.human_labels)
+        read_labels(evaluation, evaluation.human_labels, items)
     if evaluation.length_control is not None:
         given_folder(evaluation)
         if items is not None and not are_alpaca_evals(items):
@@ -87,7 +87,7 @@ def metrics(examination: Examination[Pairwise], examined: Examined) -> list[Metr
         judgments = examined.judgments.rows
         found += reliability(judgments)
         if evaluation.human_labels is not None:
-            labels = read_labels(evaluation, evaluation.human_labels).filter(run=examination.run)
+            labels = read_labels(evaluation, evaluation.human_labels, items).filter(run=examination.run)
             found += agreement_with_people(judgments, labels)
     return found
 
@@ -98,7 +98,10 @@ def files(evaluation: Pairwise) -> dict[str, Any]:
     return {
         "human_labels": None
         if labels is None
-        else {**records_identity(labels), **labels.model_dump(include={"run", "instruction", "label"})},
+        else {
+            **records_identity(labels),
+            **labels.model_dump(include={"run", "instruction", "system", "label"}),
+        },
         "length_control": None if folder is None else file_identity(folder),
     }
 

@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from preceptor.instructions.layout import Layout
-from preceptor.instructions.unread import cure, reasons
+from preceptor.instructions.merging import Merged
+from preceptor.instructions.right_answers import RightAnswer, RightAnswers
+from preceptor.instructions.unread import Unread
+from preceptor.instructions.unread_count import UnreadCount
 from preceptor.study.schema import InstructionSource
 
 
@@ -21,23 +24,24 @@ class LossySourceError(ValueError):
 class SourceCount:
     """What became of one source's rows: read = kept + all dropped.
 
-    `lost` of them could not be read; `unread` counts, by column, rows with text that nothing reads, and
-    `merged` those that became one with an earlier row though they differ in a column that nothing reads.
+    `lost` of them could not be read; `unread` counts rows with text that nothing reads, `merged` those that
+    became one with an earlier row though they differ in a column that nothing reads, and `contradicting`
+    those with another right answer than an earlier row with their instruction, of this source or of another.
     """
 
     of: InstructionSource
     layout: Layout
+    right: RightAnswers = field(default_factory=RightAnswers)
     read: int = 0
     kept: int = 0
     lost: int = 0
+    contradicting: int = 0
+    contradiction: str = ""  # the first of them
     dropped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    unread: Counter[str] = field(default_factory=Counter)
-    unread_rows: int = 0
-    merged: Counter[str] = field(default_factory=Counter)
-    merged_rows: int = 0
-    besides: dict[tuple[str, ...], dict[str, int]] = field(default_factory=dict)
+    unread: UnreadCount = field(default_factory=UnreadCount)
+    merged: Merged = field(default_factory=Merged)
 
     @property
     def source(self) -> str:
@@ -54,19 +58,18 @@ class SourceCount:
         self.lost += 1
         self.drop(reason, place)
 
-    def compare(self, said: tuple[str, ...], beside: dict[str, int]) -> None:
-        """Count in which unread columns a row differs from the first of this source that says the same."""
-        first = self.besides.setdefault(said, beside)
-        differences = [column for column in {**first, **beside} if first.get(column) != beside.get(column)]
-        self.merged.update(differences)
-        self.merged_rows += bool(differences)
-
-    def leave(self, columns: list[str], place: str) -> None:
+    def leave(self, found: list[Unread], place: str) -> None:
         """Count the columns of a row whose text nothing reads."""
-        self.unread.update(columns)
-        self.unread_rows += bool(columns)
-        for column in columns:
-            self.examples.setdefault(f"text in {column!r}, which nothing reads", place)
+        self.unread.add(found)
+        for unread in found:
+            self.examples.setdefault(f"text in {unread.column!r}, which nothing reads", place)
+
+    def hold(self, said: tuple[str, ...], own: RightAnswer) -> None:
+        """Count a row whose right answer contradicts an earlier row with the same instruction."""
+        earlier = self.right.other_than(said, own)
+        if earlier is not None:
+            self.contradicting += 1
+            self.contradiction = self.contradiction or f"{earlier} is kept, {own} is not"
 
     def refuse_empty(self) -> None:
         """Raise NoInstructionsError where no row was usable, not even as a duplicate."""
@@ -86,21 +89,24 @@ class SourceCount:
         """A sentence per kind of loss, however small."""
         if self.lost:
             yield f"{self.lost:,} of {self.read:,} rows cannot be used: {self.reasons()}"
-        yield from reasons(self.unread, self.read, self.layout)
+        if self.contradicting:
+            yield (
+                f"{self.contradicting:,} of {self.read:,} rows have another right answer than an earlier row"
+                f" with the same instruction: {self.contradiction}"
+            )
+        yield from self.unread.losses(self.read, self.layout)
 
     def merges(self) -> Iterator[str]:
         """A sentence where rows merged that a column tells apart; a few do so in every file of some size."""
-        for column, count in self.merged.most_common(1):
-            others = [repr(other) for other in self.merged if other != column]
-            besides = f"; so it is with {', '.join(others[:8])}" if others else ""
-            yield (
-                f"{count:,} of {self.read:,} rows differ from an earlier one only in column {column!r}, which"
-                f" nothing reads: {cure(column, self.layout)}{besides}"
-            )
+        yield from self.merged.losses(self.read, lambda column: self.unread.cure(column, self.layout))
+
+    def remarks(self) -> Iterator[str]:
+        """What was left out and is no loss: a sentence each."""
+        yield from self.unread.remarks(self.read)
 
     def largest_loss(self) -> int:
         """The most rows that one kind of loss takes."""
-        return max(self.lost, self.unread_rows, self.merged_rows)
+        return max(self.lost, self.contradicting, self.unread.lost()[0], self.merged.rows)
 
 
 def refuse_lossy(counts: Iterable[SourceCount], allowed: float) -> None:

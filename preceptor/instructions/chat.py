@@ -1,4 +1,4 @@
-"""Messages in the shapes that public files have: a list of objects, a dict of lists, JSON in a text.
+"""Messages in the shapes that public files have: a list of objects or of texts, a dict of lists, or JSON.
 
 A message's text is a text or a list of parts of which each is text. Whatever says something that is no text
 (a picture, a tool's call or result) makes the record unusable, by name: answered without it, it would be
@@ -58,7 +58,27 @@ def messages_of(value: Any, column: str) -> list[Any]:
         found = _transposed(found, column)
     if not isinstance(found, list) or not found:
         raise RecordError(f"{column!r} holds no messages")
-    return found
+    return _spoken(found) if all(isinstance(turn, str) for turn in found) else found
+
+
+def _spoken(turns: list[str]) -> list[dict[str, Any]]:
+    """Turns as plain texts, the user's first, as LIMA and UltraChat have them; the last may be either's.
+
+    Texts that each hold a message as JSON are those messages.
+    """
+    if all(turn.lstrip().startswith("{") for turn in turns):
+        found = [_message(turn) for turn in turns]
+        if all(found):
+            return [message for message in found if message]
+    return [{"role": (USER, ASSISTANT)[number % 2][0], "content": text} for number, text in enumerate(turns)]
+
+
+def _message(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and any(key in value for key in SPEAKER) else None
 
 
 def parsed(value: Any, column: str) -> Any:

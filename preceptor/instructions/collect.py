@@ -12,14 +12,16 @@ from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.formats import read_conversation
 from preceptor.instructions.identity import conversation_key, first_id, further_id
 from preceptor.instructions.layout import Layout, RecordError, layout_of
+from preceptor.instructions.merging import told_apart_by
 from preceptor.instructions.near_duplicates import comparable, near_duplicates
-from preceptor.instructions.unread import told_apart_by, unread_text
+from preceptor.instructions.right_answers import RightAnswer, RightAnswers
+from preceptor.instructions.unread import unread_text
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.records import read_records, records_identity
 from preceptor.study.schema import Instructions, InstructionSource
 from preceptor.text import digest, written
 
-VERSION = 3  # 3: system prompts, inputs and histories beside the turns; texts merge only if they say the same
+VERSION = 4  # 4: lists of plain turns are read; an instruction takes its right answer from a later copy too
 
 
 @dataclass
@@ -58,7 +60,8 @@ def collect_instructions(instructions: Instructions) -> tuple[pl.DataFrame, list
     Raises NoInstructionsError for a source without one usable row, naming the reasons. How much a source may
     lose is for `refuse_lossy` to say.
     """
-    counts = {source.name: SourceCount(source, layout_of_source(source)) for source in instructions.sources}
+    right = RightAnswers()
+    counts = {s.name: SourceCount(s, layout_of_source(s), right) for s in instructions.sources}
     kept: dict[tuple[str, ...], Instruction] = {}
     taken: set[str] = set()
     for source in instructions.sources:
@@ -66,7 +69,7 @@ def collect_instructions(instructions: Instructions) -> tuple[pl.DataFrame, list
         for item in read_source(source, count):
             if first := kept.get(item.key):
                 count.drop(f"exact duplicate of a row of {first.source}", item.place)
-                first.source_ids += item.source_ids
+                _complete(first, item)
             else:
                 item.id = _new_id(item.conversation, taken)
                 taken.add(item.id)
@@ -103,8 +106,17 @@ def read_source(source: InstructionSource, count: SourceCount) -> Iterator[Instr
         ids = [conversation.id] if conversation.id is not None else []
         answer, check = (_known(row, column) for column in (source.columns.answer, source.columns.check))
         key = conversation_key(conversation.system, conversation.user)
-        count.compare(key, told_apart_by(row, count.layout))
+        count.merged.compare(key, told_apart_by(row, count.layout, conversation))
+        if answer is not None:
+            count.hold(key, RightAnswer(answer, check, place))
         yield Instruction(source.name, place, conversation, key, ids, answer, check)
+
+
+def _complete(first: Instruction, copy: Instruction) -> None:
+    """What a copy of an instruction knows and the first does not."""
+    first.source_ids += copy.source_ids
+    if first.answer is None:
+        first.answer, first.check = copy.answer, copy.check
 
 
 def _new_id(conversation: Conversation, taken: set[str]) -> str:

@@ -129,8 +129,8 @@ def _answer_turns(choices: Any) -> tuple[str, ...]:
 
 
 def _chat(row: Row, layout: Layout, _: tuple[Role, ...]) -> Conversation:
-    name = next(iter(layout.names["messages"]), "messages")
-    if row.get(name) is None:
+    name = layout.column(row, "messages")
+    if row[name] is None:
         raise RecordError(f"{name!r} holds no messages")
     said, beside = chat(row[name], name), _system(row, layout)
     if said.system is not None and beside is not None and said.system.strip() != beside.strip():

@@ -63,7 +63,18 @@ class Layout:
             if name in row:
                 return name
         wanted = names[-1] if names else ROLES[self.format][role][-1]
-        raise RecordError(f"no column {wanted!r} (there are {listed(row)}): name another in 'columns.{role}'")
+        raise RecordError(
+            f"no column {wanted!r} (there are {listed(row)}): name another in 'columns.{role}'"
+            f"{self._other_format(row)}"
+        )
+
+    def _other_format(self, row: Row) -> str:
+        """Which other format reads a chat that the row has."""
+        for format, roles in ROLES.items():
+            for name in roles.get("messages", ()):
+                if format != self.format and name in row:
+                    return f", or set 'format: {format}', which reads {name!r}"
+        return ""
 
     def value(self, row: Row, role: Role) -> Any:
         """What a row holds of a role that it may leave out: None where it does."""

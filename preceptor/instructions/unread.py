@@ -6,62 +6,59 @@ no such text. Which is which is decided cell by cell, see `is_text`.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from preceptor.instructions.chat import READ, messages_of
+from preceptor.instructions.column_names import ANSWERS, LABELS, PROMPTS, last_word
 from preceptor.instructions.conversation import Conversation
+from preceptor.instructions.cure import cure
 from preceptor.instructions.layout import Layout, RecordError, Row
-from preceptor.study.conversations import ROLES, Role
+from preceptor.instructions.repeats import Around, Piece, around, pieces, repeated, texts
 
-OFFERED: tuple[Role, ...] = ("input", "system", "history", "response")
 WORDS = 5  # a label has no more of them
 CHARACTERS = 60  # nor of these
 LABEL_CHARACTERS = 100  # in a column that is called like a label
 SENTENCE = re.compile(r"[.!?…。！？]\s*$|\n")
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-LABELS = frozenset(
-    "category categories cluster dataset datasets difficulty domain generator kind label labels language"
-    " license model name source subcategory subject tag tags task title topic topics type url urls".split()
-)
-ANSWERS = frozenset(
-    "answer answers chosen completion completions output outputs rejected response responses".split()
-)
 # An address, or what only a program reads, a hash or base64: one word, however long.
 OPAQUE = re.compile(r"[a-z]+://\S+|(?=\D*\d)[A-Za-z0-9_+/=-]+")
-# The last word of a column's name that says: this was shown to whoever answered.
-PROMPTS = frozenset(
-    "article background choices content context contexts conversation conversations dialog dialogue document"
-    " documents history hypothesis input inputs instruction instructions messages options paragraph passage"
-    " passages persona prefix premise preamble prompt prompts query question questions sentence sentences"
-    " story system text texts turns".split()
-)
-# Words in the names of columns that differ between two copies of one question too.
-APART = frozenset(
-    "annotator at confidence cost created generator guid hash id idx ids index link md5 model path preference"
-    " price rater rating reward sample score seed sha temperature time timestamp tstamp uid updated url uuid"
-    " worker".split()
-)
 
 
-def unread_text(row: Row, layout: Layout, read: Conversation, answers_count: bool) -> list[str]:
+@dataclass(frozen=True)
+class Unread:
+    """A column whose text nothing reads, and the columns of which it holds the text.
+
+    `around` is there where it repeats all that was asked; `listed` says that it is a list or an object.
+    """
+
+    column: str
+    repeats: tuple[str, ...] = ()
+    around: Around | None = None
+    listed: bool = False
+
+
+def unread_text(row: Row, layout: Layout, read: Conversation, answers_count: bool) -> list[Unread]:
     """The columns, and the keys of messages, that nothing reads and that hold text in this row.
 
     A copy of a text that is read (a chat's `prompt` beside its messages) is not lost. An instruction source
     may pass over answers (`answers_count` false): they are no part of what is asked.
     """
-    found = [column for column in layout.unread(row) if is_text(row[column], column)]
-    said = {text.strip() for text in (read.system or "", *read.user, *read.assistant)} if found else set()
+    found = [
+        column
+        for column in layout.unread(row)
+        if (answers_count or last_word(column) not in ANSWERS) and is_text(row[column], column)
+    ]
+    said = pieces(row, layout, read, answers=not answers_count) if found else []
+    copies = {*(piece.text.strip() for piece in said), *(turn.strip() for turn in read.user)}
     return [
         *(
-            column
+            _unread(row[column], column, said)
             for column in found
-            if not (isinstance(row[column], str) and row[column].strip() in said)
-            and (answers_count or last_word(column) not in ANSWERS)
+            if not (isinstance(row[column], str) and row[column].strip() in copies)
         ),
-        *_beside_messages(row, layout),
+        *map(Unread, _beside_messages(row, layout)),
     ]
 
 
@@ -80,51 +77,16 @@ def is_text(value: Any, column: str) -> bool:
     return isinstance(value, list) and any(is_text(item, column) for item in value)
 
 
-def told_apart_by(row: Row, layout: Layout) -> dict[str, int]:
-    """A hash per unread column in which two rows may differ and thereby be two questions.
-
-    Answers make none: several rows with one question each have their own.
-    """
-    columns = (column for column in layout.unread(row) if last_word(column) not in ANSWERS)
-    values = ((column, row[column]) for column in columns if not APART & {*words_of(column)})
-    return {column: hash(repr(value)) for column, value in values if value is not None and value != ""}
-
-
-def words_of(column: str) -> list[str]:
-    """The words of a column's name, whether written model_input or modelInput."""
-    return [word.lower() for word in TOKENS.findall(column)] or [column.lower()]
-
-
-def last_word(column: str) -> str:
-    """The last word of a column's name, which says what it is."""
-    return words_of(column)[-1]
-
-
-def cure(column: str, layout: Layout) -> str:
-    """Which settings read a column, or leave it out knowingly."""
-    leave = f"'ignore: [{column}]' leaves it out"
-    formats = [f for f, roles in ROLES.items() if f != layout.format and column in _names(f)]
-    if column == "instances":
-        return f"'format: alpaca' reads it, {leave}"
-    free = [role for role in OFFERED if role in layout.names and not layout.named & set(layout.names[role])]
-    ways = [f"'format: {other}'" for other in formats[:1]]
-    if "[]" not in column and free:
-        first = _likeliest(column, free)
-        others = [role for role in free if role != first]
-        ways.append(f"'columns: {{{first}: {column}}}'" + (f" (or {', '.join(others)})" if others else ""))
-    return f"{' or '.join(ways)} reads it, {leave}" if ways else leave
-
-
-def reasons(counts: Counter[str], rows: int, layout: Layout) -> Iterator[str]:
-    """A sentence per column with the number of rows in which it holds text."""
-    for column, count in counts.most_common():
-        yield f"column {column!r} holds text in {count:,} of {rows:,} rows: {cure(column, layout)}"
-
-
 def refuse_unread(row: Row, layout: Layout, read: Conversation) -> None:
     """For files that must be used whole: raise RecordError where a column holds text that nothing reads."""
-    for column in unread_text(row, layout, read, answers_count=True):
-        raise RecordError(f"column {column!r} holds text that nothing reads: {cure(column, layout)}")
+    for left in unread_text(row, layout, read, answers_count=True):
+        way = cure(left.column, layout, left.repeats, left.listed)
+        raise RecordError(f"column {left.column!r} holds text that nothing reads: {way}")
+
+
+def _unread(value: Any, column: str, said: Sequence[Piece]) -> Unread:
+    text = "\n".join(texts(value))
+    return Unread(column, repeated(text, column, said), around(text, said), not isinstance(value, str))
 
 
 def _says_something(text: str, name: str) -> bool:
@@ -152,19 +114,3 @@ def _beside_messages(row: Row, layout: Layout) -> list[str]:
                 if key not in READ and column not in layout.ignored and is_text(message[key], str(key)):
                     found[column] = None
     return list(found)
-
-
-def _names(format: str) -> frozenset[str]:
-    return frozenset(name for names in ROLES[format].values() for name in names)
-
-
-def _likeliest(column: str, free: list[Role]) -> Role:
-    name = last_word(column)
-    likely: Role = "input"
-    if name == "history":
-        likely = "history"
-    elif name in ANSWERS:
-        likely = "response"
-    elif "system" in column.lower() or name in ("persona", "preamble"):
-        likely = "system"
-    return likely if likely in free else free[0]

@@ -13,6 +13,12 @@ from preceptor.instructions.layout import RecordError
 from preceptor.text import in_one_line
 
 Instruction = dict[str, Any]  # a row of raw_instructions
+
+
+class AmbiguousError(RecordError):
+    """A record whose text is that of several instructions."""
+
+
 Found = dict[Hashable, Instruction | None]  # None where several instructions share a key
 
 
@@ -72,7 +78,7 @@ class Matching:
             raise RecordError(
                 "its text is an instruction of the study, but under another system prompt or none"
             )
-        raise RecordError(
+        raise AmbiguousError(
             "its text is that of several instructions, which differ in their system prompt or blanks: name"
             " the system prompt's column in 'columns.system', or set 'join: id'"
         )

@@ -11,7 +11,8 @@ from preceptor.fingerprint import fingerprint
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.formats import ANSWERED, read_conversation
 from preceptor.instructions.layout import Layout, RecordError, layout_of
-from preceptor.instructions.unread import reasons, unread_text
+from preceptor.instructions.unread import unread_text
+from preceptor.instructions.unread_count import UnreadCount
 from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
@@ -36,7 +37,7 @@ class LossyRecordingError(ValueError):
 class RecordingCount:
     """What became of a recording's rows: read = matched + all unmatched.
 
-    `lost` of the unmatched could not be read at all; `unread` counts, by column, rows with text that nothing
+    `lost` of the unmatched could not be read at all; `unread` counts rows with text that nothing
     reads, and `without_system` those joined to an instruction whose system prompt they do not mention.
     """
 
@@ -45,12 +46,11 @@ class RecordingCount:
     matched: int = 0
     lost: int = 0
     first_lost: str = ""
-    unread_rows: int = 0
     without_system: int = 0
     unmatched: Counter[str] = field(default_factory=Counter)
     places: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    unread: Counter[str] = field(default_factory=Counter)
+    unread: UnreadCount = field(default_factory=UnreadCount)
 
     def drop(self, reason: str, place: str) -> None:
         """Count a row that answers no instruction, and list its place."""
@@ -63,22 +63,21 @@ class RecordingCount:
         self.first_lost = self.first_lost or f"{place}: {reason}"
         self.drop(reason, place)
 
-    def leave(self, columns: list[str]) -> None:
-        """Count the columns of a row whose text nothing reads."""
-        self.unread.update(columns)
-        self.unread_rows += bool(columns)
-
     def losses(self) -> Iterator[str]:
         """A sentence per kind of loss, however small."""
         if self.lost:
             yield f"{self.lost:,} of {self.read:,} rows cannot be read, the first of them {self.first_lost}"
-        yield from reasons(self.unread, self.read, self.layout)
+        yield from self.unread.losses(self.read, self.layout)
+
+    def remarks(self) -> Iterator[str]:
+        """What was left out and is no loss: a sentence each."""
+        yield from self.unread.remarks(self.read)
 
     def problems(self, allowed: float) -> Iterator[str]:
         """Why the recording must not be used as it is: a sentence each."""
         for column in sorted(self.layout.named - self.seen):
             yield f"no row has the column {column!r} that 'columns' names"
-        if max(self.lost, self.unread_rows) > allowed * self.read:
+        if max(self.lost, self.unread.lost()[0]) > allowed * self.read:
             yield f"it loses more than 'limits.lost_rows' ({allowed:g}) allows: {'; '.join(self.losses())}"
 
 
@@ -120,7 +119,7 @@ def read_recording(teacher: RecordedTeacher, count: RecordingCount) -> Iterator[
         except RecordError as error:
             count.lose(str(error), place)
             continue
-        count.leave(unread_text(record, count.layout, conversation, answers_count=True))
+        count.unread.add(unread_text(record, count.layout, conversation, answers_count=True))
         yield place, conversation
 
 

@@ -51,10 +51,12 @@ class HumanLabels(Records):
     """Which answer people preferred, to hold the judge against: a row is a run's item and its label.
 
     The fields name the columns; a label is win, tie or lose, of the run's answer against the reference's.
+    The system prompt's column may be missing where items are told apart without it.
     """
 
     run: str = "run"
     instruction: str = "instruction"
+    system: str = "system"
     label: str = "label"
 
 

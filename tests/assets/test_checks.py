@@ -42,6 +42,8 @@ def test_what_reading_lost_is_a_warning_that_names_it():
     assert checks.read_whole([]).passed
     lost = checks.read_whole(["mine: 1 of 9 rows cannot be used", "column 'note' holds text"])
     assert (lost.passed, lost.severity) == (False, dg.AssetCheckSeverity.WARN)
+    told = checks.read_whole([], ["column 'text' is left out"])
+    assert told.passed and str(told.description).endswith("all the text it holds; column 'text' is left out")
     assert lost.description == "mine: 1 of 9 rows cannot be used; column 'note' holds text"
 
 

@@ -13,6 +13,7 @@ from preceptor.instructions.account import LossySourceError, NoInstructionsError
 from preceptor.instructions.collect import collect_instructions, instructions_fingerprint
 from preceptor.instructions.identity import is_id_of
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
+from preceptor.source_files import file_problems
 from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource
 from preceptor.text import normalise
 
@@ -271,13 +272,12 @@ def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_
     assert "1 of 3 rows differ from an earlier one only in column 'land', which nothing reads" in sentence
     earlier = source(tmp_path, "b", text("Name the capital."), columns=TEXT)
     assert "only in column 'land'" in losses(earlier, source(tmp_path, "a", *rows, columns=TEXT))
-    numbers = [text("Round the number.", number=n / 4) for n in range(3)]
-    assert "2 of 3 rows differ from an earlier one only in column 'number'" in losses(
-        source(tmp_path, "a", *numbers, columns=TEXT)
-    )
-    marks = [text("Which?", helpfulness=n, verbosity=-n, chosen=f"Number {n}.") for n in range(3)]
-    sentence = losses(source(tmp_path, "a", *marks, columns=TEXT))
-    assert "only in column 'helpfulness'" in sentence and sentence.endswith("; so it is with 'verbosity'")
+    numbers = [text("Round the number.", number=n / 4, place=f"{'abc'[n]} street") for n in range(3)]
+    sentence = losses(source(tmp_path, "a", *numbers, columns=TEXT))
+    assert "2 of 3 rows differ from an earlier one only in column 'number'" in sentence
+    assert sentence.endswith("; so it is with 'place'")
+    topics = [text("Write a poem on the topic.", topic=topic) for topic in ("sea", "land")]
+    assert "only in column 'topic'" in losses(source(tmp_path, "a", *topics, columns=TEXT))
     pairs = [text("Which?", chosen=f"Number {n}.", rejected="None") for n in range(3)]
     refuse_lossy(collect(source(tmp_path, "a", *pairs, columns=TEXT))[1], 0)
     same = [
@@ -285,6 +285,22 @@ def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_
         for n in range(3)
     ]
     refuse_lossy(collect(source(tmp_path, "a", *same, columns=TEXT))[1], 0)
+    labels = [
+        text(
+            "Which?",
+            source=f"set {n}",
+            category="ab"[n],
+            helpfulness=n,
+            verbosity=str(-n / 2),  # as a CSV file has it
+            redacted=n > 0,
+            meta={"split": ("train", "test")[n], "author": f"A{n}"},
+            output=f"Number {n}.",
+            prompt=f"Q: Which?\nA: Number {n}.",
+        )
+        for n in range(2)
+    ]
+    [count] = collect(source(tmp_path, "a", *labels, columns=TEXT))[1]
+    assert (count.merged.rows, count.unread.lost()[0]) == (0, 0)
 
 
 def test_rows_that_cannot_be_read_are_bounded_and_named_with_their_first_place(tmp_path):
@@ -299,6 +315,46 @@ def test_a_column_that_the_study_names_and_no_row_has_is_refused(tmp_path):
     columns = InstructionColumns(instruction="text", system="sytem")
     sentence = losses(source(tmp_path, "a", text("Hi", system="Be kind"), columns=columns), allowed=1)
     assert "no row has the column 'sytem' that 'columns' names" in sentence
+
+
+ANSWERED = InstructionColumns(instruction="text", answer="right", check="how")
+
+
+def test_another_right_answer_to_the_same_instruction_is_counted_named_and_bounded(tmp_path):
+    rows = [
+        text("2+2?", right=4, how="number"),
+        text("2+2? ", right="4.0", how="number"),  # the same value
+        text("2+2?"),
+        text("2+2?", right=5, how="number"),
+        text("2+2?", right="4", how="exact"),
+        text("Which?", right="This one", how="exact"),
+        text("Which?", right="this one", how="exact"),
+    ]
+    sentence = losses(source(tmp_path, "a", *rows, columns=ANSWERED), allowed=0.4)
+    assert (
+        "3 of 7 rows have another right answer than an earlier row with the same instruction:"
+        " '4' by number (a.jsonl:1) is kept, '5' by number (a.jsonl:4) is not"
+    ) in sentence
+    found, counts = collect(source(tmp_path, "a", *rows, columns=ANSWERED))
+    refuse_lossy(counts, 0.43)
+    assert found.select("answer", "check").rows() == [("4", "number"), ("This one", "exact")]
+    assert len(list(counts[0].losses())) == 1
+    assert file_problems(source(tmp_path, "a", *rows, columns=ANSWERED), 0.4) == [sentence]
+
+
+def test_sources_are_held_against_each_other_and_an_answer_is_taken_from_a_later_copy(tmp_path):
+    first = source(tmp_path, "a", text("2+2?"), text("3+3?", right=6, how="number"), columns=ANSWERED)
+    second = source(
+        tmp_path,
+        "b",
+        text("2+2?", right=4, how="number"),
+        text("3+3?", right=7, how="number"),
+        columns=ANSWERED,
+    )
+    found, [one, other] = collect(first, second)
+    assert found.select("answer", "check").rows() == [("4", "number"), ("6", "number")]
+    assert (one.contradicting, other.contradicting) == (0, 1)
+    assert "'6' by number (a.jsonl:2) is kept, '7' by number (b.jsonl:2) is not" in losses(first, second)
 
 
 @pytest.mark.parametrize(

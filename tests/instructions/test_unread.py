@@ -3,9 +3,11 @@
 import pytest
 
 from preceptor.instructions.conversation import Conversation
+from preceptor.instructions.cure import cure
 from preceptor.instructions.formats import read_conversation
 from preceptor.instructions.layout import RecordError, layout
-from preceptor.instructions.unread import cure, refuse_unread, unread_text
+from preceptor.instructions.unread import refuse_unread, unread_text
+from preceptor.instructions.unread_count import UnreadCount
 from preceptor.study.conversations import Columns
 
 PLAIN = layout("plain")
@@ -44,7 +46,7 @@ NO_TEXT = {
 
 
 def unread(row, layout, answers_count=True) -> list[str]:
-    return unread_text(row, layout, read_conversation(row, layout), answers_count)
+    return [found.column for found in unread_text(row, layout, read_conversation(row, layout), answers_count)]
 
 
 @pytest.mark.parametrize("column", TEXT)
@@ -99,14 +101,99 @@ def test_a_copy_of_what_is_read_is_not_lost():
         ("plain", "context", "'columns: {input: context}'"),
         ("plain", "system_prompt", "'columns: {system: system_prompt}'"),
         ("plain", "answer", "'columns: {response: answer}'"),
+        ("plain", "answer_b", "'columns: {response: answer_b}' reads it"),
+        ("plain", "targets", "'columns: {response: targets}' reads it"),
         ("plain", "output", "'format: alpaca' or 'columns: {response: output}'"),
         ("plain", "instances", "'format: alpaca' reads it"),
         ("messages", "context", "'columns: {system: context}' reads it"),
+        ("messages", "answer", "'ignore: [answer]' leaves it out"),
         ("messages", "messages[].context", "'ignore: [messages[].context]' leaves it out"),
     ],
 )
 def test_the_sentence_names_the_setting_that_reads_the_column(format, column, expected):
     assert cure(column, layout(format)).startswith(expected)
+
+
+BARE = "Below is an instruction.\n\n### Instruction:\n{instruction}\n\n### Response:\n{output}"
+RENDERED = BARE.replace("### Response", "### Input:\n{input}\n\n### Response")
+
+
+def tasks(*, rendered=lambda row: (RENDERED if row["input"] else BARE).format(**row)) -> list[dict]:
+    """Rows as Alpaca's: half of them with an input, and with short answers that stand elsewhere too."""
+    rows = [
+        {"instruction": f"Name {n}.", "input": f"of {n}" if n % 2 else "", "output": f"a {n}"}
+        for n in range(1, 9)
+    ]
+    return [{**row, "text": rendered(row)} for row in rows]
+
+
+def counted(rows, layout, answers_count=False) -> UnreadCount:
+    count = UnreadCount()
+    for row in rows:
+        count.add(unread_text(row, layout, read_conversation(row, layout), answers_count))
+    return count
+
+
+@pytest.mark.parametrize("answers_count", [False, True])
+def test_a_rendered_prompt_with_its_answer_needs_no_setting_and_is_told_of(answers_count):
+    count = counted(tasks(), layout("alpaca"), answers_count)
+    assert count.lost() == (0, {})
+    [remark] = count.remarks(8)
+    assert remark.startswith(
+        "column 'text' is left out: in 8 of 8 rows it is 'instruction' and 'output' again"
+    )
+    spoken = [
+        {**row, "text": [{"from": "human", "value": row["instruction"]}, {"value": row["output"]}]}
+        for row in tasks()
+        if not row["input"]
+    ]
+    assert counted(spoken, layout("alpaca"), answers_count).lost()[0] == 0
+
+
+REPEATING = {
+    "with more of its own": lambda row: f"Page {row['output'][2:]}. {BARE.format(**row)}",
+    "without what stands between": lambda row: f"{row['instruction']} {row['output']}, says page {id(row)}",
+    "the answer alone": lambda row: f"### Answer {id(row)}: {row['output']}, and so on.",
+}
+
+
+@pytest.mark.parametrize("kind", REPEATING)
+@pytest.mark.parametrize("name", ["text", "explanation", "prompt"])
+def test_what_repeats_an_answer_is_offered_to_be_ignored_and_never_as_an_input(kind, name):
+    rows = [{**row, name: row["text"]} for row in tasks(rendered=REPEATING[kind])]
+    rows = [{k: v for k, v in row.items() if k in ("instruction", "output", name)} for row in rows]
+    if kind == "the answer alone" and name == "text":
+        rows = [
+            {**row, "output": "a longer answer, of six words", "text": "It is a longer answer, of six words"}
+            for row in rows
+        ]
+    [sentence] = counted(rows, layout("alpaca")).losses(8, layout("alpaca"))
+    assert f"in 8 of 8 rows: 'ignore: [{name}]' leaves it out, for it repeats " in sentence
+    assert "'output'" in sentence
+    assert "columns" not in sentence and "format" not in sentence
+
+
+@pytest.mark.parametrize("name", ["context", "passage", "text"])
+def test_a_passage_that_holds_a_short_answer_is_still_an_input(name):
+    rows = [
+        {
+            "instruction": f"Who was it in {n}?",
+            "output": f"Bob {n}",
+            name: f"Long ago Bob {n} came, and others.",
+        }
+        for n in range(8)
+    ]
+    [sentence] = counted(rows, layout("alpaca")).losses(8, layout("alpaca"))
+    assert f"in 8 of 8 rows: 'columns: {{input: {name}}}' (or system) reads it" in sentence
+
+
+def test_how_an_answer_came_about_and_lists_are_offered_as_nothing_that_they_cannot_be():
+    assert (
+        cure("rationale", layout("plain"))
+        == "'columns: {response: rationale}' reads it, 'ignore: [rationale]' leaves it out"
+    )
+    assert "columns" not in cure("choices", layout("plain"), listed=True)
+    assert "'format: messages'" in cure("messages", layout("plain"), listed=True)
 
 
 def test_a_column_that_is_taken_is_not_offered_again():

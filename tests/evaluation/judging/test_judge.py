@@ -5,9 +5,12 @@ import pytest
 from preceptor.endpoint.questions import Answer
 from preceptor.evaluation.duels import metrics
 from preceptor.evaluation.evaluate import evaluate
+from preceptor.evaluation.items import read_items
+from preceptor.evaluation.judging.human_labels import read_labels
 from preceptor.evaluation.judging.judge import protocol_of
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
+from preceptor.study.evaluation import HumanLabels
 from preceptor.study.judges import PromptedJudge
 from tests.evaluation.benchmarks import (
     NOTHING_LOADED,
@@ -247,6 +250,31 @@ def test_a_judge_is_held_against_people(lake, tmp_path):
     again = run(lake, benchmark, NOTHING_LOADED)
     row = again.scores.rows.filter(metric="human_agreement").row(0, named=True)
     assert (row["value"], row["n"]) == (0.0, 1)
+
+
+def test_labels_find_an_item_by_its_system_prompt_and_without_it_where_that_leaves_no_doubt(tmp_path):
+    asked = (("Go on.", "Be brief."), ("Go on.", "Be long."), ("Say\nit.", "Be kind."))
+    lines = [{"instruction": text, "system": system, "output": "x"} for text, system in asked]
+    benchmark = pairwise(tmp_path, lines, "unused", judge=prompted())
+    items = [item.item_id for item in read_items(benchmark)]
+
+    def labelled(*rows, **columns):
+        path = write_lines(tmp_path / "labels.jsonl", [{"run": "r", "label": "win", **row} for row in rows])
+        return read_labels(benchmark, HumanLabels(path=path, **columns), read_items(benchmark))["item_id"]
+
+    named = [{"instruction": row["instruction"], "system": row["system"]} for row in lines]
+    assert labelled(*named).to_list() == items
+    assert (
+        labelled({"instruction": "Say it."}, {"instruction": "Say it.", "system": "Be rude."})[0] == items[2]
+    )
+    assert labelled({"instruction": "Go on.", "persona": "Be long. "}, system="persona").to_list() == [
+        items[1]
+    ]
+    assert labelled({"instruction": "Of no item", "system": None})[0] not in items
+    with pytest.raises(BenchmarkError, match=r"labels.jsonl:1: .*name another in 'human_labels.system'"):
+        labelled({"instruction": "Go on.", "system": " "})
+    with pytest.raises(BenchmarkError, match=r"repeats run and instruction of labels.jsonl:1"):
+        labelled({"instruction": "Say it."}, {"instruction": "Say\nit.", "system": "Be kind."})
 
 
 @pytest.mark.parametrize(("kind", "benchmark"), [("grade", "pairwise"), ("duel", "grades")])

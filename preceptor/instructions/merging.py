@@ -1,0 +1,112 @@
+"""Rows that say the same and differ in a column that nothing reads: two questions that became one.
+
+Only what somebody would read as a part of the question tells two rows apart. Answers, ids, ratings and labels
+differ between copies of one question too.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Any
+
+from preceptor.instructions.column_names import ANSWERS, APART, LABELS, PROMPTS, last_word, words_of
+from preceptor.instructions.conversation import Conversation
+from preceptor.instructions.layout import Layout, Row
+from preceptor.instructions.repeats import find, pieces
+from preceptor.instructions.unread import LABEL_CHARACTERS, OPAQUE
+
+NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?|true|false|null|none|nan", re.IGNORECASE)
+HASH_CHARACTERS = 16  # one word of digits and letters that is shorter may be H2O
+CELL = Struct("=II")  # a column's number, and 32 bits of a hash of what it says
+
+
+def told_apart_by(row: Row, layout: Layout, read: Conversation) -> dict[str, int]:
+    """A hash per unread column in which two rows may differ and thereby be two questions.
+
+    Text does, if its column is called neither like an answer, an id or a rating (`ANSWERS`, `APART`) nor like
+    a label; a number or a label only if the question has the column's name in it ("Round the number.").
+    """
+    columns = [name for name in layout.unread(row) if not _beside_the_question(name)]
+    if not columns:
+        return {}
+    said = pieces(row, layout, read, answers=True)
+    answers = [piece.text.strip() for piece in said if piece.kind == "answer"]
+    question = "\n".join(piece.text for piece in said if piece.kind != "answer").lower()
+    told = {name: _told(row[name], name, question, answers) for name in columns}
+    return {name: hash(parts) for name, parts in told.items() if parts}
+
+
+@dataclass
+class Merged:
+    """How many rows differ from the first that says the same, and in which columns.
+
+    Of each row that says something new a hash is kept, and 8 bytes a cell that could tell it apart.
+    """
+
+    rows: int = 0
+    columns: Counter[str] = field(default_factory=Counter)
+    first: dict[int, bytes] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def compare(self, said: tuple[str, ...], beside: dict[str, int]) -> None:
+        """Count a row."""
+        own = b"".join(CELL.pack(self._number(name), hash & 0xFFFFFFFF) for name, hash in beside.items())
+        earlier = self.first.setdefault(hash(said), own)
+        if earlier == own:
+            return
+        one, other = dict(CELL.iter_unpack(earlier)), dict(CELL.iter_unpack(own))
+        differ = [self.names[number] for number in {**one, **other} if one.get(number) != other.get(number)]
+        self.columns.update(differ)
+        self.rows += bool(differ)
+
+    def _number(self, name: str) -> int:
+        if name not in self.numbers:
+            self.numbers[name] = len(self.names)
+            self.names.append(name)
+        return self.numbers[name]
+
+    def losses(self, read: int, cure: Callable[[str], str]) -> Iterator[str]:
+        """A sentence where rows merged that a column tells apart; `cure` says which settings read it."""
+        for column, count in self.columns.most_common(1):
+            others = [repr(other) for other in self.columns if other != column]
+            besides = f"; so it is with {', '.join(others[:8])}" if others else ""
+            yield (
+                f"{count:,} of {read:,} rows differ from an earlier one only in column {column!r}, which"
+                f" nothing reads: {cure(column)}{besides}"
+            )
+
+
+def _beside_the_question(name: str) -> bool:
+    return last_word(name) in ANSWERS or not APART.isdisjoint(words_of(name))
+
+
+def _told(value: Any, name: str, question: str, answers: Sequence[str]) -> tuple[str, ...]:
+    """What a cell says that could be part of the question, whatever lists and objects it stands in."""
+    if isinstance(value, dict):
+        parts = ((str(key), item) for key, item in value.items() if not _beside_the_question(str(key)))
+        return tuple(text for key, item in parts for text in _told(item, key, question, answers))
+    if isinstance(value, list):
+        return tuple(text for item in value for text in _told(item, name, question, answers))
+    text = "" if value is None else str(value).strip()
+    text = _without(text, answers) if isinstance(value, str) else text
+    return (text,) if text and _is_asked(text, name, question) else ()
+
+
+def _is_asked(text: str, name: str, question: str) -> bool:
+    last = last_word(name)
+    if last in PROMPTS:
+        return True
+    if NUMBER.fullmatch(text) or (last in LABELS and len(text) <= LABEL_CHARACTERS):
+        return find(question, last) >= 0
+    return len(text) < HASH_CHARACTERS or OPAQUE.fullmatch(text) is None
+
+
+def _without(text: str, answers: Sequence[str]) -> str:
+    """A text without the answers in it: a rendered prompt that holds one is no other question for it."""
+    for answer in answers:
+        if (place := find(text, answer)) >= 0:
+            text = text[:place] + text[place + len(answer) :]
+    return text.strip()
