@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from preceptor.tuning.task import Machine
 from preceptor.tuning.train import train
@@ -110,7 +110,9 @@ def cross_entropies(model, ids, labels):
     return [-log_p[i - 1, token].item() for i, token in enumerate(labels) if i and token != -100]
 
 
-def test_the_loss_of_a_batch_is_the_mean_over_its_learned_tokens(tmp_path):
+@pytest.mark.parametrize("says", [True, False])  # Gemma 4 says that its own loss knows no batch
+def test_the_loss_of_a_batch_is_the_mean_over_its_learned_tokens(tmp_path, monkeypatch, says):
+    monkeypatch.setattr(LlamaForCausalLM, "accepts_loss_kwargs", says, raising=False)
     path = base_for("tulu", tmp_path)
     tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path).eval()
     kinds = [SYSTEM, MULTI, LONG, LONG_TURNS]  # of different lengths: a mean of rows' means would differ
