@@ -1,7 +1,8 @@
 """Chat templates that lie in folders here, tried on the study's kinds of conversation before it runs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +19,32 @@ from preceptor.compute.conversation import (
     sample,
     template_of,
 )
+from preceptor.instructions.conversation import Conversation as Recorded
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.fields import Model
 from preceptor.study.schema import Study
+from preceptor.study.teachers import RecordedTeacher
 
 Try = Callable[[Any, ChatTemplate, Conversation], object]
-Shape = tuple[bool, int]  # whether there is a system prompt, and how many user turns
+# Whether there is a system prompt, how many user turns, and whether answers have thoughts.
+Shape = tuple[bool, int, bool]
+KINDS: tuple[Shape, ...] = tuple((*shape, thought) for thought in (False, True) for shape in SHAPES)
 
 
 def template_problems(study: Study) -> Iterator[tuple[str, str]]:
-    """Where a model stands whose template cannot be used, or loses too many of the instructions, and why.
+    """Where a model stands whose template cannot be used, or loses too many of the rows, and why.
 
     Up to `limits.failed_rows` of them are left to be errors of their rows.
     """
-    shapes: Counter[Shape] | None = None
+    counted = cache(lambda: _instructions(study)), cache(lambda: _recordings(study))
     for place, part, attempt in _parts(study):
         if not Path(part.model).is_dir() or part.prompt_format != "own":
             continue
-        failing, problem = _tried(part, attempt)
+        answers = place.startswith(("bases", "reward_models"))  # teachers' own, which may have thoughts
+        failing, problem = _tried(part, attempt, KINDS if answers else KINDS[: len(SHAPES)])
         if problem is None and failing and not place.startswith("evaluations"):
-            shapes = _shapes(study) if shapes is None else shapes
-            problem = _too_many(failing, shapes, study.limits.failed_rows)
+            rows = _rows(study, failing, *counted) if answers else {"instructions": counted[0]()}
+            problem = _too_many(failing, rows, study.limits.failed_rows)
         if problem is not None:
             yield place, problem
 
@@ -63,8 +69,8 @@ def _asked(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -
     return render_prompt(tokenizer, template, Conversation(conversation.system, conversation.user, earlier))
 
 
-def _tried(part: Any, attempt: Try) -> tuple[dict[Shape, str], str | None]:
-    """Which shapes of conversation a template cannot do and why, and what keeps it from doing any."""
+def _tried(part: Any, attempt: Try, kinds: Sequence[Shape]) -> tuple[dict[Shape, str], str | None]:
+    """Which kinds of conversation a template cannot do and why, and what keeps it from doing any."""
     from preceptor.compute.load import ModelError, load_tokenizer
 
     try:
@@ -75,26 +81,43 @@ def _tried(part: Any, attempt: Try) -> tuple[dict[Shape, str], str | None]:
     except TemplateProblem as problem:
         return {}, str(problem)
     failing = {}
-    for shape in SHAPES:
+    for kind in kinds:
         try:
-            attempt(tokenizer, template, sample(*shape))
+            attempt(tokenizer, template, sample(*kind))
         except TemplateProblem as problem:
-            failing[shape] = str(problem)
-    return failing, failing[SHAPES[0]] if len(failing) == len(SHAPES) else None
+            failing[kind] = str(problem)
+    return failing, failing[kinds[0]] if len(failing) == len(kinds) else None
 
 
-def _too_many(failing: dict[Shape, str], shapes: Counter[Shape], bound: float) -> str | None:
-    lost = {shape: number for shape, number in shapes.items() if shape in failing}
-    if sum(lost.values()) <= bound * shapes.total():
-        return None
-    most = max(lost, key=lambda shape: lost[shape])
-    return (
-        f"{failing[most]} ({sum(lost.values()):,} of {shapes.total():,} instructions would be lost;"
-        f" 'limits.failed_rows' allows {bound:g})"
-    )
+def _rows(
+    study: Study,
+    failing: dict[Shape, str],
+    instructions: Callable[[], Counter[Shape]],
+    recordings: Callable[[], dict[str, Counter[Shape]]],
+) -> dict[str, Counter[Shape]]:
+    """What a base or reward model will see: answers as they are recorded, else without thoughts."""
+    recorded = all(isinstance(teacher, RecordedTeacher) for teacher in study.teachers)
+    asked: Counter[Shape] = Counter()
+    for (system, turns, _), number in instructions().items():
+        saved = recorded and (system, turns, True) not in failing  # by thoughts, which recordings may have
+        asked[system, turns, saved] += number
+    by_thought = any((system, turns, not thought) not in failing for system, turns, thought in failing)
+    return {"instructions": asked, **(recordings() if by_thought else {})}
 
 
-def _shapes(study: Study) -> Counter[Shape]:
+def _too_many(failing: dict[Shape, str], rows: dict[str, Counter[Shape]], bound: float) -> str | None:
+    for name, shapes in rows.items():
+        lost = {shape: number for shape, number in shapes.items() if shape in failing}
+        if sum(lost.values()) > bound * shapes.total():
+            most = max(lost, key=lambda shape: lost[shape])
+            return (
+                f"{failing[most]} ({sum(lost.values()):,} of {shapes.total():,} {name} would be lost;"
+                f" 'limits.failed_rows' allows {bound:g})"
+            )
+    return None
+
+
+def _instructions(study: Study) -> Counter[Shape]:
     """How many instructions of the study's own files have which shape; none where they cannot be read."""
     from preceptor.instructions.account import NoInstructionsError
     from preceptor.instructions.collect import collect_instructions
@@ -111,4 +134,27 @@ def _shapes(study: Study) -> Counter[Shape]:
     found = rows.select(
         pl.col("system").is_not_null(), pl.col("turns").list.len().clip(upper_bound=SHAPES[-1][1])
     )
-    return Counter((bool(system), int(turns)) for system, turns in found.iter_rows())
+    return Counter((bool(system), int(turns), False) for system, turns in found.iter_rows())
+
+
+def _recordings(study: Study) -> dict[str, Counter[Shape]]:
+    """How many recorded answers of each teacher have which shape, of files here that can be read."""
+    from preceptor.instructions.layout import layout_of
+    from preceptor.records import RecordsError
+    from preceptor.responses.recorded import RecordingCount, read_recording
+
+    found = {}
+    for teacher in study.teachers:
+        if not isinstance(teacher, RecordedTeacher) or teacher.path is None:
+            continue
+        try:
+            told = [talk for _, talk in read_recording(teacher, RecordingCount(layout_of(teacher)))]
+        except RecordsError:  # whoever looks at the files says so
+            continue
+        found[f"responses of teacher {teacher.name!r}"] = Counter(_shape(talk) for talk in told if talk.user)
+    return found
+
+
+def _shape(talk: Recorded) -> Shape:
+    turns = min(len(talk.user), SHAPES[-1][1])
+    return talk.system is not None, turns, any("</think>" in said for said in talk.assistant)

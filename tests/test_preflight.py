@@ -142,6 +142,7 @@ def test_what_keeps_a_tokenizer_from_loading_is_told_once(folder, tmp_path):
 
 
 DEAF = "{% for m in messages if m['role'] != 'system' %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+DEAF += "{% if add_generation_prompt %}assistant: {% endif %}"
 
 
 def asked(system, number):
@@ -199,3 +200,54 @@ def test_templates_that_can_do_nothing_are_named_wherever_they_are_used(folder, 
     assert base.startswith("bases.base-b: ") and "adds text of its own before an answer" in base
     assert reward_model.startswith("reward_models.classifier: ") and "renders nothing" in reward_model
     assert judge.startswith("evaluations.duels.judge: ") and "renders nothing" in judge
+
+
+# A thought is left out (as by DeepSeek R1's), or an empty one is put where there is none (Qwen3's).
+FORGETS = ".split('</think>')[-1].strip()"
+THINKS = (
+    "{% if m['role'] == 'assistant' and '<think>' not in m['content'] %}<think>\n\n</think>\n\n{% endif %}"
+)
+THINKS += "{{ m['content'] }}"
+
+
+def thoughtful(number, every):
+    return ("<think>\nHow?\n</think>\n\n" if number % every == 0 else "") + f"So, {number}."
+
+
+@pytest.mark.parametrize(
+    ("content", "every", "lost"),
+    [
+        (
+            f"{{{{ m['content']{FORGETS} }}}}",
+            2,
+            "leaves the thought (<think>) out of the assistant's turn: mend",
+        ),
+        (f"{{{{ m['content']{FORGETS} }}}}", 99, None),  # one in forty: an error of its row
+        (THINKS, 2, "adds text of its own before an answer"),
+        (THINKS, 1, None),
+    ],
+)
+def test_a_template_that_changes_recorded_thoughts_is_named_where_too_many_have_one(
+    folder, tmp_path, content, every, lost
+):
+    lines(tmp_path / "asked.jsonl", [{"instruction": f"Question {n}?"} for n in range(40)])
+    told = [{"instruction": f"Question {n}?", "response": thoughtful(n, every)} for n in range(40)]
+    lines(tmp_path / "told.jsonl", told)
+    base = with_template(tmp_path, DEAF.replace("{{ m['content'] }}", content + "{{ eos_token }}"), "base")
+
+    def spoil(study):
+        study["instructions"]["sources"] = [{"name": "own", "path": str(tmp_path / "asked.jsonl")}]
+        study["teachers"] = [{"name": "mind", "engine": "recorded", "path": str(tmp_path / "told.jsonl")}]
+        study["bases"][0].update(prompt_format="own", model=base)
+        del study["reward_models"][0]
+        study["recipes"] = [{"kind": "teacher", "name": "of-mind", "teacher": "mind"}]
+        study["runs"] = [{"name": "run", "base": "base-a", "recipe": "of-mind", "tuning": "quick"}]
+
+    found = problems(folder, spoil)
+    if lost is None:
+        assert found == []
+        return
+    (sentence,) = found
+    assert sentence.startswith("bases.base-a: the chat template of ") and lost in sentence
+    assert "set 'prompt_format' to tulu, chatml or plain" in sentence
+    assert "(20 of 40 responses of teacher 'mind' would be lost; 'limits.failed_rows' allows" in sentence

@@ -1,6 +1,7 @@
 """Conversations as text, and where the assistant's words lie in it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from preceptor.compute.chat_template import (
@@ -12,7 +13,7 @@ from preceptor.compute.chat_template import (
     special_tokens,
     template_of,
 )
-from preceptor.compute.faithful import refuse_losses
+from preceptor.compute.faithful import refuse_losses, refuse_unasked
 
 __all__ = [
     "PROMPT_DATE",
@@ -63,19 +64,25 @@ class Rendered:
     spans: tuple[tuple[int, int], ...]
 
 
-def sample(system: bool, turns: int) -> Conversation:
-    """A conversation of so many turns that a template is tried with."""
+def sample(system: bool, turns: int, thought: bool = False) -> Conversation:
+    """A conversation of so many turns that a template is tried with; in a `thought` one answers have one."""
     asked, answered = (tuple(f"{word} {n}: {AWKWARD}" for n in range(turns)) for word in ("Asked", "Said"))
+    if thought:
+        answered = tuple(f"<think>\nHow to say it.\n</think>\n\n{answer}" for answer in answered)
     return Conversation(f"Told: {AWKWARD}" if system else None, asked, answered)
 
 
 def render_prompt(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> str:
     """The text up to where the assistant's next turn begins.
 
-    Raises TemplateProblem where the template refuses the conversation or loses a part of it.
+    Raises TemplateProblem where the template refuses the conversation, loses a part of it, or does not ask
+    for an answer.
     """
     answered = len(conversation.assistant)
-    return _faithful(tokenizer, template, conversation.messages(answered + 1, answered), prompt=True)
+    messages = conversation.messages(answered + 1, answered)
+    text = _faithful(tokenizer, template, messages, prompt=True)
+    refuse_unasked(template, special_tokens(tokenizer), messages)
+    return text
 
 
 def render_text(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> str:
@@ -90,25 +97,50 @@ def render_text(tokenizer: Any, template: ChatTemplate, conversation: Conversati
 def render(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> Rendered:
     """The whole conversation and the spans of its assistant turns, each right behind what asks for it.
 
-    Raises TemplateProblem where the template refuses the conversation, loses a part of it, or adds text
-    before an answer, as some do with an empty thought.
+    A blank that the template itself sets there, as Llama 2's does, is the answer's: the model has to say it.
+    Raises TemplateProblem where the template refuses the conversation, loses a part of it, or adds other
+    text before an answer, as some do with an empty thought.
     """
     tokens = special_tokens(tokenizer)
     text = render_text(tokenizer, template, conversation)
+    trims = _trims_ends(tokens, template, conversation, text)
     spans = []
     for number, answer in enumerate(conversation.assistant):
         prompt = template.text(tokens, conversation.messages(number + 1, number), prompt=True)
-        start = len(prompt)
-        if text.startswith(prompt) and text.startswith(answer, start):
-            spans.append((start, start + len(answer)))
-        elif text.startswith(prompt) and text.startswith(answer.strip(), start):
-            spans.append((start, start + len(answer.strip())))
-        else:
+        end = _end_of(answer.rstrip() if trims else answer, text, len(prompt))
+        if end is None or not text.startswith(prompt):
             raise TemplateProblem(
                 f"{template.origin} adds text of its own before an answer, or changes the prompt once it is"
                 f" answered, so that the answer's place cannot be told: {OTHER_FORMAT}"
             )
+        spans.append((len(prompt), end))
     return Rendered(text, tuple(spans))
+
+
+def _end_of(answer: str, text: str, start: int) -> int | None:
+    """Where an answer ends that begins at `start`, blanks aside; None where it does not begin there."""
+    said = answer.strip()
+    if not said:
+        return start + len(answer) if text.startswith(answer, start) else start
+    first = text.find(said, start)
+    if first < 0 or text[start:first].strip():
+        return None
+    end, blank = first + len(said), answer[len(answer.rstrip()) :]
+    while not text.startswith(blank, end):  # which the template leaves out, or a part of it
+        blank = blank[:-1]
+    return end + len(blank)
+
+
+def _trims_ends(
+    tokens: Mapping[str, str], template: ChatTemplate, conversation: Conversation, text: str
+) -> bool:
+    """Whether the template leaves out the blanks behind the answers: what stands there is then its own."""
+    trimmed = tuple(answer.rstrip() for answer in conversation.assistant)
+    if trimmed == conversation.assistant:
+        return False
+    turns = len(trimmed)
+    messages = replace(conversation, assistant=trimmed).messages(turns, turns)
+    return template.text(tokens, messages, prompt=False) == text
 
 
 def _faithful(tokenizer: Any, template: ChatTemplate, messages: list[dict[str, str]], prompt: bool) -> str:

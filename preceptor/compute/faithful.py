@@ -40,17 +40,51 @@ def refuse_losses(
         if message["role"] == "system":  # may stand behind the first turns
             continue
         thought, said = _parts(message)
-        end = _behind(text, start, thought + said)
-        if end is None:
-            end = _behind(text, start, said)
-            if end is None or not thought:
-                raise TemplateProblem(_sentence(template, names[number], "changes the text of"))
+        if thought and number in _lost_thoughts(template, tuple(sorted(tokens.items())), roles, prompt):
             if not prompt:
                 raise TemplateProblem(
                     _sentence(template, names[number], "leaves the thought (<think>) out of")
                 )
             _mention(template.origin)
+            thought = []
+        end = _behind(text, start, thought + said)
+        if end is None:
+            raise TemplateProblem(_sentence(template, names[number], "changes the text of"))
         start = end
+
+
+def refuse_unasked(template: ChatTemplate, tokens: Mapping[str, str], messages: Sequence[Message]) -> None:
+    """Raise TemplateProblem where a prompt ends before the words that the template sets before an answer.
+
+    A template that passes over `add_generation_prompt` gives such prompts: the model would go on with the
+    user's turn.
+    """
+    roles = tuple(message["role"] for message in messages)
+    if header := _missing_header(template, tuple(sorted(tokens.items())), roles):
+        raise TemplateProblem(
+            f"{template.origin} writes {header!r} before an answer, but not where one is asked for (it passes"
+            f" over 'add_generation_prompt'): mend it, or {OTHER_FORMAT}"
+        )
+
+
+@lru_cache(maxsize=4096)
+def _missing_header(
+    template: ChatTemplate, tokens: tuple[tuple[str, str], ...], roles: tuple[str, ...]
+) -> str | None:
+    """What stands before an answer, and not at the end of the prompt; blanks and empty thoughts aside."""
+    words = [f"qz{role}{number}zq" for number, role in enumerate((*roles, "assistant"))]
+    messages = [
+        {"role": role, "content": word} for role, word in zip((*roles, "assistant"), words, strict=True)
+    ]
+    try:
+        asked, told = (template.text(dict(tokens), messages[:-1], prompt) for prompt in (True, False))
+        answered = template.text(dict(tokens), messages, False)
+    except TemplateProblem:  # it wants other words, and the row has them
+        return None
+    if asked != told or not answered.startswith(asked):
+        return None
+    header = answered[len(asked) :].partition(words[-1])[0]
+    return header if THOUGHT.sub("", header).strip() else None
 
 
 @lru_cache(maxsize=4096)
@@ -73,6 +107,23 @@ def _lost_role(
             return _sentence(template, name, how)
         start = start if role == "system" else found
     return None
+
+
+@lru_cache(maxsize=4096)
+def _lost_thoughts(
+    template: ChatTemplate, tokens: tuple[tuple[str, str], ...], roles: tuple[str, ...], prompt: bool
+) -> frozenset[int]:
+    """Of which turns the template leaves out the thought, tried with a word for each."""
+    words = {number: f"qzthought{number}zq" for number, role in enumerate(roles) if role == "assistant"}
+    messages = [
+        {"role": role, "content": f"<think>\n{words[n]}\n</think>\n\nqz{n}zq" if n in words else f"qz{n}zq"}
+        for n, role in enumerate(roles)
+    ]
+    try:
+        text = template.text(dict(tokens), messages, prompt)
+    except TemplateProblem:  # it wants other words, and the row has them
+        return frozenset()
+    return frozenset(number for number, word in words.items() if word not in text)
 
 
 def _parts(message: Message) -> tuple[list[str], list[str]]:

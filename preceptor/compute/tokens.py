@@ -22,6 +22,7 @@ class Tokens:
     head1: frozenset[int]
     head2: frozenset[int]
     response_tokens: int  # before anything was cut
+    ending: frozenset[int] = frozenset()  # of the response: what ends a turn, and the template's blank before
 
     @property
     def prompt_length(self) -> int:
@@ -37,7 +38,8 @@ def tokenize(tokenizer: Any, texts: list[Rendered], include_end_of_turn: bool) -
         [rendered.text for rendered in texts], add_special_tokens=False, return_offsets_mapping=True
     )
     pairs = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
-    return [_locate(rendered, ids, offsets, include_end_of_turn) for rendered, ids, offsets in pairs]
+    ends = _own_tokens(tokenizer) if include_end_of_turn else None
+    return [_locate(rendered, ids, offsets, ends) for rendered, ids, offsets in pairs]
 
 
 def tokenize_rows(
@@ -78,13 +80,22 @@ def tokenize_each(
                 yield key, tokens
 
 
+def _own_tokens(tokenizer: Any) -> frozenset[int]:
+    """Added tokens: others can be part of a text, and so can added blanks."""
+    return frozenset(
+        number for number, token in tokenizer.added_tokens_decoder.items() if token.content.strip()
+    )
+
+
 def _locate(
-    rendered: Rendered, ids: list[int], offsets: list[tuple[int, int]], include_end_of_turn: bool
+    rendered: Rendered, ids: list[int], offsets: list[tuple[int, int]], own: frozenset[int] | None
 ) -> Tokens:
+    """The tokens of the spans; where `own` ones are given, also what ends each turn."""
     ends = [end for _, end in offsets]
     response: list[int] = []
     head1: set[int] = set()
     head2: set[int] = set()
+    ending: set[int] = set()
     for start, end in rendered.spans:
         # A token belongs to the response if any of its characters does: the first token that ends behind
         # the span's start, up to the last that begins before the span's end.
@@ -92,15 +103,28 @@ def _locate(
         last = first
         while last < len(ids) and offsets[last][0] < end:
             last += 1
-        if include_end_of_turn and last < len(ids):
-            last += 1
+        if own is not None:
+            behind = _behind_end(rendered.text, ids, offsets, last, own)
+            ending.update(range(last, behind))
+            last = behind
         response += range(first, last)
         if end > start:
             for step in [start, *(start + m.end() for m in STEP.finditer(rendered.text[start:end]))]:
                 head = bisect_right(ends, step)
                 head1.update(p for p in (head,) if p < last)
                 head2.update(p for p in (head, head + 1) if p < last)
-    return Tokens(ids, response, frozenset(head1), frozenset(head2), len(response))
+    heads = frozenset(head1), frozenset(head2)
+    return Tokens(ids, response, *heads, len(response), frozenset(ending))
+
+
+def _behind_end(
+    text: str, ids: list[int], offsets: list[tuple[int, int]], last: int, own: frozenset[int]
+) -> int:
+    """Behind the next token, which ends the turn, or the own one before which a template sets blanks."""
+    end = last
+    while end < len(ids) and text[slice(*offsets[end])].isspace() and ids[end] not in own:
+        end += 1
+    return end + 1 if end < len(ids) and ids[end] in own else min(last + 1, len(ids))
 
 
 def truncate(tokens: Tokens, context: int, bos: int | None) -> Tokens:
@@ -125,4 +149,5 @@ def truncate(tokens: Tokens, context: int, bos: int | None) -> Tokens:
         frozenset(shifted(tokens.head1)),
         frozenset(shifted(tokens.head2)),
         tokens.response_tokens,
+        frozenset(shifted(tokens.ending)),
     )

@@ -16,7 +16,7 @@ from preceptor.responses.rows import groups
 from preceptor.study.fields import Sampling
 from preceptor.text import digest, repair
 
-VERSION = 3  # 3: no prompt loses a turn or its system prompt, or shows the day that it is made
+VERSION = 4  # 4: no prompt ends before the words that open an answer
 KEY = {"item_id": pl.String, "sample": pl.Int32}
 
 

@@ -17,7 +17,7 @@ from preceptor.study.schema import Base
 if TYPE_CHECKING:
     from preceptor.compute.loss import LossScorer
 
-VERSION = 3  # 3: no prompt loses a turn or its system prompt, or shows the day that it is made
+VERSION = 4  # 4: a blank that a template sets before an answer is the answer's
 
 
 def score_losses(

@@ -19,7 +19,7 @@ from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, Transform
 from preceptor.text import digest
 
 log = logging.getLogger(__name__)
-VERSION = 3  # 3: no prompt loses a turn or its system prompt, or shows the day that it is made
+VERSION = 4  # 4: no prompt ends before the words that open an answer
 Load = Callable[[Any], Generator]
 
 

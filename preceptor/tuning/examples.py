@@ -79,7 +79,7 @@ def make_examples(
             continue
         if len(tokens.ids) > length:
             examples.truncated[response_id] = f"{len(tokens.ids):,} tokens, of which {length:,} fit"
-        examples.rows.append(_example(response_id, fitted, end if response_id in cut else None))
+        examples.rows.append(_example(response_id, fitted, response_id in cut))
     return examples
 
 
@@ -118,22 +118,22 @@ def _fault(tokenizer: Any, tokens: Tokens, fitted: Tokens, turns: int, end: int)
         return f"the response holds {tokenizer.convert_ids_to_tokens(end)!r}, which ends a turn, in its text"
     if ends < turns:
         return f"a turn does not end with {tokenizer.convert_ids_to_tokens(end)!r}"
-    if not any(fitted.ids[position] != end for position in fitted.response):
+    if fitted.ending.issuperset(fitted.response):
         return "the response has no token that could be learned"
     return None
 
 
-def _example(response_id: str, tokens: Tokens, unlearned: int | None) -> Example:
-    """The row; where a token of its responses is `unlearned`, it ends with the last one that is learned."""
-    learned = {position for position in tokens.response if tokens.ids[position] != unlearned}
-    ids = tokens.ids if unlearned is None else tokens.ids[: max(learned) + 1]
+def _example(response_id: str, tokens: Tokens, cut: bool) -> Example:
+    """The row. Of a cut one no end of a turn is learned: it ends with the last token that is."""
+    learned = set(tokens.response) - (tokens.ending if cut else set())
+    ids = tokens.ids[: max(learned) + 1] if cut else tokens.ids
     labels = [token if position in learned else IGNORED for position, token in enumerate(ids)]
     return Example(response_id, ids, labels)
 
 
 def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:
     """The id of the end token, if there is one, and the text that the format writes behind a turn."""
-    probe = render(tokenizer, template_of(tokenizer, prompt_format), Conversation(None, ("Q",), ("A",)))
+    probe = _probe(tokenizer, template_of(tokenizer, prompt_format))
     closing = probe.text[probe.spans[0][1] :]
     with told_of_panics(tokenizer):
         (without,) = tokenize(tokenizer, [probe], include_end_of_turn=False)
@@ -142,8 +142,20 @@ def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:
         return None, closing
     end = with_end.ids[with_end.response[-1]]
     token = tokenizer.added_tokens_decoder.get(end)  # others can be part of a text, and so can added blanks
-    own = token is not None and bool(token.content.strip()) and closing.startswith(token.content)
+    own = token is not None and bool(token.content.strip()) and closing.lstrip().startswith(token.content)
     return (end if own else None), closing
+
+
+def _probe(tokenizer: Any, template: ChatTemplate) -> Rendered:
+    """A question and its answer; with a thought, where the template writes an empty one before any other."""
+    plain, thought = (Conversation(None, ("Q",), (said,)) for said in ("A", "<think>\nT\n</think>\n\nA"))
+    try:
+        return render(tokenizer, template, plain)
+    except TemplateProblem as problem:
+        try:
+            return render(tokenizer, template, thought)
+        except TemplateProblem:
+            raise problem from None
 
 
 def _advice(tokenizer: Any) -> str:

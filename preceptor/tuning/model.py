@@ -8,6 +8,8 @@ from preceptor.study.schema import Base
 from preceptor.tuning.adapter import adapted
 from preceptor.tuning.task import Task, TuningError
 
+# What TRL writes into a configuration of experts, for a loss of which this package asks nothing.
+ROUTERS = "output_router_logits", "router_aux_loss_coef"
 ADAPTER = "adapter"  # folder of the adapter's own weights, beside the merged model
 
 
@@ -60,12 +62,24 @@ def save_model(model: Any, tokenizer: Any, base: Base, end: int, context: int, f
     """
     import torch
 
-    model.config.use_cache = True  # the trainer turns it off
+    _restore(model.config, base)
     model.generation_config = _generation_config(tokenizer, end)
     model.to(getattr(torch, base.dtype)).save_pretrained(folder)
     tokenizer.chat_template = template_of(tokenizer, base.prompt_format).source
     tokenizer.model_max_length = context
     tokenizer.save_pretrained(folder)
+
+
+def _restore(config: Any, base: Base) -> None:
+    """What the trainer changed in the configuration, as it was."""
+    from transformers import AutoConfig
+
+    config.use_cache = True
+    text = config.get_text_config()
+    before = AutoConfig.from_pretrained(base.model, revision=base.revision).get_text_config().to_dict()
+    for name in ROUTERS:
+        if name in before:
+            setattr(text, name, before[name])
 
 
 def _generation_config(tokenizer: Any, end: int) -> Any:

@@ -39,14 +39,10 @@ def rows_to_compare(examples: Sequence[Example]) -> list[Example]:
 
 
 def trainer_loss(trainer: Any, rows: Sequence[Example]) -> float:
-    """Mean loss of the rows' learned tokens, computed by the trainer as in training, without dropout.
-
-    Nor with what TRL adds for a model of experts, so that they are chosen evenly: it is no loss of tokens.
-    """
+    """Mean loss of the rows' learned tokens, computed by the trainer as in training, without dropout."""
     import torch
 
     trainer.model.eval()
-    trainer.aux_loss_enabled = False
 
     def one(row: Example) -> float:
         batch = trainer.data_collator([{"input_ids": row.ids, "labels": row.labels}])

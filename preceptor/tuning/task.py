@@ -11,7 +11,7 @@ from preceptor.study.schema import Base, Study
 from preceptor.study.tuning import Run, Tuning
 from preceptor.text import digest
 
-VERSION = 3  # 3: prompts keep all turns and show no day; no cut response with an end
+VERSION = 4  # 4: experts are not balanced; a blank that a template sets before an answer is learned
 CUT = "length"  # the finish_reason of a response that the limit of tokens cut
 
 

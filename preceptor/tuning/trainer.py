@@ -34,6 +34,7 @@ def make_trainer(
         callbacks=[_callback(run, schedule, machine.minutes_between_checkpoints)],
     )
     trainer.remove_callback(PrinterCallback)
+    trainer.model_accepts_loss_kwargs = True  # TRL's loss takes the batch's tokens, whatever the model takes
     return trainer
 
 
@@ -60,6 +61,7 @@ def sft_config(task: Task, schedule: Schedule, machine: Machine, work: Path) -> 
         use_cpu=_device(machine.device) == "cpu",
         max_length=None,  # the examples fit
         dataset_kwargs={"skip_prepare_dataset": True},  # they have ids and labels
+        router_aux_loss_coef=0.0,  # experts are not balanced: the loss is the tokens' alone, as of any base
         logging_steps=schedule.logging_steps,
         include_num_input_tokens_seen="non_padding",
         save_strategy="no",  # the callback says when

@@ -131,13 +131,12 @@ def _trained(
         raise
     except TuningError:
         raise
-    except Exception as error:  # each kind of adapter fails in its own way
-        if task.tuning.peft is None:
-            raise
-        raise TuningError(
-            f"run {task.run.name!r}: it cannot be trained with tunings.{task.tuning.name}.peft:"
-            f" {type(error).__name__}: {error}; take other settings"
-        ) from error
+    except Exception as error:  # each architecture and kind of adapter fails in its own way
+        what, cure = f"base {task.base.name!r}", "if the machine is not the reason, take another base"
+        if task.tuning.peft is not None:
+            what, cure = f"{what} with tunings.{task.tuning.name}.peft", "take other settings"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise TuningError(f"run {task.run.name!r}: {what} cannot be trained: {reason}; {cure}") from error
 
 
 def _refuse_nothing(run: str, examples: Examples) -> None:

@@ -45,14 +45,45 @@ def test_named_formats_and_the_spans_of_the_answers(name, expected):
     assert prompt == expected[: rendered.spans[1][0]]
 
 
-def test_a_template_that_strips_answers_keeps_the_span_on_what_is_left():
-    template = ChatTemplate(TEMPLATES["chatml"].replace("{{ m['content'] }}", "{{ m['content'] | trim }}"))
-    rendered = render(byte_tokenizer(), template, Conversation(None, ("Q",), ("  padded ",)))
-    assert [rendered.text[start:end] for start, end in rendered.spans] == ["padded"]
+# Llama 2's way: a blank before the answer and one behind it, and each turn's text stripped.
+LLAMA2 = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}"
+    "{{ bos_token + '[INST] ' + m['content'].strip() + ' [/INST]' }}"
+    "{% else %}{{ ' ' + m['content'].strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def shown(how, template=TEMPLATES["chatml"]):
+    return template.replace("{{ m['content'] }}", f"{{{{ m['content'] {how} }}}}")
+
+
+@pytest.mark.parametrize(
+    ("template", "answer", "span"),
+    [
+        (LLAMA2, "said", " said"),
+        (LLAMA2, "  said \n", " said"),  # the blank behind it is the template's, not what was stripped
+        (LLAMA2, "", ""),
+        (LLAMA2.replace("' ' + m['content'].strip()", "' ' + m['content']"), "  said  ", "   said  "),
+        (LLAMA2.replace(" + ' ' + eos_token", " + eos_token"), "said", " said"),  # Mistral's
+        (LLAMA2.replace("{{ ' ' + m['content']", "{{ m['content']"), "said ", "said"),
+        (shown("| trim"), "  padded ", "padded"),
+        (shown(".rstrip()"), "  padded ", "  padded"),
+        (shown(".lstrip()"), "  padded ", "padded "),
+        (shown(".strip('\n')"), "\n padded \n", " padded "),
+        (shown("", TEMPLATES["tulu"]), "  padded\n\n", "  padded\n\n"),
+    ],
+)
+def test_the_answers_place_is_told_whatever_blanks_a_template_sets_or_strips(template, answer, span):
+    talk = Conversation(None, ("Q", "R"), (answer, "then"))
+    rendered = render(byte_tokenizer(), ChatTemplate(template), talk)
+    first, then = (rendered.text[start:end] for start, end in rendered.spans)
+    assert (first, then.strip()) == (span, "then")
+    prompt = render_prompt(byte_tokenizer(), ChatTemplate(template), Conversation(None, ("Q",)))
+    assert rendered.text[: rendered.spans[0][0]] == prompt
 
 
 def test_a_template_that_changes_or_refuses_the_conversation_is_a_problem():
-    shouting = ChatTemplate(TEMPLATES["chatml"].replace("{{ m['content'] }}", "{{ m['content'] | upper }}"))
+    shouting = ChatTemplate(shown("| upper"))
     with pytest.raises(TemplateProblem, match="changes the text of the user's turn"):
         render(byte_tokenizer(), shouting, Conversation(None, ("Q",), ("answer",)))
     picky = ChatTemplate("{{ raise_exception('no system prompt') }}")
@@ -82,3 +113,15 @@ def test_an_answer_whose_place_cannot_be_told_is_named_where_the_place_counts():
         TemplateProblem, match=r"adds text of its own before an answer.*'prompt_format' to tulu"
     ):
         render(byte_tokenizer(), template, conversation)
+
+
+@pytest.mark.parametrize("header", ["<|im_start|>assistant\n", "ASSISTANT: "])
+def test_a_prompt_that_does_not_ask_for_an_answer_is_refused(header):
+    deaf = "{% for m in messages %}{% if m['role'] == 'assistant' %}" + header
+    deaf += "{% else %}USER: {% endif %}{{ m['content'] }}<|im_end|>{% endfor %}"
+    with pytest.raises(
+        TemplateProblem, match=r"writes .* before an answer, but not where one is asked for.*tulu"
+    ):
+        render_prompt(byte_tokenizer(), ChatTemplate(deaf), Conversation(None, ("Q", "R"), ("A",)))
+    asking = deaf + "{% if add_generation_prompt %}" + header + "{% endif %}"
+    assert render_prompt(byte_tokenizer(), ChatTemplate(asking), Conversation(None, ("Q",))).endswith(header)

@@ -1,5 +1,7 @@
 """A template that loses or changes what was said is a problem; one that only moves or trims it is none."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,11 +11,13 @@ from preceptor.compute.conversation import (
     ChatTemplate,
     Conversation,
     TemplateProblem,
+    render,
     render_prompt,
     render_text,
 )
 from tests.conftest import CHATML, byte_tokenizer
 
+trl = pytest.importorskip("trl")
 TOKENIZER = byte_tokenizer()
 LOOP, CONTENT = "{% for m in messages %}", "{{ m['content'] }}"
 TALK = Conversation("Be brief.", ("One?", "Two?"), ("Said one.", "Said <b>two</b>."))
@@ -64,12 +68,14 @@ KEEPING = {
         "{% set told = messages[0]['content'] if messages[0]['role'] == 'system' else '' %}"
         "{% for m in messages if m['role'] != 'system' %}"
         "<{{ m['role'] }}>{% if loop.first %}{{ told }}\n\n{% endif %}{{ m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
     ),
     "the system prompt in the last question": (
         "{% set told = messages[0]['content'] if messages[0]['role'] == 'system' else '' %}"
         "{% set last = (messages | selectattr('role', 'equalto', 'user') | list)[-1] %}"
         "{% for m in messages if m['role'] != 'system' %}"
         "<{{ m['role'] }}>{% if m == last %}{{ told }}\n\n{% endif %}{{ m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
     ),
     "a system prompt of its own": "You are kind.\n" + CHATML,
 }
@@ -99,6 +105,44 @@ def test_thoughts_may_go_from_earlier_answers_and_from_nothing_that_is_scored(ca
         render_text(TOKENIZER, ChatTemplate(forgets), talk)
     spaced = shown("| replace('\\n</think>\\n\\n', '</think>')")
     assert "why?</think>Thus." in render_text(TOKENIZER, ChatTemplate(spaced), talk)
+
+
+THEIRS = Path(trl.__file__).parent / "chat_templates"
+THOUGHT = "<think>\nHow?\n</think>\n\nSo."
+
+
+@pytest.mark.parametrize("name", ["qwen3", "deepseek_r1_distill"])
+def test_of_makers_templates_each_use_is_right_or_refused_by_name(name):
+    """Teachers' and students' prompts; what reward models and judges read; what bases are scored on."""
+    template = ChatTemplate((THEIRS / f"{name}.jinja").read_text(), f"the chat template of {name}")
+    qwen = name == "qwen3"
+    asked = Conversation(None, ("One?", "Two?"), (THOUGHT,))
+    prompt = render_prompt(TOKENIZER, template, asked)
+    assert "How?" not in prompt and "So." in prompt  # as their makers mean it
+    assert prompt.endswith("<|im_start|>assistant\n" if qwen else "<｜Assistant｜><think>\n")
+    plain, thought = (Conversation(None, ("One?",), (said,)) for said in ("So.", THOUGHT))
+    assert "So." in render_text(TOKENIZER, template, plain)
+    with pytest.raises(
+        TemplateProblem, match=rf"of {name} adds text of its own before .*to tulu, chatml or plain"
+    ):
+        render(TOKENIZER, template, plain)
+    if qwen:
+        rendered = render(TOKENIZER, template, thought)
+        assert [rendered.text[start:end] for start, end in rendered.spans] == [THOUGHT]
+        assert render_text(TOKENIZER, template, plain).endswith("<think>\n\n</think>\n\nSo.<|im_end|>\n")
+    else:
+        for attempt in (render_text, render):
+            with pytest.raises(
+                TemplateProblem,
+                match=r"leaves the thought \(<think>\) out .*turn: mend it, or set 'prompt_format'",
+            ):
+                attempt(TOKENIZER, template, thought)
+    both = Conversation(None, ("One?", "Two?"), (THOUGHT, THOUGHT))
+    for attempt in (render_text, render):
+        with pytest.raises(
+            TemplateProblem, match=r"leaves the thought \(<think>\) out of the assistant's turn 1 of 2"
+        ):
+            attempt(TOKENIZER, template, both)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

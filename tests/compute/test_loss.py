@@ -113,6 +113,26 @@ def test_end_of_turn_is_scored_only_when_asked_for(base_model):
     assert with_end.nll_sum > without.nll_sum
 
 
+def test_a_blank_that_the_template_sets_before_an_answer_is_scored_with_it(tmp_path):
+    template = (
+        "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] }} [/INST]"
+    )
+    template += "{% else %} {{ m['content'] | trim }} {{ eos_token }}{% endif %}{% endfor %}"
+    folder = save_language_model(tmp_path, template=template)
+    answers = ("The answer.", "\nin two\nlines ")
+    losses = LossScorer(folder, prompt_format="own").score(
+        [Conversation(None, ("Q",), (a,)) for a in answers]
+    )
+    for answer, loss in zip(answers, losses, strict=True):
+        expected = by_hand(folder, "<|bos|>[INST] Q [/INST]", f" {answer.strip()}", 128)
+        assert (loss.error, loss.tokens) == (None, expected["tokens"])
+        assert loss.nll_sum == pytest.approx(expected["nll"], abs=1e-4 * loss.tokens)
+    ended = LossScorer(folder, prompt_format="own", include_end_of_turn=True).score(
+        [Conversation(None, ("Q",), ("The answer.",))]
+    )[0]
+    assert ended.tokens == losses[0].tokens + 2  # the blank before the end token, and that
+
+
 def test_unscorable_rows_are_errors_and_the_rest_goes_on(base_model):
     rows = [
         Conversation(None, ("Q",), ("",)),

@@ -9,12 +9,22 @@ from preceptor.tuning.task import TuningError
 from tests.conftest import CHATML, byte_tokenizer
 from tests.tuning.samples import MULTI, SINGLE, rows, save_base
 
-LLAMA2 = "{% for m in messages %}{{ m['content'] }} {{ eos_token }}{% endfor %}"
+LLAMA2 = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}{{ bos_token }}[INST] {{ m['content'] }} [/INST]"
+    "{% else %} {{ m['content'] }} {{ eos_token }}{% endif %}{% endfor %}"
+)
+TEXT_END = LLAMA2.replace("{{ eos_token }}", "END{{ eos_token }}")
 
 
 def chatml_tokenizer(**settings):
     tokenizer = byte_tokenizer(**settings)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    return tokenizer
+
+
+def blank_tokenizer():
+    tokenizer = byte_tokenizer(template=LLAMA2)
+    tokenizer.add_tokens([" "])  # added, but part of every text
     return tokenizer
 
 
@@ -26,16 +36,12 @@ def chatml_tokenizer(**settings):
         (chatml_tokenizer(), "chatml", "<|im_end|>"),
         (chatml_tokenizer(eos=False), "chatml", "<|im_end|>"),
         (chatml_tokenizer(template=CHATML), "own", "<|im_end|>"),
+        (byte_tokenizer(template=LLAMA2), "own", "<|eos|>"),
+        (blank_tokenizer(), "own", "<|eos|>"),
     ],
 )
 def test_a_format_ends_turns_with_one_special_token(tokenizer, prompt_format, token):
     assert end_of_turn(tokenizer, prompt_format, "base") == tokenizer.convert_tokens_to_ids(token)
-
-
-def blank_tokenizer():
-    tokenizer = byte_tokenizer(template=LLAMA2)
-    tokenizer.add_tokens([" "])  # added, but part of every text
-    return tokenizer
 
 
 @pytest.mark.parametrize(
@@ -48,8 +54,7 @@ def blank_tokenizer():
         ),
         (byte_tokenizer(eos=False), "tulu", r"with '', which .* never learn to stop; add the token to"),
         (chatml_tokenizer(eos=False), "plain", r"set 'prompt_format' to 'chatml', or add"),
-        (byte_tokenizer(template=LLAMA2), "own", r"' <\|eos\|>', which .* to 'tulu' or 'plain', or"),
-        (blank_tokenizer(), "own", r"' <\|eos\|>', which .* to 'tulu' or 'plain', or"),
+        (byte_tokenizer(template=TEXT_END), "own", r"' END<\|eos\|>', which .* to 'tulu' or 'plain', or"),
     ],
 )
 def test_a_format_that_ends_turns_with_text_is_refused(tokenizer, prompt_format, message):
@@ -119,21 +124,18 @@ def test_an_answer_that_a_long_prompt_leaves_no_room_for_still_gets_half(tmp_pat
     assert example.labels == [-100] * 10 + [y] * 10
 
 
-def test_of_a_cut_response_the_end_is_not_learned(tmp_path):
+@pytest.mark.parametrize(("template", "closing"), [(TEMPLATES["tulu"], ""), (LLAMA2, " ")])
+def test_of_a_cut_response_the_end_is_not_learned(tmp_path, template, closing):
     tokenizer = AutoTokenizer.from_pretrained(save_base(tmp_path / "base"))
     end = tokenizer.eos_token_id
     whole, cut = (
-        make_examples(
-            tokenizer, ChatTemplate(TEMPLATES["tulu"]), rows([SINGLE, MULTI], [reason] * 2), 128, end
-        ).rows
+        make_examples(tokenizer, ChatTemplate(template), rows([SINGLE, MULTI], [reason] * 2), 128, end).rows
         for reason in ("stop", "length")
     )
     for row, short in zip(whole, cut, strict=True):
-        learned = [label for label in row.labels if label not in (IGNORED, end)]
+        learned, left = (tokenizer.decode([i for i in r.labels if i != IGNORED]) for r in (row, short))
         assert row.labels.count(end) in (1, 3) and end not in short.labels
-        assert [label for label in short.labels if label != IGNORED] == learned
+        assert left == learned.replace(f"{closing}<|eos|>", "")
         assert row.ids[: len(short.ids)] == short.ids and short.labels[-1] == short.ids[-1] != end
-    unknown = make_examples(
-        tokenizer, ChatTemplate(TEMPLATES["tulu"]), rows([SINGLE, MULTI], [None] * 2), 128, end
-    )
+    unknown = make_examples(tokenizer, ChatTemplate(template), rows([SINGLE, MULTI], [None] * 2), 128, end)
     assert unknown.rows == whole

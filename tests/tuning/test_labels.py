@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from preceptor.tuning.task import Machine
 from preceptor.tuning.train import train
@@ -15,6 +15,13 @@ GLUED = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'assistant' %}{{ m['content'] }}{{ eos_token }}"
     "{% else %}{{ m['content'] }}:t{% endif %}{% endfor %}"
 )
+# Llama 2's way: what the assistant says has a blank before it and one behind it.
+LLAMA2 = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{% if m['role'] == 'assistant' %} {{ m['content'] }} {{ eos_token }}"
+    "{% else %}[INST] {{ m['content'] }} [/INST]{% endif %}{% endfor %}"
+)
+OWN = {"own": GLUED, "llama2": LLAMA2}
 
 
 def pieces(prompt_format, system, user, turns):
@@ -29,13 +36,14 @@ def pieces(prompt_format, system, user, turns):
         ),
         "plain": ("{}\n\n", "{}\n\n", EOS, "\n\n"),
         "own": ("{}:t", "{}:t", EOS, ""),
+        "llama2": ("[INST] {} [/INST]", "[INST] {} [/INST]", f" {EOS}", ""),
     }[prompt_format]
     yield BOS, False
     if system is not None:
         yield before.format(system), False
     for number, (question, answer) in enumerate(zip(user, turns, strict=True)):
         yield asked.format(question), False
-        yield answer + closed, True
+        yield (" " if prompt_format == "llama2" else "") + answer + closed, True
         if number < len(user) - 1 or prompt_format == "chatml":
             yield between, False
 
@@ -72,15 +80,16 @@ def fed(trainer):
 
 def base_for(prompt_format, folder):
     tokens = ("<|im_start|>", STOP) if prompt_format == "chatml" else ()
-    return save_base(folder / "base", *tokens, template=GLUED if prompt_format == "own" else None)
+    return save_base(folder / "base", *tokens, template=OWN.get(prompt_format))
 
 
-@pytest.mark.parametrize("prompt_format", ["tulu", "chatml", "plain", "own"])
+@pytest.mark.parametrize("prompt_format", ["tulu", "chatml", "plain", "own", "llama2"])
 @pytest.mark.parametrize("max_length", [None, 90, 41])
 def test_labels_that_the_model_gets_equal_those_made_by_hand(tmp_path, prompt_format, max_length):
     model = base_for(prompt_format, tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(model)
-    setting = study(model, base={"prompt_format": prompt_format}, max_length=max_length, batch_size=3)
+    named = "own" if prompt_format in OWN else prompt_format
+    setting = study(model, base={"prompt_format": named}, max_length=max_length, batch_size=3)
     trainer, examples = trainer_of(setting, rows(KINDS), tmp_path)
     expected = [by_hand(tokenizer, prompt_format, kind, max_length or 128) for kind in KINDS]
     assert sorted(fed(trainer)) == sorted(expected)
@@ -110,7 +119,9 @@ def cross_entropies(model, ids, labels):
     return [-log_p[i - 1, token].item() for i, token in enumerate(labels) if i and token != -100]
 
 
-def test_the_loss_of_a_batch_is_the_mean_over_its_learned_tokens(tmp_path):
+@pytest.mark.parametrize("says", [True, False])  # Gemma 4 says that its own loss knows no batch
+def test_the_loss_of_a_batch_is_the_mean_over_its_learned_tokens(tmp_path, monkeypatch, says):
+    monkeypatch.setattr(LlamaForCausalLM, "accepts_loss_kwargs", says, raising=False)
     path = base_for("tulu", tmp_path)
     tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path).eval()
     kinds = [SYSTEM, MULTI, LONG, LONG_TURNS]  # of different lengths: a mean of rows' means would differ

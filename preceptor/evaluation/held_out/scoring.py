@@ -10,7 +10,7 @@ from preceptor.study.held_out import HeldOutLoss, ResponseRanking
 if TYPE_CHECKING:
     from preceptor.compute.loss import ResponseLoss
 
-VERSION = 2  # 2: no prompt loses a turn or its system prompt, or shows the day that it is made
+VERSION = 3  # 3: a blank that a template sets before an answer is the answer's
 OnResponses = Examination[HeldOutLoss] | Examination[ResponseRanking]
 
 
