@@ -11,12 +11,14 @@ from typing import Any
 import dagster as dg
 
 from jobs.errors import error_sentence
+from jobs.finished_runs import BLOCKED, STOPPED
 from jobs.home import told
 from jobs.instance import ASSET
 from jobs.run_process import process_tags
 from jobs.steps import Step
 
 REASON = 120  # characters of why rows failed
+INTERRUPTED = "stopped"
 PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
 
 
@@ -57,7 +59,7 @@ def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
         _outcome(result, step) if result.success else "FAILED",
         time.monotonic() - started,
         failure,
-        failure is not None and "DagsterExecutionInterruptedError" in failure,
+        failure == INTERRUPTED,
         _warnings(result, step),
     )
 
@@ -80,8 +82,20 @@ def _warnings(result: dg.ExecuteInProcessResult, step: Step) -> tuple[tuple[str,
 
 def _failure(result: dg.ExecuteInProcessResult) -> str:
     errors = [event.step_failure_data.error for event in result.get_step_failure_events()]
-    causes = [error_sentence((error.cause or error).message) for error in errors if error is not None]
-    return "; ".join(causes) or "failed"
+    causes = [error.cause or error for error in errors if error is not None]
+    if any(cause.cls_name == BLOCKED for cause in causes):  # it names the checks, and they say why
+        return _blocking(result)
+    if any(cause.cls_name == STOPPED for cause in causes):
+        return INTERRUPTED
+    return "; ".join(error_sentence(cause.message) for cause in causes) or "failed"
+
+
+def _blocking(result: dg.ExecuteInProcessResult) -> str:
+    return "; ".join(
+        f"check {check.check_name} did not pass: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    )
 
 
 def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:

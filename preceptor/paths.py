@@ -27,3 +27,15 @@ def path_problem(path: Path) -> str | None:
     if kind in (stat.S_IFREG, stat.S_IFDIR):
         return None
     return f"is {KINDS.get(kind, 'no file')}: give a regular file or folder"
+
+
+def folder_problem(folder: Path) -> str | None:
+    """Why files of a folder, two levels deep, must not be opened, as whatever loads it would do."""
+    for path in sorted((*folder.glob("*"), *folder.glob("*/*"))):
+        try:
+            problem = path_problem(path)
+        except (OSError, RuntimeError):  # a link to nowhere, or to itself: opening it ends at once
+            continue
+        if problem is not None:
+            return f"the folder's {path.relative_to(folder)} {problem}"
+    return None

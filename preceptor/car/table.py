@@ -164,10 +164,14 @@ def _refuse_not_positive(table: pl.DataFrame, settings: Car) -> None:
     if bad.is_empty():
         return
     named = ", ".join(f"{t} ({r:.4g})" for t, r in bad.select("teacher", "mean_reward").head(5).iter_rows())
+    affine = "{kind: affine, shift: …, scale: …}, which keeps scores above zero"
+    if settings.reward_map.kind == "sigmoid":
+        cure = f"σ of a score below -709 is 0: set 'car.reward_map' to {affine}, or mend the scores"
+    else:
+        cure = f"Set 'car.reward_map' (now {settings.reward_map.kind}) to {{kind: sigmoid}}, or to {affine}"
     raise RankingError(
-        f"the mean reward of {bad.height} teachers is not positive: {named}. CAR divides r by 1 + β·L, so a"
-        f" larger loss would raise a negative r. Set 'car.reward_map' (now {settings.reward_map.kind}) to"
-        " {kind: sigmoid}, or to {kind: affine, shift: …, scale: …}, which keeps scores above zero"
+        f"the mean reward of {bad.height} teacher{'' if bad.height == 1 else 's'} is not positive: {named}."
+        f" CAR divides r by 1 + β·L, so a larger loss would raise a negative r. {cure}"
     )
 
 

@@ -39,6 +39,7 @@ CONNECT_SECONDS = 30.0
 IDLE_SECONDS = 2.0  # servers drop idle connections, uvicorn after 5 s: never reuse one just then
 SEEDS = 2**31 - 1  # a prime: seeds that differ by samples or turns stay apart, and every API takes them
 WORTH_SAYING = 5.0  # seconds of rest that somebody who watches may wonder about
+TOOLS = {"tools", "functions"}
 LONGEST_REST = 600.0  # seconds that an endpoint may ask for before it is better to stop
 
 
@@ -148,12 +149,13 @@ class Client:
             raise too_slow(self.endpoint) from error
         data = parsed(response, partial(data_without_key, endpoint=self.endpoint))
         self.spent.tokens(read_usage(data))
-        return read_completion(data, self.parameters.most_tokens(body["max_tokens"]))
+        tools = bool(TOOLS & (body.keys() | self.endpoint.extra_body.keys()))
+        return read_completion(data, self.parameters.most_tokens(body["max_tokens"]), tools)
 
     async def _sent(self, body: dict[str, Any]) -> bytes:
         """The body of the response; a parameter that is refused is sent otherwise if it can be spared."""
         tried: set[str] = set()
-        why = ""
+        why: list[str] = []
         while True:
             sent = self.parameters.sent({"model": self.endpoint.model} | body, tried)
             self.bound.allow(self.parameters.most_tokens(body["max_tokens"]), sent)
@@ -169,9 +171,9 @@ class Client:
                 if not spared:
                     raise failure from None
                 tried |= spared
-                why = shortened(refusal)
+                why.append(shortened(refusal))
             else:
-                self.parameters.learn(sent, tried, why)
+                self.parameters.learn(sent, tried, "; then ".join(dict.fromkeys(why)))
                 return answer.content
 
 

@@ -42,11 +42,17 @@ class Completion:
 
 
 def parsed(body: bytes, hide: Hide) -> dict[str, Any]:
-    """The JSON object of a response without the key; a cut or foreign one raises Fault.
+    """The JSON object of a response without the key; a cut or foreign one, or no text, raises Fault.
 
     Numbers that no JSON number can be, or with more digits than anything is counted in, are null.
     """
     text = decoded(body)
+    try:
+        body.decode(encoding := json.detect_encoding(body))
+    except UnicodeDecodeError as error:  # each such byte would be a lost letter of an answer
+        raise Fault(
+            f"the answer is not {encoding}, as JSON is (byte {error.start:,}): {_start(hide(text))}"
+        ) from None
     try:
         data = hide(json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_no_number))
     except (ValueError, RecursionError):
@@ -67,12 +73,12 @@ def read_usage(data: dict[str, Any]) -> Usage:
     return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
 
 
-def read_completion(data: dict[str, Any], max_tokens: int) -> Completion:
+def read_completion(data: dict[str, Any], max_tokens: int, tools: bool = False) -> Completion:
     """The first choice. Raises Fault where there is none, WithheldAnswer where it was filtered or refused.
 
     Raises OutOfTokens where a model that thinks first came to no text, and TooLong for one that no
     `max_tokens` tokens can make. Where token probabilities were asked for these are the answer, with text or
-    without.
+    without. A function's arguments are the answer where the request offers `tools`.
     """
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
@@ -86,7 +92,7 @@ def read_completion(data: dict[str, Any], max_tokens: int) -> Completion:
         raise WithheldAnswer("the endpoint's content filter withheld the response", usage)
     if message.get("refusal"):
         raise WithheldAnswer(f"the model refused: {shortened(str(message['refusal']))}", usage)
-    text = _called(message) or _content(message.get("content"))
+    text = (_called(message) if tools else None) or _content(message.get("content"))
     if text is None and choice.get("logprobs"):
         text = ""
     if not text and not choice.get("logprobs") and ended in CUT:
@@ -126,7 +132,7 @@ def _content(content: object) -> str | None:
 
 
 def _called(message: dict[str, Any]) -> str | None:
-    """The arguments of the function that the model called: JSON, the only thing that one is asked for."""
+    """The arguments of the function that the model called: JSON, the only thing that a judge is asked for."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list) or not calls:
         return None

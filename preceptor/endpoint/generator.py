@@ -1,8 +1,10 @@
 """Responses from a teacher behind an OpenAI-compatible endpoint."""
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from preceptor.compute.answering import before_stop_text
 from preceptor.compute.conversation import Conversation
 from preceptor.compute.request import Decoding, Generation, Request, ending
 from preceptor.endpoint.client import Client, Row
@@ -46,8 +48,16 @@ class EndpointGenerator:
             said = tuple(completion.text for completion in completions)
             messages = Conversation(request.system, request.user, said).messages(turn + 1, turn)
             seed = request.seed_of(turn)
-            completions.append(await client.ask(row, messages=messages, seed=seed, **self._parameters()))
+            completion = await client.ask(row, messages=messages, seed=seed, **self._parameters())
+            completions.append(self._before_stop_text(completion))
         return _generation(completions)
+
+    def _before_stop_text(self, completion: Completion) -> Completion:
+        """The completion as it should be where a server keeps the stop text, or does not know `stop`."""
+        text = before_stop_text(completion.text, self.decoding.stop)
+        if text == completion.text:
+            return completion
+        return replace(completion, text=text, finish_reason="stop")
 
     def _parameters(self) -> dict[str, Any]:
         decoding = self.decoding

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from preceptor.paths import path_problem
+from preceptor.paths import folder_problem, path_problem
 
 LARGEST_WHOLE = 2**31 - 1  # what every library below takes, as a seed or as a count
 LARGEST_REAL = 1e100  # sums and products of such numbers still have a value
@@ -79,6 +79,14 @@ def existing_path(value: str, info: ValidationInfo) -> str:
     return str(path)
 
 
+def _whole_path(value: str, info: ValidationInfo) -> str:
+    """A file, or a folder of nothing but files and folders."""
+    path = existing_path(value, info)
+    if Path(path).is_dir() and (problem := folder_problem(Path(path))) is not None:
+        raise ValueError(problem)
+    return path
+
+
 def _records_path(value: str, info: ValidationInfo) -> str:
     """A file, or a folder that `datasets` saved: any other would be hashed whole, and then not be read."""
     path = existing_path(value, info)
@@ -87,7 +95,7 @@ def _records_path(value: str, info: ValidationInfo) -> str:
             f"a folder of rows must be one that `datasets` saved by save_to_disk (it holds {SAVED[0]} or"
             f" {SAVED[1]}): give the file with the rows"
         )
-    return path
+    return _whole_path(value, info)
 
 
 def _model(value: str, info: ValidationInfo) -> str:
@@ -99,7 +107,7 @@ def _model(value: str, info: ValidationInfo) -> str:
     path = existing_path(value, info)
     if not (Path(path) / "config.json").is_file():
         raise ValueError(f"{path!r} is not a model folder: it holds no config.json")
-    return path
+    return _whole_path(value, info)
 
 
 def _teacher_folder(value: str, info: ValidationInfo) -> str:
@@ -126,7 +134,7 @@ def _day(value: object) -> object:
 PromptDate = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, AfterValidator(_name)]
 TeacherFolder = Annotated[str, AfterValidator(_teacher_folder)]
-ExistingPath = Annotated[str, AfterValidator(existing_path)]
+ExistingPath = Annotated[str, AfterValidator(_whole_path)]
 ModelReference = Annotated[str, AfterValidator(_model)]
 RecordsPath = Annotated[str, AfterValidator(_records_path)]
 Dtype = Literal["float32", "bfloat16", "float16"]

@@ -93,9 +93,10 @@ def test_without_the_reward_model_nobody_is_ranked(tmp_path):
         current_fingerprints(Study.model_validate(study.model_dump() | {"reward_models": [model]}))
 
 
-def table(lake, losses="f", **responses) -> dict[str, dict]:
+def table(lake, losses="f", reward_map=None, **responses) -> dict[str, dict]:
     study = Study.model_validate(
         {
+            "car": {"reward_map": {"kind": reward_map or "identity"}},
             "name": "s",
             "instructions": {"sources": [{"name": "s", "dataset": "d"}]},
             "teachers": [{"name": name, "engine": "recorded", "dataset": "d"} for name in "ab"],
@@ -168,3 +169,18 @@ def test_rewards_up_to_1e300_are_ranked_and_what_cannot_be_averaged_is_refused(f
             RankingError, match="rewards or losses of a are too large to be averaged: CAR is inf"
         ):
             table(filled)
+
+
+@pytest.mark.parametrize(
+    ("reward_map", "cure"),
+    [("identity", "'car.reward_map' (now identity) to {kind: sigmoid}, or to"), ("sigmoid", "σ of a score")],
+)
+def test_a_reward_that_is_not_positive_is_refused_with_a_cure_that_the_study_has_not_tried(
+    filled, reward_map, cure
+):
+    publish(filled, REWARDS, {"reward_model": "r", "teacher": "a"}, reward=-800.0)
+    with pytest.raises(RankingError, match="the mean reward of 1 teacher is not positive: a") as raised:
+        table(filled, reward_map=reward_map)
+    assert cure in str(raised.value)
+    assert "{kind: affine" in str(raised.value)
+    assert ("{kind: sigmoid}" in str(raised.value)) == (reward_map == "identity")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.compute.request import Generation, Request
+from preceptor.compute.request import Decoding, Generation, Request
 from preceptor.endpoint import reply
 from preceptor.endpoint.completion import parsed, read_completion, read_usage
 from preceptor.endpoint.errors import Fault, RowError
@@ -205,3 +205,37 @@ def test_a_redirect_is_not_followed_and_says_where_to(status):
         assert rows == [] and elsewhere.bodies == [] and len(server.bodies) == 1
     assert f"redirects to '{elsewhere.url}/chat/completions' (HTTP {status}), which is not followed" in error
     assert "'base_url'" in error
+
+
+def test_bytes_that_are_no_text_are_a_fault_and_not_lost_letters():
+    """A server that says `charset=iso-8859-1` means it: each accent would be a U+FFFD."""
+    body = json.dumps({"choices": [{"message": {"content": "café"}}]}, ensure_ascii=False).encode("latin-1")
+
+    def script(asked, attempt):
+        headers = {"content-type": "application/json; charset=iso-8859-1"}
+        return Play(body=body, headers=headers) if question(asked) == "question 1" else echo(asked, attempt)
+
+    with FaultyServer(script) as server:
+        rows = collected(generator(server.url, attempts=2).stream(requests(3)), 3)
+    assert [row.error is None for row in rows] == [True, False, True]
+    assert "the answer is not utf-8, as JSON is (byte 41)" in rows[1].error
+
+
+def test_a_function_that_nobody_offered_is_no_answer():
+    call = {"type": "function", "function": {"name": "search", "arguments": '{"query": "rivers"}'}}
+    with FaultyServer(lambda body, n: answer(None, finish="tool_calls", tool_calls=[call])) as server:
+        _, error = until_error(generator(server.url, attempts=1).stream(requests(1)))
+        offered = generator(server.url, extra_body={"tools": [{"type": "function"}]})
+        (row,) = collected(offered.stream(requests(1)), 1)
+    assert "the answer has no text (finish_reason 'tool_calls')" in error
+    assert row.turns == ('{"query": "rivers"}',)
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_a_response_ends_before_its_stop_text_whatever_the_server_keeps(finish):
+    """Some keep the stop text, some do not know `stop`: here all teachers' rows end as the study says."""
+    decoding = Decoding(max_new_tokens=50, stop=("\nUser:", "END"))
+    said = "Three rivers.\nUser: more END"
+    with FaultyServer(lambda body, n: answer(said, finish)) as server:
+        (row,) = collected(generator(server.url, decoding).stream(requests(1)), 1)
+    assert (row.turns, row.finish_reason) == (("Three rivers.",), "stop")

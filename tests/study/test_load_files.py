@@ -1,5 +1,6 @@
 """Whatever bytes a file holds, it is a study or one StudyError that names it: soon, and with no code run."""
 
+import os
 from copy import deepcopy
 
 import pytest
@@ -121,6 +122,24 @@ def test_relative_paths_start_at_the_folder_of_the_study(tmp_path, monkeypatch):
         assert study.teachers[0].path == str(tmp_path / "studies" / "answers.jsonl")
         assert study.bases[0].model == str(tmp_path / "studies" / "model")
         assert study.bases[1].model == "organisation/base"
+
+
+@pytest.mark.parametrize("place", ["chat_template.jinja", "tokenizer.json", "more/model.safetensors"])
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [(os.mkfifo, "a pipe"), (lambda path: path.symlink_to("/dev/zero"), "a device")],
+    ids=["pipe", "device"],
+)
+def test_what_never_ends_in_a_model_folder_is_refused_before_anything_opens_it(tmp_path, place, make, kind):
+    write(tmp_path, VALID)
+    path = tmp_path / "model" / place
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    (tmp_path / "model" / "dangling").symlink_to("nowhere")
+    (tmp_path / "model" / "loop").symlink_to("loop")
+    ((line, where, message),) = problems(tmp_path, VALID)
+    assert (line, where) == (15, "bases[0].model")
+    assert f"the folder's {place} is {kind}: give a regular file or folder" in message
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
