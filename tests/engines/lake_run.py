@@ -1,8 +1,9 @@
-"""A teacher's responses through vLLM into a lake; as a script, in a process that a test can kill.
+"""A teacher's responses through vLLM into a lake; as a script, in a process that waits for a test to kill it.
 
 python -m tests.engines.lake_run STORE
 """
 
+import signal
 import sys
 
 import polars as pl
@@ -16,6 +17,7 @@ from preceptor.text import digest
 from tests.engines.teachers import LARGE, instructions, vllm
 
 ROWS_PER_COMMIT = 32
+COMMITS = 5  # after which the process waits for its end
 TEACHER = VllmTeacher(
     name="llama", engine="vllm", model=LARGE, dtype="float32", sampling=Sampling(max_new_tokens=80)
 )
@@ -34,9 +36,22 @@ def wanted() -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides={"system": pl.String})
 
 
+class Paused:
+    """An engine whose owner takes no further row once so many are committed; it never ends by itself."""
+
+    def __init__(self, generator):
+        self.generator, self.facts, self.close = generator, generator.facts, generator.close
+
+    def stream(self, asked):
+        for number, answered in enumerate(self.generator.stream(asked)):
+            while number == COMMITS * ROWS_PER_COMMIT:
+                signal.pause()
+            yield answered
+
+
 def respond(store: str, load=load) -> Outcome:
     return generate_responses(Lake(store, "test"), TEACHER, wanted(), load, ROWS_PER_COMMIT)
 
 
 if __name__ == "__main__":
-    respond(sys.argv[1])
+    respond(sys.argv[1], lambda teacher: Paused(load(teacher)))

@@ -5,10 +5,10 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -247,36 +247,34 @@ def test_two_at_once_train_once(base, lake, monkeypatch):
     assert outcomes[0].rows.equals(outcomes[1].rows)
 
 
-SCRIPT = """
-import sys
+KILLED = """
+import os, re, signal, sys
 from preceptor.lake.store import Lake
 from preceptor.study.schema import Study
 from preceptor.tuning.task import Machine
 from preceptor.tuning.tune import tune
 from tests.tuning.samples import EIGHT
+
+def end(event, arguments):
+    found = event == "open" and re.search(r"checkpoint-([0-9]+)", str(arguments[0]))
+    if found and int(found[1]) >= int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
 study = Study.model_validate_json(sys.stdin.read())
+sys.addaudithook(end)
 tune(Lake(sys.argv[1], "test"), study, "run", EIGHT, {}, Machine("cpu", minutes_between_checkpoints=0))
 """
 
 
-def kill_after(steps, setting, lake, work):
-    """Tune in another process, and kill it when a checkpoint of that step has begun to be written."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, lake.root],
-        stdin=subprocess.PIPE,
+def kill_after(steps, setting, lake):
+    """Tune in another process, which is killed where it opens a file of a checkpoint of that step."""
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, lake.root, f"{steps}"],
+        input=setting.model_dump_json(),
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "."},
         text=True,
-    ) as process:
-        try:
-            process.stdin.write(setting.model_dump_json())
-            process.stdin.close()
-            deadline = time.monotonic() + 900
-            while not any(int(path.name[11:]) >= steps for path in work.glob("checkpoint-*")):
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
-        finally:
-            process.kill()
+    )
+    assert ended.returncode == -signal.SIGKILL
 
 
 @pytest.mark.slow
@@ -286,7 +284,8 @@ def test_a_killed_process_loses_at_most_a_checkpoint(base, tmp_path):
     lake = Lake(str(tmp_path / "store"), "test")
     work = workplace(lake, "tuning", "run", undisturbed.fingerprint)
     for steps in (5, 20):
-        kill_after(steps, setting, lake, work)
+        kill_after(steps, setting, lake)
+        assert list(work.glob(f"checkpoint-{steps}"))
         assert lake.read(TUNED_CHECKPOINT).is_empty()
     resumed = tune(lake, setting, "run", EIGHT, {}, CPU)
     assert json.loads(resumed.rows["manifest"][0])["resumed_from"] >= 19  # of 20, half may lie there

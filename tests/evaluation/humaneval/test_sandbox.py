@@ -221,7 +221,7 @@ def test_a_sandbox_dies_with_the_process_that_started_it():
     code = (
         "from preceptor.evaluation.humaneval.isolation import Limits\n"
         "from preceptor.evaluation.humaneval.sandbox import Sandbox\n"
-        f"Sandbox(Limits(9, 30, {MARK})).run('import time; time.sleep(30)')"
+        f"Sandbox(Limits(9, 900, {MARK})).run('import time; time.sleep(900)')"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3]) as starter:
         assert eventually(lambda: len(running()) >= 3)  # the starter, bubblewrap and its program
