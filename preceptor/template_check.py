@@ -157,4 +157,4 @@ def _recordings(study: Study) -> dict[str, Counter[Shape]]:
 
 def _shape(talk: Recorded) -> Shape:
     turns = min(len(talk.user), SHAPES[-1][1])
-    return talk.system is not None, turns, any("</think>" in said for said in talk.assistant)
+    return bool((talk.system or "").strip()), turns, any("</think>" in said for said in talk.assistant)

@@ -1,4 +1,4 @@
-"""Adapters: PEFT's settings checked by field, put on a base, and tried on it before anything is computed."""
+"""Adapters put on a base, and tried on it before anything is computed."""
 
 import re
 import typing
@@ -8,44 +8,8 @@ from typing import Any
 
 from preceptor.study.schema import Base
 from preceptor.study.tuning import Tuning
+from preceptor.tuning.adapter_settings import PATTERNS, adapter_config, problem, reason_of, refused
 from preceptor.tuning.task import TuningError
-
-# What PEFT takes, and what cannot become one merged model beside an adapter that fits the untouched base.
-NEVER = {
-    "trainable_token_indices": "single tokens' embeddings cannot be tuned by TRL's loss",
-    "alora_invocation_tokens": "an adapter that waits for a token cannot be merged into the weights",
-    "layer_replication": "the merged model would have more layers than its configuration says",
-    "arrow_config": "a router of adapters cannot be merged into the weights",
-    "megatron_config": "no Megatron layers are tuned here",
-    "inference_mode": "an adapter in inference mode is not tuned",
-    "base_model_name_or_path": "the run's base says which model is tuned",
-    "revision": "the run's base says which model is tuned",
-}
-STARTS = (True, False, "gaussian", "orthogonal")  # the others need data, or change the base under the adapter
-
-
-def adapter_config(tuning: Tuning) -> Any:
-    """PEFT's configuration of a tuning. Raises TuningError, by field, for what cannot be used."""
-    from peft import get_peft_config
-    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-
-    settings = tuning.peft or {}
-    name = str(settings.get("peft_type"))
-    kind = {str(known.value): config for known, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}.get(name)
-    if name == "TRAINABLE_TOKENS":
-        raise _problem(tuning, "peft_type", f"{NEVER['trainable_token_indices']}; LORA is the usual one")
-    if kind is None:
-        raise _problem(tuning, "peft_type", "missing, or none that peft knows; LORA is the usual one")
-    _refuse_fields(tuning, settings, kind)
-    try:
-        config = get_peft_config({"task_type": "CAUSAL_LM", **settings})
-    except Exception as error:  # each kind of adapter has its own ways to refuse
-        raise _refused(tuning, error) from error
-    if config.is_prompt_learning:
-        raise _problem(
-            tuning, "peft_type", f"{settings['peft_type']} cannot be merged into the weights; LORA can"
-        )
-    return config
 
 
 def adapted(model: Any, tuning: Tuning, base: str) -> Any:
@@ -53,15 +17,16 @@ def adapted(model: Any, tuning: Tuning, base: str) -> Any:
     from peft import get_peft_model
 
     config = adapter_config(tuning)
-    _refuse_unmatched(tuning, [name for name, _ in model.named_modules()], base)
+    _refuse_unmatched(tuning, model, base)
     tied = _tied(model)
     try:
         wrapped = get_peft_model(model, config)
     except Exception as error:
-        raise _refused(tuning, error) from error
+        raise refused(tuning, error) from error
     _refuse_ends(tuning, wrapped, base, tied)
+    _refuse_idle_patterns(tuning, wrapped, base)
     if not any(weights.requires_grad for weights in wrapped.parameters()):
-        raise _problem(tuning, None, f"no weight of base {base!r} would be tuned")
+        raise problem(tuning, None, f"no weight of base {base!r} would be tuned")
     return wrapped
 
 
@@ -90,8 +55,8 @@ def _try_on(model: Any, base: Base, tuning: Tuning) -> None:
         try:
             _unless_weightless(step)
         except Exception as error:
-            reason = _reason(error) or type(error).__name__
-            raise _problem(tuning, None, f"on base {base.name!r} it cannot be {doing}: {reason}") from error
+            reason = reason_of(error) or type(error).__name__
+            raise problem(tuning, None, f"on base {base.name!r} it cannot be {doing}: {reason}") from error
 
 
 def _learn(model: Any) -> None:
@@ -132,42 +97,52 @@ def _unless_weightless(step: typing.Callable[[], Any]) -> Any | None:
         raise
 
 
-def _refuse_fields(tuning: Tuning, settings: dict[str, Any], kind: type) -> None:
-    from pydantic import TypeAdapter, ValidationError
-
-    hints = typing.get_type_hints(kind)
-    for field, value in settings.items():
-        if field not in hints:
-            raise _problem(tuning, str(field), f"peft's {kind.__name__} has no such setting")
-        if field in NEVER and value:
-            raise _problem(tuning, field, f"{NEVER[field]}: leave it out")
-        if field == "task_type" and value != "CAUSAL_LM":
-            raise _problem(tuning, field, f"{value!r} is not what is tuned: leave it out")
-        if field == "init_lora_weights":
-            if value not in STARTS:
-                start = f"{value!r} needs data or changes the base's weights under the adapter"
-                raise _problem(tuning, field, f"{start}; set true, gaussian or orthogonal")
-            continue
-        hint = float | hints[field] if field.endswith("alpha") else hints[field]  # peft says int, takes both
-        try:
-            TypeAdapter(hint).validate_python(value, strict=True)
-        except ValidationError as error:
-            wrong = error.errors()[0]["msg"]
-            raise _problem(tuning, field, f"{value!r} cannot be used: {wrong}") from error
-
-
-def _refuse_unmatched(tuning: Tuning, modules: list[str], base: str) -> None:
+def _refuse_unmatched(tuning: Tuning, model: Any, base: str) -> None:
     """PEFT passes over a name that no module has, as long as another one matches."""
     settings = tuning.peft or {}
-    for field in ("target_modules", "modules_to_save", "exclude_modules"):
+    modules = [name for name, _ in model.named_modules()]
+    parameters = [name for name, _ in model.named_parameters()]
+    known = dict.fromkeys(("target_modules", "modules_to_save", "exclude_modules"), modules)
+    for field, there in {**known, "target_parameters": parameters}.items():
         names = settings.get(field)
         for name in names if isinstance(names, list | tuple) else []:
-            if not any(module == name or module.endswith(f".{name}") for module in modules):
-                raise _problem(tuning, field, f"base {base!r} has no module {name!r}")
-    for field in ("rank_pattern", "alpha_pattern"):
+            if not any(found == name or found.endswith(f".{name}") for found in there):
+                what = "module" if there is modules else "parameter"
+                raise problem(tuning, field, f"base {base!r} has no {what} {name!r}")
+    layers = settings.get("layers_to_transform")
+    for layer in layers if isinstance(layers, list) else [] if layers is None else [layers]:
+        if not any(f".{layer}." in f".{module}." for module in modules):
+            raise problem(tuning, "layers_to_transform", f"base {base!r} has no layer {layer}")
+    for field in PATTERNS:
         for pattern in settings.get(field) or {}:
-            if not any(re.fullmatch(rf"(?:.*\.)?(?:{pattern})", module) for module in modules):
-                raise _problem(tuning, field, f"base {base!r} has no module {pattern!r}")
+            if not any(_fits(pattern, module) for module in [*modules, *parameters]):
+                raise problem(tuning, field, f"base {base!r} has no module {pattern!r}")
+
+
+def _refuse_idle_patterns(tuning: Tuning, model: Any, base: str) -> None:
+    """A pattern that fits modules, but none that has an adapter, would change nothing."""
+    from peft.tuners.lora.layer import ParamWrapper
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    adapted = []
+    for name, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer):
+            own = re.sub(r"^base_model\.model\.|\.base_layer(?=\.|$)", "", name)
+            adapted += [
+                own,
+                *([f"{own}.{module.parameter_name}"] if isinstance(module, ParamWrapper) else []),
+            ]
+    for field in PATTERNS:
+        for pattern in (tuning.peft or {}).get(field) or {}:
+            if not any(_fits(pattern, module) for module in adapted):
+                raise problem(
+                    tuning, field, f"no module of base {base!r} that fits {pattern!r} has an adapter"
+                )
+
+
+def _fits(pattern: str, module: str) -> bool:
+    """PEFT's rule."""
+    return re.match(rf"(?:.*\.)?(?:{pattern})$", module) is not None
 
 
 def _tied(model: Any) -> bool:
@@ -187,31 +162,15 @@ def _refuse_ends(tuning: Tuning, model: Any, base: str, tied: bool) -> None:
         if not isinstance(module, BaseTunerLayer | ModulesToSaveWrapper):
             continue
         if tied:
-            raise _problem(
+            raise problem(
                 tuning,
                 field,
                 f"base {base!r} has one matrix as embeddings and output layer, and an adapter on its {what}"
                 " cannot be merged into both: take it out",
             )
         if what == "output layer" and isinstance(module, BaseTunerLayer):
-            raise _problem(
+            raise problem(
                 tuning,
                 field,
                 "TRL's loss passes the output layer's adapter by: take it out of target_modules",
             )
-
-
-def _refused(tuning: Tuning, error: Exception) -> TuningError:
-    """PEFT's own refusal, with the setting that it names, if it names one."""
-    reason = _reason(error)
-    words = reason.replace("Target modules", "`target_modules`").replace("dropout prob", "`lora_dropout`")
-    named = [field for field in tuning.peft or {} if re.search(rf"[`']{re.escape(str(field))}[`']", words)]
-    return _problem(tuning, named[0] if named else None, reason)
-
-
-def _problem(tuning: Tuning, field: str | None, reason: str) -> TuningError:
-    return TuningError(f"tunings.{tuning.name}.peft{f'.{field}' if field else ''}: {reason}")
-
-
-def _reason(error: Exception) -> str:
-    return re.sub(r"^\w+\.__init__\(\) got an ", "", " ".join(str(error).split())) or type(error).__name__

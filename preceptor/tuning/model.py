@@ -8,8 +8,8 @@ from preceptor.study.schema import Base
 from preceptor.tuning.adapter import adapted
 from preceptor.tuning.task import Task, TuningError
 
-# What TRL writes into a configuration of experts, for a loss of which this package asks nothing.
-ROUTERS = "output_router_logits", "router_aux_loss_coef"
+# What TRL and transformers set in a configuration to train; a pad token may even have no embedding.
+TRAINERS = "output_router_logits", "router_aux_loss_coef", "pad_token_id", "bos_token_id", "eos_token_id"
 ADAPTER = "adapter"  # folder of the adapter's own weights, beside the merged model
 
 
@@ -62,8 +62,10 @@ def save_model(model: Any, tokenizer: Any, base: Base, end: int, context: int, f
     """
     import torch
 
+    from preceptor.compute.vocabulary import embedding_rows
+
     _restore(model.config, base)
-    model.generation_config = _generation_config(tokenizer, end)
+    model.generation_config = _generation_config(tokenizer, end, embedding_rows(model))
     model.to(getattr(torch, base.dtype)).save_pretrained(folder)
     tokenizer.chat_template = template_of(tokenizer, base.prompt_format).source
     tokenizer.model_max_length = context
@@ -77,14 +79,17 @@ def _restore(config: Any, base: Base) -> None:
     config.use_cache = True
     text = config.get_text_config()
     before = AutoConfig.from_pretrained(base.model, revision=base.revision).get_text_config().to_dict()
-    for name in ROUTERS:
+    for name in TRAINERS:
         if name in before:
             setattr(text, name, before[name])
 
 
-def _generation_config(tokenizer: Any, end: int) -> Any:
+def _generation_config(tokenizer: Any, end: int, rows: int) -> Any:
     from transformers import GenerationConfig
 
     stops = [end, *(token for token in (tokenizer.eos_token_id,) if token not in (None, end))]
-    pad = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    return GenerationConfig(bos_token_id=tokenizer.bos_token_id, eos_token_id=stops, pad_token_id=pad)
+    pad = tokenizer.pad_token_id
+    known = pad is not None and pad < rows  # a token that only pads may have no embedding
+    return GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=stops, pad_token_id=pad if known else end
+    )

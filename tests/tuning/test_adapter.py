@@ -66,10 +66,23 @@ def refused(folder, peft):
         ("target_modules", ["lm_head"], "take it out"),
         ("modules_to_save", ["score"], "base 'base' has no module 'score'"),
         ("rank_pattern", {"nowhere": 2}, "base 'base' has no module 'nowhere'"),
-        ("layers_to_transform", [99], "not found in the base model"),
+        ("rank_pattern", {"k_proj": 2}, "no module of base 'base' that fits 'k_proj' has an adapter"),
+        ("alpha_pattern", {"v_proj": 2, "layers.0.mlp.up_proj": 2}, "'layers.0.mlp.up_proj' has an adapter"),
+        ("rank_pattern", {"q_proj(": 2}, r"'q_proj\(' is no regular expression: missing \)"),
+        ("target_modules", "(q_proj", "is no regular expression"),
+        ("exclude_modules", "[", "is no regular expression"),
+        ("rank_pattern", {"q_proj": 0}, "a rank of 0 is none"),
+        ("alpha_pattern", {"q_proj": 0.0}, "scales the adapter to nothing"),
+        ("lora_alpha", 0, "0 scales the adapter to nothing: it must be above 0"),
+        ("layers_to_transform", [99], "base 'base' has no layer 99"),
+        ("layers_to_transform", [0, 2], "base 'base' has no layer 2"),
+        ("layers_to_transform", -1, "base 'base' has no layer -1"),
+        ("target_parameters", ["nowhere"], "base 'base' has no parameter 'nowhere'"),
         ("trainable_token_indices", [5, 6], "leave it out"),
         ("layer_replication", [[0, 1], [0, 2]], "leave it out"),
         ("alora_invocation_tokens", [3], "cannot be merged into the weights"),
+        ("loftq_config", {"loftq_bits": 4}, "which are not the base's: leave it out"),
+        ("use_qalora", True, "for quantized bases"),
         ("inference_mode", True, "is not tuned"),
         ("task_type", "SEQ_CLS", "leave it out"),
         ("init_lora_weights", "pissa", "changes the base's weights under the adapter"),
@@ -120,6 +133,8 @@ def test_tied_embeddings_take_no_adapter_at_either_end(bases, field, module):
         {"use_dora": True},
         {"use_rslora": True, "lora_alpha": 0.5},
         {"rank_pattern": {"q_proj": 2}, "lora_dropout": 0.1, "bias": "all"},
+        {"rank_pattern": {"layers.0.self_attn.q_proj": 2}, "alpha_pattern": {"^model.layers.1.*v_proj": 9}},
+        {"layers_to_transform": [1], "layers_pattern": "layers"},
         {"init_lora_weights": "gaussian"},
         IA3,
     ],
@@ -142,6 +157,10 @@ def test_a_base_of_experts_which_choose_by_numbers_is_no_reason_to_refuse(tmp_pa
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     byte_tokenizer().save_pretrained(tmp_path)
     assert refused(str(tmp_path), LORA) is None
+    experts = LORA | {"target_parameters": ["mlp.experts.down_proj"]}
+    assert refused(str(tmp_path), experts | {"rank_pattern": {"experts.down_proj": 2}}) is None
+    found = refused(str(tmp_path), experts | {"target_parameters": ["experts.down_proj", "experts.w2"]})
+    assert found == "tunings.settings.peft.target_parameters: base 'base' has no parameter 'experts.w2'"
 
 
 def test_a_base_on_a_hub_is_left_to_its_step():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GraniteMoeConfig, MixtralConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GraniteMoeConfig, MixtralConfig
 
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.tuning import adapter as adapter_module
@@ -73,6 +73,19 @@ def test_of_a_base_of_experts_the_loss_of_its_tokens_is_reported_as_of_any(tmp_p
     before, after = (json.loads(Path(f, "config.json").read_text()) for f in (tmp_path, row["uri"]))
     assert after["router_aux_loss_coef"] == before["router_aux_loss_coef"] == 0.5
     assert after["output_router_logits"] is before["output_router_logits"] is False
+
+
+def test_a_pad_token_without_an_embedding_is_not_written_into_what_is_published(tmp_path, lake):
+    path = save_base(tmp_path / "base")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})  # behind the last row, as many Llamas have it
+    tokenizer.save_pretrained(path)
+    folder = Path(tune(lake, study(path), "run", EIGHT, {}, CPU).rows["uri"][0])
+    before, after = (json.loads((f / "config.json").read_text()) for f in (tmp_path / "base", folder))
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id", "vocab_size"):
+        assert after.get(name) == before.get(name)
+    generation = json.loads((folder / "generation_config.json").read_text())
+    assert generation["pad_token_id"] == tokenizer.eos_token_id < tokenizer.pad_token_id
 
 
 def nothing_published(lake) -> bool:

@@ -131,7 +131,7 @@ def test_nothing_is_computed_twice(base, lake, monkeypatch):
         == "n"
     )
     (folder_of(first) / "manifest.json").unlink()
-    with pytest.raises(AssertionError, match="trained again"):
+    with pytest.raises(TuningError, match="trained again"):
         tune(lake, study(base), "run", EIGHT, {}, CPU)
 
 

@@ -8,7 +8,7 @@ from preceptor.evaluation.lm_eval.presets import Preset, Task
 from preceptor.evaluation.lm_eval.rows import split_files
 from preceptor.fingerprint import file_identity
 
-VERSION = 1
+VERSION = 2  # 2: no token before a chat template but its own
 COMPILED = "__pycache__"
 
 

@@ -95,6 +95,7 @@ def load_model(
             device=device,
             batch_size=batch_size,
             dtype=dtype,
+            add_bos_token=False if preset.apply_chat_template else None,  # the template writes it, or nobody
             chat_template_args={"strftime_now": clock(day)},  # instead of transformers' own
         )
     if preset.apply_chat_template and model.tokenizer.chat_template is None:

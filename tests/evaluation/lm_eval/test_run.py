@@ -8,6 +8,8 @@ from datetime import date
 from importlib.util import find_spec
 
 import pytest
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer
 
 pytest.importorskip("lm_eval", reason="the extra 'benchmarks' is not installed")
 
@@ -297,6 +299,23 @@ def test_a_template_that_shows_the_date_shows_the_studys(own, tmp_path):
     model = load_model(replace(own, apply_chat_template=True), folder, "cpu", 1, "auto", date(2024, 2, 29))
     asked = [{"role": "user", "content": "Hi"}]
     assert model.apply_chat_template(asked).startswith("29 Feb 2024<|im_start|>user\nHi")
+
+
+@pytest.mark.parametrize("written", ["", "{{ bos_token }}"])
+def test_before_a_template_stands_no_token_but_its_own(own, tmp_path, written):
+    folder = save_language_model(tmp_path / "model", template=written + CHATML)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    bos = tokenizer.bos_token, tokenizer.bos_token_id  # which Llama's tokenizers add by themselves
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{bos[0]} $A", special_tokens=[bos]
+    )
+    tokenizer.save_pretrained(folder)
+    model = load_model(replace(own, apply_chat_template=True), folder, "cpu", 1, "auto")
+    text = model.apply_chat_template([{"role": "user", "content": "Hi"}])
+    assert model.tok_encode(text).count(bos[1]) == (1 if written else 0)
+    assert model.tok_batch_encode([text])[0][0].tolist() == model.tok_encode(text)
+    bare = load_model(replace(own, apply_chat_template=False), folder, "cpu", 1, "auto")
+    assert bare.tok_encode("Hi")[0] == bos[1]
 
 
 def test_without_a_template_none_can_be_applied(own, tmp_path):
