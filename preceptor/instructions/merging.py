@@ -88,7 +88,7 @@ def _told(value: Any, name: str, question: str, answers: Sequence[str]) -> tuple
     if isinstance(value, dict):
         parts = ((str(key), item) for key, item in value.items() if not _beside_the_question(str(key)))
         return tuple(text for key, item in parts for text in _told(item, key, question, answers))
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return tuple(text for item in value for text in _told(item, name, question, answers))
     text = "" if value is None else str(value).strip()
     text = _without(text, answers) if isinstance(value, str) else text

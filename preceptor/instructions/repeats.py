@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from preceptor.evaluation.checkers import CHECKS
-from preceptor.instructions.column_names import ANSWERS, MATERIAL, last_word
+from preceptor.instructions.column_names import ANSWERS, APART, MATERIAL, last_word, words_of
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.layout import Layout, Row
 from preceptor.study.conversations import Role
@@ -30,10 +30,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Around:
-    """The words around repeated texts, hashed, and whose texts those are, in their order."""
+    """The words around repeated texts, hashed, and whose texts those are, in order; `bare`: none."""
 
     columns: tuple[str, ...]
     words: int
+    bare: bool
 
 
 def pieces(row: Row, layout: Layout, read: Conversation, answers: bool) -> list[Piece]:
@@ -42,8 +43,14 @@ def pieces(row: Row, layout: Layout, read: Conversation, answers: bool) -> list[
     found += _turns(row, layout, read)
     if answers:
         unread = [*layout.ignored, *layout.unread(row)]
-        beside = [*layout.more, *(name for name in unread if last_word(name) in ANSWERS)]
-        found += [Piece(name, text, "answer") for name in beside for text in _answers(row.get(name))]
+        beside = [*layout.more, *(name for name in unread if _is_answer(name))]
+        spoken = {piece.text.strip() for piece in found}  # a chat of both sides repeats the question
+        found += [
+            Piece(name, text, "answer")
+            for name in beside
+            for text in _answers(row.get(name))
+            if text.strip() not in spoken
+        ]
     return [piece for piece in found if piece.text.strip()]
 
 
@@ -51,7 +58,7 @@ def texts(value: Any) -> Iterator[str]:
     """The texts in a cell, whatever lists and objects they stand in."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
+    elif isinstance(value, dict | list | tuple):  # Parquet's maps are lists of tuples
         for item in value.values() if isinstance(value, dict) else value:
             yield from texts(item)
 
@@ -80,7 +87,8 @@ def around(text: str, said: Sequence[Piece]) -> Around | None:
         elif piece.kind != "answer":
             return None
     asked = any(piece.kind == "asked" for piece in said)
-    return Around(tuple(columns), hash((*words, text[end:].strip()))) if asked else None
+    words.append(text[end:].strip())
+    return Around(tuple(columns), hash(tuple(words)), not any(words)) if asked else None
 
 
 def find(text: str, part: str, start: int = 0) -> int:
@@ -94,6 +102,10 @@ def find(text: str, part: str, start: int = 0) -> int:
 def _cuts_a_word(text: str, start: int, end: int) -> bool:
     edges = (place for place in (start, end) if 0 < place < len(text))
     return any(text[place - 1].isalnum() and text[place].isalnum() for place in edges)
+
+
+def _is_answer(name: str) -> bool:
+    return last_word(name) in ANSWERS and APART.isdisjoint(words_of(name))  # not its score
 
 
 def _answers(value: Any) -> Iterator[str]:

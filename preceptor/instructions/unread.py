@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.instructions.chat import READ, messages_of
+from preceptor.instructions.chat import READ, messages_of, parsed
 from preceptor.instructions.column_names import ANSWERS, LABELS, PROMPTS, last_word
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.cure import cure
@@ -74,7 +74,7 @@ def is_text(value: Any, column: str) -> bool:
         return bool(value.strip()) and _says_something(value.strip(), last_word(column))
     if isinstance(value, dict):
         return any(is_text(item, column) for item in value.values())
-    return isinstance(value, list) and any(is_text(item, column) for item in value)
+    return isinstance(value, list | tuple) and any(is_text(item, column) for item in value)
 
 
 def refuse_unread(row: Row, layout: Layout, read: Conversation) -> None:
@@ -86,7 +86,14 @@ def refuse_unread(row: Row, layout: Layout, read: Conversation) -> None:
 
 def _unread(value: Any, column: str, said: Sequence[Piece]) -> Unread:
     text = "\n".join(texts(value))
-    return Unread(column, repeated(text, column, said), around(text, said), not isinstance(value, str))
+    return Unread(column, repeated(text, column, said), around(text, said), _is_listed(value, column))
+
+
+def _is_listed(value: Any, column: str) -> bool:
+    try:
+        return not isinstance(parsed(value, column), str)
+    except RecordError:
+        return False
 
 
 def _says_something(text: str, name: str) -> bool:
