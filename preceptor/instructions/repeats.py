@@ -5,7 +5,7 @@ where nothing but the same words stands around the repeated texts, nothing is lo
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from preceptor.evaluation.checkers import CHECKS
@@ -13,7 +13,7 @@ from preceptor.instructions.column_names import ANSWERS, APART, MATERIAL, last_w
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.layout import Layout, Row
 from preceptor.study.conversations import Role
-from preceptor.text import written
+from preceptor.text import folded, written
 
 Kind = Literal["system", "asked", "input", "answer"]
 SHORT = 5  # words: a passage may hold answers that are no longer, and is still no copy of them
@@ -54,6 +54,11 @@ def pieces(row: Row, layout: Layout, read: Conversation, answers: bool) -> list[
     return [piece for piece in found if piece.text.strip()]
 
 
+def folded_pieces(said: Sequence[Piece]) -> list[Piece]:
+    """The same whatever their case, blanks and line ends, to be found in another text that is folded."""
+    return [replace(piece, text=folded(piece.text)) for piece in said]
+
+
 def texts(value: Any) -> Iterator[str]:
     """The texts in a cell, whatever lists and objects they stand in."""
     if isinstance(value, str):
@@ -64,26 +69,24 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def repeated(text: str, column: str, said: Sequence[Piece]) -> tuple[str, ...]:
-    """The columns whose instruction or answer a text holds."""
-    found = [
-        piece for piece in said if piece.kind in ("asked", "answer") and find(text, piece.text.strip()) >= 0
-    ]
+    """The columns whose instruction or answer a text holds; all of them folded."""
+    found = [piece for piece in said if piece.kind in ("asked", "answer") and find(text, piece.text) >= 0]
     if last_word(column) in MATERIAL and not any(piece.kind == "asked" for piece in found):
         found = [piece for piece in found if len(piece.text.split()) > SHORT]
     return tuple(dict.fromkeys(piece.column for piece in found))
 
 
 def around(text: str, said: Sequence[Piece]) -> Around | None:
-    """What stands around the pieces in a text that holds all that was asked, in that order; else None."""
+    """What is around the pieces in a text that holds all that was asked, in order; or None. All folded."""
     columns: list[str] = []
     words: list[str] = []
     end = 0
     for piece in said:
-        place = find(text, piece.text.strip(), end)
+        place = find(text, piece.text, end)
         if place >= 0:
             columns.append(piece.column)
             words.append(text[end:place].strip())
-            end = place + len(piece.text.strip())
+            end = place + len(piece.text)
         elif piece.kind != "answer":
             return None
     asked = any(piece.kind == "asked" for piece in said)

@@ -15,7 +15,8 @@ from preceptor.instructions.column_names import ANSWERS, LABELS, PROMPTS, last_w
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.cure import cure
 from preceptor.instructions.layout import Layout, RecordError, Row
-from preceptor.instructions.repeats import Around, Piece, around, pieces, repeated, texts
+from preceptor.instructions.repeats import Around, Piece, around, folded_pieces, pieces, repeated, texts
+from preceptor.text import folded, normalise
 
 WORDS = 5  # a label has no more of them
 CHARACTERS = 60  # nor of these
@@ -51,12 +52,13 @@ def unread_text(row: Row, layout: Layout, read: Conversation, answers_count: boo
         if (answers_count or last_word(column) not in ANSWERS) and is_text(row[column], column)
     ]
     said = pieces(row, layout, read, answers=not answers_count) if found else []
-    copies = {*(piece.text.strip() for piece in said), *(turn.strip() for turn in read.user)}
+    copies = {*(normalise(piece.text) for piece in said), *map(normalise, read.user)} if found else set()
+    said = folded_pieces(said)
     return [
         *(
             _unread(row[column], column, said)
             for column in found
-            if not (isinstance(row[column], str) and row[column].strip() in copies)
+            if not (isinstance(row[column], str) and normalise(row[column]) in copies)
         ),
         *map(Unread, _beside_messages(row, layout)),
     ]
@@ -85,7 +87,7 @@ def refuse_unread(row: Row, layout: Layout, read: Conversation) -> None:
 
 
 def _unread(value: Any, column: str, said: Sequence[Piece]) -> Unread:
-    text = "\n".join(texts(value))
+    text = folded("\n".join(texts(value)))
     return Unread(column, repeated(text, column, said), around(text, said), _is_listed(value, column))
 
 

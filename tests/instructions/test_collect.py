@@ -276,6 +276,9 @@ def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_
     sentence = losses(source(tmp_path, "a", *numbers, columns=TEXT))
     assert "2 of 3 rows differ from an earlier one only in column 'number'" in sentence
     assert sentence.endswith("; so it is with 'place'")
+    for column in ("target_language", "a"):
+        two = [text("Do it.", **{column: what}) for what in ((1, 2) if column == "a" else ("German", "Thai"))]
+        assert f"only in column {column!r}" in losses(source(tmp_path, "a", *two, columns=TEXT))
     topics = [text("Write a poem on the topic.", topic=topic) for topic in ("sea", "land")]
     assert "only in column 'topic'" in losses(source(tmp_path, "a", *topics, columns=TEXT))
     pairs = [text("Which?", chosen=f"Number {n}.", rejected="None") for n in range(3)]

@@ -149,6 +149,8 @@ def test_a_rendered_prompt_with_its_answer_needs_no_setting_and_is_told_of(answe
     assert rare.lost()[0] == 0  # the only row with an input
     joined = {**tasks()[0], "text": "Name 1. of 1 a 1"}
     assert counted([joined], layout("alpaca"), answers_count).lost()[0] == 0  # no words around
+    spaced = tasks(rendered=lambda row: RENDERED.format(**row).upper().replace("\n", "\r\n "))
+    assert counted(spaced, layout("alpaca"), answers_count).lost()[0] == 0
     one = counted(tasks()[:1], layout("alpaca"), answers_count)
     assert one.lost()[0] == 1  # who knows what the words around are
     spoken = [
