@@ -70,10 +70,32 @@ def texts(value: Any) -> Iterator[str]:
 
 def repeated(text: str, column: str, said: Sequence[Piece]) -> tuple[str, ...]:
     """The columns whose instruction or answer a text holds; all of them folded."""
+    return tuple(dict.fromkeys(piece.column for piece in _repeated(text, column, said)))
+
+
+def _repeated(text: str, column: str, said: Sequence[Piece]) -> list[Piece]:
     found = [piece for piece in said if piece.kind in ("asked", "answer") and find(text, piece.text) >= 0]
     if last_word(column) in MATERIAL and not any(piece.kind == "asked" for piece in found):
         found = [piece for piece in found if len(piece.text.split()) > SHORT]
-    return tuple(dict.fromkeys(piece.column for piece in found))
+    return found
+
+
+def showing(row: Row, layout: Layout, read: Conversation) -> dict[str, tuple[str, ...]]:
+    """Columns that are read as an input or a system prompt, and hold the question and its answer again.
+
+    A passage that holds the answer alone is none: where else should it be found.
+    """
+    asked = {name: row.get(name) for name in (_column(row, layout, "input"), _column(row, layout, "system"))}
+    filled = {name: text for name, text in asked.items() if isinstance(text, str) and text.strip()}
+    if not filled:
+        return {}
+    said = folded_pieces(pieces(row, layout, read, answers=True))
+    found = {name: _repeated(folded(text), name, said) for name, text in filled.items()}
+    return {
+        name: tuple(dict.fromkeys(piece.column for piece in held))
+        for name, held in found.items()
+        if {"asked", "answer"} <= {piece.kind for piece in held}
+    }
 
 
 def around(text: str, said: Sequence[Piece]) -> Around | None:

@@ -320,6 +320,19 @@ def test_a_column_that_the_study_names_and_no_row_has_is_refused(tmp_path):
     assert "no row has the column 'sytem' that 'columns' names" in sentence
 
 
+def test_an_input_that_repeats_question_and_answer_is_a_loss_that_is_named(tmp_path):
+    rows = [{"instruction": f"Name {n}.", "output": f"It is {n}."} for n in range(4)]
+    rendered = [{**row, "text": f"Q: {row['instruction']} A: {row['output']}"} for row in rows]
+    named = {"format": "alpaca", "columns": InstructionColumns(input="text")}
+    sentence = losses(source(tmp_path, "a", *rendered, **named))
+    assert "column 'text' shows the answer with the question" in sentence
+    assert "repeats 'instruction' and 'output' in 4 of 4 rows: take it out of 'columns'" in sentence
+    ignored = source(tmp_path, "a", *rendered, format="alpaca", ignore=("text",))
+    passage = [{**row, "text": f"Long ago. {row['output']} And others."} for row in rows]
+    for fine in (ignored, source(tmp_path, "b", *passage, **named)):
+        refuse_lossy(collect(fine)[1], 0)
+
+
 ANSWERED = InstructionColumns(instruction="text", answer="right", check="how")
 
 
