@@ -481,3 +481,21 @@ def test_a_limit_is_a_whole_number_of_a_sensible_size(tmp_path, limit):
     with pytest.raises(ValidationError, match="limit"):
         Records(path=str(tmp_path / "a.jsonl"), limit=limit)
     assert Records(path=str(tmp_path / "a.jsonl"), limit="12").limit == 12
+
+
+def test_texts_that_a_parquet_does_not_mark_as_such_are_texts_and_pictures_stay_bytes(tmp_path):
+    table = pa.table(
+        {
+            "text": pa.array([b"a", "é".encode()], pa.binary()),
+            "large": pa.array([b"a", None], pa.large_binary()),
+            "picture": pa.array([b"\x89PNG\xff", b"a"], pa.binary()),
+            "repeated": pa.array(["x", "x"]).dictionary_encode(),
+            "pairs": pa.array([[("k", "v")], []], pa.map_(pa.string(), pa.string())),
+            "fixed": pa.array([[1], [2]], pa.list_(pa.timestamp("ms", "X/Y"), 1)),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    first, second = (row for _, row in read(tmp_path / "a.parquet"))
+    assert (first["text"], second["text"], first["large"], second["large"]) == ("a", "é", "a", None)
+    assert (first["picture"], first["repeated"]) == (b"\x89PNG\xff", "x")
+    assert (first["pairs"], second["pairs"], second["fixed"]) == ([("k", "v")], [], [2])

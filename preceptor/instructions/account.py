@@ -27,6 +27,7 @@ class SourceCount:
     `lost` of them could not be read; `unread` counts rows with text that nothing reads, `merged` those that
     became one with an earlier row though they differ in a column that nothing reads, and `contradicting`
     those with another right answer than an earlier row with their instruction, of this source or of another.
+    `showing` counts, by column, rows whose input or system prompt holds the question and its answer again.
     """
 
     of: InstructionSource
@@ -37,6 +38,8 @@ class SourceCount:
     lost: int = 0
     contradicting: int = 0
     contradiction: str = ""  # the first of them
+    showing: Counter[str] = field(default_factory=Counter)
+    shown: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -63,6 +66,11 @@ class SourceCount:
         self.unread.add(found)
         for unread in found:
             self.examples.setdefault(f"text in {unread.column!r}, which nothing reads", place)
+
+    def show(self, found: dict[str, tuple[str, ...]]) -> None:
+        """Count a row's inputs that hold the answer."""
+        self.showing.update(found.keys())
+        self.shown = {**found, **self.shown}
 
     def hold(self, said: tuple[str, ...], own: RightAnswer) -> None:
         """Count a row whose right answer contradicts an earlier row with the same instruction."""
@@ -94,6 +102,12 @@ class SourceCount:
                 f"{self.contradicting:,} of {self.read:,} rows have another right answer than an earlier row"
                 f" with the same instruction: {self.contradiction}"
             )
+        for column, count in self.showing.most_common():
+            both = " and ".join(map(repr, self.shown[column]))
+            yield (
+                f"column {column!r} shows the answer with the question: it is read, and repeats {both} in"
+                f" {count:,} of {self.read:,} rows: take it out of 'columns', and write 'ignore: [{column}]'"
+            )
         yield from self.unread.losses(self.read, self.layout)
 
     def merges(self) -> Iterator[str]:
@@ -106,7 +120,8 @@ class SourceCount:
 
     def largest_loss(self) -> int:
         """The most rows that one kind of loss takes."""
-        return max(self.lost, self.contradicting, self.unread.lost()[0], self.merged.rows)
+        showing = max(self.showing.values(), default=0)
+        return max(self.lost, self.contradicting, showing, self.unread.lost()[0], self.merged.rows)
 
 
 def refuse_lossy(counts: Iterable[SourceCount], allowed: float) -> None:

@@ -14,6 +14,7 @@ from preceptor.instructions.identity import conversation_key, first_id, further_
 from preceptor.instructions.layout import Layout, RecordError, layout_of
 from preceptor.instructions.merging import told_apart_by
 from preceptor.instructions.near_duplicates import comparable, near_duplicates
+from preceptor.instructions.repeats import showing
 from preceptor.instructions.right_answers import RightAnswer, RightAnswers
 from preceptor.instructions.unread import unread_text
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
@@ -103,6 +104,7 @@ def read_source(source: InstructionSource, count: SourceCount) -> Iterator[Instr
             count.lose(str(error), place)
             continue
         count.leave(unread_text(row, count.layout, conversation, answers_count=False), place)
+        count.show(showing(row, count.layout, conversation))
         ids = [conversation.id] if conversation.id is not None else []
         answer, check = (_known(row, column) for column in (source.columns.answer, source.columns.check))
         key = conversation_key(conversation.system, conversation.user)

@@ -11,6 +11,9 @@ LABELS = frozenset(
     " subcategory subject subset tag tags task theme title topic topics turn type url urls version"
     " winner".split()
 )
+# Words that make a label of no other: task_type is one, output_format is none.
+QUALIFIERS = frozenset("coarse fine first high low main meta primary second secondary sub top".split())
+OPERANDS = frozenset("num number numbers operand operands value values".split())
 ANSWERS = frozenset(
     "answer answers chosen completion completions gold output outputs rejected replies reply response"
     " responses target targets truth".split()
@@ -44,6 +47,16 @@ APART = frozenset(
 def words_of(column: str) -> tuple[str, ...]:
     """The words of a column's name, whether written model_input or modelInput."""
     return tuple(word.lower() for word in WORD.findall(column)) or (column.lower(),)
+
+
+def is_label(column: str) -> bool:
+    """Whether a column is called like a label, and not like a part of a question (`target_language`)."""
+    return words_of(column)[-1] in LABELS and {*words_of(column)} <= LABELS | QUALIFIERS
+
+
+def is_operand(column: str) -> bool:
+    """Whether a number in this column is one to reckon with: `a`, `number_1`."""
+    return len(column) == 1 or last_word(column) in OPERANDS
 
 
 @lru_cache(maxsize=4096)

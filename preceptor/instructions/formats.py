@@ -7,13 +7,14 @@ sides.
 from collections.abc import Callable
 from typing import Any
 
-from preceptor.instructions.chat import chat, parsed, turn_texts
+from preceptor.instructions.chat import ASSISTANT, SPEAKER, USER, chat, parsed, turn_texts
 from preceptor.instructions.conversation import Conversation, text_of
 from preceptor.instructions.layout import Layout, RecordError, Row
 from preceptor.study.conversations import Role
 from preceptor.text import repair
 
 ASKED: tuple[Role, ...] = ("instruction",)
+PARENTS = ("parent_id", "parent_message_id")
 ANSWERED: tuple[Role, ...] = ("response",)
 
 
@@ -41,8 +42,29 @@ def _needed(row: Row, layout: Layout, role: Role, needs: tuple[Role, ...]) -> tu
     if role in needs:
         name = layout.column(row, role)
         if role == "instruction":
-            return (text_of(row[name], name),)
+            _refuse_other_speakers(row, layout)
+            return (_question(row[name], name),)
     return _optional(row, layout, role)
+
+
+def _question(value: Any, name: str) -> str:
+    if isinstance(value, list):
+        raise RecordError(
+            f"column {name!r} holds a list, not text: if it is of turns, set 'format: messages' and"
+            f" 'columns: {{messages: {name}}}'"
+        )
+    return text_of(value, name)
+
+
+def _refuse_other_speakers(row: Row, layout: Layout) -> None:
+    """A message a row, as OASST's flat files have it: answers are no questions, later turns no whole ones."""
+    speaker = next((row[name] for name in layout.unread(row) if name in SPEAKER), None)
+    if not isinstance(speaker, str) or speaker.lower() not in (*USER, *ASSISTANT):
+        return
+    if speaker.lower() in ASSISTANT:
+        raise RecordError(f"is a message of the {speaker}, not a question: keep the users' rows only")
+    if any(row.get(name) for name in PARENTS):
+        raise RecordError("is a later turn of a conversation: write each conversation as one row of messages")
 
 
 def _system(row: Row, layout: Layout) -> str | None:

@@ -11,11 +11,20 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any
 
-from preceptor.instructions.column_names import ANSWERS, APART, LABELS, PROMPTS, last_word, words_of
+from preceptor.instructions.column_names import (
+    ANSWERS,
+    APART,
+    PROMPTS,
+    is_label,
+    is_operand,
+    last_word,
+    words_of,
+)
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.layout import Layout, Row
-from preceptor.instructions.repeats import find, pieces
+from preceptor.instructions.repeats import find, folded_pieces, pieces
 from preceptor.instructions.unread import LABEL_CHARACTERS, OPAQUE
+from preceptor.text import folded
 
 NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?|true|false|null|none|nan", re.IGNORECASE)
 HASH_CHARACTERS = 16  # one word of digits and letters that is shorter may be H2O
@@ -26,14 +35,14 @@ def told_apart_by(row: Row, layout: Layout, read: Conversation) -> dict[str, int
     """A hash per unread column in which two rows may differ and thereby be two questions.
 
     Text does, if its column is called neither like an answer, an id or a rating (`ANSWERS`, `APART`) nor like
-    a label; a number or a label only if the question has the column's name in it ("Round the number.").
+    a label; a label, or a number that is no operand, only if the question has the column's name in it.
     """
     columns = [name for name in layout.unread(row) if not _beside_the_question(name)]
     if not columns:
         return {}
-    said = pieces(row, layout, read, answers=True)
-    answers = [piece.text.strip() for piece in said if piece.kind == "answer"]
-    question = "\n".join(piece.text for piece in said if piece.kind != "answer").lower()
+    said = folded_pieces(pieces(row, layout, read, answers=True))
+    answers = [piece.text for piece in said if piece.kind == "answer"]
+    question = " ".join(piece.text for piece in said if piece.kind != "answer")
     told = {name: _told(row[name], name, question, answers) for name in columns}
     return {name: hash(parts) for name, parts in told.items() if parts}
 
@@ -88,10 +97,10 @@ def _told(value: Any, name: str, question: str, answers: Sequence[str]) -> tuple
     if isinstance(value, dict):
         parts = ((str(key), item) for key, item in value.items() if not _beside_the_question(str(key)))
         return tuple(text for key, item in parts for text in _told(item, key, question, answers))
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return tuple(text for item in value for text in _told(item, name, question, answers))
     text = "" if value is None else str(value).strip()
-    text = _without(text, answers) if isinstance(value, str) else text
+    text = _without(text, answers) if isinstance(value, str) and answers else text
     return (text,) if text and _is_asked(text, name, question) else ()
 
 
@@ -99,14 +108,17 @@ def _is_asked(text: str, name: str, question: str) -> bool:
     last = last_word(name)
     if last in PROMPTS:
         return True
-    if NUMBER.fullmatch(text) or (last in LABELS and len(text) <= LABEL_CHARACTERS):
+    if NUMBER.fullmatch(text):
+        return is_operand(name) or find(question, last) >= 0
+    if is_label(name) and len(text) <= LABEL_CHARACTERS:
         return find(question, last) >= 0
     return len(text) < HASH_CHARACTERS or OPAQUE.fullmatch(text) is None
 
 
 def _without(text: str, answers: Sequence[str]) -> str:
     """A text without the answers in it: a rendered prompt that holds one is no other question for it."""
+    rest = whole = folded(text)
     for answer in answers:
-        if (place := find(text, answer)) >= 0:
-            text = text[:place] + text[place + len(answer) :]
-    return text.strip()
+        if (place := find(rest, answer)) >= 0:
+            rest = rest[:place] + rest[place + len(answer) :]
+    return text if rest == whole else rest.strip()

@@ -5,15 +5,15 @@ where nothing but the same words stands around the repeated texts, nothing is lo
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from preceptor.evaluation.checkers import CHECKS
-from preceptor.instructions.column_names import ANSWERS, MATERIAL, last_word
+from preceptor.instructions.column_names import ANSWERS, APART, MATERIAL, last_word, words_of
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.layout import Layout, Row
 from preceptor.study.conversations import Role
-from preceptor.text import written
+from preceptor.text import folded, written
 
 Kind = Literal["system", "asked", "input", "answer"]
 SHORT = 5  # words: a passage may hold answers that are no longer, and is still no copy of them
@@ -30,10 +30,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Around:
-    """The words around repeated texts, hashed, and whose texts those are, in their order."""
+    """The words around repeated texts, hashed, and whose texts those are, in order; `bare`: none."""
 
     columns: tuple[str, ...]
     words: int
+    bare: bool
 
 
 def pieces(row: Row, layout: Layout, read: Conversation, answers: bool) -> list[Piece]:
@@ -42,45 +43,77 @@ def pieces(row: Row, layout: Layout, read: Conversation, answers: bool) -> list[
     found += _turns(row, layout, read)
     if answers:
         unread = [*layout.ignored, *layout.unread(row)]
-        beside = [*layout.more, *(name for name in unread if last_word(name) in ANSWERS)]
-        found += [Piece(name, text, "answer") for name in beside for text in _answers(row.get(name))]
+        beside = [*layout.more, *(name for name in unread if _is_answer(name))]
+        spoken = {piece.text.strip() for piece in found}  # a chat of both sides repeats the question
+        found += [
+            Piece(name, text, "answer")
+            for name in beside
+            for text in _answers(row.get(name))
+            if text.strip() not in spoken
+        ]
     return [piece for piece in found if piece.text.strip()]
+
+
+def folded_pieces(said: Sequence[Piece]) -> list[Piece]:
+    """The same whatever their case, blanks and line ends, to be found in another text that is folded."""
+    return [replace(piece, text=folded(piece.text)) for piece in said]
 
 
 def texts(value: Any) -> Iterator[str]:
     """The texts in a cell, whatever lists and objects they stand in."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
+    elif isinstance(value, dict | list | tuple):  # Parquet's maps are lists of tuples
         for item in value.values() if isinstance(value, dict) else value:
             yield from texts(item)
 
 
 def repeated(text: str, column: str, said: Sequence[Piece]) -> tuple[str, ...]:
-    """The columns whose instruction or answer a text holds."""
-    found = [
-        piece for piece in said if piece.kind in ("asked", "answer") and find(text, piece.text.strip()) >= 0
-    ]
+    """The columns whose instruction or answer a text holds; all of them folded."""
+    return tuple(dict.fromkeys(piece.column for piece in _repeated(text, column, said)))
+
+
+def _repeated(text: str, column: str, said: Sequence[Piece]) -> list[Piece]:
+    found = [piece for piece in said if piece.kind in ("asked", "answer") and find(text, piece.text) >= 0]
     if last_word(column) in MATERIAL and not any(piece.kind == "asked" for piece in found):
         found = [piece for piece in found if len(piece.text.split()) > SHORT]
-    return tuple(dict.fromkeys(piece.column for piece in found))
+    return found
+
+
+def showing(row: Row, layout: Layout, read: Conversation) -> dict[str, tuple[str, ...]]:
+    """Columns that are read as an input or a system prompt, and hold the question and its answer again.
+
+    A passage that holds the answer alone is none: where else should it be found.
+    """
+    asked = {name: row.get(name) for name in (_column(row, layout, "input"), _column(row, layout, "system"))}
+    filled = {name: text for name, text in asked.items() if isinstance(text, str) and text.strip()}
+    if not filled:
+        return {}
+    said = folded_pieces(pieces(row, layout, read, answers=True))
+    found = {name: _repeated(folded(text), name, said) for name, text in filled.items()}
+    return {
+        name: tuple(dict.fromkeys(piece.column for piece in held))
+        for name, held in found.items()
+        if {"asked", "answer"} <= {piece.kind for piece in held}
+    }
 
 
 def around(text: str, said: Sequence[Piece]) -> Around | None:
-    """What stands around the pieces in a text that holds all that was asked, in that order; else None."""
+    """What is around the pieces in a text that holds all that was asked, in order; or None. All folded."""
     columns: list[str] = []
     words: list[str] = []
     end = 0
     for piece in said:
-        place = find(text, piece.text.strip(), end)
+        place = find(text, piece.text, end)
         if place >= 0:
             columns.append(piece.column)
             words.append(text[end:place].strip())
-            end = place + len(piece.text.strip())
+            end = place + len(piece.text)
         elif piece.kind != "answer":
             return None
     asked = any(piece.kind == "asked" for piece in said)
-    return Around(tuple(columns), hash((*words, text[end:].strip()))) if asked else None
+    words.append(text[end:].strip())
+    return Around(tuple(columns), hash(tuple(words)), not any(words)) if asked else None
 
 
 def find(text: str, part: str, start: int = 0) -> int:
@@ -94,6 +127,10 @@ def find(text: str, part: str, start: int = 0) -> int:
 def _cuts_a_word(text: str, start: int, end: int) -> bool:
     edges = (place for place in (start, end) if 0 < place < len(text))
     return any(text[place - 1].isalnum() and text[place].isalnum() for place in edges)
+
+
+def _is_answer(name: str) -> bool:
+    return last_word(name) in ANSWERS and APART.isdisjoint(words_of(name))  # not its score
 
 
 def _answers(value: Any) -> Iterator[str]:

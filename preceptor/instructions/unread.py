@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.instructions.chat import READ, messages_of
+from preceptor.instructions.chat import READ, messages_of, parsed
 from preceptor.instructions.column_names import ANSWERS, LABELS, PROMPTS, last_word
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.cure import cure
 from preceptor.instructions.layout import Layout, RecordError, Row
-from preceptor.instructions.repeats import Around, Piece, around, pieces, repeated, texts
+from preceptor.instructions.repeats import Around, Piece, around, folded_pieces, pieces, repeated, texts
+from preceptor.text import folded, normalise
 
 WORDS = 5  # a label has no more of them
 CHARACTERS = 60  # nor of these
@@ -51,12 +52,13 @@ def unread_text(row: Row, layout: Layout, read: Conversation, answers_count: boo
         if (answers_count or last_word(column) not in ANSWERS) and is_text(row[column], column)
     ]
     said = pieces(row, layout, read, answers=not answers_count) if found else []
-    copies = {*(piece.text.strip() for piece in said), *(turn.strip() for turn in read.user)}
+    copies = {*(normalise(piece.text) for piece in said), *map(normalise, read.user)} if found else set()
+    said = folded_pieces(said)
     return [
         *(
             _unread(row[column], column, said)
             for column in found
-            if not (isinstance(row[column], str) and row[column].strip() in copies)
+            if not (isinstance(row[column], str) and normalise(row[column]) in copies)
         ),
         *map(Unread, _beside_messages(row, layout)),
     ]
@@ -74,7 +76,7 @@ def is_text(value: Any, column: str) -> bool:
         return bool(value.strip()) and _says_something(value.strip(), last_word(column))
     if isinstance(value, dict):
         return any(is_text(item, column) for item in value.values())
-    return isinstance(value, list) and any(is_text(item, column) for item in value)
+    return isinstance(value, list | tuple) and any(is_text(item, column) for item in value)
 
 
 def refuse_unread(row: Row, layout: Layout, read: Conversation) -> None:
@@ -85,8 +87,15 @@ def refuse_unread(row: Row, layout: Layout, read: Conversation) -> None:
 
 
 def _unread(value: Any, column: str, said: Sequence[Piece]) -> Unread:
-    text = "\n".join(texts(value))
-    return Unread(column, repeated(text, column, said), around(text, said), not isinstance(value, str))
+    text = folded("\n".join(texts(value)))
+    return Unread(column, repeated(text, column, said), around(text, said), _is_listed(value, column))
+
+
+def _is_listed(value: Any, column: str) -> bool:
+    try:
+        return not isinstance(parsed(value, column), str)
+    except RecordError:
+        return False
 
 
 def _says_something(text: str, name: str) -> bool:

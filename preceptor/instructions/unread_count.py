@@ -72,22 +72,22 @@ class UnreadCount:
             )
 
     def _rendered(self) -> set[tuple[str, Around]]:
-        """Of each column and the texts that it repeats the one form that rows share: a template's.
+        """Of each column and the texts that it repeats the most frequent form: a template's.
 
-        Were something of a row's own in it, no form would fit most rows: then there is none, and rows that a
-        template does not fit count as lost.
+        Only where most rows of the column share their form with another row, so that a chat of as many turns
+        as no other has may stand alone. Were something of a row's own in it, no form would fit most rows; and
+        rows that no template fits count as lost. A form without words around is a copy by itself.
         """
         forms: Counter[tuple[str, Around]] = Counter()
         for cells, rows in self.rows.items():
             forms.update({(column, form): rows for column, form in cells if form is not None})
         found: dict[tuple[str, tuple[str, ...]], tuple[str, Around]] = {}
+        shared: Counter[str] = Counter()
         for (column, form), rows in forms.most_common():
-            if rows > 1:
-                found.setdefault((column, form.columns), (column, form))
-        fit: Counter[str] = Counter()
-        for column, form in found.values():
-            fit[column] += forms[column, form]
-        return {cell for cell in found.values() if 2 * fit[cell[0]] > self._in(cell[0])}
+            cell = found.setdefault((column, form.columns), (column, form))
+            if cell == (column, form) and (rows > 1 or form.bare):
+                shared[column] += rows
+        return {cell for cell in found.values() if 2 * shared[cell[0]] > self._in(cell[0])}
 
     def _in(self, column: str) -> int:
         return sum(rows for cells, rows in self.rows.items() if column in dict(cells))

@@ -52,7 +52,7 @@ def unpacked(batch: "pa.RecordBatch | pa.Table") -> Iterator[Row]:
     """A batch's rows; one at a time where all of them could be large."""
     import pyarrow as pa
 
-    columns = [_without_time(batch.column(number)) for number in range(batch.num_columns)]
+    columns = [_readable(batch.column(number)) for number in range(batch.num_columns)]
     table = pa.table(columns, names=batch.schema.names)
     if batch.nbytes <= MEGABYTE:
         yield from table.to_pylist()
@@ -65,6 +65,27 @@ def _dataset(dataset: Any) -> Iterator[Row]:
     """Straight from Arrow: pictures and sound in columns that nothing reads are not decoded."""
     for batch in dataset.with_format("arrow").iter(ROWS_AT_ONCE):
         yield from unpacked(batch)
+
+
+def _readable(column: Any) -> Any:
+    return _as_text(_without_time(column))
+
+
+def _as_text(column: Any) -> Any:
+    """Bytes as text where they are UTF-8: old writers do not mark text as such. Pictures stay bytes."""
+    import pyarrow as pa
+
+    packed = pa.types.is_dictionary(column.type)
+    kind = column.type.value_type if packed else column.type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        return column
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    try:
+        text = (column.dictionary if packed else column).cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return column
+    return pa.DictionaryArray.from_arrays(column.indices, text) if packed else text
 
 
 def _without_time(column: Any) -> Any:
@@ -80,6 +101,10 @@ def _plain(kind: "pa.DataType") -> "pa.DataType":
         return pa.int32() if kind.bit_width == 32 else pa.int64()
     if pa.types.is_struct(kind):
         return pa.struct([pa.field(f.name, _plain(f.type)) for f in map(kind.field, range(kind.num_fields))])
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_plain(kind.value_type), kind.list_size)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         whole = pa.large_list if pa.types.is_large_list(kind) else pa.list_
         return whole(_plain(kind.value_type))

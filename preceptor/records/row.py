@@ -34,4 +34,4 @@ def _characters(value: Any) -> int:
         return len(value)
     if isinstance(value, dict):
         return sum(_characters(item) for pair in value.items() for item in pair)
-    return sum(map(_characters, value)) if isinstance(value, list) else 1
+    return sum(map(_characters, value)) if isinstance(value, list | tuple) else 1

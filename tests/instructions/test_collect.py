@@ -276,6 +276,9 @@ def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_
     sentence = losses(source(tmp_path, "a", *numbers, columns=TEXT))
     assert "2 of 3 rows differ from an earlier one only in column 'number'" in sentence
     assert sentence.endswith("; so it is with 'place'")
+    for column in ("target_language", "a"):
+        two = [text("Do it.", **{column: what}) for what in ((1, 2) if column == "a" else ("German", "Thai"))]
+        assert f"only in column {column!r}" in losses(source(tmp_path, "a", *two, columns=TEXT))
     topics = [text("Write a poem on the topic.", topic=topic) for topic in ("sea", "land")]
     assert "only in column 'topic'" in losses(source(tmp_path, "a", *topics, columns=TEXT))
     pairs = [text("Which?", chosen=f"Number {n}.", rejected="None") for n in range(3)]
@@ -315,6 +318,19 @@ def test_a_column_that_the_study_names_and_no_row_has_is_refused(tmp_path):
     columns = InstructionColumns(instruction="text", system="sytem")
     sentence = losses(source(tmp_path, "a", text("Hi", system="Be kind"), columns=columns), allowed=1)
     assert "no row has the column 'sytem' that 'columns' names" in sentence
+
+
+def test_an_input_that_repeats_question_and_answer_is_a_loss_that_is_named(tmp_path):
+    rows = [{"instruction": f"Name {n}.", "output": f"It is {n}."} for n in range(4)]
+    rendered = [{**row, "text": f"Q: {row['instruction']} A: {row['output']}"} for row in rows]
+    named = {"format": "alpaca", "columns": InstructionColumns(input="text")}
+    sentence = losses(source(tmp_path, "a", *rendered, **named))
+    assert "column 'text' shows the answer with the question" in sentence
+    assert "repeats 'instruction' and 'output' in 4 of 4 rows: take it out of 'columns'" in sentence
+    ignored = source(tmp_path, "a", *rendered, format="alpaca", ignore=("text",))
+    passage = [{**row, "text": f"Long ago. {row['output']} And others."} for row in rows]
+    for fine in (ignored, source(tmp_path, "b", *passage, **named)):
+        refuse_lossy(collect(fine)[1], 0)
 
 
 ANSWERED = InstructionColumns(instruction="text", answer="right", check="how")

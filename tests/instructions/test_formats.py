@@ -282,6 +282,13 @@ def test_a_blank_system_prompt_is_none_in_every_format(blank):
         assert read_conversation(row, layout(format, columns)) == said("Hi")
 
 
+def test_the_first_message_of_a_flat_tree_and_a_role_that_is_ignored_are_read():
+    row = {"instruction": "Hi", "role": "prompter", "parent_id": None}
+    assert read_conversation(row, layout("plain")) == said("Hi")
+    played = {"instruction": "Hi", "role": "assistant"}
+    assert read_conversation(played, layout("plain", ignore=["role"])) == said("Hi")
+
+
 def test_a_plain_response_needs_no_instruction_beside_it():
     row = {"id": "7", "response": "Hello"}
     found = read_conversation(row, layout("plain"), ANSWERED)
@@ -365,6 +372,21 @@ BROKEN = {
         "plain",
         {"instruction": "x", "input": 5},
         "column 'input' holds a int, not text",
+    ),
+    "plain: an answer of a flat tree of messages": (
+        "plain",
+        {"instruction": "Hello.", "role": "assistant", "parent_id": "a"},
+        "is a message of the assistant, not a question",
+    ),
+    "plain: a later question of one": (
+        "plain",
+        {"instruction": "And now?", "role": "prompter", "parent_id": "b"},
+        "is a later turn of a conversation: write each conversation as one row of messages",
+    ),
+    "plain: turns": (
+        "plain",
+        {"instruction": ["Hi", "Ho"]},
+        "set 'format: messages' and 'columns: {messages: instruction}'",
     ),
     "messages: no content": ("messages", {"messages": [{"role": "user"}]}, "no column 'content'"),
     "sharegpt: two questions in a row": ("sharegpt", {"conversations": [SHAREGPT[0]] * 2}, "(from 'human')"),

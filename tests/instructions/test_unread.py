@@ -22,6 +22,7 @@ TEXT = {
     "other": "six words that tell of something",
     "word": "x" * 61,
     "zusatz": "请把这个句子翻译成英文吧",
+    "pairs": [("key", "A sentence.")],  # a map of Parquet
     "extra": {"inner": [{"deep": "A sentence."}]},
     "category": "x" * 101,
 }
@@ -142,6 +143,16 @@ def test_a_rendered_prompt_with_its_answer_needs_no_setting_and_is_told_of(answe
     assert remark.startswith(
         "column 'text' is left out: in 8 of 8 rows it is 'instruction' and 'output' again"
     )
+    rare = counted(
+        [*(row for row in tasks() if not row["input"]), tasks()[0]], layout("alpaca"), answers_count
+    )
+    assert rare.lost()[0] == 0  # the only row with an input
+    joined = {**tasks()[0], "text": "Name 1. of 1 a 1"}
+    assert counted([joined], layout("alpaca"), answers_count).lost()[0] == 0  # no words around
+    spaced = tasks(rendered=lambda row: RENDERED.format(**row).upper().replace("\n", "\r\n "))
+    assert counted(spaced, layout("alpaca"), answers_count).lost()[0] == 0
+    one = counted(tasks()[:1], layout("alpaca"), answers_count)
+    assert one.lost()[0] == 1  # who knows what the words around are
     spoken = [
         {**row, "text": [{"from": "human", "value": row["instruction"]}, {"value": row["output"]}]}
         for row in tasks()
