@@ -4,8 +4,7 @@ No library has parsed any of it by then: hashing needs none.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from preceptor.audit.finding import Finding
@@ -26,10 +25,8 @@ from preceptor.lake.ledger import (
 from preceptor.lake.schemas import TABLES
 from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.table_files import TableFiles
+from preceptor.lake.unguarded import HASHED_STATE, STATE, VERSION, in_words, versions
 
-VERSION = re.compile(r"(\d{20})\.json")
-CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
-HASHED_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.json")
 BY_OTHERS = "an older release or another program wrote them"
 YOUNG = 2  # versions that a table may have before anybody came to hash one
 
@@ -74,8 +71,8 @@ class _Table:
     entries: dict[int, Entry] = field(default_factory=dict)
 
     def findings(self) -> list[Finding]:
-        hashed = _versions(VERSION, self.files.names(HASHES))
-        logs = _versions(VERSION, self.files.names(LOG))  # after the hashes: others may be at work
+        hashed = versions(VERSION, self.files.names(HASHES))
+        logs = versions(VERSION, self.files.names(LOG))  # after the hashes: others may be at work
         problems = list(self._chain(hashed))
         problems += self._changed(logs)
         problems += self._checkpoints()
@@ -91,7 +88,7 @@ class _Table:
     def subject(self) -> str:
         return f"files of {self.name}"
 
-    def _chain(self, hashed: set[int]) -> Iterator[str]:
+    def _chain(self, hashed: Set[int]) -> Iterator[str]:
         """The hashes themselves: each file by its own first line, and by what the next one says of it."""
         wanted = list(range(max(hashed, default=-1) + 1))
         for version, data in zip(
@@ -111,7 +108,7 @@ class _Table:
                 yield f"{place} does not follow from the one before: one of the two was written anew"
             self.entries[version] = entry
 
-    def _changed(self, logs: set[int]) -> Iterator[str]:
+    def _changed(self, logs: Set[int]) -> Iterator[str]:
         """Log entries and data files that are not those written; data that is gone may be vacuumed."""
         expected = {log_name(e.version): e.log for e in self.entries.values() if e.log is not None}
         for entry in self.entries.values():
@@ -127,7 +124,7 @@ class _Table:
 
     def _checkpoints(self) -> Iterator[str]:
         """Delta's own copies of a table's state, which a reader begins with."""
-        kept = sorted(_versions(HASHED_CHECKPOINT, self.files.names(HASHES)))
+        kept = sorted(versions(HASHED_STATE, self.files.names(HASHES)))
         for version in kept:
             name = checkpoint_hashes_name(version)
             try:
@@ -136,10 +133,10 @@ class _Table:
                 yield f"{self.files.uri}/{name} is damaged: {error}"
                 continue
             differing = list(self._differing(expected))
-            newest = version == max(_versions(CHECKPOINT, self.files.names(LOG)), default=version)
+            newest = version == max(versions(STATE, self.files.names(LOG)), default=version)
             yield from (text for text in differing if newest or LAST_CHECKPOINT not in text)
 
-    def _unhashed(self, logs: set[int], hashed: set[int]) -> Iterator[tuple[str, bool | None]]:
+    def _unhashed(self, logs: Set[int], hashed: Set[int]) -> Iterator[tuple[str, bool | None]]:
         """Commits that nobody hashed, and whether that is a fault: an older release never did."""
         newer = sorted(version for version in logs if version > max(hashed, default=-1))
         says_so = [v for v in newer if added_files(self.files.read(log_name(v)) or b"") is not None]
@@ -151,16 +148,19 @@ class _Table:
                 False,
             )
         elif says_so:
-            yield f"{_listed(says_so)}: no hashes yet; whoever wrote them was ended before, or is at it", None
+            yield (
+                f"{in_words(says_so)}: no hashes yet; whoever wrote them was ended before, or is at it",
+                None,
+            )
         if older:
-            yield f"{_listed(older)}: {BY_OTHERS}, these commits carry no file hashes", None
+            yield f"{in_words(older)}: {BY_OTHERS}, these commits carry no file hashes", None
         lost = [name for e in self.entries.values() for name, sha in (e.files or {}).items() if sha is None]
         if lost:
             yield f"{len(lost)} data files were gone before anybody could hash them: {lost[0]}", None
-        known = _versions(HASHED_CHECKPOINT, self.files.names(HASHES))
-        unsaid = _versions(CHECKPOINT, self.files.names(LOG)) - known
+        known = versions(HASHED_STATE, self.files.names(HASHES))
+        unsaid = versions(STATE, self.files.names(LOG)) - known
         if unsaid:
-            yield f"Delta's checkpoint at {_listed(unsaid)}: nobody hashed it", None
+            yield f"Delta's checkpoint at {in_words(unsaid)}: nobody hashed it", None
 
 
 def head_of_all(heads: Mapping[str, Head]) -> str:
@@ -183,18 +183,3 @@ def since(lake: Lake, heads: Mapping[str, Head], where: str) -> Iterator[Finding
         else:
             place = f"{files.uri}/{entry_name(head.version)}"
             yield Finding(subject, f"{until} it is not the one in {where}: {place} was written anew", False)
-
-
-def _versions(pattern: re.Pattern[str], names: Iterable[str]) -> set[int]:
-    return {int(found[1]) for name in names if (found := pattern.fullmatch(name))}
-
-
-def _listed(versions: Iterable[int]) -> str:
-    """Runs of versions in words."""
-    runs: list[list[int]] = []
-    for version in sorted(versions):
-        if runs and runs[-1][-1] == version - 1:
-            runs[-1][1:] = [version]
-        else:
-            runs.append([version])
-    return f"version {', '.join(' to '.join(map(str, run)) for run in runs)}"

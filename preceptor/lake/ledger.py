@@ -10,6 +10,7 @@ What no hash kept elsewhere can tell: whether somebody wrote all of it anew. Kee
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -39,7 +40,7 @@ class Entry:
     log: str | None
     files: dict[str, str | None] | None
 
-    @property
+    @cached_property
     def head(self) -> str:
         """The hash of all that the entry says: it stands for the table's whole past."""
         return encoded(asdict(self))[:DIGITS].decode()
