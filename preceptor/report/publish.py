@@ -37,7 +37,7 @@ from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.predicted import predicted_actual
 from preceptor.study.schema import Study
 
-VERSION = 3
+VERSION = 4  # 4: rows that a recipe asked for and did not get
 HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
 REPORT_TABLES = (
     RAW_INSTRUCTIONS,
