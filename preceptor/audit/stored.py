@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from preceptor.audit.finding import Finding
+from preceptor.lake.files import REPORT, SEAL, is_sealed, read_text
 from preceptor.lake.ledger import (
     HASHES,
     LAST_CHECKPOINT,
@@ -20,6 +21,7 @@ from preceptor.lake.ledger import (
     decoded,
     entry_name,
     head_at,
+    live_files,
     log_name,
 )
 from preceptor.lake.schemas import TABLES
@@ -59,7 +61,25 @@ def stored_files(lake: Lake) -> Stored:
         if found.entries:
             newest = found.entries[max(found.entries)]
             heads[table.name] = Head(newest.version, newest.head)
-    return Stored(findings, heads)
+    return Stored([*findings, *_report(lake)], heads)
+
+
+def _report(lake: Lake) -> Iterator[Finding]:
+    """The study's page, which holds its own hash."""
+    uri, subject = f"{lake.home}/{REPORT}", "the study's report"
+    try:
+        page = read_text(lake, uri)
+    except LakeError as error:
+        yield Finding(subject, str(error), False)
+        return
+    if page is None:
+        return
+    if SEAL not in page:
+        yield Finding(
+            subject, f"{uri} holds no hash of itself: an older release wrote it, or it was cut", None
+        )
+    elif not is_sealed(page):
+        yield Finding(subject, f"{uri} is not the file that was written", False)
 
 
 @dataclass
@@ -110,16 +130,26 @@ class _Table:
 
     def _changed(self, logs: Set[int]) -> Iterator[str]:
         """Log entries and data files that are not those written; data that is gone may be vacuumed."""
-        expected = {log_name(e.version): e.log for e in self.entries.values() if e.log is not None}
+        hashes = {entry.version: entry.log for entry in self.entries.values() if entry.log is not None}
+        read = sorted(logs | hashes.keys())
+        sound = []
+        for version, data in zip(read, self.files.each(self.files.read, map(log_name, read)), strict=True):
+            sha = None if data is None else hashlib.sha256(data).hexdigest()
+            if version in hashes and sha != hashes[version]:
+                what = "is gone" if data is None else "is not the file that was written"
+                yield f"{self.files.uri}/{log_name(version)} {what}"
+            else:
+                sound.append(data or b"")
+        expected: dict[str, str] = {}
         for entry in self.entries.values():
-            if entry.log is not None and entry.version not in logs:
-                yield f"{self.files.uri}/{log_name(entry.version)} is gone"
             expected |= {name: sha for name, sha in (entry.files or {}).items() if sha is not None}
-        yield from self._differing(expected)
+        yield from self._differing(expected, live_files(sound) if len(sound) == len(read) else frozenset())
 
-    def _differing(self, expected: dict[str, str]) -> Iterator[str]:
+    def _differing(self, expected: dict[str, str], needed: Set[str] = frozenset()) -> Iterator[str]:
         for name, sha in zip(expected, self.files.each(self.files.sha256, expected), strict=True):
-            if sha not in (expected[name], None):
+            if sha is None and name in needed:
+                yield f"{self.files.uri}/{name} is gone, and no commit took it out"
+            elif sha not in (expected[name], None):
                 yield f"{self.files.uri}/{name} is not the file that was written"
 
     def _checkpoints(self) -> Iterator[str]:
@@ -148,10 +178,9 @@ class _Table:
                 False,
             )
         elif says_so:
-            yield (
-                f"{in_words(says_so)}: no hashes yet; whoever wrote them was ended before, or is at it",
-                None,
-            )
+            words = "no hashes yet; whoever wrote them was ended before, or is at it"
+            place = f"{self.files.uri}/{entry_name(says_so[0])}"
+            yield f"{in_words(says_so)}: {words} ({place} is not there)", None
         if older:
             yield f"{in_words(older)}: {BY_OTHERS}, these commits carry no file hashes", None
         lost = [name for e in self.entries.values() for name, sha in (e.files or {}).items() if sha is None]

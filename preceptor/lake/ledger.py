@@ -9,6 +9,7 @@ What no hash kept elsewhere can tell: whether somebody wrote all of it anew. Kee
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -147,3 +148,17 @@ def added_files(log: bytes) -> list[str] | None:
         return [unquote(action["add"]["path"]) for action in actions if "add" in action]
     except (ValueError, KeyError, TypeError, AttributeError):  # damaged before anybody hashed it
         return None
+
+
+def live_files(logs: Iterable[bytes]) -> frozenset[str]:
+    """The data files that a table holds after these log entries, in their order."""
+    live: set[str] = set()
+    for log in logs:
+        for line in log.splitlines():
+            try:
+                action = json.loads(line)
+                live -= {unquote(action["remove"]["path"])} if "remove" in action else set()
+                live |= {unquote(action["add"]["path"])} if "add" in action else set()
+            except (ValueError, KeyError, TypeError, AttributeError):  # another program's
+                continue
+    return frozenset(live)

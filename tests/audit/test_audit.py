@@ -21,6 +21,7 @@ from preceptor.audit.ranking import audit_ranking
 from preceptor.audit.search import find_checkpoints
 from preceptor.audit.stored import since, stored_files
 from preceptor.audit.words import audit_text
+from preceptor.lake.files import sealed
 from preceptor.lake.ledger import entry_name, log_name, record
 from preceptor.lake.schemas import CAR_TABLE, RESPONSES
 from preceptor.study.schema import Study
@@ -184,6 +185,39 @@ def test_damage_is_found_and_named(case, damage, expected):
     damage(case)
     assert expected in case.problems()
     assert "DO NOT MATCH" in list(audit_text(case.audit()))[-1]
+
+
+def test_files_exchanged_restored_or_taken_away_are_named_each(case):
+    """Each is a whole file of its own kind, so only hashes tell; of tables far from the model too."""
+    table = case.home / "eval_scores"
+    first, second = sorted(table.rglob("*.parquet"))[:2]
+    early, late = table / log_name(1), table / log_name(2)
+    for one, other in ((first, second), (early, late), (table / entry_name(1), table / entry_name(2))):
+        kept = one.read_bytes(), other.read_bytes()
+        one.write_bytes(kept[1])
+        other.write_bytes(kept[0])
+        problems = case.problems()
+        assert str(one) in problems and str(other) in problems
+        one.write_bytes(kept[0])
+        other.write_bytes(kept[1])
+    assert case.problems() == ""
+    first.unlink()
+    assert f"{first} is gone, and no commit took it out" in case.problems()
+    late.unlink()
+    assert f"{late} is gone" in case.problems()
+
+
+def test_a_report_that_was_changed_or_cut_is_named(case):
+    page = case.home / "report.html"
+    page.write_text(sealed("<p>β</p>"))
+    assert case.problems() == ""
+    whole = page.read_bytes()
+    for damaged in (whole.replace(b"<p>", b"<b>"), whole[:-2], whole.replace("β".encode(), b"\xff")):
+        page.write_bytes(damaged)
+        assert str(page) in case.problems()
+    page.write_bytes(whole[:5])
+    (unknown,) = (finding for finding in case.audit().findings if finding.holds is None)
+    assert f"{page} holds no hash of itself" in unknown.says
 
 
 def test_an_altered_response_is_named_and_so_is_what_was_tuned_on_it(case):

@@ -62,7 +62,11 @@ def test_hashes_that_a_killed_writer_left_out_are_added_by_the_next_one(lake, mo
         publish(lake, "f2", "f3")
     assert said(lake) == [
         (True, "2 commits and 1 data files, every byte as it was written"),
-        (None, "version 2 to 3: no hashes yet; whoever wrote them was ended before, or is at it"),
+        (
+            None,
+            "version 2 to 3: no hashes yet; whoever wrote them was ended before, or is at it"
+            f" ({table(lake)}/{entry_name(2)} is not there)",
+        ),
     ]
     if again == "another commit":
         publish(lake, "f4")
