@@ -1,4 +1,9 @@
-"""Where a key lies in a text: as it is, escaped, in base64, in hexadecimal digits, or one in another."""
+"""Where a key lies in a text: as it is, escaped, in base64, in hexadecimal digits, or one in another.
+
+It may go on in the next line, have invisible characters in it, or be in wide letters. What is not found is a
+key in ways of writing that no server makes of a header that it quotes: base32, base85, UTF-16 in base64, in
+another case, packed, encrypted.
+"""
 
 import binascii
 import re
@@ -16,6 +21,12 @@ HEXADECIMAL = re.compile(r"0[xX]|([0-9A-Fa-f])")
 WEB_SAFE = bytes.maketrans(b"-_", b"+/")
 NOT_BASE64 = bytes(n for n in range(256) if not BASE64.match(chr(n)))
 NOT_HEXADECIMAL = bytes(n for n in range(256) if chr(n) not in "0123456789ABCDEFabcdef")
+BREAKS = re.compile(  # NUL as in UTF-16, and what HTML, a typesetter or a terminal breaks long words by
+    "(?:[\0\xad\u034f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
+    r"|[ \t]*[\r\n][ \t]*|<wbr ?/?>|&(?:#8203|#[xX]200[bB]|ZeroWidthSpace|#173|#[xX][aA][dD]|shy);"
+    r"|\\{1,4}u(?:200[b-fB-F]|00[aA][dD]|2060|[fF][eE][fF][fF]))+"
+)
+WIDE = {0xFEE0 + n: n for n in range(0x21, 0x7F)}  # full-width forms
 PRINTABLE = bytes(n in b"\t\n\r" or 0x20 <= n <= 0x7E for n in range(256))  # 1 or 0 for each byte
 
 
@@ -35,8 +46,13 @@ def traces(text: str, key: str, depth: int = DEPTH) -> list[Span]:
     """
     if len(text) < len(key):  # no encoding is shorter than what it encodes
         return []
-    escapes = Escapes(text, LEADS if " " in key else LEADS.replace("+", ""))  # in a URL '+' is a blank
+    leads = LEADS if " " in key else LEADS.replace("+", "")  # in a URL '+' is a blank
+    escapes = Escapes(text, leads)
     found = escapes.spelled(key)
+    joined, origins = _joined(text)
+    if joined != text:
+        again = Escapes(joined, leads).spelled(key)
+        found += [(origins.begin(start), origins.begin(end - 1) + 1) for start, end in again]
     if depth > 0:
         for view, layers in _views(text, escapes).items():
             for block in _blocks(view, len(key)):
@@ -61,6 +77,21 @@ def _merged(spans: list[Span]) -> list[Span]:
         else:
             merged.append((start, end))
     return merged
+
+
+def _joined(text: str) -> tuple[str, Origins]:
+    """The text without what may break a word and shows nothing or a new line; wide letters as plain ones."""
+    parts: list[str] = []
+    origins = Origins([0], [0])
+    place = length = 0  # of the text, of the result
+    for broken in BREAKS.finditer(text):
+        parts.append(text[place : broken.start()])
+        length += broken.start() - place
+        place = broken.end()
+        origins.places.append(length)
+        origins.begins.append(place)
+    joined = "".join([*parts, text[place:]]) if parts else text
+    return joined if joined.isascii() else joined.translate(WIDE), origins
 
 
 def _views(text: str, escapes: Escapes) -> dict[str, Layers]:
@@ -92,6 +123,7 @@ def _begin(layers: Layers, place: int) -> int:
 def _blocks(view: str, shortest: int) -> Iterator[_Block]:
     yield from _base64(view, shortest)
     yield from _hexadecimal(view, shortest)
+    yield from _numbers(view, shortest)
 
 
 def _base64(view: str, shortest: int) -> Iterator[_Block]:
@@ -122,6 +154,18 @@ def _hexadecimal(view: str, shortest: int) -> Iterator[_Block]:
             return _place(view, HEXADECIMAL, skipped + 2 * start, skipped + 2 * end)
 
         yield from _printable(data, shortest, back)
+
+
+def _numbers(view: str, shortest: int) -> Iterator[_Block]:
+    """Bytes as a program prints a list of them."""
+    for listed in re.finditer(rf"\d{{1,3}}(?:[,;\s]{{1,9}}\d{{1,3}}){{{shortest - 1},}}", view, re.ASCII):
+        spans = [number.span() for number in re.compile(r"\d+").finditer(view, *listed.span())]
+        codes = [int(view[start:end]) for start, end in spans]
+
+        def back(start: int, end: int, spans: list[Span] = spans) -> Span:
+            return spans[start][0], spans[end - 1][1]
+
+        yield _Block("".join(chr(code) if 0 < code < 256 else "\1" for code in codes), back)
 
 
 def _printable(data: bytes, shortest: int, back: Callable[[int, int], Span]) -> Iterator[_Block]:
