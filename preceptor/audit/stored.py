@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from preceptor.audit.finding import Finding
+from preceptor.lake.entry import heads_read
 from preceptor.lake.files import REPORT, SEAL, is_sealed, read_text
 from preceptor.lake.ledger import (
     HASHES,
@@ -51,17 +52,37 @@ class Stored:
 
 def stored_files(lake: Lake) -> Stored:
     """Hash every file of every table again, chunks that wait in `_staging` included. Raises LakeError."""
-    findings, heads = [], {}
+    findings, heads, tables = [], {}, []
     for table in (*TABLES.values(), *(replace(t, name=f"_staging/{t.name}") for t in TABLES.values())):
         try:
             found = _Table(table.name, lake.files(table))
             findings += found.findings()
+            tables.append(found)
         except OSError as error:
             raise LakeError(f"cannot read {lake.uri(table)}: {error}") from error
         if found.entries:
             newest = found.entries[max(found.entries)]
             heads[table.name] = Head(newest.version, newest.head)
-    return Stored([*findings, *_report(lake)], heads)
+    return Stored([*findings, *_pasts(tables), *_report(lake)], heads)
+
+
+def _pasts(tables: list["_Table"]) -> Iterator[Finding]:
+    """Whether each table still has the past that others' present rows were made from.
+
+    A table may be sound in itself, and rolled back or made anew.
+    """
+    known = {table.name: table for table in tables}
+    said = {}
+    for reader in tables:
+        for name, version, head in sorted(set().union(*reader.read_heads.values())):
+            table = known.get(name)
+            if table is None or (name, version) in said or table.head(version) == head:
+                continue
+            place = f"{table.files.uri}/{entry_name(version)}"
+            what = "is gone" if table.head(version) is None else "is not the one of then"
+            says = f"{place} {what}: {reader.name} was made from version {version} of {name}"
+            said[name, version] = Finding(f"past of {name}", says, False)
+    yield from said.values()
 
 
 def _report(lake: Lake) -> Iterator[Finding]:
@@ -89,6 +110,12 @@ class _Table:
     name: str
     files: TableFiles
     entries: dict[int, Entry] = field(default_factory=dict)
+    # by partition: of which tables and versions its newest commit was made, and their heads then
+    read_heads: dict[str, set[tuple[str, int, str]]] = field(default_factory=dict)
+
+    def head(self, version: int) -> str | None:
+        """What stands for the table's past up to a version; None where nobody kept its hashes."""
+        return self.entries[version].head if version in self.entries else head_at(self.files, version)
 
     def findings(self) -> list[Finding]:
         hashed = versions(VERSION, self.files.names(HASHES))
@@ -140,6 +167,7 @@ class _Table:
                 yield f"{self.files.uri}/{log_name(version)} {what}"
             else:
                 sound.append(data or b"")
+                self.read_heads |= heads_read(data or b"")
         expected: dict[str, str] = {}
         for entry in self.entries.values():
             expected |= {name: sha for name, sha in (entry.files or {}).items() if sha is not None}

@@ -22,8 +22,15 @@ from preceptor.audit.search import find_checkpoints
 from preceptor.audit.stored import since, stored_files
 from preceptor.audit.words import audit_text
 from preceptor.lake.files import sealed
-from preceptor.lake.ledger import entry_name, log_name, record
-from preceptor.lake.schemas import CAR_TABLE, RESPONSES
+from preceptor.lake.ledger import entry_name, live_files, log_name, record
+from preceptor.lake.schemas import (
+    BASE_LOSSES,
+    CAR_TABLE,
+    PREDICTED_ACTUAL,
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    REWARDS,
+)
 from preceptor.study.schema import Study
 from resources.warehouse import SQL
 from tests.audit.conftest import Case
@@ -205,6 +212,25 @@ def test_files_exchanged_restored_or_taken_away_are_named_each(case):
     assert f"{first} is gone, and no commit took it out" in case.problems()
     late.unlink()
     assert f"{late} is gone" in case.problems()
+
+
+@pytest.mark.parametrize("table", ["raw_instructions", "responses", "rewards", "base_losses", "car_table"])
+def test_a_table_whose_last_commit_was_rolled_back_is_named(case, table):
+    """Log entry, hashes and data together: in itself the table is sound, but others were made from it."""
+    tables = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES, CAR_TABLE)
+    page = pl.DataFrame([dict.fromkeys(PREDICTED_ACTUAL.row_schema)], schema=PREDICTED_ACTUAL.row_schema)
+    case.lake.made_from(case.lake.versions(*tables)).publish(PREDICTED_ACTUAL, page, {}, "report")
+    assert wrong(stored_files(case.lake).findings) == []
+    newest = max(int(path.stem) for path in (case.home / table / "_delta_log").glob("*.json"))
+    log = case.home / table / log_name(newest)
+    for file in live_files([log.read_bytes()]):
+        (case.home / table / file).unlink()
+    log.unlink()
+    (case.home / table / entry_name(newest)).unlink()
+    problem = f"{case.home}/{table}/{entry_name(newest)} is gone: "
+    assert problem in case.problems()
+    ranking = "\n".join(str(finding) for finding in audit_ranking(case.lake, SQL).findings)
+    assert problem in ranking
 
 
 def test_a_report_that_was_changed_or_cut_is_named(case):
@@ -393,7 +419,8 @@ def test_a_newest_commit_rewritten_with_its_hashes_is_not_the_one_that_others_we
     for number in range(int(log.stem), version + 1):
         (case.home / "responses" / entry_name(number)).unlink()
     record(files, version)
-    assert wrong(stored_files(case.lake).findings) == []
+    (past,) = wrong(stored_files(case.lake).findings)
+    assert past.subject == "past of responses"
     found = [str(finding) for finding in wrong(case.audit().findings)]
     assert any(
         f"{entry_name(version)}, which it was made from, is not the one of then" in text for text in found
