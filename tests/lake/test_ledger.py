@@ -7,13 +7,23 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from preceptor.audit.stored import stored_files
 from preceptor.lake.gaps import gaps
-from preceptor.lake.ledger import LAST_CHECKPOINT, encoded, entry_name, log_name
+from preceptor.lake.ledger import (
+    LAST_CHECKPOINT,
+    checkpoint_hashes_name,
+    encoded,
+    entry_name,
+    log_name,
+    record,
+)
 from preceptor.lake.resume import put
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
+from preceptor.lake.table_files import TableFiles
+from preceptor.lake.trust import Trust
 from preceptor.lake.vacuum import vacuum
 from preceptor.lake.warehouse import Warehouse
 from tests.lake.samples import NAMES, partition, rewards
@@ -207,6 +217,27 @@ def test_a_commit_that_somebody_rolled_back_stops_every_reader(lake):
     (table(lake) / log_name(2)).unlink()
     with pytest.raises(LakeError, match=rf"{log_name(2)} is gone\. Put it back"):
         lake.read(REWARDS)
+
+
+def test_a_reader_far_away_looks_at_the_log_from_deltas_own_copy_of_the_state_on(lake, monkeypatch):
+    """Where each file is a request: of thousands of commits it needs the last ones."""
+    publish(lake, "f1", "f2", "f3")
+    lake.existing(REWARDS).create_checkpoint()
+    record(lake.files(REWARDS), 3)
+    publish(lake, "f4", "f5")
+    far = TableFiles(lake.uri(REWARDS), LocalFileSystem())
+    asked = []
+    read = TableFiles.read
+    monkeypatch.setattr(TableFiles, "read", lambda self, name: asked.append(name) or read(self, name))
+    assert Trust(far).log_problem() is None
+    assert set(asked) == {checkpoint_hashes_name(3), *map(entry_name, (3, 4, 5))}
+    flip(table(lake) / log_name(1))
+    assert Trust(far).log_problem() is None  # no row of today is read by it
+    changed = f"{log_name(1)} is not the file that was written"
+    assert Trust(far).log_problem(version=2) == Trust(far).log_problem(whole=True) == changed
+    flip(table(lake) / log_name(1))
+    flip(table(lake) / log_name(4))
+    assert Trust(far).log_problem() == f"{log_name(4)} is not the file that was written"
 
 
 def test_a_copy_of_the_state_without_hashes_can_be_removed(lake, monkeypatch):
