@@ -47,6 +47,17 @@ def completeness(expected: int, found: int, missing: list[str], limits: Limits) 
     )
 
 
+def as_many_as_asked(asked: int | None, found: int, shortfall: str) -> dg.AssetCheckResult:
+    """Whether a recipe got every row that it asks for: no share of them may lack, since students compare."""
+    return dg.AssetCheckResult(
+        check_name="completeness",
+        passed=not shortfall,
+        severity=WARN,
+        description=shortfall or f"{found:,} rows" + ("" if asked is None else ", as many as asked for"),
+        metadata={"expected": found if asked is None else asked, "found": found},
+    )
+
+
 def read_whole(losses: list[str], remarks: Sequence[str] = ()) -> dg.AssetCheckResult:
     """Whether nothing that a file holds was lost in reading; what was is within 'limits.lost_rows'.
 

@@ -25,6 +25,7 @@ from resources.reward import RewardResource
     automation_condition=when_data_changed(),
     freshness_policy=WEEKLY,
     check_specs=[
+        checks.spec("rewards", "read_whole", "Of a file of scores every row is read"),
         checks.spec("rewards", "unique_keys", "One row per response", blocking=True),
         checks.spec("rewards", "completeness", "About every response that a recording can score has a score"),
         checks.spec("rewards", "failure_rate", "Few responses are without a reward"),
@@ -56,6 +57,7 @@ def rewards(
         outcome,
         read=versions,
         checks=[
+            checks.read_whole([] if scores is None else scores.losses()),
             checks.unique_keys(REWARDS, outcome.rows),
             checks.completeness(
                 outcome.rows.height,

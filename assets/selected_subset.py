@@ -14,6 +14,7 @@ from preceptor.current import current_fingerprints
 from preceptor.lake.resume import derive
 from preceptor.lake.schemas import SELECTED_SUBSET
 from preceptor.selection.recipes import select_rows, selection_fingerprint, selection_reads
+from preceptor.selection.shortfall import shortfall
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
@@ -54,7 +55,7 @@ def selected_subset(
         lambda: select_rows(session, STUDY, name, current),
     )
     rows = outcome.rows
-    wanted = STUDY.recipe(name).rows or rows.height
+    recipe = STUDY.recipe(name)
     left_out = {name: int(rows[name][0] or 0) for name in ("cut_left_out", "above_one_left_out")}
     teachers = rows["teacher"].value_counts(sort=True)
     return materialized(
@@ -63,7 +64,9 @@ def selected_subset(
         read=session.versions,
         checks=[
             checks.unique_keys(SELECTED_SUBSET, rows),
-            checks.completeness(wanted, rows.height, [], STUDY.limits),
+            checks.as_many_as_asked(
+                recipe.rows, rows.height, shortfall(recipe, rows.height, *left_out.values())
+            ),
         ],
         plot=lambda: distribution(rows["value"], "value chosen by"),
         rows_per_teacher=lambda: narrow_table(teachers),

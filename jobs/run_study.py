@@ -25,6 +25,7 @@ from jobs.steps import Need, Step, steps
 from jobs.threads import set_threads
 from jobs.workers import allowed_at_once, side_by_side, workers
 from preceptor.check import check_study
+from preceptor.lake.gaps import gaps
 from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
 from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.preflight import preflight
@@ -125,6 +126,15 @@ def _unusable_places(study: Study) -> Iterator[str]:
             yield str(error)
 
 
+def _gaps(study: Study) -> dict[str, list[str]]:
+    """What is missing of the store's hashes, for the end of the run too: a line among many is overlooked."""
+    try:
+        found = gaps(Lake(store_root(), study.name))  # which logs them
+    except LakeError:  # the first step says so
+        found = []
+    return {"hashes of the store": found} if found else {}
+
+
 def _prepared(read: ReadStudy) -> dg.DagsterInstance:
     """The instance with the study's partitions, rid of the runs of the dead. Raises HomeError."""
     instance = open_instance(read.study)
@@ -184,7 +194,7 @@ def main() -> None:
         sys.exit(str(error))
     again = f"what is committed stays, and the same command goes on from there ({options.study})"
     planned = list(steps(study))
-    tally = Tally(len(planned), failures=list(read.left_out))
+    tally = Tally(len(planned), failures=list(read.left_out), warnings=_gaps(study))
     try:
         with watched(instance):
             run(planned, instance, options.processes, tally)

@@ -1,6 +1,7 @@
 """`python -m jobs.sql STUDY`: SQL over a study's tables, while runs go on; nothing typed can change them."""
 
 import argparse
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ SQL = Path(__file__).parent.parent / "sql"
 def main() -> None:
     """Open a prompt, or run --command; status 1 for a statement that fails, 2 for wrong options."""
     options = _options()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")  # on stderr: rows go to stdout
     try:
         study = load_study(options.study)
         lake = Lake(store_root(), study.name)

@@ -1,20 +1,33 @@
-"""Where a key lies in a text: as it is, escaped, in base64, in hexadecimal digits, or one in another."""
+"""Where a key lies in a text: as it is, escaped, in base64, in hexadecimal digits, or one in another.
 
-import base64
+It may go on in the next line, have invisible characters in it, or be in wide letters. What is not found is a
+key in ways of writing that no server makes of a header that it quotes: base32, base85, UTF-16 in base64, in
+another case, packed, encrypted.
+"""
+
+import binascii
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from preceptor.endpoint.escapes import Escapes
+from preceptor.endpoint.escapes import LEADS, Escapes, Origins
 
 Span = tuple[int, int]
+Layers = tuple[Origins, ...]
 DEPTH = 3  # encodings in one another
 KINDS = "\\%&="  # of escapes, by what they begin with
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
-NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]+")
 HEXADECIMAL = re.compile(r"0[xX]|([0-9A-Fa-f])")
-NOT_HEXADECIMAL = re.compile(r"0[xX]|[^0-9A-Fa-f]+")
-WEB_SAFE = str.maketrans("-_", "+/")
+WEB_SAFE = bytes.maketrans(b"-_", b"+/")
+NOT_BASE64 = bytes(n for n in range(256) if not BASE64.match(chr(n)))
+NOT_HEXADECIMAL = bytes(n for n in range(256) if chr(n) not in "0123456789ABCDEFabcdef")
+BREAKS = re.compile(  # NUL as in UTF-16, and what HTML, a typesetter or a terminal breaks long words by
+    "(?:[\0\xad\u034f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
+    r"|[ \t]*[\r\n][ \t]*|<wbr ?/?>|&(?:#8203|#[xX]200[bB]|ZeroWidthSpace|#173|#[xX][aA][dD]|shy);"
+    r"|\\{1,4}u(?:200[b-fB-F]|00[aA][dD]|2060|[fF][eE][fF][fF]))+"
+)
+WIDE = {0xFEE0 + n: n for n in range(0x21, 0x7F)}  # full-width forms
+PRINTABLE = bytes(n in b"\t\n\r" or 0x20 <= n <= 0x7E for n in range(256))  # 1 or 0 for each byte
 
 
 @dataclass(frozen=True)
@@ -33,13 +46,18 @@ def traces(text: str, key: str, depth: int = DEPTH) -> list[Span]:
     """
     if len(text) < len(key):  # no encoding is shorter than what it encodes
         return []
-    escapes = Escapes(text)
+    leads = LEADS if " " in key else LEADS.replace("+", "")  # in a URL '+' is a blank
+    escapes = Escapes(text, leads)
     found = escapes.spelled(key)
+    joined, origins = _joined(text)
+    if joined != text:
+        again = Escapes(joined, leads).spelled(key)
+        found += [(origins.begin(start), origins.begin(end - 1) + 1) for start, end in again]
     if depth > 0:
-        for view, begins in _views(text, escapes).items():
+        for view, layers in _views(text, escapes).items():
             for block in _blocks(view, len(key)):
                 within = [block.back(*span) for span in traces(block.text, key, depth - 1)]
-                found += [(begins[start], begins[end]) for start, end in within]
+                found += [(_begin(layers, start), _begin(layers, end)) for start, end in within]
     return found
 
 
@@ -61,37 +79,60 @@ def _merged(spans: list[Span]) -> list[Span]:
     return merged
 
 
-def _views(text: str, escapes: Escapes) -> dict[str, list[int]]:
+def _joined(text: str) -> tuple[str, Origins]:
+    """The text without what may break a word and shows nothing or a new line; wide letters as plain ones."""
+    parts: list[str] = []
+    origins = Origins([0], [0])
+    place = length = 0  # of the text, of the result
+    for broken in BREAKS.finditer(text):
+        parts.append(text[place : broken.start()])
+        length += broken.start() - place
+        place = broken.end()
+        origins.places.append(length)
+        origins.begins.append(place)
+    joined = "".join([*parts, text[place:]]) if parts else text
+    return joined if joined.isascii() else joined.translate(WIDE), origins
+
+
+def _views(text: str, escapes: Escapes) -> dict[str, Layers]:
     """The text, and what it is without its escapes: all at once, or one kind after another.
 
-    In each view, where in the text its characters begin.
+    With each view, how it came to be: from which characters of the one before, back to the text.
     """
-    views = latest = {text: list(range(len(text) + 1))}
+    views: dict[str, Layers] = {text: ()}
+    latest = views
     for _ in range(DEPTH):
         found = [
-            (Escapes(view, kind, once=True).undone(), begins)
-            for view, begins in latest.items()
+            (Escapes(view, kind, once=True).undone(), layers)
+            for view, layers in latest.items()
             for kind in KINDS
+            if kind in view
         ]
-        latest = {
-            view: [begins[place] for place in places] for (view, places), begins in found if view not in views
-        }
+        latest = {view: (origins, *layers) for (view, origins), layers in found if view not in views}
         views = views | latest
-    return dict([escapes.undone()]) | views
+    view, origins = escapes.undone()
+    return {view: (origins,)} | views
+
+
+def _begin(layers: Layers, place: int) -> int:
+    for origins in layers:
+        place = origins.begin(place)
+    return place
 
 
 def _blocks(view: str, shortest: int) -> Iterator[_Block]:
     yield from _base64(view, shortest)
     yield from _hexadecimal(view, shortest)
+    yield from _numbers(view, shortest)
 
 
 def _base64(view: str, shortest: int) -> Iterator[_Block]:
     """Read from each of four characters on: a block may begin anywhere in what looks like one."""
-    letters = NOT_BASE64.sub("", view).translate(WEB_SAFE)
+    letters = view.encode("ascii", "replace").translate(WEB_SAFE, NOT_BASE64)
     for skipped in range(4):
         stream = letters[skipped:]
         whole = stream[: len(stream) - (len(stream) % 4 == 1)]
-        data = base64.b64decode(whole + "=" * (-len(whole) % 4))
+        data = binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
 
         def back(start: int, end: int, skipped: int = skipped) -> Span:
             first, last = skipped + 4 * start // 3, skipped + -(-4 * end // 3)
@@ -103,10 +144,11 @@ def _base64(view: str, shortest: int) -> Iterator[_Block]:
 
 
 def _hexadecimal(view: str, shortest: int) -> Iterator[_Block]:
-    digits = NOT_HEXADECIMAL.sub("", view)
+    plain = view.encode("ascii", "replace").replace(b"0x", b" ").replace(b"0X", b" ")
+    digits = plain.translate(None, NOT_HEXADECIMAL)
     for skipped in range(2):
         stream = digits[skipped:]
-        data = bytes.fromhex(stream[: len(stream) - len(stream) % 2])
+        data = binascii.unhexlify(stream[: len(stream) - len(stream) % 2])
 
         def back(start: int, end: int, skipped: int = skipped) -> Span:
             return _place(view, HEXADECIMAL, skipped + 2 * start, skipped + 2 * end)
@@ -114,8 +156,22 @@ def _hexadecimal(view: str, shortest: int) -> Iterator[_Block]:
         yield from _printable(data, shortest, back)
 
 
+def _numbers(view: str, shortest: int) -> Iterator[_Block]:
+    """Bytes as a program prints a list of them."""
+    for listed in re.finditer(rf"\d{{1,3}}(?:[,;\s]{{1,9}}\d{{1,3}}){{{shortest - 1},}}", view, re.ASCII):
+        spans = [number.span() for number in re.compile(r"\d+").finditer(view, *listed.span())]
+        codes = [int(view[start:end]) for start, end in spans]
+
+        def back(start: int, end: int, spans: list[Span] = spans) -> Span:
+            return spans[start][0], spans[end - 1][1]
+
+        yield _Block("".join(chr(code) if 0 < code < 256 else "\1" for code in codes), back)
+
+
 def _printable(data: bytes, shortest: int, back: Callable[[int, int], Span]) -> Iterator[_Block]:
     """The stretches that can hold a key, which is printable ASCII: chance makes few of them."""
+    if b"\1" * shortest not in data.translate(PRINTABLE):  # far quicker than the pattern
+        return
     pattern = re.compile(rb"[\t\n\r\x20-\x7e]{%d,}" % shortest)
     for found in pattern.finditer(data):
         start = found.start()

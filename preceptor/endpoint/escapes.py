@@ -4,9 +4,12 @@
 own characters may be escaped again (`%252B`, `\\\\u002b`, `&amp;#43;`), in one way or another.
 """
 
+import functools
 import re
 import string
+from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html.entities import html5
 
 LEADS = "\\%&+="  # what an escape begins with; in a URL '+' is a blank
@@ -21,6 +24,37 @@ BEGINNINGS = {name[:length] for name in NAMES for length in range(len(name) + 1)
 Reading = tuple[str, int]  # a character, and where the text goes on behind it
 
 
+@dataclass(frozen=True)
+class Origins:
+    """Where the characters of a text without its escapes began: from each of `places` on at `begins`."""
+
+    places: list[int]
+    begins: list[int]
+
+    def begin(self, place: int) -> int:
+        """Where the character at a place, or the end, began."""
+        number = bisect_right(self.places, place) - 1
+        return self.begins[number] + place - self.places[number]
+
+
+@functools.cache
+def _may_begin(leads: str, once: bool) -> re.Pattern[str]:
+    """Where an escape may begin: what stands behind a lead tells for most that none does.
+
+    It may be an escape itself, unless `once`; nothing that could be one is left out.
+    """
+    nested = "" if once else re.escape(LEADS)
+    hexadecimal = rf"[0-9A-Fa-f][0-9A-Fa-f{nested}]"
+    behind = {
+        "\\": r"[^89A-TV-Za-mo-qsvwyz]",  # of letters and digits, those of x u U n r t and octal numbers
+        "%": rf"{hexadecimal}|[u{nested}]",
+        "=": rf"{hexadecimal}|[\r\n{nested}]",
+        "&": rf"[#A-Za-z{nested}]",
+        "+": "",
+    }
+    return re.compile("|".join(f"{re.escape(lead)}(?={behind[lead]})" for lead in leads), re.DOTALL)
+
+
 class Escapes:
     """A text in which each place may be read in several ways, up to MOST.
 
@@ -32,7 +66,8 @@ class Escapes:
         self.text = text
         self.leads = re.compile(f"[{re.escape(leads)}]")
         self._read: dict[int, list[Reading]] = {}
-        places = [found.start() for found in self.leads.finditer(text)]
+        may = _may_begin(leads, once)
+        places = [found.start() for found in may.finditer(text)]
         if once:
             self._read = {n: [(text[n], n + 1), *self._undone(text[n], n + 1)] for n in places}
             return
@@ -50,23 +85,23 @@ class Escapes:
         ends = [self._end(place, word) for place in places]
         return [(place, end) for place, end in zip(places, ends, strict=True) if end is not None]
 
-    def undone(self) -> tuple[str, list[int]]:
-        """The text with every escape undone as deep as can be; where each character began, and the end."""
+    def undone(self) -> tuple[str, "Origins"]:
+        """The text with every escape undone as deep as can be, and where its characters began."""
         parts: list[str] = []
-        begins: list[int] = []
-        place = 0
-        while place < len(self.text):
-            lead = self.leads.search(self.text, place)
-            plain = len(self.text) if lead is None else lead.start()
-            parts.append(self.text[place:plain])
-            begins.extend(range(place, plain))
-            if lead is None:
-                break
-            char, end = max(self._read[plain], key=self._depth)
-            parts.append(char)
-            begins.append(plain)
+        origins = Origins([0], [0])
+        place = length = 0  # of the text, of the result
+        for lead in sorted(self._read):
+            if lead < place or len(self._read[lead]) == 1:
+                continue
+            char, end = max(self._read[lead], key=self._depth)
+            if end == lead + 1 and char == self.text[lead]:
+                continue
+            parts += self.text[place:lead], char
+            length += lead - place + 1
             place = end
-        return "".join(parts), [*begins, len(self.text)]
+            origins.places.append(length)
+            origins.begins.append(end)
+        return ("".join([*parts, self.text[place:]]) if parts else self.text), origins
 
     def _depth(self, reading: Reading) -> tuple[int, bool, bool]:
         char, end = reading  # of two as deep, what base64 is made of: a letter, '+' rather than a blank

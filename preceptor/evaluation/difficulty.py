@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 REPOSITORY = "tatsu-lab/alpaca_eval"  # a dataset on the hub
 FILES = ("df_gamed.csv", "instruction_difficulty.csv")
 INSTRUCTIONS = 805
+BASELINES = 2  # gamed ones, each with a judgment of about every instruction
+EVEN = 0.95
+FETCH = f"fetch it again (dataset {REPOSITORY})"
 # Of AlpacaEval's instructions in the order of its files, which the difficulties are numbered by.
 IN_ORDER = "109c45a5d50abe5f"
 FOLDER = "_alpaca_eval"
@@ -43,10 +46,26 @@ class Difficulty:
     number: dict[str, int]
 
     def gamed(self) -> Any:
-        """Judgments of the gamed baselines: a pandas frame with a row per instruction and baseline."""
+        """Judgments of the gamed baselines: a pandas frame with a row per instruction and baseline.
+
+        Raises BenchmarkError for a file that was cut: fewer judgments would give another figure, unsaid.
+        """
         import pandas as pd
 
-        return pd.read_csv(self.folder / FILES[0]).drop(columns=["model"])
+        file = self.folder / FILES[0]
+        try:
+            found = pd.read_csv(file)
+            counts = found["model"].value_counts()
+            known = set(found["index"])
+        except (ValueError, KeyError, OSError) as error:
+            raise BenchmarkError(f"{file}: cannot be read: {error}: {FETCH}") from error
+        lacking = [number for number in self.number.values() if number not in known]
+        if lacking or len(counts) != BASELINES or counts.min() < EVEN * counts.max():
+            raise BenchmarkError(
+                f"{file}: is not whole ({counts.to_dict()} judgments, {len(lacking)} instructions without"
+                f" one): {FETCH}"
+            )
+        return found.drop(columns=["model"])
 
 
 def difficulty_of(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) -> Difficulty | None:

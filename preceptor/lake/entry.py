@@ -35,3 +35,16 @@ def entry(
         "declared": dict(declared),
     }
     return {ENTRY: json.dumps(said)}
+
+
+def heads_read(log: bytes) -> dict[str, set[tuple[str, int, str]]]:
+    """Of an entry of Delta's log: per partition, the tables it was made from, their versions and heads."""
+    found = {}
+    for line in log.splitlines():
+        try:
+            said = json.loads(json.loads(line)["commitInfo"][ENTRY])
+            heads = {(name, int(said["reads"][name]), str(head)) for name, head in said["heads"].items()}
+            found[json.dumps(said["partition"], sort_keys=True)] = heads
+        except (ValueError, KeyError, TypeError, AttributeError):  # no commit of ours, or an older release's
+            continue
+    return found

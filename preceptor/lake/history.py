@@ -49,7 +49,7 @@ def history(lake: Lake, table: Table) -> list[Commit]:
     Raises LakeError where the log cannot be read.
     """
     with lake.reading(table):
-        delta = lake.open(table)
+        delta = lake.open(table, whole_log=True)
         entries = [] if delta is None else _entries(delta)
         return [_commit(table, found) for found in entries if ENTRY in found]
 

@@ -9,7 +9,9 @@ What no hash kept elsewhere can tell: whether somebody wrote all of it anew. Kee
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -39,7 +41,7 @@ class Entry:
     log: str | None
     files: dict[str, str | None] | None
 
-    @property
+    @cached_property
     def head(self) -> str:
         """The hash of all that the entry says: it stands for the table's whole past."""
         return encoded(asdict(self))[:DIGITS].decode()
@@ -146,3 +148,17 @@ def added_files(log: bytes) -> list[str] | None:
         return [unquote(action["add"]["path"]) for action in actions if "add" in action]
     except (ValueError, KeyError, TypeError, AttributeError):  # damaged before anybody hashed it
         return None
+
+
+def live_files(logs: Iterable[bytes]) -> frozenset[str]:
+    """The data files that a table holds after these log entries, in their order."""
+    live: set[str] = set()
+    for log in logs:
+        for line in log.splitlines():
+            try:
+                action = json.loads(line)
+                live -= {unquote(action["remove"]["path"])} if "remove" in action else set()
+                live |= {unquote(action["add"]["path"])} if "add" in action else set()
+            except (ValueError, KeyError, TypeError, AttributeError):  # another program's
+                continue
+    return frozenset(live)

@@ -131,14 +131,15 @@ class Lake:
         """A table's files as bytes."""
         return TableFiles(self.uri(table), self.filesystem if self.remote else None)
 
-    def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
+    def open(self, table: Table, version: int | None = None, whole_log: bool = False) -> DeltaTable | None:
         """The Delta table at a version (the newest by default), or None where it does not exist yet.
 
-        Raises LakeError where it cannot be read, or where an entry of its log is not the one written.
+        Raises LakeError where it cannot be read, or where an entry of its log is not the one written; with
+        `whole_log` also one that only its history holds.
         """
         with self.reading(table):
-            if self.checked and (changed := trust(self.files(table)).log_problem()) is not None:
-                raise self._changed(table, changed)
+            if self.checked and (problem := trust(self.files(table)).log_problem(version, whole_log)):
+                raise self._changed(table, problem)
             try:
                 return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
             except TableNotFoundError:
@@ -222,8 +223,8 @@ class Lake:
         """
         if self.checked and not self.remote:
             names = [Path(uri).name for uri in delta.file_uris(file_pruning_predicate=where or None)]
-            if (changed := trust(self.files(table)).data_problem(names)) is not None:
-                raise self._changed(table, changed)
+            if problem := trust(self.files(table)).data_problem(names):
+                raise self._changed(table, problem)
 
     def existing(self, table: Table, version: int | None = None) -> DeltaTable:
         """The Delta table at a version, the newest by default. Raises NotMaterializedError without one."""
@@ -363,9 +364,9 @@ class Lake:
             words = says or f"cannot read table {table.name} at {{}}"
             raise LakeError(f"{words.format(self.uri(table))}: {error}") from error
 
-    def _changed(self, table: Table, name: str) -> LakeError:
+    def _changed(self, table: Table, problem: str) -> LakeError:
         return LakeError(
-            f"cannot read table {table.name}: {self.uri(table)}/{name} is not the file that was written."
+            f"cannot read table {table.name}: {self.uri(table)}/{problem}."
             " Put it back from a copy of the store; python -m jobs.audit names all that is damaged."
         )
 

@@ -28,6 +28,11 @@ class TableFiles:
     uri: str
     filesystem: "FileSystem | None" = None
 
+    @property
+    def remote(self) -> bool:
+        """Whether each file that is read is a request."""
+        return self.filesystem is not None
+
     @cached_property
     def key(self) -> str:
         """Where the table lies, as PyArrow names it."""
@@ -85,6 +90,14 @@ class TableFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return found.st_mtime_ns, found.st_size
+
+    def written(self, name: str) -> float | None:
+        """When a file was written, in seconds since 1970; None where there is none."""
+        if self.filesystem is None:
+            found = self.signature(name)
+            return None if found is None else found[0] / 1e9
+        modified = self.filesystem.get_file_info(f"{self.key}/{name}").mtime_ns
+        return None if modified is None else modified / 1e9
 
     def write(self, name: str, data: bytes) -> None:
         """Write a small file; it appears whole or not at all."""

@@ -1,17 +1,17 @@
 """Whether a table's files are still those that were written: asked before a library parses them.
 
-What was found sound is not read again by this process, unless its time or size changes.
+What was found sound is not read again by this process, unless its time or size changes. Where a file of
+hashes is gone or damaged, nothing tells of what it guarded: that is said, and read all the same, since the
+rows may well be sound, and an audit compares them by other means. What the other files guard stays guarded.
 """
 
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import count, takewhile
 from pathlib import Path
 from threading import Lock
 
 from preceptor.lake.ledger import (
-    HASHES,
     LAST_CHECKPOINT,
     DamagedError,
     Entry,
@@ -23,6 +23,7 @@ from preceptor.lake.ledger import (
     log_name,
 )
 from preceptor.lake.table_files import Signature, TableFiles
+from preceptor.lake.unguarded import Listed, unguarded
 
 log = logging.getLogger(__name__)
 
@@ -32,47 +33,84 @@ class Trust:
     """What one process knows of a table's hashes, and which files it has found to be as they were."""
 
     files: TableFiles
-    _entries: list[Entry] = field(default_factory=list)
+    _entries: dict[int, Entry] = field(default_factory=dict)
     _hashes: dict[str, tuple[str, str]] = field(default_factory=dict)  # data file's own name → path, hash
-    _states: dict[str, str | None] = field(default_factory=dict)  # Delta's own copies of the table's state
+    _states: dict[int, dict[str, str | None]] = field(default_factory=dict)  # Delta's own copies of the state
     _sound: dict[str, Signature | None] = field(default_factory=dict)
+    _damaged: dict[str, str] = field(default_factory=dict)  # files of hashes, and how
+    _of_others: set[int] = field(default_factory=set)  # versions whose writers kept no hashes
+    _said: set[str] = field(default_factory=set)
     _alone: Lock = field(default_factory=Lock)
 
-    def log_problem(self) -> str | None:
-        """The first entry of the log that is not the one that was written. Raises OSError."""
+    def log_problem(self, version: int | None = None, whole: bool = False) -> str | None:
+        """The first entry of the log that is changed or gone, and which of both, of those a reader needs.
+
+        To a version (the newest by default) a reader begins with Delta's newest checkpoint before it, unless
+        it wants the `whole` log. What is missing of the hashes is logged, once a process. Raises OSError.
+        """
         with self._alone:
-            self._learn()
-        logs = [(log_name(entry.version), entry.log) for entry in self._entries]
-        known = [(name, sha) for name, sha in [*logs, *self._states.items()] if sha is not None]
-        return self._first_changed(known)
+            there = self._learn(version, whole)
+            begin = there.begin(version)
+            first = begin if self.files.remote and not whole else 0
+            entries = [entry for v, entry in sorted(self._entries.items()) if v >= first]
+            states = [state for v, state in self._states.items() if v >= first]
+        for entry in entries:
+            if entry.log is not None and entry.version >= begin and entry.version not in there.logs:
+                return f"{log_name(entry.version)} is gone"
+        known = [(log_name(entry.version), entry.log) for entry in entries]
+        known += [item for state in states for item in state.items()]
+        return self._first_changed((name, sha) for name, sha in known if sha is not None)
 
     def data_problem(self, names: Iterable[str]) -> str | None:
         """The first of these data files, each by its own name, that is not the one that was written."""
         known = (self._hashes[name] for name in names if name in self._hashes)
         return self._first_changed(known)
 
-    def _learn(self) -> None:
-        """Read the hashes that were added since; a table that was made anew is learnt anew."""
-        if self._entries and head_at(self.files, len(self._entries) - 1) != self._entries[-1].head:
-            self._entries, self._hashes, self._states, self._sound = [], {}, {}, {}
-        there = set(self.files.names(HASHES))
-        names = takewhile(lambda name: Path(name).name in there, map(entry_name, count(len(self._entries))))
-        wanted = list(names)
-        try:
-            for data in self.files.each(self.files.read, wanted):
-                self._add(as_entry(data or b""))
-            for version in range(len(self._entries) - len(wanted), len(self._entries)):
-                name = checkpoint_hashes_name(version)
-                if Path(name).name in there:
-                    said = decoded(self.files.read(name) or b"")
-                    self._states |= {file: sha for file, sha in said.items() if file != LAST_CHECKPOINT}
-        except DamagedError as error:
-            log.warning("a file of hashes in %s/%s is damaged: %s", self.files.uri, HASHES, error)
+    def unguarded(self) -> list[str]:
+        """What is missing of the hashes: a sentence each. Raises OSError."""
+        with self._alone:
+            return self._missing(self._learn(None, whole=False))
 
-    def _add(self, entry: Entry) -> None:
-        self._entries.append(entry)
-        added = (entry.files or {}).items()
-        self._hashes |= {Path(path).name: (path, sha) for path, sha in added if sha is not None}
+    def _learn(self, version: int | None, whole: bool) -> Listed:
+        """Read the hashes that are not known yet; a table that was made anew is learnt anew."""
+        newest = max(self._entries, default=None)
+        if newest is not None and head_at(self.files, newest) != self._entries[newest].head:
+            self._entries, self._hashes, self._states, self._sound = {}, {}, {}, {}
+        there = Listed.of(self.files)
+        first = there.begin(version) if self.files.remote and not whole else 0
+        self._damaged = {}
+        self._read_entries(sorted(v for v in there.hashes - self._entries.keys() if v >= first))
+        self._read_states(sorted(v for v in there.hashed_states - self._states.keys() if v >= first))
+        for sentence in self._missing(there):
+            if sentence not in self._said:
+                self._said.add(sentence)
+                log.warning("%s", sentence)
+        return there
+
+    def _missing(self, there: Listed) -> list[str]:
+        return unguarded(self.files, there, self._entries, self._damaged, self._of_others)
+
+    def _read_entries(self, versions: list[int]) -> None:
+        names = [entry_name(version) for version in versions]
+        for version, name, data in zip(versions, names, self.files.each(self.files.read, names), strict=True):
+            try:
+                entry = as_entry(data or b"")
+            except DamagedError as error:
+                self._damaged[name] = str(error)
+                continue
+            self._entries[version] = entry
+            added = (entry.files or {}).items()
+            self._hashes |= {Path(path).name: (path, sha) for path, sha in added if sha is not None}
+
+    def _read_states(self, versions: list[int]) -> None:
+        for version in versions:
+            name = checkpoint_hashes_name(version)
+            try:
+                said = decoded(self.files.read(name) or b"")
+            except DamagedError as error:
+                self._damaged[name] = str(error)
+                continue
+            self._states[version] = {file: sha for file, sha in said.items() if file != LAST_CHECKPOINT}
 
     def _first_changed(self, hashes: Iterable[tuple[str, str]]) -> str | None:
         signed = [(name, sha, self.files.signature(name)) for name, sha in hashes]
@@ -80,7 +118,7 @@ class Trust:
         now = self.files.each(self.files.sha256, [name for name, _, _ in new])
         for (name, sha, signature), found in zip(new, now, strict=True):
             if found not in (sha, None):  # a file that is gone fails by itself, or is not needed
-                return name
+                return f"{name} is not the file that was written"
             self._sound[name] = signature
         return None
 

@@ -21,6 +21,8 @@ from preceptor.report.words import (
     share,
     span,
 )
+from preceptor.selection.shortfall import shortfall
+from preceptor.study.recipes import AnyRecipe
 
 
 @dataclass(frozen=True)
@@ -212,10 +214,12 @@ def checkpoint_listing(checkpoints: pl.DataFrame) -> Listing:
     return Listing(columns, rows, words=4, notes=("Cut: rows that did not fit and lost their end.",))
 
 
-def selection_listing(selections: pl.DataFrame) -> Listing:
-    """What each recipe chose, and which responses it left out."""
+def selection_listing(selections: pl.DataFrame, recipes: Sequence[AnyRecipe]) -> Listing:
+    """What each recipe asked for and chose, and which responses it left out."""
+    asked = {recipe.name: recipe for recipe in recipes}
     columns = (
         "recipe",
+        "rows asked for",
         "rows chosen",
         "teachers",
         "cut, left out",
@@ -225,9 +229,21 @@ def selection_listing(selections: pl.DataFrame) -> Listing:
     )
     counts = ("rows", "teachers", "cut_left_out", "cut_kept", "end_not_known", "above_one_left_out")
     rows = [
-        (row["recipe"], *(f"{row[count]:,}" for count in counts)) for row in selections.iter_rows(named=True)
+        (
+            row["recipe"],
+            "all" if (rows_asked := asked[row["recipe"]].rows) is None else f"{rows_asked:,}",
+            *(f"{row[count]:,}" for count in counts),
+        )
+        for row in selections.iter_rows(named=True)
     ]
+    short = (
+        shortfall(asked[recipe], chosen, cut, above_one)
+        for recipe, chosen, cut, above_one in selections.select(
+            "recipe", "rows", "cut_left_out", "above_one_left_out"
+        ).iter_rows()
+    )
     notes = (
+        *(f"Fewer rows than asked for: {sentence}." for sentence in short if sentence),
         "Cut: the teacher's limit of tokens ended the response. It is left out of tuning, or, where the"
         " recipe keeps it, taught without the token that ends a turn.",
         "End not known: the recording does not say how the response ended; it is taught as whole.",

@@ -138,7 +138,7 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
         "failures": failure_listing(evidence),
         "runs_without_results": runs_without_results(study, evidence),
         "unlike_runs": unlike_runs(study),
-        "selections": selection_listing(evidence.selections),
+        "selections": selection_listing(evidence.selections, study.recipes),
         "instructions": evidence.instructions,
         "run_seeds": sorted({run.seed for run in study.runs}),
         "settings": settings,

@@ -1,5 +1,6 @@
 """Put the report where the study's tables are, once per state of the tables that it reads."""
 
+import logging
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ import polars as pl
 
 from preceptor.current import current_fingerprints
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.files import read_text, write_text
+from preceptor.lake.files import REPORT, is_sealed, read_text, sealed, write_text
 from preceptor.lake.resume import put
 from preceptor.lake.schemas import (
     BASE_LOSSES,
@@ -27,7 +28,7 @@ from preceptor.lake.schemas import (
     TUNED_CHECKPOINT,
     Table,
 )
-from preceptor.lake.store import Lake
+from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.averages import add_averages
 from preceptor.report.current_results import keep_current_results
@@ -37,7 +38,8 @@ from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.predicted import predicted_actual
 from preceptor.study.schema import Study
 
-VERSION = 3
+log = logging.getLogger(__name__)
+VERSION = 4  # 4: rows that a recipe asked for and did not get
 HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
 REPORT_TABLES = (
     RAW_INSTRUCTIONS,
@@ -69,7 +71,7 @@ class Published:
 
 def report_uri(lake: Lake) -> str:
     """The study's one report; old ones can be made again from old versions of the tables."""
-    return f"{lake.home}/report.html"
+    return f"{lake.home}/{REPORT}"
 
 
 def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
@@ -84,8 +86,7 @@ def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
     _keep(lake, PREDICTED_ACTUAL, mark, rows)
     _keep(lake, EVAL_DIFFERENCES, mark, compared)
     uri = report_uri(lake)
-    present = read_text(lake, uri)
-    if present is not None and mark in present[:HEAD]:
+    if _is_there(lake, uri, mark):
         return Published(uri, mark, False, rows)
     facts = ReportFacts(
         packages={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -93,8 +94,18 @@ def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
         fingerprint=mark,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
-    write_text(lake, uri, build_report(study, warehouse, facts))
+    write_text(lake, uri, sealed(build_report(study, warehouse, facts)))
     return Published(uri, mark, True, rows)
+
+
+def _is_there(lake: Lake, uri: str, mark: str) -> bool:
+    """Whether the page is the one that would be made; one that was damaged is made again."""
+    try:
+        present = read_text(lake, uri)
+    except LakeError as error:
+        log.warning("%s", error)
+        return False
+    return present is not None and mark in present[:HEAD] and is_sealed(present)
 
 
 def _keep(lake: Lake, table: Table, mark: str, rows: pl.DataFrame) -> None:

@@ -37,6 +37,15 @@ class ScoreCount:
     models: Counter[str] = field(default_factory=Counter)
     unmatched_ids: list[str] = field(default_factory=list)
 
+    def losses(self) -> list[str]:
+        """What of the file was not read, however little: a sentence."""
+        if not self.bad_rows:
+            return []
+        return [
+            f"{len(self.bad_rows):,} of {self.read:,} rows of the score file cannot be read, the first of"
+            f" them {self.bad_rows[0]}"
+        ]
+
 
 @dataclass(frozen=True)
 class Score:
@@ -114,6 +123,9 @@ def _scores(reward_model: RecordedRewardModel, name: str, count: ScoreCount) -> 
             count.bad_rows.append(f"{place}: {row}")
             continue
         id, model = _cells(reward_model, row, place)
+        if not id or not model:
+            count.bad_rows.append(f"{place}: says {'no model' if id else 'no id'}")
+            continue
         count.models[model] += 1
         if model == name:
             found[id] = (
@@ -130,7 +142,8 @@ def _cells(reward_model: RecordedRewardModel, row: dict[str, Any], place: str) -
                 f"reward model {reward_model.name!r}, {place}: no column {column!r}"
                 f" (there are {', '.join(map(str, row))}); set 'columns'"
             )
-    return str(row[columns.id]), str(row[columns.model])
+    id, model = (row[column] for column in (columns.id, columns.model))
+    return "" if id is None else str(id), "" if model is None else str(model)
 
 
 def _score(row: dict[str, Any], reward_model: RecordedRewardModel, place: str) -> Score:

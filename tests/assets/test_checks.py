@@ -7,6 +7,8 @@ import pytest
 from assets import checks
 from preceptor.evaluation.scores import Account
 from preceptor.lake.schemas import REWARDS
+from preceptor.selection.shortfall import shortfall
+from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Limits
 
 PLACE = {"reward_model": "rm", "teacher": "t"}
@@ -45,6 +47,20 @@ def test_what_reading_lost_is_a_warning_that_names_it():
     told = checks.read_whole([], ["column 'text' is left out"])
     assert told.passed and str(told.description).endswith("all the text it holds; column 'text' is left out")
     assert lost.description == "mine: 1 of 9 rows cannot be used; column 'note' holds text"
+
+
+@pytest.mark.parametrize("found, passed", [(1000, True), (999, False), (960, False)])
+def test_a_recipe_that_gets_one_row_less_than_it_asks_for_says_so_and_why(found, passed):
+    recipe = OneTeacher(name="r", kind="teacher", teacher="t", rows=1000)
+    check = checks.as_many_as_asked(1000, found, shortfall(recipe, found, 12, 0))
+    assert check.passed == passed
+    assert check.description == (
+        "1,000 rows, as many as asked for"
+        if passed
+        else f"recipe r asks for 1,000 rows and got {found}, {1000 - found} fewer: t has no more usable"
+        " responses, and all of them are taken; 12 more were left out since they were cut at the limit of"
+        " tokens (cut_responses: keep takes them)"
+    )
 
 
 def test_the_bound_of_truncated_rows_is_the_studys():

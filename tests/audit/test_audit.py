@@ -21,8 +21,16 @@ from preceptor.audit.ranking import audit_ranking
 from preceptor.audit.search import find_checkpoints
 from preceptor.audit.stored import since, stored_files
 from preceptor.audit.words import audit_text
-from preceptor.lake.ledger import entry_name, log_name, record
-from preceptor.lake.schemas import CAR_TABLE, RESPONSES
+from preceptor.lake.files import sealed
+from preceptor.lake.ledger import entry_name, live_files, log_name, record
+from preceptor.lake.schemas import (
+    BASE_LOSSES,
+    CAR_TABLE,
+    PREDICTED_ACTUAL,
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    REWARDS,
+)
 from preceptor.study.schema import Study
 from resources.warehouse import SQL
 from tests.audit.conftest import Case
@@ -184,6 +192,58 @@ def test_damage_is_found_and_named(case, damage, expected):
     damage(case)
     assert expected in case.problems()
     assert "DO NOT MATCH" in list(audit_text(case.audit()))[-1]
+
+
+def test_files_exchanged_restored_or_taken_away_are_named_each(case):
+    """Each is a whole file of its own kind, so only hashes tell; of tables far from the model too."""
+    table = case.home / "eval_scores"
+    first, second = sorted(table.rglob("*.parquet"))[:2]
+    early, late = table / log_name(1), table / log_name(2)
+    for one, other in ((first, second), (early, late), (table / entry_name(1), table / entry_name(2))):
+        kept = one.read_bytes(), other.read_bytes()
+        one.write_bytes(kept[1])
+        other.write_bytes(kept[0])
+        problems = case.problems()
+        assert str(one) in problems and str(other) in problems
+        one.write_bytes(kept[0])
+        other.write_bytes(kept[1])
+    assert case.problems() == ""
+    first.unlink()
+    assert f"{first} is gone, and no commit took it out" in case.problems()
+    late.unlink()
+    assert f"{late} is gone" in case.problems()
+
+
+@pytest.mark.parametrize("table", ["raw_instructions", "responses", "rewards", "base_losses", "car_table"])
+def test_a_table_whose_last_commit_was_rolled_back_is_named(case, table):
+    """Log entry, hashes and data together: in itself the table is sound, but others were made from it."""
+    tables = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES, CAR_TABLE)
+    page = pl.DataFrame([dict.fromkeys(PREDICTED_ACTUAL.row_schema)], schema=PREDICTED_ACTUAL.row_schema)
+    case.lake.made_from(case.lake.versions(*tables)).publish(PREDICTED_ACTUAL, page, {}, "report")
+    assert wrong(stored_files(case.lake).findings) == []
+    newest = max(int(path.stem) for path in (case.home / table / "_delta_log").glob("*.json"))
+    log = case.home / table / log_name(newest)
+    for file in live_files([log.read_bytes()]):
+        (case.home / table / file).unlink()
+    log.unlink()
+    (case.home / table / entry_name(newest)).unlink()
+    problem = f"{case.home}/{table}/{entry_name(newest)} is gone: "
+    assert problem in case.problems()
+    ranking = "\n".join(str(finding) for finding in audit_ranking(case.lake, SQL).findings)
+    assert problem in ranking
+
+
+def test_a_report_that_was_changed_or_cut_is_named(case):
+    page = case.home / "report.html"
+    page.write_text(sealed("<p>β</p>"))
+    assert case.problems() == ""
+    whole = page.read_bytes()
+    for damaged in (whole.replace(b"<p>", b"<b>"), whole[:-2], whole.replace("β".encode(), b"\xff")):
+        page.write_bytes(damaged)
+        assert str(page) in case.problems()
+    page.write_bytes(whole[:5])
+    (unknown,) = (finding for finding in case.audit().findings if finding.holds is None)
+    assert f"{page} holds no hash of itself" in unknown.says
 
 
 def test_an_altered_response_is_named_and_so_is_what_was_tuned_on_it(case):
@@ -359,7 +419,8 @@ def test_a_newest_commit_rewritten_with_its_hashes_is_not_the_one_that_others_we
     for number in range(int(log.stem), version + 1):
         (case.home / "responses" / entry_name(number)).unlink()
     record(files, version)
-    assert wrong(stored_files(case.lake).findings) == []
+    (past,) = wrong(stored_files(case.lake).findings)
+    assert past.subject == "past of responses"
     found = [str(finding) for finding in wrong(case.audit().findings)]
     assert any(
         f"{entry_name(version)}, which it was made from, is not the one of then" in text for text in found

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from preceptor.endpoint.encodings import traces, without
+from preceptor.endpoint import escapes
+from preceptor.endpoint.encodings import KINDS, _base64, _hexadecimal, traces, without
+from preceptor.endpoint.escapes import LEADS, Escapes
 
 KEY = "sk-/Pl+nted_Key=1&2%3\\4\"5'6"
 PRINTABLE = "".join(chr(n) for n in range(32, 127))
@@ -143,6 +145,93 @@ def test_nothing_beside_the_key_is_lost(first):
 @example(encoded(KEY[:-1], ["JSON", "base64"]) + encoded(KEY[1:], ["URL"]))
 def test_a_text_without_the_key_stays_as_it_is(text):
     assert without(text, KEY, "[key]") == text
+
+
+BROKEN = {
+    "zero-width": "\u200b".join,
+    "a joiner in its midst": lambda key: f"{key[:9]}\u2060{key[9:]}",
+    "a soft hyphen": lambda key: f"{key[:9]}\xad{key[9:]}",
+    "a mark of byte order": lambda key: f"{key[:9]}\ufeff{key[9:]}",
+    "UTF-16 taken for Latin-1": lambda key: key.encode("utf-16-le").decode("latin-1"),
+    "HTML's hyphen": lambda key: f"{key[:9]}&shy;{key[9:]}",
+    "two lines": lambda key: f"{key[:9]}\n{key[9:]}",
+    "indented lines": lambda key: f"{key[:5]}  \r\n    {key[5:9]}\n    {key[9:]}",
+    "HTML's breaks": lambda key: f"{key[:9]}<wbr>{key[9:]}",
+    "wide letters": lambda key: "".join(chr(ord(char) + 0xFEE0) if char != " " else char for char in key),
+}
+
+
+@pytest.mark.parametrize("first", ["as it is", "JSON, marks only", "URL", "HTML, decimal"])
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_key_is_found_across_what_breaks_it(first, broken):
+    """Broken before it is escaped, or afterwards."""
+    said = BROKEN[broken](KEY if first == "as it is" else ENCODINGS[first](KEY))
+    kept = without(f"Was\n({said})\nthe key?", KEY, "[key]")
+    assert kept.replace("\0", "") == "Was\n([key])\nthe key?"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{KEY[:9]}\\u200b{KEY[9:]}",
+        " ".join(str(ord(char)) for char in KEY),  # as Go prints bytes
+        ", ".join(str(ord(char)) for char in KEY),
+        ",\n ".join(str(ord(char)) for char in base64.b64encode(KEY.encode()).decode()),
+    ],
+)
+def test_a_key_is_found_as_programs_print_it(said):
+    assert without(f"Was [{said}] the key of 1, 2, 300?", KEY, "key") == "Was [key] the key of 1, 2, 300?"
+
+
+def matches_everywhere(leads: str, once: bool) -> re.Pattern[str]:
+    return re.compile(f"[{re.escape(leads)}]")
+
+
+@given(st.lists(st.one_of(around, st.builds(encoded, keys, encodings), st.sampled_from(LEADS)), max_size=9))
+@example(["\\", "u{2b}\\8\\x2B\\12", "%", "u002b%2", "&", "#43&#x2b", "=", "\r\n", "=\n", "\\", "\n"])
+def test_no_escape_begins_where_a_glance_says_that_none_does(parts):
+    text = "".join(parts)
+    for leads, once in ((LEADS, False), *((kind, True) for kind in KINDS)):
+        quick = Escapes(text, leads, once)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(escapes, "_may_begin", matches_everywhere)
+            slow = Escapes(text, leads, once)
+        assert {n: read for n, read in slow._read.items() if len(read) > 1} == {
+            n: read for n, read in quick._read.items() if len(read) > 1
+        }
+        assert quick.undone()[0] == slow.undone()[0]
+
+
+@given(st.lists(st.one_of(around, st.builds(encoded, keys, encodings)), max_size=6).map("".join), st.data())
+def test_a_place_in_a_text_without_escapes_is_one_in_the_text(text, data):
+    """By reading the text character by character."""
+    escaped = Escapes(text)
+    plain, origins = escaped.undone()
+    begins, place = [], 0
+    while place < len(text):
+        begins.append(place)
+        place = max(escaped._at(place), key=escaped._depth)[1]
+    assert [origins.begin(n) for n in range(len(plain) + 1)] == [*begins, len(text)]
+
+
+def letters(pattern: str, text: str) -> str:
+    return re.sub(pattern, "", text)
+
+
+@given(st.text(st.sampled_from(PRINTABLE + "0xX-_\n\0é漢🙂\udc80")), st.integers(1, 12))
+def test_blocks_are_read_from_all_letters_and_digits(view, shortest):
+    """As slow regular expressions find them."""
+    base = letters("[^A-Za-z0-9+/_-]", view).translate(str.maketrans("-_", "+/"))
+    digits = letters("0[xX]|[^0-9A-Fa-f]", view)
+    expected = []
+    for skipped in range(4):
+        stream = base[skipped:]
+        whole = stream[: len(stream) - (len(stream) % 4 == 1)]
+        expected.append(base64.b64decode(whole + "=" * (-len(whole) % 4)))
+    expected += [bytes.fromhex(digits[n : n + (len(digits) - n) // 2 * 2]) for n in range(2)]
+    printable = re.compile(rb"[\t\n\r\x20-\x7e]{%d,}" % shortest)
+    found = [stretch.decode() for data in expected for stretch in printable.findall(data)]
+    assert [block.text for block in (*_base64(view, shortest), *_hexadecimal(view, shortest))] == found
 
 
 def test_each_character_may_be_escaped_in_its_own_way():

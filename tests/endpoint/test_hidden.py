@@ -10,7 +10,7 @@ from preceptor.endpoint.hidden import data_without_key
 from preceptor.endpoint.unanswered import OTHER_WORDS
 from tests.endpoint.faulty_server import FaultyServer, Play, answer, question, refusal
 from tests.endpoint.teachers import conversations, generator, judge, requests, teacher
-from tests.endpoint.test_encodings import ENCODINGS
+from tests.endpoint.test_encodings import BROKEN, ENCODINGS
 from tests.endpoint.test_endpoint_errors import until_error
 
 KEY = "sk-/Planted+Key_0123456789"
@@ -65,7 +65,8 @@ def test_a_short_key_is_none(monkeypatch):
 def test_no_encoding_of_the_key_is_in_rows_errors_or_logs_of_teachers_and_judges(caplog):
     """Every way in which a server may repeat it, in every encoding: answers, refusals, faults, redirects."""
     caplog.set_level(logging.INFO)
-    repeated = [f"so {encode(KEY)} then" for encode in ENCODINGS.values()]
+    ways_of_writing = [*ENCODINGS.values(), *BROKEN.values()]
+    repeated = [f"so {encode(KEY)} then" for encode in ways_of_writing]
 
     def script(body, attempt):
         if question(body) == OTHER_WORDS:
@@ -75,6 +76,8 @@ def test_no_encoding_of_the_key_is_in_rows_errors_or_logs_of_teachers_and_judges
             answer(said),
             answer(None, refusal=said),
             answer(None, said),
+            answer("hi", reasoning_content=said, reasoning=said),
+            answer(None, reasoning_content=said),
             refusal(400, said),
             refusal(500, said),
             Play(422, json.dumps({"detail": [{"loc": ["body", said], said: said}]}).encode()),
@@ -85,11 +88,11 @@ def test_no_encoding_of_the_key_is_in_rows_errors_or_logs_of_teachers_and_judges
         return ways[len(server.bodies) // len(repeated) % len(ways)]
 
     with FaultyServer(script) as server:
-        results = list(generator(server.url, Decoding(max_new_tokens=99), attempts=1).stream(requests(130)))
-        results += list(judge(server.url, attempts=1).stream(conversations(130)))
+        results = list(generator(server.url, Decoding(max_new_tokens=99), attempts=1).stream(requests(200)))
+        results += list(judge(server.url, attempts=1).stream(conversations(200)))
     kept = [str(vars(result)) for _, result in results] + caplog.messages
     assert sum("[key]" in text for text in kept) > 200
-    forms = {encode(KEY) for encode in ENCODINGS.values()}
+    forms = {encode(KEY) for encode in ways_of_writing}
     assert [text for text in kept if any(form in text for form in forms)] == []
 
 

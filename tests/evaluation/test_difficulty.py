@@ -239,3 +239,14 @@ def test_files_that_cannot_know_the_instructions_are_refused_before_anything_run
     benchmark = pairwise(tmp_path, duels(4), "unused", judge=judge, length_control=folder)
     with pytest.raises(BenchmarkError, match=r"length_control: .* know only AlpacaEval's 805"):
         check(benchmark)
+
+
+@pytest.mark.parametrize("lines", [0, 1, 60, 121, 200])
+def test_a_file_that_was_cut_is_refused_and_gives_no_other_figure(tmp_path, lines):
+    folder = hub_files(tmp_path)
+    whole = (folder / FILES[0]).read_text().splitlines(keepends=True)
+    difficulty = Difficulty(folder, {f"i{n}": n for n in range(COUNT)})
+    assert len(difficulty.gamed()) == 2 * COUNT
+    (folder / FILES[0]).write_text("".join(whole[:lines]))
+    with pytest.raises(BenchmarkError, match=r"df_gamed\.csv: .*: fetch it again"):
+        difficulty.gamed()

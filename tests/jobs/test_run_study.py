@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from preceptor.lake import schemas
+from preceptor.lake.ledger import entry_name
 from preceptor.lake.store import Lake
 from tests.studies import document, lines, one_base, write_study
 
@@ -61,8 +62,15 @@ def versions(folder: Path) -> dict[str, int | None]:
 def test_a_study_runs_and_running_it_again_recomputes_nothing(folder, first):
     before = versions(folder)
     assert None not in before.values()
+    guard = folder / "store/small/rewards" / entry_name(1)
+    kept = guard.read_bytes()
+    guard.unlink()
     second = run(folder)
+    guard.write_bytes(kept)
     assert second.returncode == 0
+    sentence = f"{guard} is gone. Readers go on without it: put it back from a copy of the store."
+    assert second.stdout.index(sentence) < second.stdout.index("[ 1/")
+    assert f"! hashes of the store, 1 ×, first: {sentence}" in second.stdout
     assert second.stdout.count("up to date") == len(re.findall(r" rows? \(", first.stdout))
     assert versions(folder) == before
     # What the ranking says must not depend on whether it was just made.

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from preceptor.lake.ledger import entry_name
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake
 from tests.lake.samples import partition, rewards
@@ -50,6 +52,15 @@ def test_a_command_gives_rows_in_the_format_asked_for(folder):
     ]
     assert sql(folder, "--command", query, "--format", "csv").stdout == "teacher,n\na,4\n"
     assert "│ a       │     4 │" in sql(folder, "--command", query).stdout
+
+
+def test_a_guard_that_is_gone_is_said_beside_the_rows(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    hashes = tmp_path / "store/small/rewards" / entry_name(0)
+    hashes.unlink()
+    asked = sql(tmp_path, "--command", "select count(*) as n from rewards", "--format", "csv")
+    assert asked.stdout == "n\n4\n"
+    assert asked.stderr.startswith(f"{hashes} is gone. Readers go on without it: put it back from a copy")
 
 
 def test_a_command_that_fails_is_a_sentence_and_a_status(folder):

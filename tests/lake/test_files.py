@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from preceptor.lake.files import read_text, write_text
+from preceptor.lake.files import is_sealed, read_text, sealed, write_text
 from preceptor.lake.store import LakeError
 from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
 
@@ -32,6 +34,22 @@ def test_what_cannot_be_written_leaves_the_old_text(lake):
 def test_a_missing_folder_is_named(lake):
     with pytest.raises(LakeError, match=r"cannot write .*page.html.*PRECEPTOR_STORE"):
         write_text(lake, f"{lake.home}/nowhere/page.html", "text")
+
+
+@given(st.text(max_size=50), st.data())
+def test_a_sealed_page_is_whole_and_no_changed_or_cut_one_is(page, data):
+    whole = sealed(page)
+    assert is_sealed(whole)
+    place = data.draw(st.integers(0, len(whole) - 1))
+    assert not is_sealed(whole[:place])
+    assert not is_sealed(whole[:place] + chr(ord(whole[place]) ^ 1) + whole[place + 1 :])
+
+
+def test_a_page_that_is_no_text_is_named(lake):
+    Path(lake.home).mkdir(parents=True)
+    Path(lake.home, "page.html").write_bytes(b"<p>\xff")
+    with pytest.raises(LakeError, match=r"page\.html is damaged: .*\. Remove it, and it is made again"):
+        read_text(lake, f"{lake.home}/page.html")
 
 
 @pytest.mark.slow

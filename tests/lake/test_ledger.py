@@ -1,17 +1,29 @@
 """The hashes of what commits wrote: complete after any kill; only the very files written are read."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from preceptor.audit.stored import stored_files
-from preceptor.lake.ledger import encoded, entry_name, log_name
+from preceptor.lake.gaps import gaps
+from preceptor.lake.ledger import (
+    LAST_CHECKPOINT,
+    checkpoint_hashes_name,
+    encoded,
+    entry_name,
+    log_name,
+    record,
+)
 from preceptor.lake.resume import put
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
+from preceptor.lake.table_files import TableFiles
+from preceptor.lake.trust import Trust
 from preceptor.lake.vacuum import vacuum
 from preceptor.lake.warehouse import Warehouse
 from tests.lake.samples import NAMES, partition, rewards
@@ -60,7 +72,11 @@ def test_hashes_that_a_killed_writer_left_out_are_added_by_the_next_one(lake, mo
         publish(lake, "f2", "f3")
     assert said(lake) == [
         (True, "2 commits and 1 data files, every byte as it was written"),
-        (None, "version 2 to 3: no hashes yet; whoever wrote them was ended before, or is at it"),
+        (
+            None,
+            "version 2 to 3: no hashes yet; whoever wrote them was ended before, or is at it"
+            f" ({table(lake)}/{entry_name(2)} is not there)",
+        ),
     ]
     if again == "another commit":
         publish(lake, "f4")
@@ -122,6 +138,119 @@ def test_a_changed_statistic_stops_every_reader_by_name(lake):
             read(REWARDS)
     shutil.rmtree(table(lake) / "_hashes")
     assert lake.read(REWARDS)["reward"].to_list() == [0.5] * 4  # nor is it believed where nothing tells
+
+
+def later(lake: Lake, monkeypatch) -> None:
+    """As to another process, long after every writer was at work."""
+    monkeypatch.setattr("preceptor.lake.trust._known", {})
+    for path in table(lake).rglob("*"):
+        os.utime(path, (1e9, 1e9))
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def remove_all(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("damage", "version", "said_of_it"),
+    [
+        (flip, 1, f"{entry_name(1)} is damaged: it does not hash to its own first line. Readers go on"),
+        (remove, 1, f"{entry_name(1)} is gone. Readers go on without it: put it back from a copy"),
+        (
+            remove,
+            3,
+            "rewards, version 3: no hashes, though whoever committed says that they were kept: it was",
+        ),
+        (remove_all, 1, "rewards/_hashes is gone (version 0 to 3): no hashes, though whoever committed says"),
+    ],
+)
+def test_a_lost_guard_is_said_and_the_rest_stays_guarded(
+    lake, caplog, monkeypatch, damage, version, said_of_it
+):
+    publish(lake, "f1", teacher="a")
+    publish(lake, "f1", teacher="b")
+    publish(lake, "f1", teacher="c")
+    damage(table(lake) / entry_name(version))
+    if version == 3:
+        assert gaps(lake) == []  # whoever committed it may be at it
+    later(lake, monkeypatch)
+    assert lake.read(REWARDS).height == 12
+    (warning,) = caplog.messages
+    assert said_of_it in warning and "python -m jobs.audit" in warning
+    assert gaps(lake) == [warning]
+    if damage is not remove_all:
+        flip(next(table(lake).rglob("teacher=b/*.parquet")))
+        with pytest.raises(LakeError, match="is not the file that was written"):
+            lake.read(REWARDS)
+    assert len(caplog.messages) == 1  # a process says it once
+
+
+def test_a_guard_written_anew_is_said(lake, caplog, monkeypatch):
+    publish(lake, "f1", "f2")
+    hashes = table(lake) / entry_name(1)
+    entry = json.loads(hashes.read_text().splitlines()[1])
+    hashes.write_bytes(encoded(entry | {"files": {}}))
+    later(lake, monkeypatch)
+    lake.read(REWARDS)
+    (warning,) = caplog.messages
+    assert f"{entry_name(2)} does not follow from the one before" in warning
+
+
+def test_what_a_killed_writer_left_out_is_no_gap_once_somebody_added_it(lake, monkeypatch):
+    publish(lake, "f1")
+    with monkeypatch.context() as killed:
+        killed.setattr(Lake, "record", lambda *_: None)
+        publish(lake, "f2")
+    later(lake, monkeypatch)
+    assert "version 2: no hashes" in gaps(lake)[0]
+    publish(lake, "f3")
+    assert gaps(lake) == []
+
+
+def test_a_commit_that_somebody_rolled_back_stops_every_reader(lake):
+    """Without it the table is sound, and older."""
+    publish(lake, "f1", "f2")
+    (table(lake) / log_name(2)).unlink()
+    with pytest.raises(LakeError, match=rf"{log_name(2)} is gone\. Put it back"):
+        lake.read(REWARDS)
+
+
+def test_a_reader_far_away_looks_at_the_log_from_deltas_own_copy_of_the_state_on(lake, monkeypatch):
+    """Where each file is a request: of thousands of commits it needs the last ones."""
+    publish(lake, "f1", "f2", "f3")
+    lake.existing(REWARDS).create_checkpoint()
+    record(lake.files(REWARDS), 3)
+    publish(lake, "f4", "f5")
+    far = TableFiles(lake.uri(REWARDS), LocalFileSystem())
+    asked = []
+    read = TableFiles.read
+    monkeypatch.setattr(TableFiles, "read", lambda self, name: asked.append(name) or read(self, name))
+    assert Trust(far).log_problem() is None
+    assert set(asked) == {checkpoint_hashes_name(3), *map(entry_name, (3, 4, 5))}
+    flip(table(lake) / log_name(1))
+    assert Trust(far).log_problem() is None  # no row of today is read by it
+    changed = f"{log_name(1)} is not the file that was written"
+    assert Trust(far).log_problem(version=2) == Trust(far).log_problem(whole=True) == changed
+    flip(table(lake) / log_name(1))
+    flip(table(lake) / log_name(4))
+    assert Trust(far).log_problem() == f"{log_name(4)} is not the file that was written"
+
+
+def test_a_copy_of_the_state_without_hashes_can_be_removed(lake, monkeypatch):
+    """Readers would begin with it, whatever it says."""
+    publish(lake, "f1", "f2")
+    lake.existing(REWARDS).create_checkpoint()
+    (state,) = (table(lake) / "_delta_log").glob("*.checkpoint.parquet")
+    later(lake, monkeypatch)
+    (sentence,) = gaps(lake)
+    assert f"{state}, from which readers begin, has no hashes: remove it and" in sentence
+    state.unlink()
+    (table(lake) / LAST_CHECKPOINT).unlink()
+    assert (gaps(lake), lake.read(REWARDS).height) == ([], 4)
 
 
 def test_a_damaged_data_file_stops_every_reader_by_name(lake):

@@ -6,6 +6,7 @@ from preceptor.lake.schemas import RESPONSES, SELECTED_SUBSET
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.listings import selection_listing
+from preceptor.study.recipes import OneTeacher, TopK
 from tests.selection.lakes import SQL
 
 
@@ -26,8 +27,18 @@ def test_every_recipe_says_what_it_chose_and_left_out(tmp_path):
     chosen.append({"recipe": "older", "teacher": "t0", "response_id": "r0"})  # before these were counted
     for table, rows in ((RESPONSES, responses), (SELECTED_SUBSET, chosen)):
         warehouse.register(table.name, pl.DataFrame(rows, schema=table.schema))
-    listing = selection_listing(warehouse.query("report/selections"))
-    assert listing.rows == [
-        ("a", "3", "3", "0", "1", "1", "7"),
-        ("older", "1", "1", "0", "0", "0", "0"),
+    recipes = [
+        TopK(name="a", kind="top_k", column="ifd", rows=1000, base="b"),
+        OneTeacher(name="older", kind="teacher", teacher="t0"),
     ]
+    listing = selection_listing(warehouse.query("report/selections"), recipes)
+    assert listing.rows == [
+        ("a", "1,000", "3", "3", "0", "1", "1", "7"),
+        ("older", "all", "1", "1", "0", "0", "0", "0"),
+    ]
+    assert listing.notes[0] == (
+        "Fewer rows than asked for: recipe a asks for 1,000 rows and got 3, 997 fewer: no more instructions"
+        " have a usable response with a value of ifd, and all of them are taken; 7 more were left out since"
+        " they are above 1."
+    )
+    assert "older" not in " ".join(listing.notes)

@@ -1,5 +1,6 @@
 """Recorded scores joined to responses: a missing or unusable score is named, and never a number."""
 
+import gzip
 import json
 
 import pytest
@@ -148,9 +149,43 @@ def test_a_bad_line_is_listed_with_its_place_and_the_others_go_on(lake, tmp_path
     outcome, count = collect_recorded_rewards(lake, model, "t", answered, asked, lost_rows=0.4)
     assert [reward for reward, _ in outcomes(outcome)] == [1.0, None, 3.0]
     assert count.bad_rows == ["scores.csv:3: more fields than the header has"]
-    assert count.read == 3
+    assert count.losses() == [
+        "1 of 3 rows of the score file cannot be read, the first of them scores.csv:3: more fields than the"
+        " header has"
+    ]
     with pytest.raises(RecordsError, match=r"1 of 3 rows cannot be read, .* the first is scores.csv:3: more"):
         collect_recorded_rewards(lake, model, "t", answered, asked, lost_rows=0.3)
+
+
+WHOLE = [{"question_id": f"q{n}", "model": "t", "score": n} for n in (1, 2, 3)]
+LINES = "".join(json.dumps(row) + "\n" for row in WHOLE).encode()
+NOT_WHOLE = {
+    "a list named .jsonl": (
+        "s.jsonl",
+        json.dumps(WHOLE).encode(),
+        "holds a JSON list, not one object a line",
+    ),
+    "lines named .json": ("s.json", LINES, "one object a line is named .jsonl"),
+    "UTF-16": ("s.jsonl", LINES.decode().encode("utf-16"), "is text in UTF-16: save it as UTF-8"),
+    "Parquet named .csv": ("s.csv", b"PAR1xxxx", "is a Parquet file: let its name end in .parquet"),
+    "tabs in a .csv": ("s.csv", b"question_id\tmodel\tscore\nq1\tt\t1\n", "fields are separated by ','"),
+    "a .json that was cut": ("s.json", json.dumps(WHOLE).encode()[:-20], "cannot be read"),
+    "a gzip that was cut": ("s.jsonl.gz", gzip.compress(LINES)[:-9], "ends too early: it was cut"),
+    "a line that was cut": ("s.jsonl", LINES[:-9], "1 of 3 rows cannot be read"),
+    "no id": ("s.jsonl", LINES + b'{"question_id": null, "model": "t", "score": 1}', "s.jsonl:4: says no id"),
+    "no model": ("s.csv", b"question_id,model,score\nq1,,1\n", "s.csv:2: says no model"),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "sentence"), NOT_WHOLE.values(), ids=NOT_WHOLE)
+def test_a_score_file_that_looks_whole_and_is_not_is_refused(
+    lake, tmp_path, asked, answered, name, data, sentence
+):
+    (tmp_path / name).write_bytes(data)
+    model = RecordedRewardModel(name="r", engine="recorded", path=str(tmp_path / name))
+    with pytest.raises(RecordsError) as refusal:
+        collect_recorded_rewards(lake, model, "t", answered, asked)
+    assert name in str(refusal.value) and sentence in str(refusal.value)
 
 
 @pytest.mark.parametrize("column", ["question_id", "model", "score"])
