@@ -191,8 +191,8 @@ def main() -> None:
     except (KeyboardInterrupt, BrokenProcessPool, HomeError) as error:
         for failure in tally.failures:
             print(f"FAILED {failure}")
-        why = {KeyboardInterrupt: "stopped", BrokenProcessPool: KILLED}.get(type(error), str(error))
-        sys.exit(f"{why}: {again}")
+        why = {KeyboardInterrupt: f"stopped: {again}", BrokenProcessPool: f"{KILLED}: {again}"}
+        sys.exit(why.get(type(error), str(error)))
     _report(study, tally, time.monotonic() - started)
     sys.exit(1 if tally.failures else 0)
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from jobs import materialize as materializing
+from jobs import serve, synchronise
 from jobs.home import HomeError, home_folder, open_instance
 from jobs.steps import Step
 from tests.jobs.test_run_study import run
@@ -73,10 +74,23 @@ def test_a_home_that_cannot_be_made_or_read_is_one_sentence(tmp_path, monkeypatc
         assert "\n" not in str(told.value)
 
 
-def test_a_disk_that_is_full_in_mid_run_is_the_same_sentence(tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OperationalError("INSERT …", {}, OSError(28, "No space left on device"))
+def full(*_, **__):
+    raise OperationalError("INSERT …", {}, OSError(28, "No space left on device"))
 
+
+@pytest.mark.parametrize("program", [serve, synchronise])
+def test_who_serves_from_a_full_disk_is_told_the_same_sentence(tmp_path, monkeypatch, program):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PRECEPTOR_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("PRECEPTOR_STUDY", "small.yaml")
+    monkeypatch.setattr(sys, "argv", ["serve", "--port", "0"])
+    monkeypatch.setattr(program, "read_study", lambda _: SimpleNamespace(study=STUDY, left_out=()))
+    monkeypatch.setattr(program, "synchronise", full)
+    with pytest.raises(SystemExit, match=r"^Dagster's home \S+ cannot be used: \[Errno 28\] No space left"):
+        program.main()
+
+
+def test_a_disk_that_is_full_in_mid_run_is_the_same_sentence(monkeypatch):
     monkeypatch.setattr(dg, "materialize", full)
     monkeypatch.setitem(
         sys.modules,
