@@ -18,6 +18,7 @@ from jobs.home import CHECKOUT, HomeError, open_instance, told
 from jobs.instance import release_dead_runs, release_served_runs, synchronise
 from jobs.report_page import serve_report
 from jobs.slots import held
+from jobs.workers import usual_slots
 from preceptor.alerts.webhook import VARIABLE as WEBHOOK
 from preceptor.engines.process_group import end_group
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
@@ -53,6 +54,7 @@ def main() -> None:
             lock = _alone(instance)
             changes = synchronise(instance, read)
             ended = [*release_dead_runs(instance), *release_served_runs(instance)]
+            usual_slots(instance)
             news = [*read.left_out, *changes, *ended, *held(instance)]
     except HomeError as error:
         sys.exit(str(error))
