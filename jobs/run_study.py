@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 import dagster as dg
 
@@ -28,6 +29,7 @@ from preceptor.check import check_study
 from preceptor.lake.gaps import gaps
 from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
 from preceptor.lake.store import Lake, LakeError, store_root
+from preceptor.paths import writing_problem
 from preceptor.preflight import preflight
 from preceptor.progress import duration
 from preceptor.report.publish import report_uri
@@ -111,19 +113,26 @@ def _check(read: ReadStudy, file: str) -> None:
     found = check_study(study)
     for remark in found.remarks:
         print(f"{study.name}: {remark}")
-    problems = [f"{file}: {problem}" for problem in (*_unusable_places(study), *found.problems)]
+    problems = [f"{file}: {problem}" for problem in (*unusable_places(study), *found.problems)]
     if problems or read.left_out:  # whose teacher files are left out was said before
         sys.exit("\n".join(problems) or 1)
     print(f"{study.name}: nothing is wrong that can be seen before it runs")
 
 
-def _unusable_places(study: Study) -> Iterator[str]:
+def unusable_places(study: Study) -> Iterator[str]:
     """What is wrong with where the lake or Dagster's home is to lie, before anything is written there."""
-    for place in (lambda: Lake(store_root(), study.name).home, lambda: home_folder(study)):
+    places = {
+        "PRECEPTOR_STORE": lambda: Lake(store_root(), study.name).home,
+        "DAGSTER_HOME": lambda: str(home_folder(study)),
+    }
+    for variable, place in places.items():
         try:
-            place()
+            folder = place()
         except (LakeError, HomeError) as error:
             yield str(error)
+            continue
+        if not folder.startswith("s3://") and (problem := writing_problem(Path(folder))) is not None:
+            yield f"{problem}: set {variable} to a folder that can be written"
 
 
 def _gaps(study: Study) -> dict[str, list[str]]:
@@ -183,7 +192,7 @@ def main() -> None:
         _check(read, options.study)
         return
     threads = set_threads(study, options.processes)  # preflight may import torch
-    if problems := [*_unusable_places(study), *preflight(study)]:
+    if problems := [*unusable_places(study), *preflight(study)]:
         sys.exit("\n".join(f"{options.study}: {problem}" for problem in problems))
     if threads:
         print(f"{study.name}: {threads}")
@@ -201,8 +210,8 @@ def main() -> None:
     except (KeyboardInterrupt, BrokenProcessPool, HomeError) as error:
         for failure in tally.failures:
             print(f"FAILED {failure}")
-        why = {KeyboardInterrupt: "stopped", BrokenProcessPool: KILLED}.get(type(error), str(error))
-        sys.exit(f"{why}: {again}")
+        why = {KeyboardInterrupt: f"stopped: {again}", BrokenProcessPool: f"{KILLED}: {again}"}
+        sys.exit(why.get(type(error), str(error)))
     _report(study, tally, time.monotonic() - started)
     sys.exit(1 if tally.failures else 0)
 

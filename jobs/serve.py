@@ -9,16 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import dagster as dg
 
-from jobs.home import CHECKOUT, HomeError, open_instance
+from jobs.home import CHECKOUT, HomeError, open_instance, told
 from jobs.instance import release_dead_runs, release_served_runs, synchronise
 from jobs.report_page import serve_report
 from jobs.slots import held
+from jobs.workers import usual_slots
 from preceptor.alerts.webhook import VARIABLE as WEBHOOK
 from preceptor.engines.process_group import end_group
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
@@ -50,33 +50,37 @@ def main() -> None:
     _refuse_used(options.host, options.port, report_port)
     try:
         instance = open_instance(read.study)
+        with told(instance.root_directory):
+            lock = _alone(instance)
+            changes = synchronise(instance, read)
+            ended = [*release_dead_runs(instance), *release_served_runs(instance)]
+            usual_slots(instance)
+            news = [*read.left_out, *changes, *ended, *held(instance)]
     except HomeError as error:
         sys.exit(str(error))
-    with _alone(instance) as lock, serve_report(lake, options.host, report_port) as report:
+    with lock, serve_report(lake, options.host, report_port) as report:
         os.environ["PRECEPTOR_REPORT_URL"] = report
-        ended = [*release_dead_runs(instance), *release_served_runs(instance)]
-        for sentence in [*read.left_out, *synchronise(instance, read), *ended, *held(instance)]:
+        for sentence in news:
             print(f"{read.study.name}: {sentence}")
         if lake.version(RAW_INSTRUCTIONS) is None:
             print(f"{read.study.name}: {FIRST_STEP}")
-        told = "log and webhook" if os.environ.get(WEBHOOK) else f"log ({WEBHOOK} is not set)"
-        print(f"{read.study.name}: report {report}; alerts go to the {told}")
+        channels = "log and webhook" if os.environ.get(WEBHOOK) else f"log ({WEBHOOK} is not set)"
+        print(f"{read.study.name}: report {report}; alerts go to the {channels}")
         print(f"{read.study.name}: http://{options.host}:{options.port} (Ctrl-C stops it)", flush=True)
-        status = _serve(["--host", options.host, "--port", str(options.port)], lock)
+        status = _serve(["--host", options.host, "--port", str(options.port)], lock.fileno())
         release_served_runs(instance)
     sys.exit(status)
 
 
-@contextmanager
-def _alone(instance: dg.DagsterInstance) -> Iterator[int]:
-    """One server per home: two daemons would start every run twice. Yields what its children hold on to."""
+def _alone(instance: dg.DagsterInstance) -> IO[str]:
+    """One server per home: two daemons would start every run twice. Its children hold on to the file too."""
     home = Path(instance.root_directory)
-    with (home / "serve.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.exit(f"{home} is served already: use that server, or stop it, or set another DAGSTER_HOME")
-        yield lock.fileno()
+    lock = (home / "serve.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"{home} is served already: use that server, or stop it, or set another DAGSTER_HOME")
+    return lock
 
 
 def _refuse_used(host: str, *ports: int) -> None:

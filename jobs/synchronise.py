@@ -2,7 +2,7 @@
 
 import sys
 
-from jobs.home import HomeError, open_instance
+from jobs.home import HomeError, open_instance, told
 from jobs.instance import synchronise
 from preceptor.study.load import StudyError, read_study, study_path
 
@@ -11,7 +11,9 @@ def main() -> None:
     """Print what changed; end with status 2 where the study cannot be used."""
     try:
         read = read_study(study_path())
-        changes = synchronise(open_instance(read.study), read)
+        instance = open_instance(read.study)
+        with told(instance.root_directory):
+            changes = synchronise(instance, read)
     except (StudyError, HomeError) as error:
         sys.exit(str(error))
     for sentence in [*read.left_out, *changes] or ["partitions are as the study says"]:

@@ -40,7 +40,16 @@ def allowed_at_once(instance: dg.DagsterInstance, count: int) -> Iterator[None]:
     try:
         yield
     finally:
-        _set_slots(instance, instance.global_op_concurrency_default_limit or 1)
+        usual_slots(instance)
+
+
+def usual_slots(instance: dg.DagsterInstance) -> None:
+    """Let as many steps of the GPUs' pool run at once as dagster.yaml says now.
+
+    A killed `make study` leaves as many as it had processes, and Dagster heeds the file no more for a pool
+    that was ever told a number.
+    """
+    _set_slots(instance, instance.global_op_concurrency_default_limit or 1)
 
 
 def _set_slots(instance: dg.DagsterInstance, count: int) -> None:

@@ -1,5 +1,6 @@
 """Which paths may be opened: regular files and folders, never a device, a pipe or the kernel's own files."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -38,4 +39,22 @@ def folder_problem(folder: Path) -> str | None:
             continue
         if problem is not None:
             return f"the folder's {path.relative_to(folder)} {problem}"
+    return None
+
+
+def writing_problem(folder: Path) -> str | None:
+    """Why nothing can be written in a folder, which may have to be made first; found without writing."""
+    for place in (folder, *folder.parents):
+        try:
+            if place.is_symlink() and not place.exists():
+                return f"{place} is a link to nowhere"
+            if not place.exists():
+                continue
+            if not place.is_dir():
+                return f"{place} is no folder"
+            if (problem := path_problem(place)) is not None:
+                return f"{place} {problem}"
+        except (OSError, RuntimeError) as error:
+            return f"{place} cannot be looked at ({error})"
+        return None if os.access(place, os.W_OK | os.X_OK) else f"nothing can be written in {place}"
     return None

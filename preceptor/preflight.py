@@ -65,16 +65,28 @@ def _uses(study: Study) -> Iterator[tuple[str, Model, "Use"]]:
             use = Use("language model", teacher.prompt_format, vllm=True, adapter=teacher.adapter)
             yield f"teachers.{teacher.name}", teacher, use
         elif isinstance(teacher, TransformersTeacher):
-            yield f"teachers.{teacher.name}", teacher, Use("language model", teacher.prompt_format)
+            yield f"teachers.{teacher.name}", teacher, _language_model(teacher)
     for base in study.bases:
-        yield f"bases.{base.name}", base, Use("language model", base.prompt_format)
+        yield f"bases.{base.name}", base, _language_model(base)
     for scorer in study.reward_models:
         if isinstance(scorer, ClassifierRewardModel):
-            use = Use("classifier", scorer.prompt_format, own_code=scorer.allow_remote_code)
+            use = Use(
+                "classifier",
+                scorer.prompt_format,
+                own_code=scorer.allow_remote_code,
+                max_length=scorer.max_length,
+            )
             yield f"reward_models.{scorer.name}", scorer, use
     for evaluation in study.evaluations:
         if isinstance(evaluation, Pairwise) and isinstance(judge := evaluation.judge, ClassifierJudge):
-            yield f"evaluations.{evaluation.name}.judge", judge, Use("classifier", judge.prompt_format)
+            use = Use("classifier", judge.prompt_format, max_length=judge.max_length)
+            yield f"evaluations.{evaluation.name}.judge", judge, use
+
+
+def _language_model(part: "TransformersTeacher | Base") -> "Use":
+    from preceptor.compute.check import Use
+
+    return Use("language model", part.prompt_format, max_length=part.max_length)
 
 
 def _benchmarks(study: Study) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Mistakes that only files and models show are all found before anything runs."""
 
+import json
 from pathlib import Path
 from shutil import copytree
 
@@ -154,6 +155,21 @@ def with_template(tmp_path, template, kind="teacher"):
     copytree(Path(__file__).parents[1] / "studies/demo/teachers/llama-small", tmp_path / kind)
     (tmp_path / kind / "chat_template.jinja").write_text(template)
     return str(tmp_path / kind)
+
+
+def test_a_model_that_states_no_context_is_named_and_max_length_is_the_cure(folder, tmp_path):
+    """XLNet says -1, BLOOM nothing; every row would need it, after the first teachers' hours."""
+    copytree(folder / "base-a", tmp_path / "unbounded")
+    path = tmp_path / "unbounded" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_position_embeddings": -1}))
+
+    def unbounded(max_length):
+        return lambda study: study["bases"][0].update(model=str(path.parent), max_length=max_length)
+
+    assert problems(folder, unbounded(None)) == [
+        "bases.base-a: llama: the model states no context length; set 'max_length'"
+    ]
+    assert problems(folder, unbounded(64)) == []
 
 
 @pytest.mark.parametrize(("told", "problem"), [(30, True), (1, False), (0, False)])

@@ -5,10 +5,11 @@ One function for whoever asks before a study runs; each load asks the same of it
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from preceptor.compute.adapter import refuse_adapter
 from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
-from preceptor.compute.load import ModelError, load_tokenizer
+from preceptor.compute.load import ModelError, context_length, load_tokenizer
 from preceptor.compute.tensors import Head, meta_model
 from preceptor.compute.vocabulary import embedding_rows, tokenizer_problem
 from preceptor.compute.weights import ConfigError, FolderError
@@ -18,7 +19,8 @@ from preceptor.compute.weights import ConfigError, FolderError
 class Use:
     """What a model is wanted for, and a LoRA folder that goes with it.
 
-    `own_code`: its head is Python beside the weights, which only a load runs.
+    `own_code`: its head is Python beside the weights, which only a load runs. `max_length` is what the study
+    says of its context, in tokens.
     """
 
     head: Head
@@ -26,6 +28,7 @@ class Use:
     vllm: bool = False
     own_code: bool = False
     adapter: str | None = None
+    max_length: int | None = None
 
 
 def folder_problems(model: str, revision: str, use: Use) -> list[str]:
@@ -44,6 +47,7 @@ def folder_problems(model: str, revision: str, use: Use) -> list[str]:
             refuse_wrong_generation(folder / GENERATION)
     except FolderError as problem:
         problems.append(str(problem))
+    problems += _no_context(meta, use)
     if not folder.is_dir():
         return problems
     try:
@@ -53,3 +57,13 @@ def folder_problems(model: str, revision: str, use: Use) -> list[str]:
     if meta is not None and (found := tokenizer_problem(tokenizer, embedding_rows(meta), use.prompt_format)):
         problems.append(found)
     return problems
+
+
+def _no_context(meta: Any | None, use: Use) -> list[str]:
+    if meta is None:
+        return []
+    try:
+        context_length(meta, use.max_length)
+    except ModelError as error:
+        return [str(error)]
+    return []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers.models import BPE
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
@@ -51,6 +52,12 @@ def load_tokenizer(model: str, revision: str) -> Any:
     tokenizer = _load(AutoTokenizer.from_pretrained, model, revision, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise ModelError(f"{model}: its tokenizer gives no character offsets; a tokenizer.json is needed")
+    parts = tokenizer.backend_tokenizer.model
+    if isinstance(parts, BPE) and parts.dropout:
+        raise ModelError(
+            f"{model}: its tokenizer.json says 'dropout: {parts.dropout:g}', by which a text has other tokens"
+            " each time: set it to null, as it is for all but training"
+        )
     tokenizer.model_max_length = UNLIMITED
     return tokenizer
 

@@ -64,7 +64,7 @@ def meta_model(model: str, head: Head, vllm: bool = False, own_code: bool = Fals
     if built is None:
         _refuse_wrapped(model, tensors)
         return None
-    _refuse_strange_types(model, tensors)
+    _refuse_strange_types(model, built, tensors)
     loaded = _compared(model, built, tensors)
     if vllm:
         _refuse_untied(model, loaded, files)
@@ -200,9 +200,14 @@ def _refuse_wrapped(model: str, tensors: Mapping[str, Tensor]) -> None:
         )
 
 
-def _refuse_strange_types(model: str, tensors: Mapping[str, Tensor]) -> None:
-    """Eight bits and fewer mean nothing without the scales that a quantization_config tells of."""
-    if strange := [name for name, tensor in tensors.items() if tensor.dtype.startswith(("F8", "F6", "F4"))]:
+def _refuse_strange_types(model: str, built: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Whole numbers, and eight bits and fewer, mean nothing without a quantization_config's scales."""
+    weights = {name for name, _ in built.named_parameters()}
+    if strange := [
+        name
+        for name, tensor in tensors.items()
+        if tensor.dtype.startswith(("F8", "F6", "F4")) or (name in weights and tensor.dtype not in DTYPES)
+    ]:
         raise FolderError(
             f"model {model!r}: {_listed(strange)} are {tensors[strange[0]].dtype}, but its config.json has no"
             " 'quantization_config' that says how to read them"
@@ -224,8 +229,9 @@ def _refuse_untied(model: str, loaded: Any, files: list[Path]) -> None:
 
 
 def _architecture(config: Any) -> str:
-    stated = config.to_dict().get("architectures") or ["no architecture"]
-    return str(stated[0])
+    stated = config.to_dict().get("architectures")
+    names = stated if isinstance(stated, list) else [stated]
+    return str(names[0]) if names and names[0] else "no architecture"
 
 
 def _reason(config: Any, error: Exception) -> str:

@@ -20,15 +20,22 @@ class PanicProblem(TemplateProblem):
 
 @contextmanager
 def told_of_panics(tokenizer: Any) -> Iterator[None]:
-    """A panic of the tokenizer as a PanicProblem: Rust's own is no Exception, and would end the process."""
+    """A panic of the tokenizer as a PanicProblem: Rust's own is no Exception, and would end the process.
+
+    So is its error, a bare Exception, of a vocabulary that its model cannot use.
+    """
     try:
         yield
     except BaseException as error:
-        if not is_panic(error):
+        if is_panic(error):
+            why = "a regular expression in its tokenizer.json does not end"
+        elif type(error) is Exception:
+            why = "its tokenizer.json and tokenizer_config.json may not be of one model"
+        else:
             raise
         raise PanicProblem(
             f"{tokenizer.name_or_path}: the tokenizer gives up on this text"
-            f" ({' '.join(str(error).split())}): a regular expression in its tokenizer.json does not end"
+            f" ({' '.join(str(error).split())}): {why}"
         ) from None
 
 

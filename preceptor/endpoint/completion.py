@@ -68,9 +68,13 @@ def decoded(body: bytes) -> str:
 
 
 def read_usage(data: dict[str, Any]) -> Usage:
-    """The token counts of a response; what is no whole number that can be one is not known."""
+    """The token counts of a response; what is no whole number that can be one is not known.
+
+    Every prompt has a token: a server that says 0 does not count, answers neither.
+    """
     usage = _object(data.get("usage"))
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+    prompt, response = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    return Usage(None, None) if prompt == 0 else Usage(prompt, response)
 
 
 def read_completion(data: dict[str, Any], max_tokens: int, tools: bool = False) -> Completion:

@@ -86,7 +86,10 @@ def _text(file: Path) -> str:
         content = stream.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise ValueError(f"it has more than {LARGEST // 2**20} MiB; rows belong into files of their own")
-    return content.decode("utf-8-sig")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no UTF-8 (byte {error.start:,}): save it as UTF-8") from error
 
 
 def _refuse_unsafe(text: str) -> None:
@@ -120,10 +123,15 @@ def _pairs(node: yaml.MappingNode, place: Place, document: Document) -> Iterator
     document.visit(node, place)
     own: dict[str, yaml.Node] = {}
     merged: dict[str, yaml.Node] = {}
+    merges = [key for key, _ in node.value if _merges(key)]
+    if len(merges) > 1:  # which one counts where they differ, nobody could say
+        document.problems.append(
+            Problem((*place, "<<"), "the key stands here twice: write <<: [*one, *other]")
+        )
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise ValueError(f"line {_line(key)}: a key must be a word")
-        if key.value == "<<" and key.style is None:
+        if _merges(key):
             for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 if not isinstance(part, yaml.MappingNode):
                     raise ValueError(f"line {_line(key)}: << merges mappings only")
@@ -134,6 +142,10 @@ def _pairs(node: yaml.MappingNode, place: Place, document: Document) -> Iterator
             own[key.value] = value
             document.lines[(*place, key.value)] = _line(key)
     yield from {**merged, **own}.items()
+
+
+def _merges(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

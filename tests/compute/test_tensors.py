@@ -75,6 +75,17 @@ SPOILED = {
         {},
         "F8_E4M3, but its config.json has no 'quantization_config'",
     ),
+    "whole numbers": (  # as int8 checkpoints are without their scales; torch would cast them and be still
+        lambda tensors: {n: t.to(torch.int8) if t.ndim == 2 else t for n, t in tensors.items()},
+        {},
+        "I8, but its config.json has no 'quantization_config'",
+    ),
+    "the architecture of a reward model, as a text": (
+        added(score__weight=(1, 32)),
+        {"architectures": "LlamaForSequenceClassification"},
+        "names LlamaForSequenceClassification, and its weights hold score.weight",
+    ),
+    "an architecture that is none": (without("lm_head.weight"), {"architectures": 5}, "lack lm_head.weight"),
 }
 
 

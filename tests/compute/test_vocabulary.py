@@ -123,6 +123,36 @@ def test_a_regular_expression_that_never_ends_is_told_by_folder_and_file(tmp_pat
         SCORERS[kind](folder, prompt_format="tulu", device="cpu")
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_tokenizer_that_draws_at_random_is_refused(tmp_path, dropout):
+    folder = save(tmp_path, "base", {})
+    path = tmp_path / "tokenizer.json"
+    stated = json.loads(path.read_text())
+    stated["model"]["dropout"] = dropout
+    path.write_text(json.dumps(stated))
+    problems = folder_problems(folder, "main", use("base", "plain"))
+    assert problems == (
+        [
+            f"{folder}: its tokenizer.json says 'dropout: 0.1', by which a text has other tokens each time:"
+            " set it to null, as it is for all but training"
+        ]
+        if dropout
+        else []
+    )
+
+
+@pytest.mark.parametrize("kind", SCORERS)
+def test_a_tokenizer_class_of_another_model_is_one_sentence_not_a_bare_exception_of_rust(tmp_path, kind):
+    """A word of which WordPiece knows no part is [UNK], which this vocabulary lacks."""
+    folder = save(tmp_path, kind, {})
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": "BertTokenizer"}))
+    (problem,) = folder_problems(folder, "main", use(kind, "tulu"))
+    assert folder in problem and "Missing [UNK] token" in problem and "may not be of one model" in problem
+    with pytest.raises(ModelError, match="may not be of one model"):
+        SCORERS[kind](folder, prompt_format="tulu", device="cpu")
+
+
 def test_one_that_ends_on_most_texts_costs_the_others_only(tmp_path, endless):
     folder = save(tmp_path, "base", {})
     save_classifier(tmp_path / "reward", template=CHATML)

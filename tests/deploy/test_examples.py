@@ -64,14 +64,23 @@ def test_dagster_makes_of_them_what_is_meant(monkeypatch, tmp_path):
 def test_the_gpus_pool_is_as_large_after_a_study_as_dagster_yaml_says(tmp_path):
     import dagster as dg
 
-    from jobs.workers import POOL, allowed_at_once
+    from jobs.workers import POOL, allowed_at_once, usual_slots
+
+    def slots(instance):
+        return instance.event_log_storage.get_concurrency_info(POOL).slot_count
 
     text = (CHECKOUT / "jobs" / "dagster.yaml").read_text()
     (tmp_path / "dagster.yaml").write_text(text.replace("default_limit: 1", "default_limit: 2"))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         with allowed_at_once(instance, 5):
-            assert instance.event_log_storage.get_concurrency_info(POOL).slot_count == 5
-        assert instance.event_log_storage.get_concurrency_info(POOL).slot_count == 2
+            assert slots(instance) == 5
+        assert slots(instance) == 2
+        instance.event_log_storage.set_concurrency_slots(POOL, 5)  # what a killed study leaves
+    (tmp_path / "dagster.yaml").write_text(text.replace("default_limit: 1", "default_limit: 3"))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert slots(instance) == 5
+        usual_slots(instance)  # as `make ui` does when it starts
+        assert slots(instance) == 3
 
 
 def test_no_secret_is_in_a_file_and_every_variable_is_set():

@@ -239,3 +239,10 @@ def test_a_response_ends_before_its_stop_text_whatever_the_server_keeps(finish):
     with FaultyServer(lambda body, n: answer(said, finish)) as server:
         (row,) = collected(generator(server.url, decoding).stream(requests(1)), 1)
     assert (row.turns, row.finish_reason) == (("Three rivers.",), "stop")
+
+
+@pytest.mark.parametrize(("prompt", "response", "known"), [(0, 0, (None, None)), (7, 0, (7, 0))])
+def test_a_server_that_says_0_does_not_count_tokens(prompt, response, known):
+    with FaultyServer(lambda body, n: answer("Three rivers.", prompt=prompt, response=response)) as server:
+        (row,) = collected(generator(server.url).stream(requests(1)), 1)
+    assert (row.prompt_tokens, row.response_tokens) == known

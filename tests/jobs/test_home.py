@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from types import SimpleNamespace
 
@@ -12,7 +13,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from jobs import materialize as materializing
+from jobs import serve, synchronise
 from jobs.home import HomeError, home_folder, open_instance
+from jobs.run_study import unusable_places
 from jobs.steps import Step
 from tests.jobs.test_run_study import run
 from tests.studies import write_study
@@ -73,10 +76,53 @@ def test_a_home_that_cannot_be_made_or_read_is_one_sentence(tmp_path, monkeypatc
         assert "\n" not in str(told.value)
 
 
-def test_a_disk_that_is_full_in_mid_run_is_the_same_sentence(tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OperationalError("INSERT …", {}, OSError(28, "No space left on device"))
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [
+        ("new/and/deep", None),
+        ("link/new", None),
+        ("file", "is no folder"),
+        ("file/below", "is no folder"),
+        ("nowhere/below", "is a link to nowhere"),
+        ("/proc/below", "lies in /proc"),
+        ("sealed/below", "nothing can be written in"),
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_said_before_anything_runs(
+    tmp_path, monkeypatch, place, problem
+):
+    for folder in ("real", "sealed"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "nowhere").symlink_to("gone")
+    access = os.access  # whoever runs tests as root may write anywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "sealed" and access(path, mode))
+    monkeypatch.setenv("PRECEPTOR_STORE", str(tmp_path / place))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / place))
+    said = list(unusable_places(STUDY))
+    assert len(said) == (0 if problem is None else 2)
+    for sentence, variable in zip(said, ("PRECEPTOR_STORE", "DAGSTER_HOME"), strict=False):
+        assert problem in sentence and f"set {variable} to a folder that can be written" in sentence
 
+
+def full(*_, **__):
+    raise OperationalError("INSERT …", {}, OSError(28, "No space left on device"))
+
+
+@pytest.mark.parametrize("program", [serve, synchronise])
+def test_who_serves_from_a_full_disk_is_told_the_same_sentence(tmp_path, monkeypatch, program):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PRECEPTOR_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("PRECEPTOR_STUDY", "small.yaml")
+    monkeypatch.setattr(sys, "argv", ["serve", "--port", "0"])
+    monkeypatch.setattr(program, "read_study", lambda _: SimpleNamespace(study=STUDY, left_out=()))
+    monkeypatch.setattr(program, "synchronise", full)
+    with pytest.raises(SystemExit, match=r"^Dagster's home \S+ cannot be used: \[Errno 28\] No space left"):
+        program.main()
+
+
+def test_a_disk_that_is_full_in_mid_run_is_the_same_sentence(monkeypatch):
     monkeypatch.setattr(dg, "materialize", full)
     monkeypatch.setitem(
         sys.modules,

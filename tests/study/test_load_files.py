@@ -113,6 +113,20 @@ def test_anchors_and_merge_keys_spare_repetition(tmp_path):
     assert bases[0].model == bases[1].model
 
 
+def test_two_merges_in_one_mapping_are_one_mistake_and_a_list_of_them_is_none(tmp_path):
+    twice = "    <<: {family: a}\n    <<: {family: b}\n"
+    ((line, where, message),) = problems(tmp_path, replaced(("    path: answers.jsonl\n", twice)))[:1]
+    assert (line, where) == (6, "teachers[0].<<") and message.startswith("the key stands here twice")
+    listed = "    path: answers.jsonl\n    <<: [{family: a}, {family: b}]\n"
+    assert load(tmp_path, replaced(("    path: answers.jsonl\n", listed))).teachers[0].family == "a"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_another_encoding_is_told_its_cure(tmp_path, encoding):
+    said = refusal(tmp_path, VALID.replace("small", "größe").encode(encoding))
+    assert "it is no UTF-8 (byte " in said and said.endswith("save it as UTF-8")
+
+
 def test_relative_paths_start_at_the_folder_of_the_study(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     file = write(tmp_path / "studies", VALID)
