@@ -64,7 +64,7 @@ def meta_model(model: str, head: Head, vllm: bool = False, own_code: bool = Fals
     if built is None:
         _refuse_wrapped(model, tensors)
         return None
-    _refuse_strange_types(model, tensors)
+    _refuse_strange_types(model, built, tensors)
     loaded = _compared(model, built, tensors)
     if vllm:
         _refuse_untied(model, loaded, files)
@@ -200,9 +200,18 @@ def _refuse_wrapped(model: str, tensors: Mapping[str, Tensor]) -> None:
         )
 
 
-def _refuse_strange_types(model: str, tensors: Mapping[str, Tensor]) -> None:
-    """Eight bits and fewer mean nothing without the scales that a quantization_config tells of."""
-    if strange := [name for name, tensor in tensors.items() if tensor.dtype.startswith(("F8", "F6", "F4"))]:
+def _refuse_strange_types(model: str, built: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Eight bits and fewer mean nothing without the scales that a quantization_config tells of.
+
+    Whole numbers would be taken for weights as they are; only what counts positions and masks is made of them.
+    """
+    counted = {name.rpartition(".")[2] for name, _ in built.named_buffers()} - {"weight", "bias"}
+    strange = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.dtype not in DTYPES and name.rpartition(".")[2] not in counted and not BUFFERS.search(name)
+    ]
+    if strange:
         raise FolderError(
             f"model {model!r}: {_listed(strange)} are {tensors[strange[0]].dtype}, but its config.json has no"
             " 'quantization_config' that says how to read them"
