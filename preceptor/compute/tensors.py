@@ -203,7 +203,7 @@ def _refuse_wrapped(model: str, tensors: Mapping[str, Tensor]) -> None:
 def _refuse_strange_types(model: str, built: Any, tensors: Mapping[str, Tensor]) -> None:
     """Eight bits and fewer mean nothing without the scales that a quantization_config tells of.
 
-    Whole numbers would be taken for weights as they are; only what counts positions and masks is made of them.
+    Whole numbers would be taken for weights as they are; only positions and masks are made of them.
     """
     counted = {name.rpartition(".")[2] for name, _ in built.named_buffers()} - {"weight", "bias"}
     strange = [

@@ -85,7 +85,9 @@ def weight_files(folder: Path, vllm: bool = False) -> list[Path]:
             " which transformers would find it"
         )
     if "metadata" not in read_object(index):
-        raise FolderError(f"{index} has no 'metadata', which transformers asks for: add '\"metadata\": {{}}' to it")
+        raise FolderError(
+            f"{index} has no 'metadata', which transformers asks for: add '\"metadata\": {{}}' to it"
+        )
     return shards
 
 

@@ -1,4 +1,4 @@
-"""How a recorded response ended, where its recording says so: `finish_reason`, or Anthropic's `stop_reason`."""
+"""How a recorded response ended, where its recording says so in `finish_reason` or `stop_reason`."""
 
 from typing import Any
 
@@ -40,4 +40,6 @@ def _cells(record: Row) -> list[Any]:
 def _words(cell: Any) -> list[str]:
     """The reasons in a cell without the enumeration that some libraries write before them."""
     cells = cell if isinstance(cell, list) else [cell]
-    return [word.strip().lower().rpartition(".")[2] for word in cells if isinstance(word, str) and word.strip()]
+    return [
+        word.strip().lower().rpartition(".")[2] for word in cells if isinstance(word, str) and word.strip()
+    ]
