@@ -31,7 +31,7 @@ def final_answer(response: str) -> str:
     if markers:
         text = text[markers[-1].end() :]
     else:
-        text = next((line for line in reversed(text.split("\n")) if line.strip(" \t\r`*_=-")), "")
+        text = next((line for line in reversed(text.split("\n")) if line.strip(" \t\r`")), "")
     first, rest = _sentence(text)
     while (taken_back := CORRECTION.match(rest)) and rest[taken_back.end() :]:
         first, rest = _sentence(rest[taken_back.end() :])
@@ -93,13 +93,16 @@ def _unmarked(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Without the quotes around a text, its last full stop, and what differs in blanks and code points."""
+    """Without the quotes around a text, its last full stop, and what differs in blanks and code points.
+
+    A text of nothing else stays: the answer "." is not what says nothing.
+    """
     text = " ".join(fold(text).replace("\N{MINUS SIGN}", "-").split())
     stopped = text.removesuffix(".")
     for bare in (text, stopped):
         if len(bare) > 1 and bare[0] in OPENING and CLOSING[OPENING.index(bare[0])] == bare[-1]:
-            return _bare(bare[1:-1])
-    return stopped.strip()
+            return _bare(bare[1:-1]) or bare
+    return stopped.strip() or text
 
 
 def _words(text: str) -> str:
