@@ -70,11 +70,13 @@ def _uses(study: Study) -> Iterator[tuple[str, Model, "Use"]]:
         yield f"bases.{base.name}", base, Use("language model", base.prompt_format)
     for scorer in study.reward_models:
         if isinstance(scorer, ClassifierRewardModel):
-            use = Use("classifier", scorer.prompt_format, own_code=scorer.allow_remote_code)
+            own_code, label = scorer.allow_remote_code, scorer.label
+            use = Use("classifier", scorer.prompt_format, own_code=own_code, label=label)
             yield f"reward_models.{scorer.name}", scorer, use
     for evaluation in study.evaluations:
         if isinstance(evaluation, Pairwise) and isinstance(judge := evaluation.judge, ClassifierJudge):
-            yield f"evaluations.{evaluation.name}.judge", judge, Use("classifier", judge.prompt_format)
+            use = Use("classifier", judge.prompt_format, label=judge.label)
+            yield f"evaluations.{evaluation.name}.judge", judge, use
 
 
 def _benchmarks(study: Study) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from preceptor.compute.adapter import refuse_adapter
 from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
 from preceptor.compute.load import ModelError, load_tokenizer
+from preceptor.compute.reward import label_of
 from preceptor.compute.tensors import Head, meta_model
 from preceptor.compute.vocabulary import embedding_rows, tokenizer_problem
 from preceptor.compute.weights import ConfigError, FolderError
@@ -18,7 +19,8 @@ from preceptor.compute.weights import ConfigError, FolderError
 class Use:
     """What a model is wanted for, and a LoRA folder that goes with it.
 
-    `own_code`: its head is Python beside the weights, which only a load runs.
+    `own_code`: its head is Python beside the weights, which only a load runs. `label`: which of a
+    classifier's is the reward.
     """
 
     head: Head
@@ -26,6 +28,7 @@ class Use:
     vllm: bool = False
     own_code: bool = False
     adapter: str | None = None
+    label: int | None = None
 
 
 def folder_problems(model: str, revision: str, use: Use) -> list[str]:
@@ -47,6 +50,8 @@ def folder_problems(model: str, revision: str, use: Use) -> list[str]:
     if not folder.is_dir():
         return problems
     try:
+        if meta is not None and use.head == "classifier":
+            label_of(model, meta.config.num_labels, use.label)
         tokenizer = load_tokenizer(model, revision)
     except ModelError as error:
         return [*problems, str(error)]
