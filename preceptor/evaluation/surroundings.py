@@ -32,8 +32,8 @@ BEHIND = re.compile(
         |greater)\b
     | (?:\s+[^\W\d_]+)?,?\s+(?:at\s+(?:the\s+)?(?:most|least|minimum|maximum)|minimum|maximum|tops)\b
     | (?:\s+[^\W\d_]+)?\s+below\s+(?:zero|freezing|sea)\b
-    | (?:\s+[^\W\d_]+)?\s+(?:(?:is|was|are|were)\s+(?:not|wrong|incorrect|false|impossible|too)\b
-        |(?:is|was|are|were|ca)n['’]t\b|cannot\b)
+    | (?:\s+[^\W\d_]+)?\s+(?:is|was|are|were)\s+(?:wrong|incorrect|false|impossible)\b
+    | \s+(?:(?:is|was)(?:\s+not|\s+too|n['’]t)\b|can(?:not|['’]t)\b)
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -125,6 +125,13 @@ def test_the_final_answer_is_one_sentence(response, answer):
         ("COVID-19", "19", False),
         ("B2", "2", False),
         ("9" * 5000, "9", False),
+        ("so 88-12 = 10 dogs are not doing anything", "10", True),
+        ("5 dogs of a + b = 12 are left", "12", True),
+        ("the total - 12", "12", True),
+        ("12 \\text{ cm}", "12", True),
+        ("\\therefore x \\approx 12", "12", True),
+        ("x - 3 = 12", "12", True),
+        ("a *12*", "12", True),
     ],
 )
 def test_numbers_are_compared_by_value(response, answer, right):
