@@ -75,11 +75,12 @@ def _uses(study: Study) -> Iterator[tuple[str, Model, "Use"]]:
                 scorer.prompt_format,
                 own_code=scorer.allow_remote_code,
                 max_length=scorer.max_length,
+                label=scorer.label,
             )
             yield f"reward_models.{scorer.name}", scorer, use
     for evaluation in study.evaluations:
         if isinstance(evaluation, Pairwise) and isinstance(judge := evaluation.judge, ClassifierJudge):
-            use = Use("classifier", judge.prompt_format, max_length=judge.max_length)
+            use = Use("classifier", judge.prompt_format, max_length=judge.max_length, label=judge.label)
             yield f"evaluations.{evaluation.name}.judge", judge, use
 
 

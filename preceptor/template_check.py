@@ -148,7 +148,7 @@ def _recordings(study: Study) -> dict[str, Counter[Shape]]:
         if not isinstance(teacher, RecordedTeacher) or teacher.path is None:
             continue
         try:
-            told = [talk for _, talk in read_recording(teacher, RecordingCount(layout_of(teacher)))]
+            told = [talk for _, talk, _ in read_recording(teacher, RecordingCount(layout_of(teacher)))]
         except RecordsError:  # whoever looks at the files says so
             continue
         found[f"responses of teacher {teacher.name!r}"] = Counter(_shape(talk) for talk in told if talk.user)

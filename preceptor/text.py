@@ -11,7 +11,8 @@ MEANINGFUL = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")  # Unico
 SURROGATE = re.compile("[\ud800-\udfff]")
 LINE_END = re.compile("\r\n|[\r\x85\u2028\u2029]")
 SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # Unicode's spaces besides " "
-INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")  # joiners stay: they shape letters and pictures
+# Joiners stay, since they shape letters and pictures; so do overrides of the direction of writing.
+INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff]")
 TRAILING = re.compile("[ \t\x0b\x0c]+$", re.MULTILINE)
 
 

@@ -360,6 +360,9 @@ REFUSED = {
     "a spreadsheet": ("a.csv", b"PK\x03\x04", "is a ZIP archive (a spreadsheet is one too)"),
     "Zstandard": ("a.jsonl", b"\x28\xb5\x2f\xfd", "is packed by Zstandard"),
     "Git LFS": ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "fetch it by 'git lfs pull'"),
+    "Git LFS, Parquet": ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "'git lfs pull'"),
+    "Git LFS, packed": ("a.jsonl.gz", b"version https://git-lfs.github.com/spec/v1\n", "'git lfs pull'"),
+    "no gzip": ("a.jsonl.gz", GOOD, "is not packed by gzip: take .gz off its name"),
     "a web page": ("a.json", b"<!doctype html>", "is a web page, perhaps what a failed download left"),
     "Latin-1 in a .json": ("a.json", b'[{"a": 1},\n{"a": "\xe9"}]', "a.json:2: not UTF-8 (byte 0xe9"),
     "Latin-1 in a .csv": (
@@ -392,6 +395,13 @@ REFUSED = {
         "a.csv:3: the row on line 3 to 4: unexpected end",
     ),
 }
+
+
+def test_a_parquet_file_with_a_column_twice_is_refused(tmp_path):
+    once = pa.table({"n": ["a"], "m": ["b"]})
+    pq.write_table(once.rename_columns(["n", "n"]), tmp_path / "a.parquet")
+    with pytest.raises(RecordsError, match="names the column 'n' twice: rename one of them"):
+        read(tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize(("name", "data", "sentence"), REFUSED.values(), ids=REFUSED)

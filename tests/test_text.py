@@ -35,7 +35,7 @@ SAME = {
     "blanks around the text": (" \n\u3000a ", "a"),
     "blanks behind a line": ("a \t\nb", "a\nb"),
     "blanks that look alike": ("a\u00a0b\u202fc", "a b c"),
-    "characters that cannot be seen": ("\ufeffa\u200bb\u2060c\u00ad", "abc"),
+    "characters that cannot be seen": ("\ufeffa\u200bb\u2060c\u00ad\u200e\u200f\u061c", "abc"),
 }
 OTHER = {
     "a power": ("What is 5²?", "What is 52?"),
@@ -56,6 +56,8 @@ OTHER = {
     "punctuation": ("a.", "a"),
     "order": ("a b", "b a"),
     "an accent": ("é", "e"),
+    "an override of the direction": ("a\u202eb", "ab"),
+    "digits of another script": ("٣", "3"),
 }
 
 
@@ -73,7 +75,9 @@ def test_texts_that_say_something_else_do_not(one, other):
 def test_whatever_a_printer_prints_survives_normalising(text):
     """Independent of the code: of composed text only blanks, line ends and invisible characters may go."""
     composed = unicodedata.normalize("NFC", text)
-    visible = [c for c in composed if not c.isspace() and c not in "\u00ad\u200b\u2060\ufeff"]
+    visible = [
+        c for c in composed if not c.isspace() and c not in "\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff"
+    ]
     assert unicodedata.normalize("NFC", "".join(visible)) == unicodedata.normalize(
         "NFC", "".join(c for c in normalise(text) if not c.isspace())
     )

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from preceptor.compute.weights import (
     ADAPTER_WEIGHTS,
     FolderError,
@@ -37,6 +39,12 @@ def refuse_adapter(adapter: str, meta: Any | None) -> None:
             )
     if meta is not None:
         _refuse_strangers(file, pairs, meta)
+        if lacking := [name for name in _targeted(config, meta) if name not in pairs]:
+            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            raise FolderError(
+                f"{file} lacks {lacking[0]}{more}, which {CONFIG} names in 'target_modules': fetch or save"
+                " the adapter again"
+            )
 
 
 def _pairs(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
@@ -72,6 +80,29 @@ def _refuse_strangers(file: Path, pairs: Mapping[str, tuple[Tensor, Tensor]], me
                 f"{file} adapts {module} as {second.shape[0]} × {first.shape[1]}, but the base's is"
                 f" {weight[0]} × {weight[1]}: it is not of this model"
             )
+
+
+def _targeted(config: Mapping[str, Any], meta: Any) -> list[str]:
+    """The linear layers that PEFT would adapt; none where the configuration says it in another way."""
+    if config.get("layers_to_transform") is not None or config.get("target_parameters"):
+        return []
+    return [
+        name
+        for name, module in meta.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        and _named_by(config.get("target_modules"), name)
+        and not _named_by(config.get("exclude_modules"), name)
+    ]
+
+
+def _named_by(targets: Any, name: str) -> bool:
+    """PEFT's rule: a list holds names or their ends behind a full stop, a text is an expression."""
+    if isinstance(targets, list):
+        return any(name == target or name.endswith(f".{target}") for target in targets)
+    try:
+        return isinstance(targets, str) and re.fullmatch(targets, name) is not None
+    except re.error:
+        return False
 
 
 def _rank(config: Mapping[str, Any], module: str) -> Any:

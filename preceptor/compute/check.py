@@ -10,6 +10,7 @@ from typing import Any
 from preceptor.compute.adapter import refuse_adapter
 from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
 from preceptor.compute.load import ModelError, context_length, load_tokenizer
+from preceptor.compute.reward import label_of
 from preceptor.compute.tensors import Head, meta_model
 from preceptor.compute.vocabulary import embedding_rows, tokenizer_problem
 from preceptor.compute.weights import ConfigError, FolderError
@@ -20,7 +21,7 @@ class Use:
     """What a model is wanted for, and a LoRA folder that goes with it.
 
     `own_code`: its head is Python beside the weights, which only a load runs. `max_length` is what the study
-    says of its context, in tokens.
+    says of its context, in tokens. `label`: which of a classifier's is the reward.
     """
 
     head: Head
@@ -29,6 +30,7 @@ class Use:
     own_code: bool = False
     adapter: str | None = None
     max_length: int | None = None
+    label: int | None = None
 
 
 def folder_problems(model: str, revision: str, use: Use) -> list[str]:
@@ -51,6 +53,8 @@ def folder_problems(model: str, revision: str, use: Use) -> list[str]:
     if not folder.is_dir():
         return problems
     try:
+        if meta is not None and use.head == "classifier":
+            label_of(model, meta.config.num_labels, use.label)
         tokenizer = load_tokenizer(model, revision)
     except ModelError as error:
         return [*problems, str(error)]

@@ -64,7 +64,7 @@ class RewardScorer:
         self.rows = embedding_rows(self.model)
         self.types = int(self.model.config.to_dict().get("type_vocab_size") or 0)
         self.context = context_length(self.model, max_length)
-        self.label = _label(model, self.model.config.num_labels, label)
+        self.label = label_of(model, self.model.config.num_labels, label)
         self.packed = packed_backbone(self.model, self.device)
         self.longest_common_row = longest_common_row(self.model)
         self.tokens_per_batch = tokens_per_batch
@@ -170,7 +170,8 @@ def _reward(value: float | None, tokens: int) -> Reward:
     return Reward(value) if math.isfinite(value) else Reward(None, f"reward is {value}")
 
 
-def _label(model: str, labels: int, label: int | None) -> int:
+def label_of(model: str, labels: int, label: int | None) -> int:
+    """Which of a classifier's labels is the reward. Raises ModelError where that is unsaid or not there."""
     if label is None and labels != 1:
         raise ModelError(
             f"{model}: the classifier has {labels} labels; 'label' must say which one is the reward"

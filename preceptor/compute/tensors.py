@@ -201,13 +201,17 @@ def _refuse_wrapped(model: str, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _refuse_strange_types(model: str, built: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Whole numbers, and eight bits and fewer, mean nothing without a quantization_config's scales."""
-    weights = {name for name, _ in built.named_parameters()}
-    if strange := [
+    """Eight bits and fewer mean nothing without the scales that a quantization_config tells of.
+
+    Whole numbers would be taken for weights as they are; only positions and masks are made of them.
+    """
+    counted = {name.rpartition(".")[2] for name, _ in built.named_buffers()} - {"weight", "bias"}
+    strange = [
         name
         for name, tensor in tensors.items()
-        if tensor.dtype.startswith(("F8", "F6", "F4")) or (name in weights and tensor.dtype not in DTYPES)
-    ]:
+        if tensor.dtype not in DTYPES and name.rpartition(".")[2] not in counted and not BUFFERS.search(name)
+    ]
+    if strange:
         raise FolderError(
             f"model {model!r}: {_listed(strange)} are {tensors[strange[0]].dtype}, but its config.json has no"
             " 'quantization_config' that says how to read them"

@@ -84,6 +84,10 @@ def weight_files(folder: Path, vllm: bool = False) -> list[Path]:
             f"model folder {str(folder)!r} holds {present[0].name}, but neither {WEIGHTS} nor {INDEX}, by"
             " which transformers would find it"
         )
+    if "metadata" not in read_object(index):
+        raise FolderError(
+            f"{index} has no 'metadata', which transformers asks for: add '\"metadata\": {{}}' to it"
+        )
     return shards
 
 

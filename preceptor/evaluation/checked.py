@@ -23,7 +23,7 @@ from preceptor.records import records_identity
 from preceptor.responses.rows import chunks
 from preceptor.study.evaluation import Checkers
 
-VERSION = 2  # of the checkers
+VERSION = 3  # of the checkers
 METHOD = "right answers / items with an outcome; Wilson's interval"
 
 

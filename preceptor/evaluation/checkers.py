@@ -6,8 +6,16 @@ from collections.abc import Callable
 from preceptor.evaluation.numbers import last_number, plain_number
 from preceptor.text import fold
 
-MARKER = re.compile(r"\banswer(?:\s+is\b(?!n't):?|:)\s*", re.IGNORECASE)
+MARKER = re.compile(r"\banswer(?:\s+is\b(?!n't):?|:)(?:\*\*(?=\s))?\s*", re.IGNORECASE)
 SENTENCE_END = re.compile(r"\.(?=\s|$)|\n")  # neither a decimal point nor the dots of "e.g" end a sentence
+# How a sentence begins that takes back the one before it.
+CORRECTION = re.compile(
+    r"(?:(?:(?:oh|hmm+|ah)\W+)?(?:no\W+(?:wait|actually|sorry)|wait(?:\W+no)?|no(?=[,:;!])|correction|oops"
+    r"|scratch\s+that|on\s+second\s+thought)\b[\s,:;.!…—-]*)+",
+    re.IGNORECASE,
+)
+BOLD = re.compile(r"(?<![\w*])\*\*(?=\S)([^*]+)(?<=\S)\*\*(?![\w*])")
+BOXED = re.compile(r"\$*\s*\\boxed\s*\{(.*)\}\s*\$*")
 OPENING = "\"'`“‘«"
 CLOSING = "\"'`”’»"
 
@@ -15,25 +23,36 @@ CLOSING = "\"'`”’»"
 def final_answer(response: str) -> str:
     """The part of a response that counts.
 
-    What stands behind the last "answer is" or "answer:", else the last line that is not empty; of either
-    only the first sentence.
+    What stands behind the last "answer is" or "answer:", else the last line that says something; of either
+    only the first sentence, or what the next one corrects it to ("5. No, wait: 12.").
     """
     text = fold(response)
     markers = list(MARKER.finditer(text))
     if markers:
         text = text[markers[-1].end() :]
     else:
-        text = next((line for line in reversed(text.split("\n")) if line.strip()), "")
-    return SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip()
+        text = next((line for line in reversed(text.split("\n")) if line.strip(" \t\r`")), "")
+    first, rest = _sentence(text)
+    while (taken_back := CORRECTION.match(rest)) and rest[taken_back.end() :]:
+        first, rest = _sentence(rest[taken_back.end() :])
+    return first
+
+
+def _sentence(text: str) -> tuple[str, str]:
+    """The first sentence without its end, and what follows it."""
+    first, _, rest = SENTENCE_END.sub("\0", text.strip(), count=1).partition("\0")
+    return first.strip(), rest.strip()
 
 
 def exact(response: str, answer: str) -> bool:
     """Whether the final answer is the answer.
 
-    The same words in the same case, whatever the blanks, the quotes around them and the last full stop. Signs
-    that look the same are (ﬁ and fi); those that mean something else are not (5² and 52, f' and f).
+    The same words in the same case, whatever the blanks, the quotes around them and the last full stop, bold
+    or in a LaTeX box. Signs that look the same are (ﬁ and fi); those that mean something else are not (5² and
+    52, f' and f).
     """
-    return _bare(final_answer(response)) == _bare(answer)
+    said = final_answer(response)
+    return _bare(answer) in (_bare(said), _bare(_unmarked(said)))
 
 
 def number(response: str, answer: str) -> bool:
@@ -68,14 +87,22 @@ def refusal(check: str, answer: str) -> str | None:
     return None
 
 
+def _unmarked(text: str) -> str:
+    boxed = BOXED.fullmatch(BOLD.sub(r"\1", text).strip())
+    return BOLD.sub(r"\1", text) if boxed is None else boxed[1]
+
+
 def _bare(text: str) -> str:
-    """Without the quotes around a text, its last full stop, and what differs in blanks and code points."""
+    """Without the quotes around a text, its last full stop, and what differs in blanks and code points.
+
+    A text of nothing else stays: the answer "." is not what says nothing.
+    """
     text = " ".join(fold(text).replace("\N{MINUS SIGN}", "-").split())
     stopped = text.removesuffix(".")
     for bare in (text, stopped):
         if len(bare) > 1 and bare[0] in OPENING and CLOSING[OPENING.index(bare[0])] == bare[-1]:
-            return _bare(bare[1:-1])
-    return stopped.strip()
+            return _bare(bare[1:-1]) or bare
+    return stopped.strip() or text
 
 
 def _words(text: str) -> str:
@@ -86,6 +113,8 @@ def _within(keyword: str, text: str) -> bool:
     """Whether the keyword is there, and not as a part of a longer word or number."""
     if not keyword:
         return False
-    before = r"(?<!\w)(?<!\d[.,:/^-])(?<![-+.^])" if keyword[0].isdigit() else r"(?<!\w)"
-    after = r"(?!\w)(?![.,:/^-]\d)(?!\^)" if keyword[-1].isdigit() else r"(?!\w)"
+    before = r"(?<!\w)(?<!\d[.,:/^'-])(?<![-+.^±√])" if keyword[0].isdigit() else r"(?<!\w)"
+    if re.match(r"\d{3}(?!\d)", keyword):
+        before += r"(?<!\d )"
+    after = r"(?!\w)(?![.,:/^'-]\d)(?!\^)(?! \d{3}(?!\d))" if keyword[-1].isdigit() else r"(?!\w)"
     return re.search(before + re.escape(keyword) + after, text) is not None

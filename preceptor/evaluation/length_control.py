@@ -132,6 +132,8 @@ def _at_equal_lengths(model: Any, design: _Design) -> Estimate:
     x = design.asked.to_numpy()
     shares = 0.5 * (1 + np.tanh(x @ model.coef_[0] / 2))
     value = float(shares.mean())
+    if value in (0.0, 1.0):  # where length tells all outcomes apart the logit grows beyond any number
+        return unvaried(value, len(shares))
     # The mean's logit moves with the coefficients by this much; for the minimal formula that is ψ's own row.
     slope = ((shares * (1 - shares))[:, None] * x).mean(axis=0) / (value * (1 - value))
     margin = NORMAL_95 * _standard_error(model, design, slope)

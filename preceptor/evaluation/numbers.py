@@ -10,6 +10,7 @@ import re
 import unicodedata
 from fractions import Fraction
 
+from preceptor.evaluation.surroundings import AFTER_POWER, NEARBY, NEGATED, is_no_number, joins
 from preceptor.evaluation.undressed import SUPERSCRIPTS, one_minus, raised, undressed
 from preceptor.text import fold
 
@@ -20,7 +21,7 @@ MAGNITUDES = {
     **{"dozen": 12, "lakh": 10**5, "crore": 10**7, "mio": 10**6, "mn": 10**6, "bn": 10**9, "tn": 10**12},
 }
 LETTERS = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}  # with no blank before: "5 K" are kelvins
-DECIMAL = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+)"
+DECIMAL = r"(?:(?:[1-9]\d{0,2}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+)"
 SCIENTIFIC = rf"{DECIMAL}(?:[eE][-+]?\d{{1,3}}(?!\w))?"
 PLAIN = re.compile(rf"[-+]?{SCIENTIFIC}")
 QUANTITY = re.compile(
@@ -30,46 +31,12 @@ QUANTITY = re.compile(
     (?:(?P<alone>{VULGAR})
     |(?P<number>{SCIENTIFIC})
      (?:\s*/\s*(?P<below>{DECIMAL}) | \s*(?P<vulgar>{VULGAR}) | \s+(?P<part>\d+\s*/\s*\d+)(?!\s*/|\w))?
-     (?:\s*(?:[xX×·⋅*]|\\times|\\cdot)\s*(?P<ten>10)(?=\s*\^|[⁺⁻{SUPERSCRIPTS}]))?
+     (?:\s*(?:[xX×·⋅*]|\\times|\\cdot|times)\s*(?P<ten>10)(?=\s*\^|[⁺⁻{SUPERSCRIPTS}]))?
      (?:\s*\^\s*[{{(]?\s*(?P<power>[-+]?\d+)[}})]? | (?P<high>[⁺⁻]?[{SUPERSCRIPTS}]+))?
     )""",
     re.VERBOSE,
 )
 MAGNITUDE = re.compile(rf"\s*-?\s*(?i:(?P<word>{'|'.join(MAGNITUDES)})s?)\b|(?P<letter>[kKMB])\b(?!/)")
-GOES_ON = re.compile(  # behind a number: it is not all, or only a bound
-    rf"""
-    [_:]\w | x\s*[\d.] | [^\W\d_]+[014-9] | [^\W\d_]+[23]\w      # 1_000, 3:x, 3x4, 0x1F, 2h30; but 25m2
-    | \s*\)*\s*\^ | [⁺⁻{SUPERSCRIPTS}₀-₉] | \+(?!\s*\w) | \s+(?:squared|cubed|factorial)\b
-    | \s+(?:and|&)\s+(?:an?|one|two|three)[\s-](?:half|third|quarter|fourth|fifth|tenth)s?\b
-    | \s+(?:tenth|hundredth|thousandth|millionth)s?\b
-    | (?:\s+[^\W\d_]+)?\s+or\s+(?:more|less|fewer)\b
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-NOT_IT = re.compile(  # before a number: a bound, a denial, or a part of an expression
-    r"""(?:(?<!<)<=? | (?<![-=>])>=? | [≤≥≠±√] | \+/- | != | \\(?:[lg]eq?|pm|sqrt\s*\{) | (?:^|=)\s*-
-    | (?:\b(?:not|never|than|least|most|below|above|under|over|nor|up\s+to|past|root\s+of|half|half\s+of|twice
-            |double|triple)|n't)(?:\s+(?:to|be|equal\s+to|an?))?
-    )\s*[($"'*]*$""",
-    re.IGNORECASE | re.VERBOSE,
-)
-NEGATED = re.compile(r"\b(?:minus|negative)\s*$", re.IGNORECASE)
-UNIT = (
-    r"(?:%|°[CF]?|'|\"|(?:[mcdk]?m[23²³]?|[mk]?g|m?l|s|h|hrs?|ft|yd|mi|lbs?|oz|in|[CF]"
-    r"|hours?|min(?:ute)?s?|sec(?:ond)?s?|days?|weeks?|months?|years?|foot|feet|inch(?:es)?|yards?|miles?"
-    r"|pounds?|ounces?|dollars?|euros?|cents?|pence|percent|degrees?|(?:kilo|centi|milli)?(?:gram|meter|metre)s?"
-    r"|lit(?:er|re)s?)\b\.?)"
-)
-# Between two numbers: a list, a range, a sum or a compound, not what one of them leads to.
-JOINED = re.compile(
-    rf"""(?:\s*{UNIT})?
-    (?: [\s,;:/|()\-–—…~.+*x×·÷±&{{}}^]
-      | \b(?:or|and|to|of|out|in|by|per|plus|minus|times|over|through|until|vs|versus
-        |divided|the|power|raised)\b
-    )*""",
-    re.IGNORECASE | re.VERBOSE,
-)
-EITHER = re.compile(r"(?:\s*[^\W\d_]++){0,3}\s+or\s+(?:[^\W\d_]++\s+){0,2}\W{0,2}|\s+[^\W\d_]+\s+to\s+", re.I)
 
 
 def plain_number(text: str) -> Fraction | None:
@@ -89,15 +56,13 @@ def last_number(text: str) -> Fraction | None:
     while value is not None and (more := MAGNITUDE.match(text, end)):
         value *= MAGNITUDES[more["word"].lower()] if more["word"] else LETTERS[more["letter"]]
         end = more.end()
-    if value is None or GOES_ON.match(text, end) or NOT_IT.search(before[-40:]):
+    if value is None or is_no_number(before, text[end:]):
         return None
-    if len(found) > 1 and _joined(text[found[-2].end() : last.start()]):
+    if end > last.end() and AFTER_POWER.match(text, end):
         return None
-    return -value if NEGATED.search(before[-40:]) else value
-
-
-def _joined(between: str) -> bool:
-    return bool(JOINED.fullmatch(between) or EITHER.fullmatch(between))
+    if len(found) > 1 and joins(text[found[-2].end() : last.start()]):
+        return None
+    return -value if NEGATED.search(before[-NEARBY:]) else value
 
 
 def _value(found: re.Match[str]) -> Fraction | None:
@@ -108,7 +73,7 @@ def _value(found: re.Match[str]) -> Fraction | None:
     if part:
         value = _mixed(value, _ratio(part))
     if found["below"]:
-        value = None if power else _over(value, _decimal(found["below"]))
+        value = None if power else _fraction(value, _decimal(found["below"]))
     value = _times(value, _to_the(Fraction(10), power)) if found["ten"] else _to_the(value, power)
     return _times(value, Fraction(-1)) if found["sign"] == "-" else value
 
@@ -127,6 +92,12 @@ def _mixed(whole: Fraction | None, part: Fraction | None) -> Fraction | None:
     """2 and 1/2 are 2.5; 2 and 5/2 are two numbers."""
     mixed = whole is not None and part is not None and whole.denominator == 1 and part < 1
     return whole + part if mixed and whole is not None and part is not None else None
+
+
+def _fraction(above: Fraction | None, below: Fraction | None) -> Fraction | None:
+    """5/1 and 4/2 could be a list, of which the right one is a member; 1/2 is a half."""
+    value = _over(above, below)
+    return None if value in (above, below) else value
 
 
 def _over(above: Fraction | None, below: Fraction | None) -> Fraction | None:

@@ -8,14 +8,20 @@ SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED = str.maketrans(f"{SUPERSCRIPTS}⁺⁻", "0123456789+-")
 MINUS = re.compile("[\N{MINUS SIGN}\N{EN DASH}\N{FIGURE DASH}\N{NON-BREAKING HYPHEN}\N{HYPHEN}]")
 CURRENCY = "[$€£¥₹₩₽¢]"
+AMOUNT = rf"({CURRENCY}\s?\d[\d.,]*)\s?"
 STEPS = [
     (r"(?<=\d)(?:[\u00a0\u202f\u2009]|\{,\}|\\,)(?=\d{3}(?!\d))", ","),  # blanks that group thousands
+    (r"~~[^~]{0,80}~~|<(del|s)>[^<]{0,80}</\1>", ""),  # struck out
+    (r"<sup>\s*([-+]?\d+)\s*</sup>", r"^\1"),
+    (r"</?[a-z][^<>]*>", ""),
+    *((rf"{AMOUNT}[{letter}{letter.lower()}]\b", rf"\1{letter}") for letter in "KMB"),  # of money: $2.5 m
+    (r"(?<=\d)\s*\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r" \1/\2"),
     (r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2"),
     (r"\^\s*\{?\\circ\}?", "°"),
     (r"\\(?:text|mathrm|mathbf|boxed)\s*\{([^{}]*)\}", r"\1"),
     (r"\\([%,$])", r"\1"),
     (r"(?<=\w)\*\*(?=[-+(]?\d)|(?<=\d) \*\* (?=[-+(]?\d)", "^"),  # Python's power; all else is bold
-    (r"\*\*|__", ""),
+    (r"\*\*|__|(?<!\w)_(?=\S)|(?<=\S)_(?!\w)", ""),
     (rf"(?<=[-+]){CURRENCY}\s?", ""),
     (CURRENCY, " "),
     (r"(?<=[^\W\d_])\s?\^\s?[{(]?[-+]?\d+[})]?", ""),  # m^2

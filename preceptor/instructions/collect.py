@@ -22,7 +22,7 @@ from preceptor.records import read_records, records_identity
 from preceptor.study.schema import Instructions, InstructionSource
 from preceptor.text import digest, written
 
-VERSION = 4  # 4: lists of plain turns are read; an instruction takes its right answer from a later copy too
+VERSION = 5  # 4: lists of plain turns are read, right answers of later copies too; 5: unseen marks count not
 
 
 @dataclass

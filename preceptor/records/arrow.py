@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preceptor.records.row import MEGABYTE, Placed, RecordsError, Row, numbered
+from preceptor.records.opening import refuse_kind
+from preceptor.records.row import MEGABYTE, Placed, RecordsError, Row, numbered, refuse_repeated
 from preceptor.study.fields import Records
 
 if TYPE_CHECKING:
@@ -15,16 +16,21 @@ TEXT = "BYTE_ARRAY"
 
 
 def parquet_rows(path: Path) -> Iterator[Placed]:
-    """The rows of a Parquet file."""
+    """The rows of a Parquet file. Raises RecordsError where it is another kind, or has a column twice."""
     import pyarrow.parquet as parquet
 
+    with path.open("rb") as file:
+        first = file.read(4096)
+    if not first.startswith(b"PAR1"):
+        refuse_kind(path, first)
     with parquet.ParquetFile(path) as plain:
+        refuse_repeated(f"{path}", plain.schema_arrow.names)
         texts = [
             c.path for c in map(plain.schema.column, range(len(plain.schema))) if c.physical_type == TEXT
         ]
     # Dictionaries stay what they are: a long text that a small file repeats is not unpacked for every row.
-    with parquet.ParquetFile(path, read_dictionary=texts) as file:
-        rows = (row for batch in file.iter_batches(ROWS_AT_ONCE) for row in unpacked(batch))
+    with parquet.ParquetFile(path, read_dictionary=texts) as opened:
+        rows = (row for batch in opened.iter_batches(ROWS_AT_ONCE) for row in unpacked(batch))
         yield from numbered(rows, path.name)
 
 

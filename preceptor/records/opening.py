@@ -7,13 +7,14 @@ from pathlib import Path
 from preceptor.paths import path_problem
 from preceptor.records.row import RecordsError
 
+GZIP = b"\x1f\x8b"
 # How files begin that are no text in UTF-8, what they are, and what to do about it. The longer mark first.
 BEGINNINGS = (
     (b"\xff\xfe\x00\x00", "is text in UTF-32: save it as UTF-8 (iconv -f UTF-32 -t UTF-8)"),
     (b"\x00\x00\xfe\xff", "is text in UTF-32: save it as UTF-8 (iconv -f UTF-32 -t UTF-8)"),
     (b"\xff\xfe", "is text in UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
     (b"\xfe\xff", "is text in UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
-    (b"\x1f\x8b", "is packed by gzip: let its name end in .gz"),
+    (GZIP, "is packed by gzip: let its name end in .gz"),
     (b"PAR1", "is a Parquet file: let its name end in .parquet"),
     (b"PK\x03\x04", "is a ZIP archive (a spreadsheet is one too): unpack it, or save the sheet as .csv"),
     (b"\x28\xb5\x2f\xfd", "is packed by Zstandard: unpack it, or pack it by gzip"),
@@ -36,7 +37,14 @@ def open_binary(path: Path) -> Binary:
     problem = path_problem(path)
     if problem is not None:
         raise RecordsError(f"{path}: {problem}")
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    if path.suffix != ".gz":
+        return path.open("rb")
+    with path.open("rb") as file:
+        first = file.read(64)
+    if first and not first.startswith(GZIP):
+        refuse_kind(path, first)
+        raise RecordsError(f"{path}: is not packed by gzip: take .gz off its name, or pack it")
+    return gzip.open(path, "rb")
 
 
 def beginning(path: Path, size: int = 4096) -> bytes:

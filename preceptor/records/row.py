@@ -1,5 +1,6 @@
 """What a reader gives for each row, and how large one may be."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,6 +28,13 @@ def numbered(rows: Iterable[Row], name: str) -> Iterator[Placed]:
     """Rows with their index as place."""
     for number, row in enumerate(rows):
         yield f"{name}[{number}]", sized(row)
+
+
+def refuse_repeated(place: str, columns: Iterable[str]) -> None:
+    """Raise RecordsError where two columns have one name: a row could hold one of them only."""
+    repeated = [name for name, times in Counter(columns).items() if name and times > 1]
+    if repeated:
+        raise RecordsError(f"{place} names the column {repeated[0]!r} twice: rename one of them")
 
 
 def _characters(value: Any) -> int:

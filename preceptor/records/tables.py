@@ -3,13 +3,12 @@
 import csv
 import io
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from preceptor.records import row as bounds
 from preceptor.records.opening import Binary, beginning, not_utf8, open_binary
-from preceptor.records.row import Placed, RecordsError, Row, too_large
+from preceptor.records.row import Placed, RecordsError, Row, refuse_repeated, too_large
 
 QUOTES = (
     "fields with quotes, separators or line ends stand in quotes, and a quote inside them is doubled: He said"
@@ -89,9 +88,7 @@ def _row(header: list[str], fields: list[str]) -> Row | str:
 
 
 def _refuse_header(path: Path, header: list[str], delimiter: str) -> None:
-    repeated = [name for name, times in Counter(header).items() if name and times > 1]
-    if repeated:
-        raise RecordsError(f"{path}:1: the header names the column {repeated[0]!r} twice: rename one of them")
+    refuse_repeated(f"{path}:1: the header", header)
     other = [mark for mark in (";", "\t", "|", ",") if mark != delimiter and mark in "".join(header)]
     if len(header) == 1 and other:
         raise RecordsError(

@@ -17,12 +17,13 @@ from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
 from preceptor.records import read_records, records_identity
+from preceptor.responses.endings import ending_of, fault_of
 from preceptor.responses.matching import Matching
 from preceptor.responses.rows import response_frame, response_row
 from preceptor.study.schema import Limits
 from preceptor.study.teachers import RecordedTeacher
 
-VERSION = 2  # 2: joined on what the texts say (NFKC joined 5² to 52), with system prompts, inputs, histories
+VERSION = 3  # 2: joined on what the texts say (NFKC joined 5² to 52); 3: how a response ended
 
 
 class NothingMatchedError(ValueError):
@@ -107,8 +108,10 @@ def recording_fingerprint(teacher: RecordedTeacher) -> str:
     return fingerprint("responses", VERSION, join=teacher.joined_on, **how, **records_identity(teacher))
 
 
-def read_recording(teacher: RecordedTeacher, count: RecordingCount) -> Iterator[tuple[str, Conversation]]:
-    """The readable records with their places; what cannot be read goes to the account."""
+def read_recording(
+    teacher: RecordedTeacher, count: RecordingCount
+) -> Iterator[tuple[str, Conversation, str | None]]:
+    """The readable records with their places and how they ended; what cannot be read goes to the account."""
     for place, record in read_records(teacher):
         count.read += 1
         try:
@@ -120,7 +123,7 @@ def read_recording(teacher: RecordedTeacher, count: RecordingCount) -> Iterator[
             count.lose(str(error), place)
             continue
         count.unread.add(unread_text(record, count.layout, conversation, answers_count=True))
-        yield place, conversation
+        yield place, conversation, ending_of(record)
 
 
 def _reasons(count: RecordingCount) -> str:
@@ -132,7 +135,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     matching = Matching.of(instructions)
     samples: Counter[str] = Counter()
-    for place, conversation in read_recording(teacher, count):
+    for place, conversation, ending in read_recording(teacher, count):
         try:
             on_id = teacher.joined_on == "id"
             instruction = matching.by_id(conversation) if on_id else matching.by_text(conversation)
@@ -144,8 +147,12 @@ def _rows(
             not on_id and conversation.system is None and instruction["system"] is not None
         )
         id, said, asked = instruction["instruction_id"], conversation.assistant, len(instruction["turns"])
-        fault = None if len(said) == asked else f"the recording answers {len(said)} of {asked} turns"
-        source_id = conversation.id if on_id else None
+        whole = None if len(said) == asked else f"the recording answers {len(said)} of {asked} turns"
+        fault = fault_of(ending) or whole
+        facts = {
+            "source_id": conversation.id if on_id else None,
+            "finish_reason": None if fault else ending,
+        }
         prompt = instruction["prompt_hash"]
-        yield response_row(teacher.name, id, prompt, samples[id], said[:asked], fault, source_id=source_id)
+        yield response_row(teacher.name, id, prompt, samples[id], said[:asked], fault, **facts)
         samples[id] += 1

@@ -5,6 +5,7 @@ SELECT
     count(*) FILTER (
         ($cut_responses = 'keep' OR finish_reason IS DISTINCT FROM 'length')
         AND CASE $column WHEN 'ifd' THEN ifd WHEN 'ifd_of_perplexities' THEN ifd_of_perplexities END > 1
+        AND NOT isnan(CASE $column WHEN 'ifd' THEN ifd WHEN 'ifd_of_perplexities' THEN ifd_of_perplexities END)
     ) AS above_one
 FROM usable
 WHERE list_contains($teachers, teacher)

@@ -60,6 +60,10 @@ FAULTS = {
     "another width": (wide, "as 32 × 64, but the base's is 32 × 32"),
     "half": (lambda t: {n: v for n, v in t.items() if "lora_B" not in n}, "only one half of model"),
     "embeddings": (lambda t: t | {"base_model.model.lm_head.weight": torch.ones(2)}, "no part of a LoRA"),
+    "a layer too few": (
+        lambda t: {n: v for n, v in t.items() if "layers.1.self_attn" not in n},
+        r"lacks model\.layers\.1\.self_attn\.q_proj, which adapter_config.json names in 'target_modules'",
+    ),
     "nothing": (lambda t: {}, "no tensor"),
 }
 
@@ -71,6 +75,20 @@ def test_an_adapter_that_is_not_of_its_base_is_named(saved, tmp_path, fault):
     with pytest.raises(FolderError, match=sentence) as refusal:
         refuse_adapter(adapter, meta)
     assert adapter in str(refusal.value)
+
+
+def test_an_adapter_of_some_layers_is_taken_where_its_configuration_says_so(saved, tmp_path):
+    folder, meta = saved
+    adapter = changed(
+        folder, tmp_path / "adapter", lambda t: {n: v for n, v in t.items() if "layers.1" not in n}
+    )
+    config = json.loads((folder / "adapter_config.json").read_text())
+    for some in (
+        {"layers_to_transform": [0]},
+        {"target_modules": r".*layers\.0\.(self_attn\.q|mlp\.down)_proj"},
+    ):
+        (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config | some))
+        refuse_adapter(adapter, meta)
 
 
 def test_ranks_are_those_that_the_configuration_says(saved, tmp_path):

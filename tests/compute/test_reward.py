@@ -15,6 +15,7 @@ from transformers import (
 
 from preceptor.compute import attention
 from preceptor.compute.backbone import Backbone
+from preceptor.compute.check import Use, folder_problems
 from preceptor.compute.conversation import Conversation, TemplateProblem
 from preceptor.compute.load import ModelError
 from preceptor.compute.reward import RewardScorer
@@ -121,6 +122,10 @@ def test_a_classifier_of_several_labels_must_be_told_which(tmp_path):
         RewardScorer(folder)
     with pytest.raises(ModelError, match="beyond the classifier's 3"):
         RewardScorer(folder, label=3)
+    for label, sentence in ((None, "'label' must say"), (3, "label 3 is beyond")):
+        (problem,) = folder_problems(folder, "main", Use("classifier", "own", label=label))
+        assert folder in problem and sentence in problem
+    assert folder_problems(folder, "main", Use("classifier", "own", label=2)) == []
     values = {RewardScorer(folder, label=label).score(ROWS[:1])[0].reward for label in range(3)}
     assert len(values) == 3
 

@@ -75,10 +75,15 @@ SPOILED = {
         {},
         "F8_E4M3, but its config.json has no 'quantization_config'",
     ),
-    "whole numbers": (  # as int8 checkpoints are without their scales; torch would cast them and be still
-        lambda tensors: {n: t.to(torch.int8) if t.ndim == 2 else t for n, t in tensors.items()},
+    "whole numbers": (
+        lambda tensors: {n: (t * 100).to(torch.int8) for n, t in tensors.items()},
         {},
         "I8, but its config.json has no 'quantization_config'",
+    ),
+    "one of whole numbers": (
+        lambda tensors: tensors | {"model.norm.weight": torch.ones(32, dtype=torch.bool)},
+        {},
+        "model.norm.weight are BOOL, but",
     ),
     "the architecture of a reward model, as a text": (
         added(score__weight=(1, 32)),
@@ -138,6 +143,13 @@ def test_a_language_model_is_no_reward_model_and_the_other_way_round(tmp_path):
 
 
 HARMLESS = {
+    "places and masks": lambda tensors: (
+        tensors
+        | {
+            "model.embeddings.position_ids": torch.arange(8),
+            "model.layers.0.attn.bias": torch.ones(8, 8).tril().bool(),
+        }
+    ),
     "frequencies": added(model__layers__0__self_attn__rotary_emb__inv_freq=(8,)),
     "a mask": added(model__layers__0__attn__masked_bias=()),
     "heads of speculative decoding": added(mtp__layers__0__weight=(3, 3)),
@@ -196,6 +208,20 @@ def test_shards_that_do_not_hold_what_the_index_says_are_missed(tmp_path):
     save_file({"other": torch.ones(1)} | without(lost)(tensors), shard, {"format": "pt"})
     with pytest.raises(FolderError, match=f"lack {re.escape(lost)}"):
         meta_model(str(tmp_path / "shards"), "language model")
+
+
+def test_an_index_without_what_transformers_asks_for_is_told_before_the_load(tmp_path):
+    save_language_model(tmp_path)
+    AutoModelForCausalLM.from_pretrained(tmp_path).save_pretrained(tmp_path, max_shard_size="20KB")
+    (tmp_path / "model.safetensors").unlink()
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": json.loads(index.read_text())["weight_map"]}))
+    (problem,) = folder_problems(str(tmp_path), "main", LANGUAGE)
+    assert str(index) in problem and "has no 'metadata'" in problem
+    assert folder_problems(str(tmp_path), "main", Use("language model", "plain", vllm=True)) == []
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"metadata": {}}))
+    assert folder_problems(str(tmp_path), "main", LANGUAGE) == []
+    load_causal_lm(str(tmp_path), "main", "float32", "cpu")
 
 
 def test_of_quantized_weights_only_wrapped_names_are_seen_before_the_load(tmp_path):

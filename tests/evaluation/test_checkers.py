@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from preceptor.evaluation.checkers import CHECKS, contains, exact, final_answer, number, refusal
@@ -57,6 +57,8 @@ def test_numbers_are_taken_in_every_style_and_only_the_right_ones(style, right, 
     st.sampled_from([", ", " ", "/", " or ", ", and ", "; ", "-"]),
     st.sampled_from(list(STYLES.values())),
 )
+@example([4, 2], "/", "{}")
+@example([0, 1], "/", "{}")
 def test_a_list_of_every_possible_answer_is_refused(possible, between, style):
     listed = style.format(between.join(map(str, possible)))
     assert not any(number(listed, str(answer)) for answer in possible)
@@ -83,6 +85,13 @@ def test_a_list_of_every_possible_word_is_refused(possible, style):
         ("The answer is", ""),
         ("The answer isn't 5", "The answer isn't 5"),
         ("", ""),
+        ("The answer is 5. No, wait: 12.", "12"),
+        ("The answer is 5. Oops! Correction: it is 12. Bye", "it is 12"),
+        ("It is 5. Wait, no. It is 12.", "It is 12"),
+        ("The answer is 5. No problem!", "5"),
+        ("The answer is 5. No.", "5"),
+        ("**Answer:** B", "B"),
+        ("So it is\n```\n12\n```", "12"),
     ],
 )
 def test_the_final_answer_is_one_sentence(response, answer):
@@ -116,6 +125,13 @@ def test_the_final_answer_is_one_sentence(response, answer):
         ("COVID-19", "19", False),
         ("B2", "2", False),
         ("9" * 5000, "9", False),
+        ("so 88-12 = 10 dogs are not doing anything", "10", True),
+        ("5 dogs of a + b = 12 are left", "12", True),
+        ("the total - 12", "12", True),
+        ("12 \\text{ cm}", "12", True),
+        ("\\therefore x \\approx 12", "12", True),
+        ("x - 3 = 12", "12", True),
+        ("a *12*", "12", True),
     ],
 )
 def test_numbers_are_compared_by_value(response, answer, right):
@@ -138,6 +154,8 @@ VALUES = {  # what a person would say that each is worth
     **{"1/2": "0.5", "½": "0.5", "2½": "2.5", "2 1/2 cups": "2.5", "\\frac{1}{2}": "0.5", "10/4": "2.5"},
     **{"5 million": 5_000_000, "5 hundred thousand": 500_000, "$2.5M": 2_500_000, "5k": 5000, "5 K": 5},
     **{"$5": 5, "US$5": 5, "5 €": 5, "-$5": -5, "$-5": -5, "5%": 5, "5 %": 5, "20 percent": 20},
+    **{"$2.5 M": 2_500_000, "$1.5m": 1_500_000, "1.5 times 10^3": 1500, "12\\frac{3}{4}": "12.75"},
+    **{"5 cm<sup>2</sup>": 5, "5<sup>2</sup>": 25, "<b>5</b>": 5, "~~3~~ 5": 5, "_5_": 5},
     **{"–3": -3, "−3": -3, "minus 3": -3, "negative 3 degrees": -3, "y = -2": -2, "5!": 5, "(5)": 5},
 }
 NO_NUMBER = [  # or not one, or only a bound of one
@@ -168,6 +186,24 @@ NO_NUMBER = [  # or not one, or only a bound of one
         "5 tenths",
         "- 3",
     ),
+    *("0,123", "17 May 2024", "3∶4", "3 against 4", "3 then 4", "3, maybe 4", "3? 4?", "3 if even, else 4"),
+    *("1.5 e10", "1.5 E 10", "5 mil", "5 k", "5 thousand and 3", "5 million, 300 thousand", "two hundred 5"),
+    *(
+        "5 thousand three hundred",
+        "5 times ten",
+        "\\frac 12",
+        "\\frac{x}{2}",
+        "\\sqrt[3]{8}",
+        "2\\pi",
+        "2π",
+        "3x",
+    ),
+    *("x/3", "x + 3", "x - 3", "π/3", "pi/4", "log 5", "sin(30°)", "f(5)", "5 mod 3", "3 instead of 5", "3̅"),
+    *("12 is wrong", "12 is not it", "it cannot be 12", "\\neq 12", "/= 12", "less than or equal to 12"),
+    *("12 at most", "12 or above", "12 and up", "12+ years", "beyond 12", "exceeding 12", "a multiple of 12"),
+    *("divisible by 12", "a third of 12", "two times 12", "12 times two", "the square of 12", "12 halves"),
+    *("1 hour and a half", "5′3″", "5 remainder 3", "5 R 3", "5 with 3 left over", "12 below zero", "12 [1]"),
+    *("it could be 3 or it could be 4", "~~5~~", "<s>5</s>", "H<sub>2</sub>"),
     *("10 to the power of 5", "half past 5", "2^99999999999999", "5 g per 100 g", "m^2", "x2"),
 ]
 
@@ -261,7 +297,7 @@ def test_an_answer_of_check_number_is_one_plain_number(check, answer, usable):
         ("the red fox", "red fox", False),
         ("caf\u00e9", "cafe\u0301", True),  # one letter, two encodings
         ("−3", "-3", True),
-        ("５", "5", True),
+        ('"."', ".", True),
         ("7²", "72", False),
         ("x²", "x2", False),
         ("H₂O", "H2O", False),
@@ -273,6 +309,16 @@ def test_an_answer_of_check_number_is_one_plain_number(check, answer, usable):
         ("'5'", "5", True),
         ("“five.”", "five", True),
         ("5", "5.", True),
+        ("", ".", False),
+        ('"."', ".", True),
+        ("", '""', False),
+        ('"."', ".", True),
+        ("**B**", "B", True),
+        ("$\\boxed{B}$", "B", True),
+        ("A or B", "B", False),
+        ("not B", "B", False),
+        ("2**3", "23", False),
+        ("init", "__init__", False),
         ("1e-05", "0.00001", False),  # it compares words, not values
     ],
 )
@@ -297,6 +343,10 @@ def test_exact_forgives_blanks_quotes_and_the_last_full_stop(response, answer, r
         ("it is 1/5", "5", False),
         ("5²", "52", False),
         ("3, 4 and 5", "5|3", True),
+        ("it is 5\u202f000", "5", False),
+        ("1'500", "500", False),
+        ("1 234", "234", False),
+        ("±5", "5", False),
     ],
 )
 def test_contains_wants_every_keyword_as_a_whole_word(response, answer, right):

@@ -176,3 +176,14 @@ def test_it_needs_no_network_and_writes_nothing_beside_alpaca_eval(noisy, monkey
     monkeypatch.setattr(socket.socket, "connect", refuse)
     assert length_controlled(noisy).error is None
     assert {file for file in folder.rglob("*") if file.suffix != ".pyc"} == before
+
+
+def test_a_fit_that_runs_to_the_end_has_an_interval_of_numbers():
+    """Two wins of 24, which length tells apart: alpaca-eval's own fit puts equal lengths at exactly 0."""
+    won = [6, 13]
+    characters = [0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1]
+    references = [214, 184, 119, 248, 294, 399, 427, 131, 444, 70, 292, 484]
+    references += [295, 436, 205, 437, 332, 238, 307, 17, 77, 371, 430, 395]
+    found = length_controlled(duels([float(n in won) for n in range(24)], characters, references))
+    assert (found.value, found.low, found.error) == (0.0, 0.0, None)
+    assert found.high == pytest.approx(1.96**2 / (24 + 1.96**2))  # Wilson's, of none in 24

@@ -287,3 +287,29 @@ def test_a_recording_that_loses_rows_or_text_is_refused(lake, tmp_path, asked):
     with pytest.raises(LossyRecordingError, match="no row has the column 'persona' that 'columns' names"):
         collect_recorded(lake, teacher(tmp_path, good, columns={"system": "persona"}), asked)
     assert lake.version(RESPONSES) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "ended", "usable"),
+    [
+        ({}, None, True),
+        ({"finish_reason": None}, None, True),
+        ({"finish_reason": float("nan")}, None, True),  # of a table with a gap
+        ({"finish_reason": "stop"}, "stop", True),
+        ({"finish_reason": "eos_token"}, "stop", True),
+        ({"finish_reason": "length"}, "length", True),
+        ({"finish_reason": "FinishReason.MAX_TOKENS"}, "length", True),
+        ({"stop_reason": "max_tokens"}, "length", True),
+        ({"stop_reason": "end_turn"}, "stop", True),
+        ({"finish_reason": ["length", "stop"]}, "length", True),
+        ({"finish_reason": "content_filter"}, None, False),
+        ({"stop_reason": "refusal"}, None, False),
+    ],
+)
+def test_a_recording_that_says_how_a_response_ended_is_believed(lake, tmp_path, asked, told, ended, usable):
+    by_choice = answer("q1", "a")
+    by_choice["choices"][0] |= told
+    rows = [{"instruction": "One?", "response": "a"} | told, answer("q1", "a") | told, by_choice]
+    for record, format in zip(rows, ("plain", "fastchat", "fastchat"), strict=True):
+        (row,) = collect_recorded(lake, teacher(tmp_path, record, format=format), asked)[0].rows.to_dicts()
+        assert (row["turns"], row["finish_reason"], row["error"] is None) == (["a"], ended, usable)
