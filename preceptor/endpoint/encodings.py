@@ -17,7 +17,11 @@ Layers = tuple[Origins, ...]
 DEPTH = 3  # encodings in one another
 KINDS = "\\%&="  # of escapes, by what they begin with
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
-HEXADECIMAL = re.compile(r"0[xX]|([0-9A-Fa-f])")
+DIGIT = re.compile(r"[0-9A-Fa-f]")
+PREFIXED = (  # 0x may be a prefix, or the last digit of a byte and a letter behind it
+    re.compile(r"0[xX]|([0-9A-Fa-f])"),
+    re.compile(r"(?<![0-9A-Fa-f])0[xX]|([0-9A-Fa-f])"),
+)
 WEB_SAFE = bytes.maketrans(b"-_", b"+/")
 NOT_BASE64 = bytes(n for n in range(256) if not BASE64.match(chr(n)))
 NOT_HEXADECIMAL = bytes(n for n in range(256) if chr(n) not in "0123456789ABCDEFabcdef")
@@ -144,14 +148,22 @@ def _base64(view: str, shortest: int) -> Iterator[_Block]:
 
 
 def _hexadecimal(view: str, shortest: int) -> Iterator[_Block]:
-    plain = view.encode("ascii", "replace").replace(b"0x", b" ").replace(b"0X", b" ")
-    digits = plain.translate(None, NOT_HEXADECIMAL)
+    yield from _digits(
+        view, view.encode("ascii", "replace").translate(None, NOT_HEXADECIMAL), DIGIT, shortest
+    )
+    if "0x" in view or "0X" in view:
+        for digit in PREFIXED:
+            yield from _digits(view, "".join(digit.findall(view)).encode(), digit, shortest)
+
+
+def _digits(view: str, digits: bytes, digit: re.Pattern[str], shortest: int) -> Iterator[_Block]:
+    """Digits of a view, read from each of two on; `digit` finds them there."""
     for skipped in range(2):
         stream = digits[skipped:]
         data = binascii.unhexlify(stream[: len(stream) - len(stream) % 2])
 
         def back(start: int, end: int, skipped: int = skipped) -> Span:
-            return _place(view, HEXADECIMAL, skipped + 2 * start, skipped + 2 * end)
+            return _place(view, digit, skipped + 2 * start, skipped + 2 * end)
 
         yield from _printable(data, shortest, back)
 

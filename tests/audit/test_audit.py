@@ -90,7 +90,7 @@ def lost_file(case: Case) -> None:
 
 
 def added_file(case: Case) -> None:
-    next(case.home.glob("checkpoints/a-brief/*")).joinpath("extra.py").write_text("import os")
+    next(case.home.glob("checkpoints/a-brief/*/manifest.json")).with_name("extra.py").write_text("import os")
 
 
 def manifest(case: Case) -> None:

@@ -125,6 +125,8 @@ def encoded(key: str, names: list[str]) -> str:
 @example("]b[key]a]", ["as it is"], "]b", "a]")
 @example("aaaaaaaa", ["as it is"], "aaaa", "aaa")
 @example("%2B%2B%2B", ["URL"], "%25", "2B")
+@example("00000000", ["hexadecimal"], "00000000", "X")
+@example("00000000", ["bytes"], "", "X")
 def test_no_reading_of_what_is_kept_holds_the_key(key, names, before, after):
     text = before + encoded(key, names) + after
     kept = without(text, key, "[key]")
