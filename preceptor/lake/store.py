@@ -307,7 +307,7 @@ class Lake:
                 change(delta)
                 break
             except CommitFailedError as error:
-                log.info("another writer changed %s first, trying again: %s", table.name, error)
+                log.debug("another writer changed %s first, trying again: %s", table.name, error)
                 _wait(attempt)
             except (DeltaError, OSError) as error:
                 raise self._unwritable(table, error) from error
