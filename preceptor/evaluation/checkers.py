@@ -113,8 +113,11 @@ def _within(keyword: str, text: str) -> bool:
     """Whether the keyword is there, and not as a part of a longer word or number."""
     if not keyword:
         return False
-    before = r"(?<!\w)(?<!\d[.,:/^'-])(?<![-+.^±√])" if keyword[0].isdigit() else r"(?<!\w)"
+    before, after = r"(?<!\w)", r"(?!\w|['’]t\b|\+\+|#)"  # "can" is not in "can't", nor C in C++
+    if keyword[0].isdigit():
+        before = r"(?<!\w)(?<!\d[.,:/^'-])(?<![-+.^±√])"
+    if keyword[-1].isdigit():
+        after = r"(?!\w)(?![.,:/^'-]\d)(?!\^)(?! \d{3}(?!\d))"
     if re.match(r"\d{3}(?!\d)", keyword):
         before += r"(?<!\d )"
-    after = r"(?!\w)(?![.,:/^'-]\d)(?!\^)(?! \d{3}(?!\d))" if keyword[-1].isdigit() else r"(?!\w)"
     return re.search(before + re.escape(keyword) + after, text) is not None

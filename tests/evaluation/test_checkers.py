@@ -347,6 +347,10 @@ def test_exact_forgives_blanks_quotes_and_the_last_full_stop(response, answer, r
         ("1'500", "500", False),
         ("1 234", "234", False),
         ("±5", "5", False),
+        ("C++ or C#", "c", False),
+        ("in C, it is", "c", True),
+        ("you can't, or can’t yet", "can", False),
+        ("a can's lid", "can", True),
     ],
 )
 def test_contains_wants_every_keyword_as_a_whole_word(response, answer, right):
