@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from preceptor.instructions.both_sides import BothSides
 from preceptor.instructions.layout import Layout
 from preceptor.instructions.merging import Merged
 from preceptor.instructions.right_answers import RightAnswer, RightAnswers
@@ -45,6 +46,7 @@ class SourceCount:
     seen: set[str] = field(default_factory=set)
     unread: UnreadCount = field(default_factory=UnreadCount)
     merged: Merged = field(default_factory=Merged)
+    both_sides: BothSides = field(default_factory=BothSides)
 
     @property
     def source(self) -> str:
@@ -115,13 +117,15 @@ class SourceCount:
         yield from self.merged.losses(self.read, lambda column: self.unread.cure(column, self.layout))
 
     def remarks(self) -> Iterator[str]:
-        """What was left out and is no loss: a sentence each."""
+        """What is no loss, and worth a look: a sentence each."""
         yield from self.unread.remarks(self.read)
+        yield from self.both_sides.told(self.read)
 
     def largest_loss(self) -> int:
         """The most rows that one kind of loss takes."""
         showing = max(self.showing.values(), default=0)
-        return max(self.lost, self.contradicting, showing, self.unread.lost()[0], self.merged.rows)
+        unread = self.unread.lost()[0]
+        return max(self.lost, self.contradicting, showing, unread, self.merged.rows, self.both_sides.rows)
 
 
 def refuse_lossy(counts: Iterable[SourceCount], allowed: float) -> None:
@@ -140,5 +144,5 @@ def source_problems(count: SourceCount, allowed: float) -> Iterator[str]:
     for column in sorted((count.layout.named | count.layout.more) - count.seen):
         yield f"{origin}: no row has the column {column!r} that 'columns' names"
     if count.largest_loss() > allowed * count.read:
-        losses = "; ".join((*count.losses(), *count.merges()))
+        losses = "; ".join((*count.losses(), *count.merges(), *count.both_sides.told(count.read)))
         yield f"{origin} loses more than 'limits.lost_rows' ({allowed:g}) allows: {losses}"

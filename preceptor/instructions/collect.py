@@ -105,6 +105,7 @@ def read_source(source: InstructionSource, count: SourceCount) -> Iterator[Instr
             continue
         count.leave(unread_text(row, count.layout, conversation, answers_count=False), place)
         count.show(showing(row, count.layout, conversation))
+        count.both_sides.look(conversation.user, place)
         ids = [conversation.id] if conversation.id is not None else []
         answer, check = (_known(row, column) for column in (source.columns.answer, source.columns.check))
         key = conversation_key(conversation.system, conversation.user)

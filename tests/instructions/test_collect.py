@@ -266,6 +266,43 @@ def test_a_little_lost_text_is_named_and_goes_on(tmp_path):
     assert "in 1 of 20 rows" in losses(source(tmp_path, "a", *rows, columns=TEXT), allowed=0.04)
 
 
+WHOLE = {
+    "HH": "\n\nHuman: Who are you?\n\nAssistant: A bear.\n\nHuman: Why?\n\nAssistant: Ask my mother.",
+    "Vicuna": "A chat between a user and an assistant. USER: Who are you? ASSISTANT: A bear.</s>USER: Why?",
+    "Guanaco": "### Human: Who are you?### Assistant: A bear.",
+    "Alpaca": "### Instruction:\nSay who you are.\n\n### Response:\nA bear.",
+    "Baize": "A human talks to an AI.\n[|Human|] Who are you?\n[|AI|] A bear.\n[|Human|] ",
+    "Llama 2": "<s>[INST] Who are you? [/INST] A bear. </s>",
+    "Llama 3": "<|start_header_id|>user<|end_header_id|>Who?<|start_header_id|>assistant<|end_header_id|>I.",
+    "ChatML": "<|im_start|>user\nWho are you?<|im_end|>\n<|im_start|>assistant\nA bear.<|im_end|>",
+    "Gemma": "<start_of_turn>user\nWho?<end_of_turn>\n<start_of_turn>model\nA bear.",
+    "Zephyr": "<|user|>\nWho are you?</s>\n<|assistant|>\n",
+}
+
+
+@pytest.mark.parametrize("format", WHOLE)
+def test_whole_conversations_in_one_text_are_no_instructions(format, tmp_path):
+    whole = source(tmp_path, "a", text(WHOLE[format]), text(f"{WHOLE[format]} Why?"), columns=TEXT)
+    sentence = losses(whole)
+    assert "2 of 2 rows hold both sides of a conversation in one text" in sentence
+    assert "at a.jsonl:1" in sentence and "one row of messages" in sentence
+    assert file_problems(whole, 0.05) == [sentence]
+
+
+def test_a_few_instructions_about_conversations_are_kept_and_told_of(tmp_path):
+    about = (
+        "Does a user write USER: or ASSISTANT?",
+        "Assistant: hello\nHuman: go on",
+        "The user: I",
+        WHOLE["HH"],
+    )
+    rows, [count] = collect(source(tmp_path, "a", *map(text, about), columns=TEXT))
+    refuse_lossy([count], 0.25)
+    assert rows.height == 4 and list(count.losses()) == []
+    [remark] = count.remarks()
+    assert remark.startswith("1 of 4 rows hold both sides of a conversation in one text ('Human:' and")
+
+
 def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_path):
     rows = [text("Name the capital.", land=land, id=n) for n, land in enumerate(("Peru", "Chile", "Peru"))]
     sentence = losses(source(tmp_path, "a", *rows, columns=TEXT))
