@@ -125,7 +125,7 @@ def killed_at_random(kills, models, calm, tmp_path) -> Met:
             assert set(found["fingerprint"]) == {fingerprints[name]}
         assert not any(chain.staged().values())
         met.torn += chain.torn_commits()
-    log.info("%d chains, kills %s, rows lost %s", chains, met, dict(lost))
+    log.info("%d chains, kills %s, rows computed again %s", chains, met, dict(lost))
     return met
 
 
