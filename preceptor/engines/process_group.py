@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-TIDY_SECONDS = 3.0
+TIDY_SECONDS = 60.0  # a bound: on a busy machine a tracker may take seconds, and without it memory stays
 LOOK_SECONDS = 0.02
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from preceptor.engines.process_group import end_group
+
 DEMO = Path(__file__).parents[2] / "studies" / "demo"
 TEACHER = DEMO / "teachers" / "llama-small"
 CONTEXT = 3072  # the demo's teachers see 256 tokens, a judge's prompt in their tiny vocabulary has 900
@@ -29,7 +31,7 @@ def vllm_server(log: Path, context: int = CONTEXT) -> Iterator[str]:
 
 @contextmanager
 def mortal_vllm_server(log: Path, context: int = CONTEXT) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A server's address, and what kills it as kill -9 does."""
+    """A server's address, and what kills it with -9; Python's trackers then free its shared memory."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -52,18 +54,14 @@ def mortal_vllm_server(log: Path, context: int = CONTEXT) -> Iterator[tuple[str,
         )
     try:
         _wait_until_ready(server, port, log)
-        yield f"http://127.0.0.1:{port}/v1", lambda: _end(server, signal.SIGKILL)
+        yield f"http://127.0.0.1:{port}/v1", lambda: end_group(server.pid)
     finally:
-        _end(server, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # the whole group has ended already
+            os.killpg(server.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             server.wait(30)
-        _end(server, signal.SIGKILL)
+        end_group(server.pid)
         server.wait()
-
-
-def _end(server: subprocess.Popen, how: signal.Signals) -> None:
-    with suppress(ProcessLookupError):  # the whole group has ended already
-        os.killpg(server.pid, how)
 
 
 def _wait_until_ready(server: subprocess.Popen, port: int, log: Path) -> None:

@@ -29,11 +29,14 @@ GREEDY = Decoding(max_new_tokens=60)
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
-    """Small caches; and no engine leaves shared memory behind."""
+    """Small caches; and no engine leaves shared memory behind. Other tests' engines may be ending now."""
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     before = unused_shared_memory()
     yield
-    assert unused_shared_memory() <= before
+    end = time.monotonic() + 120
+    while left := unused_shared_memory() - before:
+        assert time.monotonic() < end, f"nobody frees {left}"
+        time.sleep(0.1)
 
 
 class Kept:
