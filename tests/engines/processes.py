@@ -1,5 +1,6 @@
 """Which processes of a group still run."""
 
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -48,11 +49,11 @@ def gone(group: int, seconds: float = 300.0) -> bool:
     return True
 
 
-def unused_shared_memory() -> set[Path]:
-    """Shared memory of multiprocessing that no process has mapped any more."""
-    unused = set(Path("/dev/shm").glob("psm_*"))
-    for maps in Path("/proc").glob("[0-9]*/maps"):
+def shared_memory_of(mark: str) -> set[Path]:
+    """Shared memory that processes with this text in their environment have mapped."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile
-            text = maps.read_text()
-            unused = {segment for segment in unused if str(segment) not in text}
-    return unused
+            if mark.encode() in (process / "environ").read_bytes():
+                found.update(re.findall(r"/dev/shm/psm_\w+", (process / "maps").read_text()))
+    return set(map(Path, found))

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from preceptor.compute.request import Decoding
 from preceptor.engines import vllm_generator
 from preceptor.engines.engine_process import EngineError
 from tests.engines import lake_run
-from tests.engines.processes import children, gone, named, unused_shared_memory
+from tests.engines.processes import children, gone, named, shared_memory_of
 from tests.engines.teachers import SMALL, requests, stream, vllm
 
 pytestmark = pytest.mark.slow
@@ -29,12 +31,22 @@ GREEDY = Decoding(max_new_tokens=60)
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
-    """Small caches; and no engine leaves shared memory behind. Other tests' engines may be ending now."""
+    """Small caches; and no engine of this test leaves shared memory behind. Other tests' engines may."""
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-    before = unused_shared_memory()
-    yield
+    mark, mapped, over = uuid.uuid4().hex, set(), threading.Event()
+    monkeypatch.setenv("PRECEPTOR_TEST_MARK", mark)
+
+    def watch():
+        while not over.wait(0.2):
+            mapped.update(shared_memory_of(mark))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    yield mapped
+    over.set()
+    watcher.join()
     end = time.monotonic() + 120
-    while left := unused_shared_memory() - before:
+    while left := [segment for segment in mapped if segment.exists()]:
         assert time.monotonic() < end, f"nobody frees {left}"
         time.sleep(0.1)
 
@@ -73,7 +85,7 @@ def worker(group: int) -> int:
     return group
 
 
-def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog, monkeypatch):
+def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog, monkeypatch, nothing_left):
     # However late this process takes the twentieth row, the engine cannot have finished them all.
     monkeypatch.setattr(vllm_generator, "WINDOW", 64)
     expected = stream(TransformersGenerator(SMALL, decoding=GREEDY), requests())
@@ -92,6 +104,7 @@ def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog,
     assert len(found) < 600
     assert all(expected[row] == answer for row, answer in found.items())
     assert all(gone(group) for group in (*once.groups, *twice.groups))
+    assert len(nothing_left) >= 3  # of each launch: so it is seen, and what is left would be
 
 
 def start(store) -> subprocess.Popen:
