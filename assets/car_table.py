@@ -19,6 +19,7 @@ from preceptor.car.table import (
     beta_sweep,
     build_car_table,
     car_fingerprint,
+    few_instructions,
     sweep_fingerprint,
 )
 from preceptor.current import ROW_TABLES, current_fingerprints
@@ -51,6 +52,9 @@ UNANSWERED = "no responses"  # as sql/car_table.sql has it
         checks.spec("car_table", "unique_keys", "One row per base and teacher", blocking=True),
         checks.spec("car_table", "completeness", "About every teacher that has answered is ranked"),
         checks.spec("car_table", "common_rows", "The teachers share most instructions"),
+        checks.spec(
+            "car_table", "enough_instructions", "Intervals hold what they say from 20 instructions on"
+        ),
     ],
 )
 def car_table(
@@ -91,6 +95,7 @@ def _ranked(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeR
             checks.unique_keys(CAR_TABLE, rows),
             checks.completeness(answered.height, rows["rank"].count(), _missing(answered), STUDY.limits),
             _common_rows(rows),
+            _enough_instructions(rows),
         ],
         ranking=lambda: narrow_table(_ranking(rows)),
         preview=lambda: first_rows(shown, limit=rows.height),
@@ -105,7 +110,7 @@ def _nothing_yet(why: str) -> Iterator[dg.AssetCheckResult]:
     It is told only if it still holds when no reward or loss is on its way (jobs/settled_ranking.py).
     """
     yield checks.unique_keys(CAR_TABLE, CAR_TABLE.schema.to_frame())
-    for check in ("completeness", "common_rows"):
+    for check in ("completeness", "common_rows", "enough_instructions"):
         yield dg.AssetCheckResult(
             check_name=check, passed=check != "completeness", severity=checks.WARN, description=why
         )
@@ -159,4 +164,15 @@ def _common_rows(rows: pl.DataFrame) -> dg.AssetCheckResult:
         severity=checks.WARN,
         description=f"the means are taken over {share:.1%} of the study's instructions",
         metadata={"share": share},
+    )
+
+
+def _enough_instructions(rows: pl.DataFrame) -> dg.AssetCheckResult:
+    fewest = rows.filter(pl.col("missing").is_null())["instructions"].min()
+    return dg.AssetCheckResult(
+        check_name="enough_instructions",
+        passed=not (warning := few_instructions(rows)),
+        severity=checks.WARN,
+        description=warning or f"every mean stands on {fewest:,} instructions or more",
+        metadata={"fewest": fewest},
     )

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from preceptor.car.bootstrap import car, percentile_interval, resampled_means
+from preceptor.car.bootstrap import car, expanded_interval, resampled_means
 from preceptor.car.ranks import rank_intervals, ranks
 from preceptor.current import Current, register_current
 from preceptor.fingerprint import fingerprint
@@ -14,8 +14,11 @@ from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Car, Study
 
-VERSION = 1
+VERSION = 2
 MINIMUM_ROWS = 10  # resampling fewer instructions says nothing of what others would have given
+ENOUGH_ROWS = (
+    20  # with fewer, CAR's interval misses too often (benchmarks/RESULTS.md, "Do the intervals hold?")
+)
 Floats = NDArray[np.float64]
 
 
@@ -83,6 +86,21 @@ def sweep_fingerprint(settings: Car, versions: dict[str, int]) -> str:
     return fingerprint("car_beta_sweep", VERSION, betas=betas, form=settings.form, versions=versions)
 
 
+def few_instructions(table: pl.DataFrame) -> str:
+    """Says where rows of `car_table` stand on too few instructions for their intervals; empty if none do."""
+    ranked = table.filter(pl.col("missing").is_null(), pl.col("instructions") < ENOUGH_ROWS)
+    if ranked.is_empty():
+        return ""
+    base, teacher, rows = ranked.sort("instructions").select("base", "teacher", "instructions").row(0)
+    stands = f"{teacher}'s CAR for {base} stands on {rows} instructions"
+    if rows < MINIMUM_ROWS:
+        return f"{stands}: too few for any interval, and every rank is possible. Ask {ENOUGH_ROWS} or more"
+    return (
+        f"{stands}: a 95 % interval of CAR from so few holds the truth in 91 to 95 of 100 studies. Ask"
+        f" {ENOUGH_ROWS} or more"
+    )
+
+
 def _estimates(used: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Per base and ranked teacher: mean reward and loss, CAR's interval, the rank and its interval."""
     settings = study.car
@@ -95,20 +113,24 @@ def _estimates(used: pl.DataFrame, study: Study) -> pl.DataFrame:
             continue
         means = np.nanmean(cells.reward[base, ranked], axis=1), np.nanmean(cells.loss[base, ranked], axis=1)
         values = car(*means, settings.beta, settings.form)
-        few = (~np.isnan(cells.reward[base, ranked])).sum(axis=1) < MINIMUM_ROWS
-        replicates = np.where(few, np.nan, draws[:, base, ranked])
-        frame = _base_intervals(base, ranked, values, replicates, settings.confidence)
         used_rows = (~np.isnan(cells.reward[base, ranked])).sum(axis=1)
+        replicates = np.where(used_rows < MINIMUM_ROWS, np.nan, draws[:, base, ranked])
+        frame = _base_intervals(base, ranked, values, replicates, used_rows, settings)
         columns = {"mean_reward": means[0], "mean_loss": means[1], "instructions": used_rows}
         frames.append(frame.with_columns(pl.Series(name, column) for name, column in columns.items()))
     return pl.concat(frames)
 
 
 def _base_intervals(
-    base: int, ranked: NDArray[np.int64], values: Floats, draws: Floats, confidence: float
+    base: int,
+    ranked: NDArray[np.int64],
+    values: Floats,
+    draws: Floats,
+    instructions: NDArray[np.int64],
+    settings: Car,
 ) -> pl.DataFrame:
-    low, high = percentile_interval(draws, confidence)
-    best, worst = rank_intervals(values, draws, confidence)
+    low, high = expanded_interval(draws, settings.confidence, instructions)
+    best, worst = rank_intervals(values, draws, settings.confidence, instructions, settings.seed)
     return pl.DataFrame(
         {
             "base_index": np.full(len(ranked), base, dtype=np.int32),

@@ -11,7 +11,7 @@ from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.study.evaluation import AnyEvaluation
 
-VERSION = 3
+VERSION = 4
 PATHS = {"path", "answers", "categories", "tasks", "data", "length_control", "human_labels"}
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from preceptor.car import bootstrap
-from preceptor.car.bootstrap import percentile_interval, resampled_means
+from preceptor.car.bootstrap import expanded_interval, percentile_interval, resampled_means
 
 ROWS = np.random.default_rng(3).gamma(2.0, 1.0, (80, 3))
 
@@ -52,3 +52,23 @@ def test_one_resample_serves_all_columns():
 def test_without_any_draw_there_is_no_interval(columns):
     low, high = percentile_interval(np.full((50, columns), np.nan), 0.9)
     assert low.shape == high.shape == (columns,) and np.isnan([*low, *high]).all()
+
+
+def test_the_expanded_interval_of_few_rows_has_the_width_of_students_t():
+    # Of normal rows the percentile ends lie about ±z·s·√((n-1)/n)/√n from the mean; expanded, ±t·s/√n.
+    rows = np.random.default_rng(5).normal(0, 1, (12, 1))
+    low, high = expanded_interval(resampled_means(rows, 200_000, seed=6), 0.95, np.array([12]))
+    half = stats.t.ppf(0.975, 11) * rows.std(ddof=1) / np.sqrt(12)
+    assert high[0] - low[0] == pytest.approx(2 * half, rel=0.03)
+
+
+def test_each_columns_own_count_expands_its_interval():
+    draws = np.random.default_rng(7).normal(0, 1, (5_000, 4))
+    draws[:, 1] = draws[:, 2] = draws[:, 0]
+    low, high = expanded_interval(draws, 0.95, np.array([10, 100, 1_000_000, 1]))
+    plain_low, plain_high = percentile_interval(draws, 0.95)
+    assert (
+        low[0] < low[1] < low[2] == pytest.approx(plain_low[2], rel=1e-4)
+        and np.isnan([low[3], high[3]]).all()
+    )
+    assert high[0] > high[1] > high[2] == pytest.approx(plain_high[2], rel=1e-4)

@@ -25,7 +25,7 @@ VERSION = 1
 BARE = "raw"  # the prompt format of a base model that goes on writing
 METHOD = (
     "1 - C(n - c, k) / C(n, k) of n samples, c of which pass, mean over problems (arXiv 2107.03374, eq. 1);"
-    " interval: percentile bootstrap over problems"
+    " interval: bootstrap over problems, percentiles expanded for few of them"
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from preceptor.car.bootstrap import percentile_interval, resampled_means
+from preceptor.car.bootstrap import expanded_interval, resampled_means
 from preceptor.evaluation.estimates import NOTHING, Estimate, unvaried
 
 RESAMPLES = 10_000
@@ -30,8 +30,8 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 def mean_pass_at_k(samples: Sequence[tuple[int, int]], k: int) -> Estimate:
     """Mean of pass@k over problems, each (n samples, c of them right), and its 95 % interval.
 
-    The interval is the percentile bootstrap over problems: 10,000 draws, seed 0; where all problems are the
-    same, Wilson's. One problem has none.
+    The interval is the bootstrap's over problems, expanded for few of them: 10,000 draws, seed 0; where all
+    problems are the same, Wilson's. One problem has none.
     Raises ValueError for a problem with fewer than k samples.
     """
     if not samples:
@@ -40,5 +40,6 @@ def mean_pass_at_k(samples: Sequence[tuple[int, int]], k: int) -> Estimate:
     value = float(chances.mean())
     if np.ptp(chances) == 0:
         return unvaried(value, len(samples))
-    low, high = percentile_interval(resampled_means(chances, RESAMPLES, SEED), CONFIDENCE)
+    draws = resampled_means(chances, RESAMPLES, SEED)
+    low, high = expanded_interval(draws, CONFIDENCE, np.array([len(samples)]))
     return Estimate(value, float(low[0]), float(high[0]))
