@@ -18,7 +18,11 @@ TRAILING = re.compile("[ \t\x0b\x0c]+$", re.MULTILINE)
 
 def repair(text: str) -> str:
     """Replace lone surrogates, which no UTF-8 file can hold, by U+FFFD; all else stays, U+2028 too."""
-    return SURROGATE.sub("\ufffd", text)
+    try:
+        text.encode()  # nearly every text, and ten times as fast as to search it
+    except UnicodeEncodeError:
+        return SURROGATE.sub("\ufffd", text)
+    return text
 
 
 def fold(text: str) -> str:
@@ -52,6 +56,8 @@ def normalise(text: str) -> str:
     go, and so do invisible characters. Case, powers, fractions and indentation stay: 5² is not 52, Polish is
     not polish, and a line of Python belongs where it stands.
     """
+    if text.isascii() and "\r" not in text:  # the same at a tenth of the time
+        return (TRAILING.sub("", text) if "\n" in text else text).strip()
     seen = SPACE.sub(" ", INVISIBLE.sub("", LINE_END.sub("\n", unicodedata.normalize("NFC", text))))
     return unicodedata.normalize("NFC", TRAILING.sub("", seen).strip())
 

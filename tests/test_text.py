@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from preceptor.text import digest, folded, normalise, repair
+from preceptor.text import INVISIBLE, LINE_END, SPACE, TRAILING, digest, folded, normalise, repair
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 STORABLE = st.text(st.characters(codec="utf-8"))
@@ -26,6 +26,12 @@ def test_repaired_text_can_be_stored_and_keeps_its_length(text):
 @given(STORABLE)
 def test_repair_leaves_storable_text_alone(text):
     assert repair(text) == text
+
+
+@given(ANY_TEXT | st.text("a\x1f \t\x0b\x0c\r\n", max_size=12))
+def test_text_in_ascii_is_evened_out_as_any_other(text):
+    seen = SPACE.sub(" ", INVISIBLE.sub("", LINE_END.sub("\n", unicodedata.normalize("NFC", text))))
+    assert normalise(text) == unicodedata.normalize("NFC", TRAILING.sub("", seen).strip())
 
 
 SAME = {

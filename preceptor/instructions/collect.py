@@ -25,7 +25,7 @@ from preceptor.text import digest, written
 VERSION = 5  # 4: lists of plain turns are read, right answers of later copies too; 5: unseen marks count not
 
 
-@dataclass
+@dataclass(slots=True)
 class Instruction:
     """One instruction on its way to a row of raw_instructions; of equal `key` are those that say the same."""
 
@@ -143,19 +143,19 @@ def _without_near_duplicates(
 
 
 def _frame(items: list[Instruction]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "instruction_id": [item.id for item in items],
-            "source": [item.source for item in items],
-            "source_ids": [item.source_ids for item in items],
-            "place": [item.place for item in items],
-            "system": [item.conversation.system for item in items],
-            "turns": [list(item.conversation.user) for item in items],
-            "answer": [item.answer for item in items],
-            "check": [item.check for item in items],
-            "prompt_hash": [
-                digest(item.conversation.system or "", *item.conversation.user) for item in items
-            ],
-        },
-        schema=RAW_INSTRUCTIONS.row_schema,
+    return RAW_INSTRUCTIONS.frame(
+        [
+            {
+                "instruction_id": item.id,
+                "source": item.source,
+                "source_ids": item.source_ids,
+                "place": item.place,
+                "system": item.conversation.system,
+                "turns": item.conversation.user,
+                "answer": item.answer,
+                "check": item.check,
+                "prompt_hash": digest(item.conversation.system or "", *item.conversation.user),
+            }
+            for item in items
+        ]
     )

@@ -8,7 +8,7 @@ from preceptor.instructions.layout import RecordError
 from preceptor.text import repair
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """The source's own id, and the turns of each side."""
 

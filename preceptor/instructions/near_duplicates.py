@@ -4,8 +4,9 @@ Measured against datasketch and an exact join in benchmarks/RESULTS.md. MinHash'
 similarity is too coarse to decide by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rensa import RMinHash, RMinHashLSH
 
@@ -17,6 +18,9 @@ PERMUTATIONS = 128
 # lowest threshold allowed, 0.6, and above 0.9999 from 0.75.
 BANDS = 32
 SEED = 0
+TEXTS_AT_ONCE = 1000
+SETS_KEPT = 256
+TEXTS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,14 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, NearDup
 
     Texts are compared as they are: make them `comparable` first. The order decides which of a pair stays.
     """
-    shingles = [_shingles(text) for text in texts]
     index = RMinHashLSH(threshold, PERMUTATIONS, BANDS)
+    exact = _Exact(texts)
     dropped: dict[int, NearDuplicate] = {}
-    for number, sketch in enumerate(RMinHash.from_token_sets(shingles, PERMUTATIONS, SEED)):
+    for number, sketch in enumerate(_sketches(texts)):
         near = [
-            NearDuplicate(kept, _jaccard(shingles[number], shingles[kept])) for kept in index.query(sketch)
+            NearDuplicate(kept, exact.similarity(number, kept))
+            for kept in index.query(sketch)
+            if exact.most(number, kept) >= threshold
         ]
         best = max(near, key=lambda pair: (pair.similarity, -pair.of), default=None)
         if best is not None and best.similarity >= threshold:
@@ -52,10 +58,36 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, NearDup
     return dropped
 
 
-def _shingles(text: str) -> set[str]:
-    return {text[i : i + SHINGLE] for i in range(max(1, len(text) - SHINGLE + 1))}
+def _sketches(texts: Sequence[str]) -> Iterator[RMinHash]:
+    """A text's shingles take a hundred times its memory: they go one by one, and no set of them is made."""
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        some = map(_shingles, texts[start : start + TEXTS_AT_ONCE])
+        yield from RMinHash.from_token_sets(some, PERMUTATIONS, SEED)
 
 
-def _jaccard(first: set[str], second: set[str]) -> float:
-    common = len(first & second)
-    return common / (len(first) + len(second) - common)
+def _shingles(text: str) -> Iterator[str]:
+    starts = range(max(1, len(text) - SHINGLE + 1))
+    return map(text.__getitem__, map(slice, starts, range(SHINGLE, SHINGLE + len(starts))))
+
+
+class _Exact:
+    """Jaccard similarities of texts, by their numbers; the sets of the latest texts alone are kept."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._sizes: dict[int, int] = {}
+        self._set = lru_cache(maxsize=SETS_KEPT)(lambda number: set(_shingles(texts[number])))
+
+    def similarity(self, first: int, second: int) -> float:
+        """What the two share of all that either holds."""
+        common = len(self._set(first) & self._set(second))
+        return common / (self._size(first) + self._size(second) - common)
+
+    def most(self, first: int, second: int) -> float:
+        """No more than this can the two be alike: their sizes alone say so, and most pairs end here."""
+        sizes = self._size(first), self._size(second)
+        return min(sizes) / max(sizes)
+
+    def _size(self, number: int) -> int:
+        if number not in self._sizes:
+            self._sizes[number] = len(self._set(number))
+        return self._sizes[number]

@@ -8,7 +8,7 @@ import polars as pl
 
 
 class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
 
 
 def content_hash(rows: pl.DataFrame, key: tuple[str, ...]) -> str:
@@ -34,8 +34,18 @@ def _add(sha: _Hash, values: pl.Series) -> None:
                 _add(sha, part)
         case pl.String():
             sha.update(present.str.len_bytes().to_numpy().astype("<i8").tobytes())
-            sha.update("".join(present).encode())
+            sha.update(_text(present))
         case pl.Float64():
             sha.update(present.to_numpy().astype("<f8").tobytes())
         case _:
             sha.update(present.cast(pl.Int64).to_numpy().astype("<i8").tobytes())
+
+
+def _text(present: pl.Series) -> memoryview:
+    """The bytes of all texts, one behind the other, as Arrow holds them: no text becomes an object."""
+    array = present.to_arrow(compat_level=pl.CompatLevel.oldest())  # else views, whose bytes lie anywhere
+    _, offsets, data = array.buffers()
+    if data is None:
+        return memoryview(b"")
+    ends = np.frombuffer(offsets, dtype="<i8")[array.offset : array.offset + len(array) + 1]
+    return memoryview(data)[int(ends[0]) : int(ends[-1])]

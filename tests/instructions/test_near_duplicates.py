@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from preceptor.instructions import near_duplicates as module
 from preceptor.instructions.near_duplicates import comparable, near_duplicates
 
 WORDS = (
@@ -25,7 +26,9 @@ def brute_force(texts: list[str], threshold: float) -> dict[int, tuple[int, floa
 
 
 @pytest.mark.parametrize("threshold", [0.7, 0.8, 0.9])
-def test_the_rows_dropped_are_those_of_a_brute_force(threshold):
+def test_the_rows_dropped_are_those_of_a_brute_force(threshold, monkeypatch):
+    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 50)
+    monkeypatch.setattr(module, "SETS_KEPT", 3)
     draw = random.Random(0)
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(2, 30))) for _ in range(300)]
     for text in draw.sample(texts, 120):

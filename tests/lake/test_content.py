@@ -69,6 +69,17 @@ def test_what_is_nearly_the_same_is_told_apart(one, other):
     assert content_hash(frame([nothing | one]), ("id",)) != content_hash(frame([nothing | other]), ("id",))
 
 
+@given(st.lists(TEXT, max_size=6), st.integers(0, 3), st.integers(0, 6))
+def test_texts_count_by_their_bytes_wherever_arrow_has_put_them(texts, start, length):
+    rows = pl.DataFrame({"text": texts}, schema={"text": pl.String}).slice(start, length)
+    present = [text.encode() for text in rows["text"] if text is not None]
+    nulls = "".join("1" if text is None else "0" for text in rows["text"])
+    mask = [int(nulls[n : n + 8].ljust(8, "0"), 2) for n in range(0, len(nulls), 8)]
+    lengths = b"".join(struct.pack("<q", len(text)) for text in present)
+    expected = f"4:text:{rows.height}:".encode() + bytes(mask) + lengths + b"".join(present)
+    assert content_hash(rows, ()) == hashlib.sha256(expected).hexdigest()
+
+
 def test_it_is_the_hash_that_its_description_gives():
     """Written out by hand, so that another release of polars or Arrow cannot change it unnoticed."""
     rows = pl.DataFrame(
