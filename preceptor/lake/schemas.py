@@ -315,7 +315,7 @@ EVAL_SCORES = Table(
 
 EVAL_DIFFERENCES = Table(
     name="eval_differences",
-    row="two runs on one benchmark, item by item: by how much the first is ahead, and whether that is chance",
+    row="two runs, or a run and its untuned base, on one benchmark, item by item: is the first ahead?",
     partition_by=(),
     key=("benchmark", "first_run", "second_run"),
     columns={
@@ -323,11 +323,16 @@ EVAL_DIFFERENCES = Table(
         "base": (pl.String, "the base model of both"),
         "first_run": (pl.String, "run"),
         "second_run": (pl.String, "run"),
+        "untuned": (pl.Boolean, "whether the second is the base itself, untuned"),
         "difference": (pl.Float64, "mean outcome of the first minus that of the second, over common items"),
         "low": (pl.Float64, "lower end of the 95 % interval"),
         "high": (pl.Float64, "upper end"),
         "p_value": (pl.Float64, "two-sided, paired by item"),
-        "p_adjusted": (pl.Float64, "by Holm, over the base's pairs on the benchmark"),
+        "p_adjusted": (
+            pl.Float64,
+            "by Holm, over the base's pairs of runs on the benchmark; those with the untuned base are a"
+            " family of their own",
+        ),
         "n": (pl.Int64, "items that both have an outcome of"),
         "left_out": (pl.Int64, "items that only one has an outcome of"),
         "method": (pl.String, "the test and the interval"),

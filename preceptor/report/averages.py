@@ -10,6 +10,7 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.report.main_metric import Main, main_metrics
 from preceptor.study.averages import Average
 from preceptor.study.schema import Study
+from preceptor.study.untuned import examined_runs
 
 METRIC = "average"
 COUNTS = ("n", "expected", "judged", "failed", "filtered")
@@ -24,10 +25,10 @@ def add_averages(warehouse: Warehouse, study: Study) -> None:
     main = main_metrics(scores, study)
     scored = set(scores["run"])
     rows = [
-        _row(average, run.name, _parts(scores, average, run.name, main))
+        _row(average, run, _parts(scores, average, run, main))
         for average in study.averages
-        for run in study.runs
-        if run.name in scored
+        for run in examined_runs(study)
+        if run in scored
     ]
     found = pl.DataFrame(rows, schema=EVAL_SCORES.schema)
     warehouse.register(EVAL_SCORES.name, pl.concat([scores, found]))

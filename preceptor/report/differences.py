@@ -1,4 +1,4 @@
-"""Every two runs of a base on a benchmark, item by item: is the one ahead, or is that chance?"""
+"""Every two runs of a base on a benchmark, and each run and its untuned base: item by item, is it ahead?"""
 
 import polars as pl
 
@@ -8,6 +8,7 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.report.main_metric import main_metrics
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.schema import Study
+from preceptor.study.untuned import untuned_name
 
 SEED = 0
 LARGEST: dict[str, float | None] = {"grades": 5.0, "held_out_loss": None}  # else outcomes are shares
@@ -26,19 +27,24 @@ def differences(warehouse: Warehouse, study: Study) -> pl.DataFrame:
         of_benchmark = results.filter(benchmark=evaluation.name)
         if category:
             of_benchmark = of_benchmark.filter(task=category)
+        by_run = of_benchmark.drop("task").partition_by("run", as_dict=True)
         for base in study.bases:
-            runs = [run.name for run in study.runs if run.base == base.name]
-            there = [run for run in runs if run in set(of_benchmark["run"])]
-            of_runs = [of_benchmark.filter(run=run) for run in there]
-            if len(of_runs) > 1:
-                rows += _rows(evaluation, base.name, category, pl.concat(of_runs).drop("task"))
+            own = [run.name for run in study.runs if run.base == base.name]
+            there = [by_run[run,] for run in own if (run,) in by_run]
+            if len(there) > 1:
+                rows += _rows(evaluation, base.name, category, pl.concat(there))
+            untuned = untuned_name(base.name)
+            if there and (untuned,) in by_run:
+                outcomes = pl.concat([*there, by_run[untuned,]])
+                rows += _rows(evaluation, base.name, category, outcomes, untuned)
     return pl.DataFrame(rows, schema=EVAL_DIFFERENCES.row_schema)
 
 
 def _rows(
-    evaluation: AnyEvaluation, base: str, category: str, outcomes: pl.DataFrame
+    evaluation: AnyEvaluation, base: str, category: str, outcomes: pl.DataFrame, untuned: str | None = None
 ) -> list[dict[str, object]]:
-    found = paired_differences(outcomes, SEED, LARGEST.get(evaluation.kind, 1.0))
+    """One family of tests: every two runs, or every run and its untuned base."""
+    found = paired_differences(outcomes, SEED, LARGEST.get(evaluation.kind, 1.0), against=untuned)
     tested = [number for number, (*_, difference) in enumerate(found) if difference.p_value is not None]
     adjusted = holm([found[number][2].p_value or 0.0 for number in tested])
     by_number = dict(zip(tested, adjusted, strict=True))
@@ -48,6 +54,7 @@ def _rows(
             "base": base,
             "first_run": first,
             "second_run": second,
+            "untuned": untuned is not None,
             "difference": difference.value,
             "p_adjusted": by_number.get(number),
             "left_out": difference.only_first + difference.only_second,

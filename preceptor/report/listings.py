@@ -24,6 +24,8 @@ from preceptor.report.words import (
 from preceptor.selection.shortfall import shortfall
 from preceptor.study.recipes import AnyRecipe
 
+UNTUNED = "untuned base"  # where a recipe's name stands, which has no blank
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -146,24 +148,33 @@ def _in(unit: str) -> str:
 def _score(row: dict[str, Any]) -> tuple[str, ...]:
     low, value, high = (measured(row[name], row["unit"]) for name in ("low", "value", "high"))
     counts = (f"{row[name]:,}" for name in ("n", "judged", "failed", "filtered", "expected"))
-    return row["run"], row["base"], row["recipe"], value, span(low, high), *counts
+    recipe = UNTUNED if row["untuned"] else row["recipe"]
+    return row["run"], row["base"], recipe, value, span(low, high), *counts
 
 
 def difference_listings(differences: pl.DataFrame) -> list[Listing]:
-    """Every two runs of a base on a benchmark, the surest difference first."""
+    """Every two runs of a base on a benchmark, then each run and its untuned base; the surest first."""
     columns = ("ahead", "behind", "by", "95 % interval", "p", "p adjusted", "common items", "left out")
     listings = []
-    for (benchmark, base), rows in differences.drop_nulls("difference").group_by(
-        "benchmark", "base", maintain_order=True
+    for (benchmark, base, untuned), rows in differences.drop_nulls("difference").group_by(
+        "benchmark", "base", "untuned", maintain_order=True
     ):
         methods = " | ".join(rows["method"].unique(maintain_order=True))
         notes = (
             f"Outcomes of items, paired: {methods}.",
-            "p adjusted: by Holm, over the base's pairs of runs.",
+            "p adjusted: by Holm, over the base's "
+            + ("runs, each with the untuned base." if untuned else "pairs of runs."),
         )
         lines = [_difference(row) for row in rows.iter_rows(named=True)]
-        listings.append(Listing(columns, lines, words=2, title=f"{base} on {benchmark}", notes=notes))
+        listings.append(
+            Listing(columns, lines, words=2, title=_compared(base, benchmark, untuned), notes=notes)
+        )
     return listings
+
+
+def _compared(base: object, benchmark: object, untuned: object) -> str:
+    """What a table of differences is of."""
+    return f"{base} on {benchmark}{', each run and the untuned base' if untuned else ''}"
 
 
 def _difference(row: dict[str, Any]) -> tuple[str, ...]:
@@ -267,7 +278,12 @@ def task_heats(tasks: pl.DataFrame) -> list[Heat]:
         lines = []
         for (recipe,), cells in rows.group_by("recipe", maintain_order=True):
             values = dict(cells.select("task", "value").iter_rows())
-            lines.append((str(recipe), [(_percent(values.get(kind)), values.get(kind)) for kind in kinds]))
+            lines.append(
+                (
+                    UNTUNED if recipe is None else str(recipe),
+                    [(_percent(values.get(kind)), values.get(kind)) for kind in kinds],
+                )
+            )
         heats.append(Heat(f"{base} on {benchmark}", tuple(kinds), lines))
     return heats
 

@@ -12,6 +12,7 @@ from preceptor.report.averages import METRIC
 from preceptor.report.main_metric import main_metrics
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
+from preceptor.study.untuned import untuned_runs
 
 # What predicts: column of `predicted_actual`, and the sign that makes more of it better (arXiv 2411.07133,
 # Table 4, sets CAR beside the mean reward, the loss and the length of the responses).
@@ -38,14 +39,11 @@ AGREEMENTS = pl.Schema(
 
 
 def register_study_runs(warehouse: Warehouse, study: Study) -> None:
-    """Give a warehouse `study_benchmarks` and `study_runs`, whose teacher is null for other recipes' runs."""
-    schema = dict.fromkeys(["run", "base", "recipe", "tuning", "teacher"], pl.String)
-    runs = pl.DataFrame(
-        [(run.name, run.base, run.recipe, run.tuning, one_teacher(study, run.recipe)) for run in study.runs],
-        schema=schema,
-        orient="row",
-    )
-    warehouse.register("study_runs", runs.with_row_index("run_index"))
+    """Give a warehouse `study_benchmarks` and `study_runs`, whose teacher is null for other recipes' runs.
+
+    Behind the last run of each base stands the base itself, `untuned`, without recipe and tuning.
+    """
+    warehouse.register("study_runs", _study_runs(study).with_row_index("run_index"))
     main = main_metrics(warehouse.rows(EVAL_SCORES.name), study)
     benchmarks = pl.DataFrame(
         [
@@ -60,6 +58,17 @@ def register_study_runs(warehouse: Warehouse, study: Study) -> None:
         orient="row",
     )
     warehouse.register("study_benchmarks", benchmarks.with_row_index("benchmark_index"))
+
+
+def _study_runs(study: Study) -> pl.DataFrame:
+    schema = dict.fromkeys(["run", "base", "recipe", "tuning", "teacher"], pl.String)
+    last = {run.base: number for number, run in enumerate(study.runs)}
+    placed = [
+        (number, (run.name, run.base, run.recipe, run.tuning, one_teacher(study, run.recipe), False))
+        for number, run in enumerate(study.runs)
+    ] + [(last[base], (name, base, None, None, None, True)) for name, base in untuned_runs(study).items()]
+    rows = [row for _, row in sorted(placed, key=lambda one: one[0])]  # stable: a base is behind its last run
+    return pl.DataFrame(rows, schema={**schema, "untuned": pl.Boolean}, orient="row")
 
 
 def one_teacher(study: Study, recipe: str) -> str | None:

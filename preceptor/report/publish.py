@@ -39,7 +39,7 @@ from preceptor.report.predicted import predicted_actual
 from preceptor.study.schema import Study
 
 log = logging.getLogger(__name__)
-VERSION = 4  # 4: rows that a recipe asked for and did not get
+VERSION = 5  # 5: untuned bases beside their students
 HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
 REPORT_TABLES = (
     RAW_INSTRUCTIONS,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from preceptor.study.recipes import INSTRUCTION_DIFFICULTIES
+from preceptor.study.untuned import untuned_name
 
 LISTS = ("teachers", "bases", "reward_models", "recipes", "tunings", "runs", "evaluations", "averages")
 REFERENCES = (
@@ -54,6 +55,20 @@ def reference_problems(document: dict[str, Any], all_teachers: bool = True) -> I
             )
     yield from _unmeasured(document)
     yield from _unlike(document)
+    yield from _untuned(document)
+
+
+def _untuned(document: dict[str, Any]) -> Iterator[Found]:
+    """Runs under the name of an untuned base, also in other case, as for repeated names."""
+    reserved = {untuned_name(base).lower(): base for base in _names(document, "bases")}
+    for index, run in _items(document.get("runs")):
+        name = run.get("name")
+        if isinstance(name, str) and name.lower() in reserved:
+            yield (
+                ("runs", index, "name"),
+                f"{name!r} is the name under which base {reserved[name.lower()]!r} is evaluated untuned: take"
+                " another",
+            )
 
 
 def _unlike(document: dict[str, Any]) -> Iterator[Found]:

@@ -14,4 +14,5 @@ SELECT
     tuned_checkpoint.losses
 FROM study_runs
 LEFT JOIN tuned_checkpoint ON tuned_checkpoint.run = study_runs.run
+WHERE NOT study_runs.untuned
 ORDER BY study_runs.run_index

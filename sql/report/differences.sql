@@ -1,4 +1,5 @@
--- A row is two runs of one base on one of the study's benchmarks, compared item by item.
+-- A row is two runs of one base, or a run and its untuned base, on one of the study's benchmarks, compared item by
+-- item.
 SELECT
     eval_differences.*,
     study_benchmarks.higher_is_better,
@@ -9,5 +10,6 @@ INNER JOIN study_benchmarks ON study_benchmarks.benchmark = eval_differences.ben
 INNER JOIN study_runs AS first_runs ON first_runs.run = eval_differences.first_run
 INNER JOIN study_runs AS second_runs ON second_runs.run = eval_differences.second_run
 ORDER BY
-    study_benchmarks.benchmark_index, eval_differences.base, eval_differences.p_value, first_runs.run_index,
+    study_benchmarks.benchmark_index, eval_differences.base, eval_differences.untuned,
+    eval_differences.p_value, first_runs.run_index,
     second_runs.run_index

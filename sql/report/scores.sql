@@ -1,9 +1,10 @@
--- A row is one metric of one of the study's runs on one of its benchmarks.
+-- A row is one metric of one of the study's runs, or of an untuned base, on one of its benchmarks.
 SELECT
     eval_scores.*,
     study_runs.base,
     study_runs.recipe,
     study_runs.teacher,
+    study_runs.untuned,
     (
         eval_scores.metric = study_benchmarks.main_metric
         AND eval_scores.category = study_benchmarks.main_category

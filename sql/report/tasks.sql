@@ -1,4 +1,5 @@
--- A row is how well the runs of one recipe on one base did at one kind of item of a benchmark.
+-- A row is how well the runs of one recipe on one base did at one kind of item of a benchmark; the recipe is null
+-- for the untuned base.
 SELECT
     eval_results.benchmark,
     study_runs.base,

@@ -5,8 +5,10 @@ from scipy.stats import binomtest
 
 from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS
 from preceptor.report.differences import differences
+from preceptor.report.evidence import gather
 from preceptor.report.listings import difference_listings
 from preceptor.report.predicted import register_study_runs
+from preceptor.report.untuned import against_untuned, differs_from_untuned
 from preceptor.study.held_out import HeldOutLoss
 from tests.report.lakes import BASES, empty_warehouse, put, small_study
 
@@ -92,3 +94,54 @@ def test_the_page_lists_who_is_ahead_with_the_surest_first(tmp_path):
     first = listings[0].rows[0]
     assert first[:3] == (f"{prefix}-b", f"{prefix}-a", "1.000")
     assert listings[0].columns[4:6] == ("p", "p adjusted")
+
+
+def test_runs_and_their_untuned_base_are_a_family_of_their_own(tmp_path):
+    prefix, untuned = BASES[0].removesuffix("-base"), f"untuned-{BASES[0]}"
+    students = outcomes(f"{prefix}-a", [1.0] * 10) + outcomes(f"{prefix}-b", [0.0] * 10)
+    students += outcomes(f"{prefix}-c", [0.0] * 9 + [1.0])
+    alone = compared(tmp_path, students)[2]
+    study, warehouse, found = compared(tmp_path, students + outcomes(untuned, [0.0] * 10))
+    assert found.filter(~found["untuned"]).equals(alone)  # as if there were no untuned base
+    by_run = {row["first_run"][-1]: row for row in found.filter("untuned").to_dicts()}
+    assert {row["second_run"] for row in by_run.values()} == {untuned}
+    assert by_run["a"]["difference"] == 1.0
+    assert by_run["a"]["p_value"] == pytest.approx(2 / 2**10)
+    assert by_run["a"]["p_adjusted"] == pytest.approx(3 * 2 / 2**10)  # three runs, hence three tests
+    assert by_run["b"]["p_adjusted"] == 1.0
+    warehouse.register(EVAL_DIFFERENCES.name, found)
+    evidence = gather(warehouse, study)
+    told = against_untuned(evidence, BASES[0], "tasks-exam")
+    assert dict(told.select("run", "differs").iter_rows()) == {
+        f"{prefix}-a": True,
+        f"{prefix}-b": False,
+        f"{prefix}-c": False,
+    }
+    assert differs_from_untuned(evidence, BASES[0], "tasks-exam") is True
+    assert differs_from_untuned(evidence, BASES[1], "tasks-exam") is None  # nobody evaluated it
+    titles = [listing.title for listing in difference_listings(evidence.differences)]
+    assert titles == [
+        f"{BASES[0]} on tasks-exam",
+        f"{BASES[0]} on tasks-exam, each run and the untuned base",
+    ]
+
+
+def test_one_student_alone_is_compared_with_its_untuned_base(tmp_path):
+    prefix = BASES[0].removesuffix("-base")
+    rows = outcomes(f"{prefix}-a", [0.0] * 10) + outcomes(f"untuned-{BASES[0]}", [0.0] * 10)
+    study, warehouse, found = compared(tmp_path, rows)
+    assert found.select("first_run", "untuned", "p_value").rows() == [(f"{prefix}-a", True, 1.0)]
+    warehouse.register(EVAL_DIFFERENCES.name, found)
+    assert differs_from_untuned(gather(warehouse, study), BASES[0], "tasks-exam") is False
+
+
+def test_of_a_loss_the_student_with_less_is_ahead_of_its_untuned_base(tmp_path):
+    prefix = BASES[0].removesuffix("-base")
+    loss = HeldOutLoss(name="loss", kind="held_out_loss", dataset="d")
+    study = small_study(("a", "b"), BASES, True).model_copy(update={"evaluations": (loss,)})
+    warehouse, values = empty_warehouse(tmp_path), [1.0 + n / 100 for n in range(14)]
+    rows = outcomes(f"{prefix}-a", [v - 0.5 for v in values], "loss")
+    put(warehouse, EVAL_RESULTS, rows + outcomes(f"untuned-{BASES[0]}", values, "loss"))
+    warehouse.register(EVAL_DIFFERENCES.name, differences(warehouse, study))
+    told = against_untuned(gather(warehouse, study), BASES[0], "loss")
+    assert told.select("ahead", "differs").rows() == [(pytest.approx(0.5), True)]

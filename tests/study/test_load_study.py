@@ -12,6 +12,7 @@ from pydantic.errors import PydanticUserError
 
 from preceptor.study.fields import Frozen, Model, Sampling
 from preceptor.study.load import load_study
+from preceptor.study.untuned import examined_runs, untuned_runs
 from tests.conftest import REAL_DATA
 from tests.study.documents import VALID, load, problems, replaced
 
@@ -153,6 +154,21 @@ def test_a_study_without_car_must_still_choose_among_several_reward_models(tmp_p
 def test_the_same_name_may_stand_in_different_lists(tmp_path):
     study = load(tmp_path, replaced(("name: judge", "name: graded"), ("name: alpaca", "name: graded")))
     assert study.reward_model("graded").engine == "sequence_classification"
+
+
+@pytest.mark.parametrize("name", ["untuned-base-a", "Untuned-BASE-b"])
+def test_no_run_has_the_name_of_an_untuned_base(tmp_path, name):
+    (problem,) = problems(tmp_path, replaced(("name: first", f"name: {name}")))
+    assert problem.path == "runs[0].name"
+    assert "is the name under which base" in problem.message
+    assert load(tmp_path, replaced(("name: first", "name: untuned-other"))).runs[0].name == "untuned-other"
+
+
+def test_an_untuned_base_is_examined_where_a_run_of_it_is(tmp_path):
+    study = load(tmp_path, VALID)
+    assert untuned_runs(study) == {"untuned-base-a": "base-a"}  # base-b has no run
+    assert examined_runs(study) == {"first": "base-a", "untuned-base-a": "base-a"}
+    assert untuned_runs(study.model_copy(update={"evaluations": ()})) == {}
 
 
 def test_a_valid_study_says_what_its_file_says(tmp_path):

@@ -53,11 +53,12 @@ def paired_difference(
 
 
 def paired_differences(
-    outcomes: pl.DataFrame, seed: int, largest: float | None = 1.0
+    outcomes: pl.DataFrame, seed: int, largest: float | None = 1.0, against: str | None = None
 ) -> list[tuple[str, str, PairedDifference]]:
     """`paired_difference` of every two runs (columns `run`, `item_id`, `outcome`), in the runs' order.
 
-    All pairs are flipped by the same random signs, which makes hundreds of pairs as cheap as a few.
+    With `against`, only of every other run with that one, which comes second. All pairs are flipped by the
+    same random signs, which makes hundreds of pairs as cheap as a few.
     """
     means = _item_means(outcomes)
     runs = outcomes["run"].unique(maintain_order=True).to_list()
@@ -65,6 +66,8 @@ def paired_differences(
     places = (means["run"].replace_strict(runs, list(range(len(runs)))), means["item_id"].rank("dense") - 1)
     wide[tuple(place.to_numpy().astype(np.int64) for place in places)] = means["outcome"].to_numpy()
     pairs = list(combinations(range(len(runs)), 2))
+    if against is not None:
+        pairs = [(one, runs.index(against)) for one in range(len(runs)) if runs[one] != against]
     if not pairs or means.is_empty():
         return [(runs[one], runs[other], NOT_COMPARED) for one, other in pairs]
     differences = np.array([wide[one] - wide[other] for one, other in pairs])
