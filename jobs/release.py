@@ -11,7 +11,7 @@ import dagster as dg
 
 from jobs.home import HomeError, open_instance
 from jobs.instance import GOING, UNSETTLED, release
-from jobs.run_process import PROCESS, Fate, fate
+from jobs.run_process import Fate, fate, process_of
 from jobs.slots import advice, who
 from preceptor.study.load import StudyError, load_study
 
@@ -46,8 +46,9 @@ def _chosen(under_way: list[dg.DagsterRun], number: str) -> dg.DagsterRun:
     found = [run for run in under_way if run.run_id.startswith(number)]
     if len(found) != 1:
         sys.exit(f"{number}: {len(found)} of the {len(under_way)} runs under way begin so; no run was ended")
-    if fate(found[0].tags) == Fate.LIVES:
-        sys.exit(f"{number}: its process {found[0].tags[PROCESS]} lives: end that first; no run was ended")
+    process = process_of(found[0].tags)
+    if process is not None and fate(found[0].tags) == Fate.LIVES:
+        sys.exit(f"{number}: its process {process.number} lives: end that first; no run was ended")
     return found[0]
 
 

@@ -20,15 +20,10 @@ def serve_report(lake: Lake, host: str, port: int) -> Iterator[str]:
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            here = self.path in ("/", PATH)
-            status, text = _page(lake) if here else (HTTPStatus.NOT_FOUND, f"Only {PATH} is here.")
-            self.send_response(status)
-            kind = "html" if status == HTTPStatus.OK else "plain"
-            self.send_header("Content-Type", f"text/{kind}; charset=utf-8")
-            self.send_header("Cache-Control", "no-store")  # the next one has the same address
-            self.end_headers()
-            with suppress(ConnectionError):  # a reader may leave early
-                self.wfile.write(text.encode())
+            self._answer(body=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(body=False)
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""

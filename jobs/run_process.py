@@ -7,11 +7,13 @@ number and the moment it began, counted from a boot of which the kernel knows a 
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-HOST, PROCESS = "preceptor/host", "preceptor/process"
-BEGAN, BOOT = "preceptor/process_began", "preceptor/boot"
+# Dagster's UI shows no tag that begins with `.dagster/`: four a run would fill its list of runs.
+HIDDEN, BEFORE = ".dagster/preceptor_", "preceptor/"  # runs of a home from before have tags that show
+HOST, PROCESS, BEGAN, BOOT = (f"{HIDDEN}{fact}" for fact in ("host", "process", "process_began", "boot"))
 ENDED = ("Z", "X")  # a zombie holds nothing: only its parent has not asked yet how it ended
 
 
@@ -30,14 +32,33 @@ def process_tags() -> dict[str, str]:
     return {HOST: socket.gethostname(), PROCESS: number, BEGAN: began(number) or "", BOOT: boot()}
 
 
+@dataclass(frozen=True)
+class RunProcess:
+    """The process of a run, as its tags name it; None where they do not say."""
+
+    number: str
+    host: str | None
+    began: str | None
+    boot: str | None
+
+
+def process_of(tags: Mapping[str, str]) -> RunProcess | None:
+    """Which process a run's tags name; None for a run of Dagster's server."""
+    number, host, start, boot_id = (
+        tags.get(tag, tags.get(BEFORE + tag.removeprefix(HIDDEN))) for tag in (PROCESS, HOST, BEGAN, BOOT)
+    )
+    return None if number is None else RunProcess(number, host, start, boot_id)
+
+
 def fate(tags: Mapping[str, str]) -> Fate:
     """Whether the process that these tags name still lives. After a boot of its host none does."""
-    if PROCESS not in tags:
+    process = process_of(tags)
+    if process is None:
         return Fate.UNNAMED
-    if tags.get(HOST) != socket.gethostname():
+    if process.host != socket.gethostname():
         return Fate.UNSEEN
-    now = began(tags[PROCESS])
-    same = now is not None and tags.get(BEGAN, now) == now and tags.get(BOOT, boot()) == boot()
+    now = began(process.number)
+    same = now is not None and process.began in (None, now) and process.boot in (None, boot())
     return Fate.LIVES if same else Fate.GONE
 
 

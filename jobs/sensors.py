@@ -45,12 +45,16 @@ def study_members(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
         return dg.SensorResult(skip_reason=told)
     changes = partition_changes(context.instance, read)
     before = _before(context, lake)
-    now = before.next(read.study, whole=not read.left_out)
+    now = before.next(read.study, read.left_out)
     rank = now.counter > before.counter and _has_ranking(context.instance)
-    news = [*read.left_out, *(f"{key} changed: reload the code location" for key in outdated)]
+    broken = [sentence for sentence in now.left_out if sentence not in before.left_out]
+    for sentence in broken:
+        context.log.warning(sentence)
+    news = [f"{key} changed: reload the code location" for key in outdated]
     news += [sentence for changed in changes for sentence in changed.sentences()]
     for sentence in news:
-        context.log.warning(sentence) if sentence in read.left_out else context.log.info(sentence)
+        context.log.info(sentence)
+    news = [*broken, *_said_before(len(now.left_out) - len(broken)), *news]
     return dg.SensorResult(
         run_requests=[dg.RunRequest(digest(now.text()), asset_selection=RANKING)] if rank else [],
         skip_reason=None if rank else "\n".join(news) or "nobody joined or left the study",
@@ -70,6 +74,14 @@ def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     for sentence in ended:
         context.log.warning(sentence)
     return dg.SkipReason("\n".join([*ended, *held(context.instance)]) or "nobody holds a slot")
+
+
+def _said_before(files: int) -> list[str]:
+    """The daemon logs the whole of every tick, twice a minute: a file whose fault was told is only counted."""
+    if not files:
+        return []
+    count = "1 teacher file is" if files == 1 else f"{files} teacher files are"
+    return [f"{count} still left out, as an earlier tick says; so does `make check`"]
 
 
 def _before(context: dg.SensorEvaluationContext, lake: LakeResource) -> Seen:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from jobs.instance import holders, release_dead_runs, subject
-from jobs.run_process import HOST, PROCESS, Fate, fate
+from jobs.run_process import Fate, fate, process_of
 
 SECONDS_BETWEEN_LOOKS = 5.0
 LOOKS_BETWEEN_REPORTS = 120  # ten minutes: nobody need scroll back to know why nothing happens
@@ -27,17 +27,19 @@ def who(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     record = instance.get_run_record_by_id(run.run_id)
     began = record and (record.start_time or record.create_timestamp.timestamp())
     since = f", since {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC" if began else ""
-    tags = run.tags
-    place = f"process {tags[PROCESS]} on {tags.get(HOST)}" if PROCESS in tags else "Dagster's server"
+    process = process_of(run.tags)
+    place = f"process {process.number} on {process.host}" if process else "Dagster's server"
     return f"run {run.run_id[:8]} ({subject(run)}) of {place}{since}"
 
 
 def advice(run: dg.DagsterRun) -> str:
     """What somebody can do who does not want to wait for a run."""
     ending = f"`{release_command()} {run.run_id[:8]}`"
+    process = process_of(run.tags)
     match fate(run.tags):
         case Fate.LIVES:
-            return f"It is at work. To stop it: `kill {run.tags[PROCESS]}`; what it committed stays"
+            number = process.number if process else ""
+            return f"It is at work. To stop it: `kill {number}`; what it committed stays"
         case Fate.GONE:
             return "It was killed; its slot is given back within seconds"
         case Fate.UNSEEN:
@@ -102,9 +104,11 @@ def _waits(instance: dg.DagsterInstance) -> bool:
 
 def _ours(instance: dg.DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
+    process = process_of(run.tags) if run else None
     workers = {str(worker.pid) for worker in multiprocessing.active_children()}
     return (
         run is not None
+        and process is not None
         and fate(run.tags) == Fate.LIVES
-        and run.tags.get(PROCESS) in {str(os.getpid()), *workers}
+        and process.number in {str(os.getpid()), *workers}
     )

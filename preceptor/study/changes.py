@@ -40,12 +40,16 @@ def change(kind: str, present: Iterable[str], wanted: Sequence[str], whole: bool
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at the study found. `counter` tells apart looks that found the same at different times."""
+    """What a look at the study found. `counter` tells apart looks that found the same at different times.
+
+    `left_out` are the sentences on teacher files that could not be read: what was said once is not said again.
+    """
 
     teachers: tuple[str, ...]
     bases: tuple[str, ...]
     whole: bool
     counter: int = 0
+    left_out: tuple[str, ...] = ()
 
     def text(self) -> str:
         """As it is kept until the next look."""
@@ -53,18 +57,20 @@ class Seen:
 
     @classmethod
     def of_text(cls, text: str) -> "Seen":
-        """What an earlier look wrote."""
+        """What an earlier look wrote; one from before sentences were kept has none."""
         kept = json.loads(text)
-        return cls(tuple(kept["teachers"]), tuple(kept["bases"]), kept["whole"], kept["counter"])
+        said = tuple(kept.get("left_out", ()))
+        return cls(tuple(kept["teachers"]), tuple(kept["bases"]), kept["whole"], kept["counter"], said)
 
-    def next(self, study: Study, whole: bool) -> "Seen":
-        """What is seen now; equal to this if a ranking that was made after this look is still right."""
+    def next(self, study: Study, left_out: Sequence[str] = ()) -> "Seen":
+        """What is seen now; the counter is this one's if a ranking that was made after this look is right."""
+        whole = not left_out
         names = membership(study)
         teachers = _members(self.teachers, names["teachers"], whole)
         bases = _members(self.bases, names["bases"], whole)
         same = (teachers, bases) == (self.teachers, self.bases) and (self.whole or not whole)
         counter = self.counter if same else self.counter + 1
-        return Seen(teachers, bases, whole, counter)
+        return Seen(teachers, bases, whole, counter, tuple(left_out))
 
 
 def _members(before: Sequence[str], wanted: Sequence[str], whole: bool) -> tuple[str, ...]:

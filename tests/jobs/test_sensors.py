@@ -153,6 +153,10 @@ def test_a_bad_file_is_named_and_nobody_leaves_until_it_is_whole(served):
     assert "new.yaml" in result.skip_reason.skip_message
     assert "left out" in result.skip_reason.skip_message
     assert "new" in served.teachers()
+    again = served.look().skip_reason.skip_message  # the daemon logs it, twice a minute
+    assert "new.yaml" not in again and "1 teacher file is still left out" in again
+    served.put("new.yaml", good[:-30])  # broken in another way
+    assert "new.yaml" in served.look().skip_reason.skip_message
     served.change(teachers=without(served.location.study, "tiny"))
     served.look()
     assert served.teachers() == {"brief", "chatty", "tiny", "new"}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import TagType, get_tag_type
 from dagster._core.test_utils import create_run_for_test
 
 from jobs import release, slots
@@ -54,6 +55,20 @@ def test_a_process_is_its_number_and_its_beginning():
         fate(mine | {HOST: "elsewhere"}) == fate(mine | {HOST: "elsewhere", BOOT: "another"}) == Fate.UNSEEN
     )
     assert fate({}) == Fate.UNNAMED
+
+
+def test_its_tags_do_not_fill_the_list_of_runs_and_those_that_did_are_still_read(instance):
+    assert {get_tag_type(tag) for tag in process_tags()} == {TagType.HIDDEN}
+    for older in ({BEGAN: "1"}, {}):
+        shown = {f"preceptor/{tag.removeprefix('.dagster/preceptor_')}": value for tag, value in
+                 {**process_tags(), **older}.items()}  # fmt: skip
+        assert shown.keys() == {
+            f"preceptor/{fact}" for fact in ("host", "process", "process_began", "boot")
+        }
+        assert fate(shown) == (Fate.GONE if older else Fate.LIVES)
+        run = create_run_for_test(instance, status=STARTED, tags=shown)
+        assert f"of process {os.getpid()} on " in slots.who(instance, run)
+        assert len(release_dead_runs(instance)) == len(older)
 
 
 def test_a_zombie_is_dead_and_a_programs_name_changes_nothing(tmp_path):
