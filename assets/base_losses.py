@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets import checks
 from assets.automation import when_data_changed
+from assets.failures import told
 from assets.metadata import distribution, materialized
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
@@ -28,6 +29,7 @@ from resources.loss import LossResource
         checks.spec("base_losses", "tokens_scored", "Most response tokens fit into the base's context"),
     ],
 )
+@told
 def base_losses(
     context: dg.AssetExecutionContext, lake: LakeResource, loss: LossResource
 ) -> dg.MaterializeResult:

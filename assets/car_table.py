@@ -1,5 +1,6 @@
 """`car_table` and `car_beta_sweep`: teachers ranked per base."""
 
+import os
 from collections.abc import Iterator
 
 import dagster as dg
@@ -8,7 +9,17 @@ import polars as pl
 from assets import checks
 from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
-from assets.metadata import distribution, first_rows, listed, materialized, narrow_table, picture
+from assets.failures import told
+from assets.metadata import (
+    answers,
+    distribution,
+    first_rows,
+    listed,
+    live_picture,
+    materialized,
+    narrow_table,
+    picture,
+)
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -26,12 +37,23 @@ from preceptor.current import ROW_TABLES, current_fingerprints
 from preceptor.lake.resume import derive
 from preceptor.lake.schemas import CAR_BETA_SWEEP, CAR_TABLE
 from preceptor.lake.store import NotMaterializedError
+from preceptor.report.headline import sentences
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
 # The tags of a run that a sensor, a schedule or an automation condition has started.
 BY_ITSELF = {"dagster/from_automation_condition", "dagster/sensor_name", "dagster/schedule_name"}
 UNANSWERED = "no responses"  # as sql/car_table.sql has it
+RANKING = os.environ.get("PRECEPTOR_RANKING_URL")  # jobs/serve.py draws it, and says where
+DESCRIPTION = (
+    live_picture(RANKING, "Who is first, why, and how sure that is")
+    + """Teachers ranked for each base by Compatibility-Adjusted Reward, with intervals, and who is missing.
+The newest answer begins the metadata below; `study_report` has its grounds. Where there is none
+yet, materialize `raw_instructions`: everything up to this table follows by itself.
+
+A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.
+"""
+)
 
 
 @dg.asset(
@@ -43,6 +65,7 @@ UNANSWERED = "no responses"  # as sql/car_table.sql has it
     ],
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
+    description=DESCRIPTION,
     output_required=False,  # while there is nothing to rank yet there is no table
     automation_condition=when_updated(
         "rewards", "base_losses", needed=("rewards", "base_losses"), last="study_report"
@@ -57,15 +80,11 @@ UNANSWERED = "no responses"  # as sql/car_table.sql has it
         ),
     ],
 )
+@told
 def car_table(
     context: dg.AssetExecutionContext, lake: LakeResource, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Teachers ranked for each base by Compatibility-Adjusted Reward, with intervals, and who is missing.
-
-    Nothing here yet? Materialize `raw_instructions`: everything up to this table follows by itself.
-
-    A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.
-    """
+    """Rank, or say why there is nothing to rank yet."""
     try:
         ranked = _ranked(lake, warehouse)
     except (NotMaterializedError, NothingToRankError) as error:
@@ -97,9 +116,10 @@ def _ranked(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeR
             _common_rows(rows),
             _enough_instructions(rows),
         ],
+        **answers(rows),
         ranking=lambda: narrow_table(_ranking(rows)),
+        plot=lambda: picture(car_plot(rows, sentences(rows)), "CAR by base and teacher"),
         preview=lambda: first_rows(shown, limit=rows.height),
-        plot=lambda: picture(car_plot(rows), "CAR by base and teacher"),
         missing_teachers=dg.MetadataValue.md(listed([*_missing(rows), *READ.left_out])),
     )
 
@@ -122,6 +142,7 @@ def _nothing_yet(why: str) -> Iterator[dg.AssetCheckResult]:
     kinds={"deltalake", "duckdb", "sql"},
     automation_condition=when_updated("car_table", needed=("car_table",), last="study_report"),
 )
+@told
 def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
     """How much the ranking hangs on β: CAR and rank of every teacher at every β of the study's sweep.
 

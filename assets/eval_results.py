@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from assets import checks
+from assets.failures import told
 from assets.metadata import distribution, first_rows, materialized
 from assets.study import STUDY, dimensions, run_and_benchmark
 from assets.tuned_checkpoint import tuned_checkpoint
@@ -27,6 +28,7 @@ from resources.lake import LakeResource
         checks.spec("eval_results", "unseen_items", "No item is among the study's instructions"),
     ],
 )
+@told
 def eval_results(
     context: dg.AssetExecutionContext, lake: LakeResource, evaluation: EvaluationResource
 ) -> dg.MaterializeResult:

@@ -4,7 +4,8 @@ import base64
 import hashlib
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,7 @@ from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake
 from preceptor.plot import histogram
 from preceptor.reasons import reasons
+from preceptor.report.headline import headline
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
@@ -44,8 +46,8 @@ def materialized(
         "dagster/column_schema": column_schema(outcome.table),
         **column_lineage(outcome.table.name),
         # The UI keeps this order: what the rows say, then how they came to be.
-        "preview": lambda: first_rows(outcome.rows),
         **facts,
+        **({} if "preview" in facts else {"preview": lambda: first_rows(outcome.rows)}),
         "rows_computed": outcome.computed,
         "rows_reused": outcome.reused,
         "seconds": round(outcome.seconds, 3),
@@ -132,6 +134,28 @@ def _table(rows: pl.DataFrame) -> str:
     lines = [" | ".join(rows.columns), " | ".join("---" for _ in rows.columns)]
     lines += [" | ".join(_cell(value).translate(NO_MARKUP) for value in row) for row in rows.iter_rows()]
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def live_picture(address: str | None, title: str) -> str:
+    """The beginning of an asset's description: a picture that is drawn when somebody looks.
+
+    What else a description says the UI took over when it loaded the code: only what is always true. Nothing
+    without an address.
+    """
+    return f"![{title}]({address})\n\n" if address else ""
+
+
+def answers(table: pl.DataFrame) -> dict[str, Callable[[], str]]:
+    """Facts of a CAR table: a sentence per base, as text, of which the UI shows any length in its place."""
+    return {
+        f"answer for {base}": partial(_answer, table, base)
+        for base in table["base"].unique(maintain_order=True)
+    }
+
+
+def _answer(table: pl.DataFrame, base: str) -> str:
+    found = headline(table, base)
+    return f"{found.sentence} {found.numbers[:1].upper()}{found.numbers[1:]}.".removesuffix(" .")
 
 
 def listed(sentences: list[str]) -> str:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets import checks
+from assets.failures import told
 from assets.metadata import distribution, listed, materialized
 from assets.study import STUDY
 from preceptor.instructions.account import SourceCount, refuse_lossy
@@ -20,6 +21,7 @@ from resources.lake import LakeResource
         checks.spec("raw_instructions", "read_whole", "Every row is read, with all the text it holds"),
     ],
 )
+@told
 def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
     """The study's instructions: read from every source, exact and near-duplicates removed, drops counted.
 

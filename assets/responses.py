@@ -5,6 +5,7 @@ import polars as pl
 
 from assets import checks
 from assets.automation import when_data_changed
+from assets.failures import told
 from assets.metadata import distribution, listed, materialized
 from assets.raw_instructions import raw_instructions
 from assets.study import STUDY, teachers
@@ -30,6 +31,7 @@ from resources.lake import LakeResource
         checks.spec("responses", "truncated", "Few responses were cut at the limit of tokens"),
     ],
 )
+@told
 def responses(
     context: dg.AssetExecutionContext, lake: LakeResource, generation: GenerationResource
 ) -> dg.MaterializeResult:

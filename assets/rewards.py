@@ -5,6 +5,7 @@ import polars as pl
 
 from assets import checks
 from assets.automation import WEEKLY, when_data_changed
+from assets.failures import told
 from assets.metadata import distribution, listed, materialized
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
@@ -34,6 +35,7 @@ from resources.reward import RewardResource
         checks.spec("rewards", "reward_drift", "Scored anew, a response keeps about its reward"),
     ],
 )
+@told
 def rewards(
     context: dg.AssetExecutionContext, lake: LakeResource, reward: RewardResource
 ) -> dg.MaterializeResult:

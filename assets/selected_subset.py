@@ -5,6 +5,7 @@ import dagster as dg
 from assets import checks
 from assets.base_losses import base_losses
 from assets.car_table import car_table
+from assets.failures import told
 from assets.metadata import distribution, materialized, narrow_table
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
@@ -35,6 +36,7 @@ from resources.warehouse import WarehouseResource
         checks.spec("selected_subset", "completeness", "As many rows as the recipe asks for"),
     ],
 )
+@told
 def selected_subset(
     context: dg.AssetExecutionContext, lake: LakeResource, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:

@@ -1,14 +1,17 @@
 """`study_report`: the whole study on one page."""
 
 import os
+from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
 from assets.car_table import car_beta_sweep, car_table
 from assets.eval_results import eval_results
-from assets.metadata import first_rows, shown
+from assets.failures import told
+from assets.metadata import answers, first_rows, live_picture, shown
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -18,15 +21,21 @@ from assets.tuned_checkpoint import tuned_checkpoint
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.report.predicted import agreements
 from preceptor.report.publish import REPORT_TABLES, publish_report
+from preceptor.report.words import decimals, p_value
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
 # A browser follows no link from the UI to a file: jobs/serve.py serves the page and says where.
 ADDRESS = os.environ.get("PRECEPTOR_REPORT_URL")
-DESCRIPTION = """One self-contained HTML page: who was predicted to teach best, who did, how far to trust it.
+RANKING = os.environ.get("PRECEPTOR_RANKING_URL")
+DESCRIPTION = (
+    live_picture(RANKING, "Who is first, why, and how sure that is")
+    + (f"[Open the report]({ADDRESS})\n\n" if ADDRESS else "")
+    + """One self-contained HTML page: who was predicted to teach best, who did, how far to trust it.
 
 A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
-""" + (f"\n[Open the report]({ADDRESS})" if ADDRESS else "")
+"""
+)
 PARTITIONED = [responses, rewards, base_losses]
 if STUDY.recipes:
     PARTITIONED.append(selected_subset)
@@ -56,6 +65,7 @@ if STUDY.runs and STUDY.evaluations:
     ),
     freshness_policy=WEEKLY,
 )
+@told
 def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
     """Publish the page, and the table that its answer stands on."""
     store = lake.open()
@@ -65,10 +75,9 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
     found = agreements(published.predicted_actual)
     return dg.MaterializeResult(
         metadata={
+            **{name: shown(answer) for name, answer in answers(store.read(CAR_TABLE)).items()},
             "report": dg.MetadataValue.path(published.uri),
-            "agreement": shown(lambda: first_rows(found, limit=found.height))
-            if found.height
-            else "no runs yet",
+            **_compared(found),
             "rows_computed": int(published.made),  # the page itself
             "rows_reused": int(not published.made),
             "fingerprint": published.fingerprint,
@@ -76,3 +85,33 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
         },
         data_version=dg.DataVersion(published.fingerprint),
     )
+
+
+def _compared(found: pl.DataFrame) -> dict[str, Any]:
+    """Predicted against actual, in the UI's windows."""
+    if found.is_empty():
+        return {"agreement": "no runs yet"}
+    return {
+        "agreement": shown(lambda: first_rows(_agreement(found), found.height)),
+        "predictors": shown(lambda: first_rows(_predictors(found), found.height)),
+    }
+
+
+def _agreement(found: pl.DataFrame) -> pl.DataFrame:
+    """How well CAR predicted what came out, few enough columns for the UI's window."""
+    rows = [
+        (row["base"], row["benchmark"], _rho(row), p_value(row["p_value"]), row["n"])
+        for row in found.filter(predictor="CAR").iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows, ["base", "benchmark", "ρ of CAR", "p", "teachers"], orient="row")
+
+
+def _predictors(found: pl.DataFrame) -> pl.DataFrame:
+    """ρ of every predictor, a line a benchmark: a line a predictor is higher than the UI's window."""
+    rho = found.with_columns(pl.col("rho").round(2))
+    return rho.pivot("predictor", index=["base", "benchmark"], values="rho")
+
+
+def _rho(row: dict[str, Any]) -> str:
+    rho, low, high = (decimals(row[name]) for name in ("rho", "low", "high"))
+    return rho if row["low"] is None else f"{rho} [{low}, {high}]"

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets.failures import told
 from assets.metadata import first_rows, materialized, picture
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
@@ -30,6 +31,7 @@ RECIPE_TO_RUNS = dg.StaticPartitionMapping(
     kinds={"deltalake", "pytorch", "huggingface"},
     pool="gpu",
 )
+@told
 def tuned_checkpoint(
     context: dg.AssetExecutionContext,
     lake: LakeResource,

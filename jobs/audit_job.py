@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.failures import Failed, told
 from preceptor.audit.audit import Audit
 from preceptor.audit.checkpoint import audit_checkpoint
 from preceptor.audit.evaluation import audit_evaluation
@@ -28,6 +29,7 @@ class AuditConfig(dg.Config):
 
 
 @dg.op
+@told
 def audit_run(context: dg.OpExecutionContext, config: AuditConfig, lake: LakeResource) -> None:
     """Walk back to the rows, log every finding, and fail where something does not match."""
     audit = _audit(config, lake)
@@ -43,7 +45,7 @@ def audit_run(context: dg.OpExecutionContext, config: AuditConfig, lake: LakeRes
     if config.export is not None:
         export_audit(audit, Path(config.export))
     if bad := wrong(audit.findings):
-        raise dg.Failure(
+        raise Failed(
             f"{len(bad)} of {len(audit.findings)} findings do not match: {bad[0]}", allow_retries=False
         )
 
@@ -59,7 +61,7 @@ def audit() -> None:
 def _audit(config: AuditConfig, lake: LakeResource) -> Audit:
     if config.run is None:
         if config.benchmark is not None:
-            raise dg.Failure(f"benchmark {config.benchmark!r}: name the run too", allow_retries=False)
+            raise Failed(f"benchmark {config.benchmark!r}: name the run too", allow_retries=False)
         return audit_ranking(lake.open(), SQL)
     if config.benchmark is None:
         return audit_checkpoint(lake.open(), SQL, config.run)

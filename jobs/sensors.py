@@ -77,7 +77,7 @@ def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 def _said_before(files: int) -> list[str]:
-    """The daemon logs the whole of every tick, twice a minute: a file whose fault was told is only counted."""
+    """How many: the daemon logs every tick, twice a minute, and what is wrong with them was told."""
     if not files:
         return []
     count = "1 teacher file is" if files == 1 else f"{files} teacher files are"

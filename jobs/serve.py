@@ -58,14 +58,15 @@ def main() -> None:
             news = [*read.left_out, *changes, *ended, *held(instance)]
     except HomeError as error:
         sys.exit(str(error))
-    with lock, serve_report(lake, options.host, report_port) as report:
-        os.environ["PRECEPTOR_REPORT_URL"] = report
+    with lock, serve_report(lake, options.host, report_port) as addresses:
+        os.environ["PRECEPTOR_REPORT_URL"] = addresses.report
+        os.environ["PRECEPTOR_RANKING_URL"] = addresses.ranking
         for sentence in news:
             print(f"{read.study.name}: {sentence}")
         if lake.version(RAW_INSTRUCTIONS) is None:
             print(f"{read.study.name}: {FIRST_STEP}")
         channels = "log and webhook" if os.environ.get(WEBHOOK) else f"log ({WEBHOOK} is not set)"
-        print(f"{read.study.name}: report {report}; alerts go to the {channels}")
+        print(f"{read.study.name}: report {addresses.report}; alerts go to the {channels}")
         print(f"{read.study.name}: http://{options.host}:{options.port} (Ctrl-C stops it)", flush=True)
         status = _serve(["--host", options.host, "--port", str(options.port)], lock.fileno())
         release_served_runs(instance)

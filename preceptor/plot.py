@@ -1,23 +1,57 @@
 """A column's distribution as a small picture for the UI."""
 
 import io
+import math
+from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 BINS = 30
+NARROW = 1e-9  # of the largest value: a narrower range has too few numbers for bins, or labels that are alike
+COLOUR = "#1f5fa8"
+Floats = NDArray[np.float64]
 
 
 def histogram(values: pl.Series, label: str) -> bytes:
-    """A PNG of how often values occur; nulls are left out and counted in the title."""
+    """A PNG of how often values occur; nulls and what is not finite are left out and counted in the title.
+
+    Every column has one: with a single value, with values that differ in the last digit, with none.
+    """
     from matplotlib.figure import Figure  # slow to import, and only wanted here
 
-    present = values.drop_nulls()
+    present = values.drop_nulls().cast(pl.Float64)
+    finite = present.filter(present.is_finite()).to_numpy()
     figure = Figure(figsize=(5, 2.2), layout="constrained", dpi=80)
     axes = figure.subplots()
-    axes.hist(present.to_numpy(), bins=BINS, color="#1f5fa8")
-    axes.set_xlabel(label)
-    axes.set_title(f"{present.len():,} rows, {values.null_count():,} without a value", fontsize=9)
+    _bars(axes, finite)
+    axes.set_xlabel(label, parse_math=False)
+    title = f"{present.len():,} rows, {values.null_count():,} without a value"
+    if len(finite) < present.len():
+        title += f", {present.len() - len(finite):,} not finite"
+    axes.set_title(title, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def _bars(axes: Any, finite: Floats) -> None:
+    """Bars of equal width; a range that no axis can show is drawn from 0 to 1 with its ends in words."""
+    if not len(finite):
+        axes.set_xticks([])
+        return
+    low, high = float(finite.min()), float(finite.max())
+    width, smallest = high - low, BINS * float(np.finfo(np.float64).tiny)
+    if math.isfinite(width) and width > max(NARROW * max(abs(low), abs(high)), smallest):
+        axes.hist(finite, bins=BINS, color=COLOUR)
+        return
+    half = high / 2 - low / 2  # the whole may be more than any number
+    if half == 0:
+        axes.bar([0], [len(finite)], width=0.1, color=COLOUR)
+        axes.set_xlim(-1, 1)
+        axes.set_xticks([0], [f"{low:.6g}"])
+        return
+    axes.hist((finite / 2 - low / 2) / half, bins=BINS, range=(0, 1), color=COLOUR)
+    axes.set_xticks([0, 1], [f"{low:.17g}", f"{high:.17g}"])

@@ -1,27 +1,41 @@
-"""The CAR table as a picture: one panel per base, teachers by rank, intervals as bars."""
+"""The CAR table as a picture: the answers, then a panel per base, teachers by rank, intervals as bars."""
 
 import io
 import math
+import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-PANEL_WIDTH = 5.0  # inches
-ROW_HEIGHT = 0.23
-COLUMNS = 2  # three would not fit into the UI's dialog
+PANEL_WIDTH = 3.7  # inches: two of them are as wide as the UI shows a picture
+NARROWEST = 5.2
+ROW_HEIGHT = 0.18
+COLUMNS = 2
+DOTS = 100  # per inch
+LETTERS = 17.5  # in an inch of a line above the panels
+NAME = 24  # letters of a teacher's name
 
 
-def car_plot(table: pl.DataFrame) -> bytes:
-    """A PNG of the ranked teachers of every base, with CAR's interval and the rank interval in words."""
+def car_plot(table: pl.DataFrame, answers: Mapping[str, str]) -> bytes:
+    """A PNG of the ranked teachers of every base, with CAR's interval and the rank interval in words.
+
+    `answers` has a sentence for every base.
+    """
     from matplotlib.figure import Figure  # slow to import, and only wanted here
 
     ranked = table.filter(pl.col("missing").is_null())
     bases = ranked["base"].unique(maintain_order=True).to_list()
+    if not bases:
+        return words_picture("\n".join(answers.values()) or "No teacher is ranked.")
     most = max(ranked["base"].value_counts()["count"].to_list())
     columns = min(len(bases), COLUMNS)
     lines = math.ceil(len(bases) / columns)
-    height = lines * (1.0 + ROW_HEIGHT * most) + 0.4
-    figure = Figure(figsize=(PANEL_WIDTH * columns, height), layout="constrained", dpi=100)
+    width = max(PANEL_WIDTH * columns, NARROWEST)
+    said = [line for answer in answers.values() for line in textwrap.wrap(answer, int(LETTERS * width))]
+    height = lines * (0.5 + ROW_HEIGHT * most) + 0.3 + 0.14 * len(said)
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS)
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for unused in panels[len(bases) :]:
         unused.set_axis_off()
@@ -33,16 +47,32 @@ def car_plot(table: pl.DataFrame) -> bytes:
         axes.errorbar(
             car, range(rows.height), xerr=errors, fmt="o", color="#1f5fa8", capsize=2.5, markersize=4
         )
-        names = [f"{teacher}  {_ranks(*span)}" for teacher, *span in _labels(rows)]
-        axes.set_yticks(range(rows.height), names, fontsize=8)
-        share = float(rows["tokens_scored"].mean())  # type: ignore[arg-type]
-        axes.set_title(f"{base}\n{_share(share)} of response tokens scored", fontsize=9)
+        names = [f"{_short(teacher)}  {_ranks(*span)}" for teacher, *span in _labels(rows)]
+        axes.set_yticks(range(rows.height), names, fontsize=7.5, parse_math=False)
+        axes.set_title(base, fontsize=8.5, parse_math=False)
         axes.locator_params(axis="x", nbins=5)  # more labels than that run into each other
-        axes.tick_params(axis="x", labelsize=8)
+        axes.tick_params(axis="x", labelsize=7.5)
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     form = "r / (1 + β·L)" if table["form"][0] == "ratio" else "r · (1 + β·L)"
-    figure.supxlabel(f"CAR = {form}, β = {table['beta'][0]:g}; [best rank – worst rank]", fontsize=9)
+    made = f"CAR = {form}, β = {table['beta'][0]:g}; [best – worst rank], by paired comparison"
+    figure.supxlabel(made, fontsize=8)
+    figure.suptitle("\n".join(said), x=0.01, ha="left", fontsize=8.5, parse_math=False)
+    return _png(figure)
+
+
+def words_picture(text: str) -> bytes:
+    """A PNG of some words, where there is nothing to draw."""
+    from matplotlib.figure import Figure
+
+    width = PANEL_WIDTH * COLUMNS
+    lines = [line for part in text.splitlines() for line in textwrap.wrap(part, int(LETTERS * width))]
+    figure = Figure(figsize=(width, 0.3 + 0.2 * len(lines)), dpi=DOTS)
+    figure.text(0.01, 0.5, "\n".join(lines), va="center", fontsize=9, parse_math=False)
+    return _png(figure)
+
+
+def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
@@ -56,5 +86,6 @@ def _ranks(low: int, high: int) -> str:
     return f"[{low}]" if low == high else f"[{low} – {high}]"
 
 
-def _share(share: float) -> str:
-    return "?" if math.isnan(share) else f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
+def _short(name: str) -> str:
+    """Without its middle where it is long."""
+    return name if len(name) <= NAME else f"{name[: NAME // 2]}…{name[1 - NAME // 2 :]}"

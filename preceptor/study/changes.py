@@ -42,7 +42,7 @@ def change(kind: str, present: Iterable[str], wanted: Sequence[str], whole: bool
 class Seen:
     """What a look at the study found. `counter` tells apart looks that found the same at different times.
 
-    `left_out` are the sentences on teacher files that could not be read: what was said once is not said again.
+    `left_out` are the sentences on teacher files that could not be read: each is said once.
     """
 
     teachers: tuple[str, ...]

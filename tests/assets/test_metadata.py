@@ -27,7 +27,7 @@ def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failure
 def test_what_the_rows_say_comes_before_how_they_came_to_be(lake):
     outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
     shown = list(materialized(lake, outcome, read={"responses": 7}, plot="a picture").metadata)
-    order = ["preview", "plot", "rows_computed", "fingerprint", "lake_version", "read/responses"]
+    order = ["plot", "preview", "rows_computed", "fingerprint", "lake_version", "read/responses"]
     assert [key for key in shown if key in order] == order
 
 
@@ -57,7 +57,7 @@ def test_no_picture_fails_the_step_that_it_is_of(lake, numbers):
     outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
     with warnings.catch_warnings(action="error"):
         made = materialized(lake, outcome, read={}, plot=lambda: distribution(values, "reward")).metadata
-    assert made["plot"].value.startswith(("![reward](data:image/png", "not shown: ValueError: "))
+    assert made["plot"].value.startswith("![reward](data:image/png")
 
 
 def test_what_cannot_be_shown_says_so_in_its_place():

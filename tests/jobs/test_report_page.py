@@ -1,5 +1,7 @@
 """The report's own address, and what `make ui` refuses at once."""
 
+import http.client
+import io
 import os
 import socket
 import subprocess
@@ -7,11 +9,15 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import polars as pl
 import pytest
+from PIL import Image
 
 from jobs.report_page import serve_report
 from preceptor.lake.files import write_text
+from preceptor.lake.schemas import CAR_TABLE
 from preceptor.report.publish import report_uri
 from tests.studies import write_study
 
@@ -27,7 +33,8 @@ def fetch(url: str) -> tuple[int, str, str]:
 
 
 def test_the_newest_report_and_nothing_else_is_served(lake):
-    with serve_report(lake, "127.0.0.1", 0) as url:
+    with serve_report(lake, "127.0.0.1", 0) as addresses:
+        url = addresses.report
         status, _, text = fetch(url)
         assert status == 404 and "start with raw_instructions" in text
         Path(report_uri(lake)).parent.mkdir(parents=True)
@@ -41,10 +48,58 @@ def test_the_newest_report_and_nothing_else_is_served(lake):
             assert (status, kind) == (404, "text/plain; charset=utf-8") and "key" not in text
 
 
+def test_head_answers_as_get_does_without_a_body(lake):
+    with serve_report(lake, "127.0.0.1", 0) as addresses:
+        for page in (None, "<h1>β</h1>"):
+            if page:
+                Path(report_uri(lake)).parent.mkdir(parents=True)
+                write_text(lake, report_uri(lake), page)
+            for path in ("/report.html", "/", "/ranking.png", "/secret"):
+                heads = []
+                for method in ("GET", "HEAD"):
+                    connection = http.client.HTTPConnection(urlsplit(addresses.report).netloc, timeout=120)
+                    connection.request(method, path)
+                    answer = connection.getresponse()
+                    told = answer.status, answer.headers["Content-Type"], answer.headers["Content-Length"]
+                    heads.append(told)
+                    assert len(answer.read()) == (int(told[2]) if method == "GET" else 0)
+                assert heads[0] == heads[1]
+
+
+def test_the_ranking_is_drawn_as_it_is_when_somebody_looks(lake):
+    def picture():
+        with urllib.request.urlopen(addresses.ranking, timeout=120) as answer:
+            assert answer.headers["Content-Type"] == "image/png"
+            assert answer.headers["Cache-Control"] == "no-store"
+            return Image.open(io.BytesIO(answer.read())).size
+
+    known = {"mean_reward": 0.5, "mean_loss": 1.0, "beta": 3.0, "form": "ratio", "tokens_scored": 1.0}
+    with serve_report(lake, "127.0.0.1", 0) as addresses:
+        sizes = [picture()]
+        for teachers in (2, 12):
+            rows = [
+                dict.fromkeys(CAR_TABLE.row_schema)
+                | {
+                    "base": "$b$",
+                    "teacher": f"$t{n}",
+                    "rank": n,
+                    "rank_low": 1,
+                    "rank_high": 12,
+                    "car": 0.1 / n,
+                }
+                | known
+                for n in range(1, teachers + 1)
+            ]
+            table = pl.DataFrame(rows, schema=CAR_TABLE.row_schema)
+            lake.publish(CAR_TABLE, table, {}, f"made-{teachers}")
+            sizes.append(picture())
+    assert sizes[0][1] < sizes[1][1] < sizes[2][1]  # words, then more and more teachers
+
+
 def test_a_report_that_cannot_be_read_is_said(lake):
     Path(report_uri(lake)).mkdir(parents=True)
-    with serve_report(lake, "127.0.0.1", 0) as url:
-        status, kind, text = fetch(url)
+    with serve_report(lake, "127.0.0.1", 0) as addresses:
+        status, kind, text = fetch(addresses.report)
     assert (status, kind) == (503, "text/plain; charset=utf-8")
     assert text.startswith("cannot read ")
 

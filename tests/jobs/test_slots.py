@@ -62,9 +62,7 @@ def test_its_tags_do_not_fill_the_list_of_runs_and_those_that_did_are_still_read
     for older in ({BEGAN: "1"}, {}):
         shown = {f"preceptor/{tag.removeprefix('.dagster/preceptor_')}": value for tag, value in
                  {**process_tags(), **older}.items()}  # fmt: skip
-        assert shown.keys() == {
-            f"preceptor/{fact}" for fact in ("host", "process", "process_began", "boot")
-        }
+        assert shown.keys() == {f"preceptor/{fact}" for fact in ("host", "process", "process_began", "boot")}
         assert fate(shown) == (Fate.GONE if older else Fate.LIVES)
         run = create_run_for_test(instance, status=STARTED, tags=shown)
         assert f"of process {os.getpid()} on " in slots.who(instance, run)

@@ -1,0 +1,70 @@
+"""A fault of our own classes is told by its sentence, before any traceback; any other is left as it is."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.failures import Failed, told
+from jobs.errors import error_sentence
+from preceptor.car.table import RankingError
+from preceptor.responses.failing import FailingTeacherError
+
+SENTENCE = "the mean reward of 1 teacher is not positive: set 'car.reward_map'"
+
+
+def run(error, generator):
+    @dg.asset
+    @told
+    def returning(context: dg.AssetExecutionContext) -> None:
+        """What it is."""
+        raise error
+
+    @dg.asset(name="returning")
+    @told
+    def yielding(context: dg.AssetExecutionContext):
+        yield dg.AssetObservation("other")
+        raise error
+
+    asset = yielding if generator else returning
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    result = dg.materialize([asset], raise_on_error=False, run_config=quiet)
+    (failed,) = result.get_step_failure_events()
+    return failed.step_failure_data.error
+
+
+@pytest.mark.parametrize("generator", [False, True])
+@pytest.mark.parametrize("ours", [RankingError, FailingTeacherError])
+def test_our_sentence_comes_first_and_what_the_terminal_and_alerts_read_stays(generator, ours):
+    error = run(ours(SENTENCE), generator)
+    assert error.message == f"Failed: {SENTENCE}\n"
+    assert error.cause.cls_name == ours.__name__  # jobs/finished_runs.py tells these apart
+    assert error_sentence(error.cause.message) == error_sentence(error.message) == SENTENCE
+
+
+@pytest.mark.parametrize("other", [KeyError("x"), ZeroDivisionError("y"), RankingError("")])
+def test_what_nobody_foresaw_keeps_its_traceback(other):
+    error = run(other, generator=False)
+    assert error.cls_name == "DagsterExecutionStepExecutionError"
+    assert error.cause.cls_name == type(other).__name__ and error.cause.stack
+
+
+def test_an_assets_generator_stays_one_and_its_words_its_own():
+    @told
+    def words(context):
+        """What it is."""
+        yield context
+
+    assert inspect.isgeneratorfunction(words) and words.__doc__ == "What it is."
+    assert issubclass(Failed, dg.Failure)
+
+
+def test_every_asset_and_op_is_told():
+    for file in (*Path("assets").glob("*.py"), *Path("jobs").glob("*.py")):
+        tree = ast.parse(file.read_text())
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+            decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+            if any(decorator.startswith(("dg.asset", "dg.op")) for decorator in decorators):
+                assert decorators[-1] == "told", f"{file}: {function.name}"
