@@ -96,7 +96,7 @@ def few_instructions(table: pl.DataFrame) -> str:
     if rows < MINIMUM_ROWS:
         return f"{stands}: too few for any interval, and every rank is possible. Ask {ENOUGH_ROWS} or more"
     return (
-        f"{stands}: a 95 % interval of CAR from so few holds the truth in 91 to 95 of 100 studies. Ask"
+        f"{stands}: a 95 % interval of CAR from so few can hold the truth in only 92 of 100 studies. Ask"
         f" {ENOUGH_ROWS} or more"
     )
 
