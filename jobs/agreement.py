@@ -5,8 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.report.agreement import conclusion
-from preceptor.report.answer import as_agreement
+from preceptor.report.agreement import as_agreement, conclusion
 from preceptor.report.predicted import GROUP, agreements, teacher_means
 
 

@@ -79,6 +79,16 @@ def difficulty_of(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) -> Di
     return Difficulty(folder, {item.item_id: n for n, item in enumerate(items)}) if folder else None
 
 
+def difficulty_at_hand(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) -> Difficulty | None:
+    """What is known of the instructions' difficulty without fetching anything.
+
+    Raises BenchmarkError where the folder that the study gives lacks a file.
+    """
+    if evaluation.length_control is None and not is_fetched(lake):
+        return None
+    return difficulty_of(lake, evaluation, items)
+
+
 def are_alpaca_evals(items: Sequence[Item]) -> bool:
     """Whether these are AlpacaEval's instructions, all of them, in the order of its files."""
     return digest(*("\n\n".join(item.user) for item in items)) == IN_ORDER

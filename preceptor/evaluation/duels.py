@@ -122,7 +122,7 @@ def win_rates(evaluation: Pairwise, counted: pl.DataFrame, difficulty: Difficult
     metric, known = partial(Metric, n=counted.height), formula(difficulty)
     found = [
         metric("win_rate", win_rate(outcomes), f"{mean}, alpaca-eval's get_winrate; 1.96 standard errors"),
-        metric(METRICS[known], length_controlled(_lengths(counted), difficulty), METHODS[known]),
+        metric(METRICS[known], length_controlled(lengths(counted), difficulty), METHODS[known]),
         metric("discrete_win_rate", discrete_win_rate(outcomes), DISCRETE),
     ]
     return sorted(found, key=lambda metric: metric.name != evaluation.metric)
@@ -149,7 +149,7 @@ def wins_ties_losses(results: pl.DataFrame) -> list[Metric]:
     ]
 
 
-def _lengths(counted: pl.DataFrame) -> pl.DataFrame:
+def lengths(counted: pl.DataFrame) -> pl.DataFrame:
     """Outcomes beside lengths in characters, as alpaca-eval measures them."""
     return counted.select(
         "item_id",

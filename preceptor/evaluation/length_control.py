@@ -9,12 +9,18 @@ Folds go by the rows' order: give them in the order of the benchmark's file, as 
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from preceptor.evaluation.difficulty import Difficulty
 from preceptor.evaluation.estimates import NORMAL_95, NOTHING, Estimate, unvaried
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 MINIMAL, FULL = "length_controlled_minimal", "length_controlled_v1"
 METRICS = {MINIMAL: "minimal_lc_win_rate", FULL: "lc_win_rate"}
@@ -61,6 +67,34 @@ def length_controlled(duels: pl.DataFrame, difficulty: Difficulty | None = None)
     alpaca-eval's lc_standard_error is the spread of difficulty, no error of sampling: the interval here
     allows for fractional outcomes instead (Papke and Wooldridge, 1996).
     """
+    found = _fitted(duels, difficulty)
+    if isinstance(found, Estimate):
+        return found
+    return _at_equal_lengths(*found)
+
+
+def length_controlled_values(duels: pl.DataFrame, difficulty: Difficulty) -> "Floats | str":
+    """A value per row, in order, whose mean is `length_controlled`'s; or why there is none.
+
+    Each is its own P(win) at equal lengths, plus n times its influence on their mean through the coefficients
+    (a row of Huber's sandwich). The gamed baselines are the same for every model and move no difference.
+    """
+    import numpy as np
+
+    found = _fitted(duels, difficulty)
+    if isinstance(found, Estimate):
+        return found.error or np.full(duels.height, found.value)
+    model, design = found
+    shares, slope = _shares_and_slope(model, design)
+    features, residuals, bread = _sandwich(model, design)
+    own = slice(len(features) - duels.height, None)  # behind the gamed baselines' rows
+    influence = (features * residuals[:, None])[own] @ bread @ slope
+    values: Floats = shares + len(shares) * (influence - influence.mean())
+    return values
+
+
+def _fitted(duels: pl.DataFrame, difficulty: Difficulty | None) -> tuple[Any, _Design] | Estimate:
+    """The model and what it was fitted to; or, where nothing can be fitted, what there is to say."""
     from alpaca_eval.metrics.glm_winrate import GLM_INFO, fit_LogisticRegressionCV
 
     settings = GLM_INFO[formula(difficulty)]["kwargs"]
@@ -77,7 +111,7 @@ def length_controlled(duels: pl.DataFrame, difficulty: Difficulty | None = None)
         model = fit_LogisticRegressionCV(
             design.fitted, "preference", sample_weight=design.weights, **settings
         )
-    return _at_equal_lengths(model, design)
+    return model, design
 
 
 def _design(duels: pl.DataFrame, delta: Any, difficulty: Difficulty | None) -> _Design:
@@ -129,26 +163,41 @@ def _at_equal_lengths(model: Any, design: _Design) -> Estimate:
     """The mean of σ over the asked rows, and 1.96 standard errors of its logit."""
     import numpy as np
 
-    x = design.asked.to_numpy()
-    shares = 0.5 * (1 + np.tanh(x @ model.coef_[0] / 2))
+    shares, slope = _shares_and_slope(model, design)
     value = float(shares.mean())
     if value in (0.0, 1.0):  # where length tells all outcomes apart the logit grows beyond any number
         return unvaried(value, len(shares))
     # The mean's logit moves with the coefficients by this much; for the minimal formula that is ψ's own row.
-    slope = ((shares * (1 - shares))[:, None] * x).mean(axis=0) / (value * (1 - value))
-    margin = NORMAL_95 * _standard_error(model, design, slope)
+    margin = NORMAL_95 * _standard_error(model, design, slope / (value * (1 - value)))
     logit = np.log(value / (1 - value))
     low, high = (0.5 * (1 + np.tanh(end / 2)) for end in (logit - margin, logit + margin))
     return Estimate(value, float(low), float(high))
 
 
-def _standard_error(model: Any, design: _Design, slope: Any) -> float:
-    """Huber's and White's standard error of a linear combination: no variance is assumed."""
+def _shares_and_slope(model: Any, design: _Design) -> tuple[Any, Any]:
+    """P(win) at equal lengths of each asked row, and by how much their mean moves with the coefficients."""
+    import numpy as np
+
+    x = design.asked.to_numpy()
+    shares = 0.5 * (1 + np.tanh(x @ model.coef_[0] / 2))
+    return shares, ((shares * (1 - shares))[:, None] * x).mean(axis=0)
+
+
+def _sandwich(model: Any, design: _Design) -> tuple[Any, Any, Any]:
+    """The fitted rows' features, their weighted residuals, and the inverse of the curvature."""
     import numpy as np
 
     features = design.fitted.drop(columns="preference")
     x, predicted = features.to_numpy(), model.predict_proba(features)[:, 1]
     weights = np.ones(len(x)) if design.weights is None else design.weights.to_numpy()
     bread = np.linalg.pinv((x * (weights * predicted * (1 - predicted))[:, None]).T @ x)
-    scores = x * (weights * (design.fitted["preference"].to_numpy() - predicted))[:, None]
+    return x, weights * (design.fitted["preference"].to_numpy() - predicted), bread
+
+
+def _standard_error(model: Any, design: _Design, slope: Any) -> float:
+    """Huber's and White's standard error of a linear combination: no variance is assumed."""
+    import numpy as np
+
+    x, residuals, bread = _sandwich(model, design)
+    scores = x * residuals[:, None]
     return float(np.sqrt(slope @ bread @ (scores.T @ scores) @ bread @ slope))

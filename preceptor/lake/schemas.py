@@ -324,7 +324,11 @@ EVAL_DIFFERENCES = Table(
         "first_run": (pl.String, "run"),
         "second_run": (pl.String, "run"),
         "untuned": (pl.Boolean, "whether the second is the base itself, untuned"),
-        "difference": (pl.Float64, "mean outcome of the first minus that of the second, over common items"),
+        "metric": (
+            pl.String,
+            "the metric tested: the benchmark's main one, with its category where it has one",
+        ),
+        "difference": (pl.Float64, "the metric of the first minus that of the second, over common items"),
         "low": (pl.Float64, "lower end of the 95 % interval"),
         "high": (pl.Float64, "upper end"),
         "p_value": (pl.Float64, "two-sided, paired by item"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -32,6 +33,11 @@ class Agreement:
     p_value: float | None = None
     smallest_significant: float | None = None
     reason: str | None = None
+
+
+def as_agreement(row: dict[str, Any]) -> Agreement:
+    """A row of `agreements` as what it was made of."""
+    return Agreement(**{name: row[name] for name in Agreement.__dataclass_fields__})
 
 
 def agreement(predicted: Sequence[float], actual: Sequence[float]) -> Agreement:

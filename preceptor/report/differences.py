@@ -1,75 +1,84 @@
-"""Every two runs of a base on a benchmark, and each run and its untuned base: item by item, is it ahead?"""
+"""Every two runs of a base, and each run and its untuned base, on a benchmark's main metric, by item."""
 
 import polars as pl
 
 from preceptor.evaluation.agreement.paired import PairedDifference, holm, paired_differences
-from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS, EVAL_SCORES
-from preceptor.lake.warehouse import Warehouse
-from preceptor.report.main_metric import main_metrics
-from preceptor.study.evaluation import AnyEvaluation
+from preceptor.lake.schemas import EVAL_DIFFERENCES
+from preceptor.report.tested_values import Tested
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_name
 
 SEED = 0
-LARGEST: dict[str, float | None] = {"grades": 5.0, "held_out_loss": None}  # else outcomes are shares
 
 
-def differences(warehouse: Warehouse, study: Study) -> pl.DataFrame:
-    """Rows of `eval_differences`: outcomes of the items, whatever a benchmark's main metric makes of them.
+def differences(study: Study, tested: dict[str, Tested]) -> pl.DataFrame:
+    """Rows of `eval_differences`, from `tested_values`: of benchmarks and of averages of them.
 
-    Of a benchmark whose categories are not pooled, the items are those of its main category.
+    Of a benchmark whose categories are not pooled, the metric is that of its main category.
     """
-    results = warehouse.rows(EVAL_RESULTS.name).select("run", "benchmark", "item_id", "task", "outcome")
-    main = main_metrics(warehouse.rows(EVAL_SCORES.name), study)
     rows = []
-    for evaluation in study.evaluations:
-        category = main[evaluation.name][1]
-        of_benchmark = results.filter(benchmark=evaluation.name)
-        if category:
-            of_benchmark = of_benchmark.filter(task=category)
-        by_run = of_benchmark.drop("task").partition_by("run", as_dict=True)
+    for benchmark, of_benchmark in tested.items():
+        measured = set(of_benchmark.items.values["run"]) | set(of_benchmark.items.why)
         for base in study.bases:
-            own = [run.name for run in study.runs if run.base == base.name]
-            there = [by_run[run,] for run in own if (run,) in by_run]
-            if len(there) > 1:
-                rows += _rows(evaluation, base.name, category, pl.concat(there))
+            runs = [run.name for run in study.runs if run.base == base.name and run.name in measured]
+            named = {"benchmark": benchmark, "base": base.name, "metric": of_benchmark.metric}
             untuned = untuned_name(base.name)
-            if there and (untuned,) in by_run:
-                outcomes = pl.concat([*there, by_run[untuned,]])
-                rows += _rows(evaluation, base.name, category, outcomes, untuned)
+            if len(runs) > 1:
+                rows += [{**named, **row} for row in _rows(of_benchmark, runs)]
+            if runs and untuned in measured:
+                rows += [{**named, **row} for row in _rows(of_benchmark, [*runs, untuned], untuned)]
     return pl.DataFrame(rows, schema=EVAL_DIFFERENCES.row_schema)
 
 
-def _rows(
-    evaluation: AnyEvaluation, base: str, category: str, outcomes: pl.DataFrame, untuned: str | None = None
-) -> list[dict[str, object]]:
+def _rows(tested: Tested, runs: list[str], untuned: str | None = None) -> list[dict[str, object]]:
     """One family of tests: every two runs, or every run and its untuned base."""
-    found = paired_differences(outcomes, SEED, LARGEST.get(evaluation.kind, 1.0), against=untuned)
-    tested = [number for number, (*_, difference) in enumerate(found) if difference.p_value is not None]
-    adjusted = holm([found[number][2].p_value or 0.0 for number in tested])
-    by_number = dict(zip(tested, adjusted, strict=True))
+    found = paired_differences(outcomes_of(tested, runs), SEED, tested.items.largest, against=untuned)
+    adjusted = adjusted_p_values([difference.p_value for *_, difference in found])
     return [
         {
-            "benchmark": evaluation.name,
-            "base": base,
             "first_run": first,
             "second_run": second,
             "untuned": untuned is not None,
             "difference": difference.value,
-            "p_adjusted": by_number.get(number),
+            "p_adjusted": p_adjusted,
             "left_out": difference.only_first + difference.only_second,
             **_as_it_is(difference),
-            **_of_category(difference, category),
+            "method": _method(tested, difference),
+            **_untested(tested, first, second),
         }
-        for number, (first, second, difference) in enumerate(found)
+        for (first, second, difference), p_adjusted in zip(found, adjusted, strict=True)
     ]
 
 
+def outcomes_of(tested: Tested, runs: list[str]) -> pl.DataFrame:
+    """The runs' values in their order, with a row without a value for a run that has none."""
+    values = tested.items.values
+    lacking = [{"run": run, "item_id": "", "value": None} for run in runs if run in tested.items.why]
+    order = pl.col("run").replace_strict(runs, range(len(runs)), return_dtype=pl.Int64)
+    there = pl.concat([values, pl.DataFrame(lacking, schema=values.schema)]).filter(pl.col("run").is_in(runs))
+    return there.sort(order, maintain_order=True).rename({"value": "outcome"})
+
+
+def adjusted_p_values(p_values: list[float | None]) -> list[float | None]:
+    """Holm's, over those that there are."""
+    there = [number for number, p_value in enumerate(p_values) if p_value is not None]
+    adjusted = holm([p_value for p_value in p_values if p_value is not None])
+    by_number = dict(zip(there, adjusted, strict=True))
+    return [by_number.get(number) for number in range(len(p_values))]
+
+
 def _as_it_is(difference: PairedDifference) -> dict[str, object]:
-    return {name: vars(difference)[name] for name in ("low", "high", "p_value", "n", "method", "error")}
+    return {name: vars(difference)[name] for name in ("low", "high", "p_value", "n", "error")}
 
 
-def _of_category(difference: PairedDifference, category: str) -> dict[str, object]:
-    if not category or difference.method is None:
-        return {}
-    return {"method": f"{difference.method}; items of {category}"}
+def _method(tested: Tested, difference: PairedDifference) -> str | None:
+    if difference.method is None:
+        return None
+    items = f"items of {tested.category}" if tested.category else ""
+    return "; ".join(part for part in (difference.method, tested.items.how, items) if part)
+
+
+def _untested(tested: Tested, *runs: str) -> dict[str, object]:
+    """Why two runs cannot be compared, where one of them has no metric."""
+    why = [f"{run}: {tested.items.why[run]}" for run in runs if run in tested.items.why]
+    return {"error": f"not tested, since there is no {tested.metric} of {'; '.join(why)}"} if why else {}

@@ -8,6 +8,7 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.report.judge_agreement import judge_agreements
 from preceptor.report.predicted import agreements, predicted_actual, teacher_means
 from preceptor.report.reward_check import RewardCheck, check_reward
+from preceptor.report.seeds import NAME as SEED_DIFFERENCES
 from preceptor.study.schema import Study
 
 
@@ -21,6 +22,7 @@ class Evidence:
     agreements: pl.DataFrame
     scores: pl.DataFrame
     differences: pl.DataFrame  # between two runs of a base
+    seeds: pl.DataFrame  # between two teachers of a base, over their training seeds
     judge_agreements: pl.DataFrame  # between two judges of the same answers
     tasks: pl.DataFrame
     checkpoints: pl.DataFrame
@@ -45,6 +47,7 @@ def gather(warehouse: Warehouse, study: Study) -> Evidence:
         agreements=agreements(predicted),
         scores=warehouse.query("report/scores"),
         differences=warehouse.query("report/differences"),
+        seeds=warehouse.rows(SEED_DIFFERENCES),
         judge_agreements=judge_agreements(warehouse, study),
         tasks=warehouse.query("report/tasks"),
         checkpoints=warehouse.query("report/checkpoints"),

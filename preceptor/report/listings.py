@@ -14,6 +14,7 @@ from preceptor.report.words import (
     NOTHING,
     column,
     decimals,
+    listed,
     measured,
     number,
     p_value,
@@ -160,8 +161,9 @@ def difference_listings(differences: pl.DataFrame) -> list[Listing]:
         "benchmark", "base", "untuned", maintain_order=True
     ):
         methods = " | ".join(rows["method"].unique(maintain_order=True))
+        metrics = listed(rows["metric"].unique(maintain_order=True).to_list())
         notes = (
-            f"Outcomes of items, paired: {methods}.",
+            f"Tested: {metrics}, paired by item: {methods}.",
             "p adjusted: by Holm, over the base's "
             + ("runs, each with the untuned base." if untuned else "pairs of runs."),
         )

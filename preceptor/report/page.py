@@ -9,8 +9,9 @@ import polars as pl
 import yaml
 
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.agreement import as_agreement
 from preceptor.report.agreement_charts import predictor_chart, scatter_chart
-from preceptor.report.answer import answers, as_agreement
+from preceptor.report.answer import answers
 from preceptor.report.chart import colour
 from preceptor.report.evidence import Evidence, gather
 from preceptor.report.listings import (

@@ -36,10 +36,13 @@ from preceptor.report.differences import differences
 from preceptor.report.joint_style import fit_style_jointly
 from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.predicted import predicted_actual
+from preceptor.report.seeds import NAME as SEED_DIFFERENCES
+from preceptor.report.seeds import seed_differences
+from preceptor.report.tested_values import tested_values
 from preceptor.study.schema import Study
 
 log = logging.getLogger(__name__)
-VERSION = 5  # 5: untuned bases beside their students
+VERSION = 5  # 5: untuned bases beside their students, tests of the metric that a sentence names
 HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
 REPORT_TABLES = (
     RAW_INSTRUCTIONS,
@@ -81,8 +84,10 @@ def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
     add_averages(warehouse, study)
     rows = predicted_actual(warehouse, study)
     mark = report_fingerprint(study, warehouse.versions)
-    compared = differences(warehouse, study)
+    tested = tested_values(warehouse, study)
+    compared = differences(study, tested)
     warehouse.register(EVAL_DIFFERENCES.name, compared)
+    warehouse.register(SEED_DIFFERENCES, seed_differences(study, tested))
     _keep(lake, PREDICTED_ACTUAL, mark, rows)
     _keep(lake, EVAL_DIFFERENCES, mark, compared)
     uri = report_uri(lake)

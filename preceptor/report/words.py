@@ -42,6 +42,12 @@ def p_value(value: float | None) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
+def p_equals(value: float) -> str:
+    """`p = 0.03`, `p < 0.0001`."""
+    said = p_value(value)
+    return f"p {said}" if said.startswith("<") else f"p = {said}"
+
+
 def span(low: str, high: str) -> str:
     """An interval's ends; one dash where there is none."""
     return NOTHING if NOTHING in (low, high) else f"{low} to {high}"

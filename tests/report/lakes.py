@@ -30,6 +30,9 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.report.differences import differences
 from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.publish import REPORT_TABLES
+from preceptor.report.seeds import NAME as SEED_DIFFERENCES
+from preceptor.report.seeds import SCHEMA, seed_differences
+from preceptor.report.tested_values import tested_values
 from preceptor.study.schema import Study
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -104,7 +107,16 @@ def empty_warehouse(folder) -> Warehouse:
     warehouse = Warehouse(Lake(str(folder), "demo"), SQL)
     for table in (*REPORT_TABLES, EVAL_DIFFERENCES):
         warehouse.register(table.name, table.schema.to_frame())
+    warehouse.register(SEED_DIFFERENCES, SCHEMA.to_frame())
     return warehouse
+
+
+def compare_runs(warehouse, study) -> pl.DataFrame:
+    """As `publish_report` does it."""
+    tested = tested_values(warehouse, study)
+    warehouse.register(EVAL_DIFFERENCES.name, differences(study, tested))
+    warehouse.register(SEED_DIFFERENCES, seed_differences(study, tested))
+    return warehouse.rows(EVAL_DIFFERENCES.name)
 
 
 def put(warehouse, table, rows) -> None:
@@ -230,7 +242,7 @@ def fill_runs(warehouse, study, dice):
         scores += [score, *duel(run.name, skill, dice)]
     put(warehouse, EVAL_RESULTS, items)
     put(warehouse, EVAL_SCORES, scores)
-    warehouse.register(EVAL_DIFFERENCES.name, differences(warehouse, study))
+    compare_runs(warehouse, study)
     put(warehouse, TUNED_CHECKPOINT, checkpoints)
     chosen = [
         {"recipe": f"of-{name}", "teacher": name, "response_id": f"{n}-{name}"}

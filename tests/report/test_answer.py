@@ -7,6 +7,7 @@ from preceptor.lake.schemas import CAR_TABLE, EVAL_SCORES, TUNED_CHECKPOINT
 from preceptor.report.answer import answers
 from preceptor.report.evidence import gather
 from preceptor.report.missing import failures, runs_without_results, unranked
+from preceptor.report.outcome import NOBODY
 from tests.report.lakes import BASES, empty_warehouse, put, small_study
 
 BASE = BASES[0]
@@ -69,25 +70,33 @@ def test_the_prediction_was_right(found):
     (answer,) = answers(*found(rank(*ORDER), accuracy(a=0.8, b=0.5, c=0.6)))
     (outcome,) = answer.outcomes
     assert (outcome.best, outcome.score) == ("a", "80.0 % (75.0 % to 85.0 %)")
-    assert outcome.sentence == "That is CAR's first teacher: best of 3 tuned students."
+    assert "highest of 3 tuned students, 20.0 points ahead of c; not tested" in outcome.sentence
     assert outcome.conclusion.startswith("ρ = 0.50 over 3 teachers (3 teachers give no interval)")
 
 
 def test_the_prediction_was_wrong_and_by_how_much(found):
     (answer,) = answers(*found(rank(*ORDER), accuracy(a=0.5, b=0.55, c=0.7)))
     assert answer.outcomes[0].best == "c"
-    assert answer.outcomes[0].sentence == (
-        "The student of CAR's first teacher, a, has place 3 of 3 tuned students with 50.0 %: 20.0 points"
-        " behind, and their intervals do not overlap."
-    )
+    said = answer.outcomes[0].sentence
+    assert "a, has place 3 of 3 tuned students with 50.0 %: 20.0 points behind" in said
+    assert said.endswith("not tested, and their intervals do not overlap.")
     (close,) = answers(*found(rank(*ORDER), accuracy(a=0.65, c=0.7)))
-    assert close.outcomes[0].sentence.endswith("5.0 points behind, and their intervals overlap.")
+    assert close.outcomes[0].sentence.endswith("5.0 points behind; not tested, and their intervals overlap.")
 
 
 def test_the_first_teachers_student_was_never_measured(found):
-    (answer,) = answers(*found(rank(*ORDER), accuracy(b=0.5, c=0.5)))
-    assert answer.outcomes[0].best == "b and c"
+    (answer,) = answers(*found(rank(*ORDER), accuracy(b=0.5, c=0.4)))
+    assert answer.outcomes[0].best == "b"
     assert answer.outcomes[0].sentence.startswith("No student of CAR's first teacher was measured")
+
+
+def test_of_equal_students_none_is_the_best(found):
+    (answer,) = answers(*found(rank(*ORDER), accuracy(a=0.0, b=0.0, c=0.0)))
+    (outcome,) = answer.outcomes
+    assert outcome.best == NOBODY and "All 3 tuned students have 0.0 %" in outcome.sentence
+    (answer,) = answers(*found(rank(*ORDER), accuracy(a=0.3 - 0.1, b=0.2, c=0.1)))  # 0.1999… is 0.2
+    assert answer.outcomes[0].best == "a and b"
+    assert "a, shares the highest score with b, of 3 tuned students" in answer.outcomes[0].sentence
 
 
 def test_outcomes_without_a_ranking(found):

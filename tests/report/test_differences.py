@@ -3,14 +3,13 @@
 import pytest
 from scipy.stats import binomtest
 
-from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS
-from preceptor.report.differences import differences
+from preceptor.lake.schemas import EVAL_RESULTS
 from preceptor.report.evidence import gather
 from preceptor.report.listings import difference_listings
 from preceptor.report.predicted import register_study_runs
 from preceptor.report.untuned import against_untuned, differs_from_untuned
 from preceptor.study.held_out import HeldOutLoss
-from tests.report.lakes import BASES, empty_warehouse, put, small_study
+from tests.report.lakes import BASES, compare_runs, empty_warehouse, put, small_study
 
 
 def outcomes(run: str, values, benchmark="tasks-exam") -> list[dict]:
@@ -23,7 +22,7 @@ def outcomes(run: str, values, benchmark="tasks-exam") -> list[dict]:
 def compared(tmp_path, rows):
     study, warehouse = small_study(("a", "b", "c"), BASES, True), empty_warehouse(tmp_path)
     put(warehouse, EVAL_RESULTS, rows)
-    return study, warehouse, differences(warehouse, study)
+    return study, warehouse, compare_runs(warehouse, study)
 
 
 def test_runs_of_one_base_are_compared_by_item_with_mcnemars_p(tmp_path):
@@ -40,7 +39,9 @@ def test_runs_of_one_base_are_compared_by_item_with_mcnemars_p(tmp_path):
     assert row["p_adjusted"] == row["p_value"]  # the only test that there is
     empty = found.filter(second_run=f"{prefix}-c")
     assert empty["difference"].to_list() == [None, None]
-    assert set(empty["error"]) == {"no item has an outcome in both runs"}
+    assert set(empty["error"]) == {
+        f"not tested, since there is no accuracy of {prefix}-c: no item has an outcome"
+    }
 
 
 def test_runs_of_two_bases_are_never_compared(tmp_path):
@@ -70,15 +71,14 @@ def test_of_losses_the_smaller_is_ahead(tmp_path):
     rows = outcomes(f"{prefix}-a", [v + 0.5 + n / 50 for n, v in enumerate(values)], "loss")
     put(warehouse, EVAL_RESULTS, rows + outcomes(f"{prefix}-b", values, "loss"))
     register_study_runs(warehouse, study)
-    found = differences(warehouse, study)
-    warehouse.register(EVAL_DIFFERENCES.name, found)
+    compare_runs(warehouse, study)
     (line,) = difference_listings(warehouse.query("report/differences"))[0].rows
     assert line[:3] == (f"{prefix}-b", f"{prefix}-a", "0.590")  # 0.5 and the mean of 0 to 0.18
     low, high = (float(end) for end in line[3].split(" to "))
     assert 0 < low < 0.59 < high
     flipped = [{**row, "run": row["run"][:-1] + "ba"["ab".index(row["run"][-1])]} for row in rows]
     put(warehouse, EVAL_RESULTS, flipped + outcomes(f"{prefix}-a", values, "loss"))
-    warehouse.register(EVAL_DIFFERENCES.name, differences(warehouse, study))
+    compare_runs(warehouse, study)
     turned = difference_listings(warehouse.query("report/differences"))[0].rows[0]
     assert turned[:4] == (f"{prefix}-a", f"{prefix}-b", *line[2:4])
 
@@ -87,9 +87,8 @@ def test_the_page_lists_who_is_ahead_with_the_surest_first(tmp_path):
     prefix = BASES[0].removesuffix("-base")
     rows = outcomes(f"{prefix}-a", [0.0] * 10) + outcomes(f"{prefix}-b", [1.0] * 10)
     rows += outcomes(f"{prefix}-c", [0.0] * 9 + [1.0])
-    study, warehouse, found = compared(tmp_path, rows)
+    study, warehouse, _ = compared(tmp_path, rows)
     register_study_runs(warehouse, study)
-    warehouse.register(EVAL_DIFFERENCES.name, found)
     listings = difference_listings(warehouse.query("report/differences"))
     first = listings[0].rows[0]
     assert first[:3] == (f"{prefix}-b", f"{prefix}-a", "1.000")
@@ -109,7 +108,6 @@ def test_runs_and_their_untuned_base_are_a_family_of_their_own(tmp_path):
     assert by_run["a"]["p_value"] == pytest.approx(2 / 2**10)
     assert by_run["a"]["p_adjusted"] == pytest.approx(3 * 2 / 2**10)  # three runs, hence three tests
     assert by_run["b"]["p_adjusted"] == 1.0
-    warehouse.register(EVAL_DIFFERENCES.name, found)
     evidence = gather(warehouse, study)
     told = against_untuned(evidence, BASES[0], "tasks-exam")
     assert dict(told.select("run", "differs").iter_rows()) == {
@@ -131,7 +129,6 @@ def test_one_student_alone_is_compared_with_its_untuned_base(tmp_path):
     rows = outcomes(f"{prefix}-a", [0.0] * 10) + outcomes(f"untuned-{BASES[0]}", [0.0] * 10)
     study, warehouse, found = compared(tmp_path, rows)
     assert found.select("first_run", "untuned", "p_value").rows() == [(f"{prefix}-a", True, 1.0)]
-    warehouse.register(EVAL_DIFFERENCES.name, found)
     assert differs_from_untuned(gather(warehouse, study), BASES[0], "tasks-exam") is False
 
 
@@ -142,6 +139,6 @@ def test_of_a_loss_the_student_with_less_is_ahead_of_its_untuned_base(tmp_path):
     warehouse, values = empty_warehouse(tmp_path), [1.0 + n / 100 for n in range(14)]
     rows = outcomes(f"{prefix}-a", [v - 0.5 for v in values], "loss")
     put(warehouse, EVAL_RESULTS, rows + outcomes(f"untuned-{BASES[0]}", values, "loss"))
-    warehouse.register(EVAL_DIFFERENCES.name, differences(warehouse, study))
+    compare_runs(warehouse, study)
     told = against_untuned(gather(warehouse, study), BASES[0], "loss")
     assert told.select("ahead", "differs").rows() == [(pytest.approx(0.5), True)]

@@ -4,17 +4,16 @@ import polars as pl
 import pytest
 
 from preceptor.evaluation.arena_hard.categories import authors_baseline, main_category, pooled
-from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS, EVAL_SCORES
+from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
 from preceptor.report.averages import add_averages
 from preceptor.report.current_results import keep_one_formula
-from preceptor.report.differences import differences
 from preceptor.report.main_metric import main_metrics
 from preceptor.report.page import build_report
 from preceptor.report.predicted import predicted_actual
 from preceptor.study.averages import Average
 from preceptor.study.evaluation import ArenaHard
 from preceptor.study.judges import PromptedJudge
-from tests.report.lakes import BASES, FACTS, empty_warehouse, put, small_study
+from tests.report.lakes import BASES, FACTS, compare_runs, empty_warehouse, put, small_study
 
 RUNS = ("notes-a", "notes-b")
 
@@ -107,11 +106,18 @@ def arena(tmp_path):
             ]
             results += [
                 {"run": run, "benchmark": "arena", "item_id": f"{category}{n}", "task": category}
-                | {"sample": 0, "outcome": 1.0 if n < 8 * value else 0.0}
+                | {"sample": 0, "outcome": 1.0 if n < 8 * value else 0.0, "response": ["a"], "reference": "b"}
                 for n in range(8)
             ]
+    games = [
+        {**row, "shown": shown, "draw": 0, "verdict": ("A>B", "B>A")[(row["outcome"] == 1.0) == swapped]}
+        for row in results
+        for swapped, shown in enumerate(("response_first", "reference_first"))
+    ]
     warehouse = warehouse_of(tmp_path, scores)
     put(warehouse, EVAL_RESULTS, results)
+    judged = [{name: game[name] for name in game.keys() & JUDGMENTS.schema.keys()} for game in games]
+    put(warehouse, JUDGMENTS, judged)
     return study, warehouse
 
 
@@ -136,7 +142,8 @@ def test_hard_prompts_are_the_main_number_of_v2_in_scores_predictions_and_averag
 
 def test_differences_on_v2_are_those_of_its_main_category(arena):
     study, warehouse = arena
-    (row,) = differences(warehouse, study).to_dicts()
+    (row,) = compare_runs(warehouse, study).to_dicts()
     assert (row["difference"], row["n"]) == (-0.25, 8)  # with creative writing it would be 0.375 over 16
     assert row["method"].endswith("; items of hard_prompt")
+    assert row["metric"] == "win_rate on hard_prompt"
     assert set(row) == set(EVAL_DIFFERENCES.row_schema)

@@ -1,12 +1,13 @@
 """Arena-Hard's games as rows: outcome, weight, and the style of both answers."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from preceptor.evaluation.arena_hard.games import STYLE_COLUMNS
-from preceptor.evaluation.arena_hard.style import FEATURES, style_of
+from preceptor.evaluation.arena_hard.style import FEATURES, Style, style_of
 from preceptor.evaluation.arena_hard.verdicts import SPELLINGS, weight
 from preceptor.evaluation.results import TURN_BREAK
 
@@ -46,5 +47,10 @@ def _battle(run: str, result: dict[str, Any], game: dict[str, Any]) -> dict[str,
 
 
 def _style(prefix: str, text: str) -> dict[str, float]:
-    style = style_of(text, len(WORDS.findall(text)))
+    style = _known_style(text)
     return {f"{prefix}{feature}": float(vars(style)[feature]) for feature in FEATURES}
+
+
+@lru_cache(maxsize=4096)  # an answer has two games, and a baseline's answer those of all runs
+def _known_style(text: str) -> Style:
+    return style_of(text, len(WORDS.findall(text)))

@@ -5,6 +5,7 @@ A row of `battles` is a game: `model`, `item_id`, `category`, `outcome` (1, 0.5 
 `bold` of the model's answer, and `baseline_tokens` and so on. Every category is fitted by itself.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from preceptor.evaluation.arena_hard.logistic import maximum_likelihood
 from preceptor.evaluation.arena_hard.style import FEATURES, standardised, style_features
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 RATES = {
     "model": pl.String,
     "category": pl.String,
@@ -59,6 +61,32 @@ class StyleControlled:
     coefficients: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class Fit:
+    """One fit: each model's win rate, the coefficients (strengths of those `fitted`, then of features).
+
+    `design` and `penalty` are what was fitted, to the games that were `used`. NaN is no finite fit.
+    """
+
+    rates: Floats
+    coefficients: Floats
+    fitted: Ints
+    used: NDArray[np.bool_]
+    design: Floats
+    penalty: Floats
+
+    def numbers(self) -> Floats:
+        """The win rates, then the features' coefficients."""
+        return np.concatenate([self.rates, self.coefficients[len(self.fitted) :]])
+
+    def expected(self) -> Floats:
+        """What the fit expects of each game used."""
+        from scipy.special import expit
+
+        expected: Floats = expit(self.design @ self.coefficients)
+        return expected
+
+
 def win_rates(battles: pl.DataFrame, bootstrap: Bootstrap = BY_QUESTION) -> pl.DataFrame:
     """Each model's share of battles won, a tie counting half, by category: a frame of RATES.
 
@@ -84,16 +112,28 @@ def style_controlled_win_rates(
     """
     frames, coefficients = [pl.DataFrame(schema=RATES)], [pl.DataFrame(schema=COEFFICIENTS)]
     for games in games_by_category(battles, (*COLUMNS, *STYLE_COLUMNS)):
-        raw = style_features(version, *(_counts(games, names) for names in (FEATURES, BASELINE_FEATURES)))
-        dropped = _dropped(games, version, raw)
-        kept = [number for number, feature in enumerate(FEATURES) if feature not in dropped]
-        features = standardised(version, raw[:, kept], games.weight)
-        found = _fit(games, version, features, games.weight)
-        draws = np.array([_fit(games, version, features, w) for w in resampled(games, bootstrap)])
+        features, dropped = _features(games, version)
+        found = _fit(games, version, features, games.weight).numbers()
+        draws = np.array([_fit(games, version, features, w).numbers() for w in resampled(games, bootstrap)])
         models = len(games.models)
         frames.append(_rate_rows(games, found[:models], draws[:, :models], bootstrap))
         coefficients.append(_coefficient_rows(games, found[models:], draws[:, models:], dropped, bootstrap))
     return StyleControlled(pl.concat(frames), pl.concat(coefficients))
+
+
+def fits(battles: pl.DataFrame, version: Version) -> Iterator[tuple[Games, Fit]]:
+    """Each category's games and their fit at controlled style."""
+    for games in games_by_category(battles, (*COLUMNS, *STYLE_COLUMNS)):
+        features, _ = _features(games, version)
+        yield games, _fit(games, version, features, games.weight)
+
+
+def _features(games: Games, version: Version) -> tuple[Floats, dict[str, str]]:
+    """(games, features kept) as they are fitted, and why the others are dropped."""
+    raw = style_features(version, *(_counts(games, names) for names in (FEATURES, BASELINE_FEATURES)))
+    dropped = _dropped(games, version, raw)
+    kept = [number for number, feature in enumerate(FEATURES) if feature not in dropped]
+    return standardised(version, raw[:, kept], games.weight), dropped
 
 
 def _counts(games: Games, names: tuple[str, ...]) -> Floats:
@@ -101,8 +141,8 @@ def _counts(games: Games, names: tuple[str, ...]) -> Floats:
     return counts
 
 
-def _fit(games: Games, version: Version, features: Floats, weight: Floats) -> Floats:
-    """Each model's win rate, then the features' coefficients; NaN where no finite ones fit best."""
+def _fit(games: Games, version: Version, features: Floats, weight: Floats) -> Fit:
+    """The win rates with the features' coefficients; NaN where no finite ones fit best."""
     from scipy.special import expit
 
     found = rates(games, weight)
@@ -112,7 +152,7 @@ def _fit(games: Games, version: Version, features: Floats, weight: Floats) -> Fl
     penalty = _penalty(version, len(fitted), features.shape[1])
     logits = maximum_likelihood(design, games.outcome[used], weight[used], penalty)
     found[fitted] = expit(logits[: len(fitted)])
-    return np.concatenate([found, logits[len(fitted) :]])
+    return Fit(found, logits, fitted, used, design, penalty)
 
 
 def _finite(version: Version, found: Floats) -> NDArray[np.bool_]:

@@ -1,0 +1,92 @@
+"""What each question adds to Arena-Hard's win rates, so that two runs can be compared on the very metric.
+
+A run's values have its win rate as their mean: each is the win rate plus n times the question's influence on
+it, through the weighted games or through the fit whose style coefficients all runs share.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from preceptor.evaluation.arena_hard import Version
+from preceptor.evaluation.arena_hard.battles import battles_of
+from preceptor.evaluation.arena_hard.fit import SEPARATED, Fit, fits
+from preceptor.evaluation.arena_hard.games import COLUMNS, Games, games_by_category, rates
+from preceptor.evaluation.arena_hard.reading import read_arena
+from preceptor.study.evaluation import ArenaHard
+
+Floats = NDArray[np.float64]
+NO_GAME = "no game has a verdict"
+SCHEMA = {"run": pl.String, "item_id": pl.String, "value": pl.Float64}
+
+
+def arena_values(
+    evaluation: ArenaHard, metric: str, category: str, results: pl.DataFrame, judgments: pl.DataFrame
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Rows of run, item_id and value, and why a run has none. An empty category pools all questions.
+
+    Raises BenchmarkError or RecordsError where style control needs questions that cannot be read.
+    """
+    runs = results["run"].unique(maintain_order=True).to_list()
+    battles = pl.concat(
+        [battles_of("", results.clear(), judgments.clear())]
+        + [battles_of(run, results.filter(run=run), judgments.filter(run=run)) for run in runs]
+    )
+    wanted = battles.filter(category=category) if category else battles.with_columns(category=pl.lit(""))
+    if metric == "win_rate":
+        values = win_rate_values(wanted)
+    else:
+        values = style_controlled_values(wanted, read_arena(evaluation).version)
+    played, valued = set(wanted["model"]), set(values["run"])
+    return values, {run: SEPARATED if run in played else NO_GAME for run in runs if run not in valued}
+
+
+def win_rate_values(battles: pl.DataFrame) -> pl.DataFrame:
+    """Of the weighted mean R = Σ w·o / Σ w over a model's games: R + n·Σ w·(o - R) / Σ w, by question."""
+    frames = [pl.DataFrame(schema=SCHEMA)]
+    for games in games_by_category(battles, COLUMNS):
+        residual = games.weight * (games.outcome - rates(games, games.weight)[games.model])
+        for number, _ in enumerate(games.models):
+            own = games.model == number
+            share = (
+                np.bincount(games.item[own], residual[own], games.item.max() + 1) / games.weight[own].sum()
+            )
+            frames.append(_values(games, number, rates(games, games.weight)[number], share))
+    return pl.concat(frames)
+
+
+def style_controlled_values(battles: pl.DataFrame, version: Version) -> pl.DataFrame:
+    """Of the joint fit: σ(strength) + n·σ'·the question's part in the strength's error (Huber's sandwich).
+
+    A model without a finite strength has no values.
+    """
+    frames = [pl.DataFrame(schema=SCHEMA)]
+    for games, fit in fits(battles, version):
+        if not np.isfinite(fit.coefficients).all():
+            continue
+        parts = _parts(games, fit)
+        for place, number in enumerate(fit.fitted):
+            rate = fit.rates[number]
+            frames.append(_values(games, number, rate, rate * (1 - rate) * parts[:, place]))
+    return pl.concat(frames)
+
+
+def _parts(games: Games, fit: Fit) -> Floats:
+    """(questions, coefficients): what each question's games add to the coefficients' error."""
+    expected = fit.expected()
+    weight = games.weight[fit.used]
+    curvature = (fit.design.T * (weight * expected * (1 - expected))) @ fit.design + fit.penalty
+    scores = fit.design * (weight * (games.outcome[fit.used] - expected))[:, None]
+    by_question: Floats = np.zeros((games.item.max() + 1, scores.shape[1]), dtype=np.float64)
+    np.add.at(by_question, games.item[fit.used], scores)
+    parts: Floats = np.linalg.solve(curvature, by_question.T).T.astype(np.float64)
+    return parts
+
+
+def _values(games: Games, number: int, rate: float, influence: Floats) -> pl.DataFrame:
+    """A model's row per question that it has a game of; centred, so that their mean is the rate."""
+    own = np.unique(games.item[games.model == number])
+    values = rate + len(own) * (influence[own] - influence[own].mean())
+    items = games.frame["item_id"].unique().sort().gather(own)
+    named = {"run": [games.models[number]] * len(own), "item_id": items, "value": values}
+    return pl.DataFrame(named, schema=SCHEMA)

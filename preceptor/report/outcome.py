@@ -1,0 +1,166 @@
+"""What came out of tuning: which student is highest, and what became of CAR's first teacher."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from preceptor.report.agreement import LEVEL, as_agreement, conclusion
+from preceptor.report.evidence import Evidence
+from preceptor.report.words import counted, listed, measured, p_equals, span
+
+NOBODY = "nobody"
+DIGITS = 12  # sums of the same outcomes in another order differ behind these
+ONE_SEED = "the two trained models differ; one training seed each says little of their teachers"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out on one benchmark, and how CAR's prediction fared; `best` may be NOBODY."""
+
+    benchmark: str
+    metric: str
+    best: str
+    score: str
+    sentence: str
+    conclusion: str
+
+
+def outcomes(evidence: Evidence, base: str, first: list[str]) -> tuple[Outcome, ...]:
+    """One per benchmark on which a teacher's student of this base has a score. `first` is CAR's first."""
+    known = evidence.means.filter(pl.col("base") == base, pl.col("value").is_not_null())
+    return tuple(
+        _outcome(evidence, _placed(teachers), first)
+        for _, teachers in known.group_by("benchmark", "metric", maintain_order=True)
+    )
+
+
+def _placed(teachers: pl.DataFrame) -> pl.DataFrame:
+    """Teachers by the place of their students, the highest first; equal ones share a place."""
+    better = pl.when("higher_is_better").then("value").otherwise(-pl.col("value")).round(DIGITS)
+    place = better.rank("min", descending=True).cast(pl.Int64)
+    return teachers.with_columns(place=place).sort("place", maintain_order=True)
+
+
+def _outcome(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> Outcome:
+    top = ordered.row(0, named=True)
+    row = evidence.agreements.filter(base=top["base"], benchmark=top["benchmark"], predictor="CAR")
+    best, sentence = _best(evidence, ordered, first)
+    value, low, high = (measured(top[name], top["unit"]) for name in ("value", "low", "high"))
+    return Outcome(
+        top["benchmark"],
+        top["metric"],
+        best,
+        f"{value} ({span(low, high)})",
+        sentence,
+        conclusion(as_agreement(row.row(0, named=True))),
+    )
+
+
+def _best(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> tuple[str, str]:
+    """Who is highest, and what became of CAR's first teacher; nobody is where all are equal."""
+    best = ordered.filter(place=1)["teacher"].to_list()
+    top = ordered.row(0, named=True)
+    if len(best) == ordered.height > 1:
+        same = measured(top["value"], top["unit"])
+        return NOBODY, f"All {ordered.height} tuned students have {same}: none is better than another."
+    return listed(best), _fate(evidence, ordered, first, best) if first else ""
+
+
+def _fate(evidence: Evidence, ordered: pl.DataFrame, first: list[str], best: list[str]) -> str:
+    """What became of CAR's first teacher among the tuned students."""
+    among = f"of {counted(ordered.height, 'tuned student')}"
+    picked = ordered.filter(pl.col("teacher").is_in(first))
+    if picked.is_empty():
+        return f"No student of CAR's first teacher was measured, so {listed(best)} leads without it."
+    pick, top = picked.row(0, named=True), ordered.row(0, named=True)
+    if pick["place"] > 1:
+        return (
+            f"The student of CAR's first teacher, {pick['teacher']}, has place {pick['place']} {among} with"
+            f" {measured(pick['value'], pick['unit'])}: {_behind(pick, top)} behind;"
+            f" {_compared(evidence, top, pick)}."
+        )
+    if len(best) > 1:
+        others = listed([teacher for teacher in best if teacher != pick["teacher"]])
+        return f"CAR's first teacher, {pick['teacher']}, shares the highest score with {others}, {among}."
+    if ordered.height == 1:
+        return "That is CAR's first teacher: no other student was measured."
+    second = ordered.row(1, named=True)
+    return (
+        f"That is CAR's first teacher: the highest {among}, {_behind(second, top)} ahead of"
+        f" {second['teacher']}; {_compared(evidence, top, second)}."
+    )
+
+
+def _behind(one: Row, other: Row) -> str:
+    return _points(abs(other["value"] - one["value"]), one["unit"])
+
+
+def _points(gap: float, unit: str) -> str:
+    return f"{100 * gap:.1f} points" if unit == "share" else f"{gap:.3f}"
+
+
+def _compared(evidence: Evidence, top: Row, other: Row) -> str:
+    """Whether the gap between two teachers' students is more than chance, and of what that is said."""
+    if (top["runs"], other["runs"]) == (1, 1):
+        return _models(evidence.differences, top, other) or _overlap(top, other)
+    return _teachers(evidence.seeds, top, other) or _overlap(top, other)
+
+
+def _models(differences: pl.DataFrame, top: Row, other: Row) -> str | None:
+    """What the paired test of two runs says; None where nobody tested."""
+    runs = [top["run"], other["run"]]
+    rows = differences.filter(
+        pl.col("benchmark") == top["benchmark"],
+        pl.col("first_run").is_in(runs),
+        pl.col("second_run").is_in(runs),
+    ).drop_nulls("p_adjusted")
+    if rows.is_empty():
+        return None
+    row = rows.row(0, named=True)
+    ahead = row["difference"] * (1 if row["first_run"] == top["run"] else -1)
+    tested = _tested(row, ahead if top["higher_is_better"] else -ahead, top, other)
+    said = f"({p_equals(row['p_adjusted'])}, adjusted for all pairs of runs)"
+    if row["p_adjusted"] > LEVEL:
+        return f"{tested} cannot be told from chance {said}"
+    return f"{tested} is more than chance {said}: {ONE_SEED}"
+
+
+def _tested(row: Row, ahead: float, top: Row, other: Row) -> str:
+    """What was tested, with its own gap where that is another than the one that stands before."""
+    items = f"tested over {counted(row['n'], 'common item')}"
+    gap = abs(top["value"] - other["value"])
+    if row["metric"] == top["metric"] and _points(ahead, top["unit"]) == _points(gap, top["unit"]):
+        return f"{items}, that"
+    way = "ahead" if ahead > 0 else "behind"
+    return f"{items}, {top['teacher']} is {_points(abs(ahead), top['unit'])} {way} in {row['metric']}, which"
+
+
+def _teachers(seeds: pl.DataFrame, top: Row, other: Row) -> str | None:
+    """What several training seeds say of two teachers, or why they cannot say anything."""
+    pair = [top["teacher"], other["teacher"]]
+    rows = seeds.filter(
+        pl.col("base") == top["base"],
+        pl.col("benchmark") == top["benchmark"],
+        pl.col("first_teacher").is_in(pair),
+        pl.col("second_teacher").is_in(pair),
+    )
+    if rows.is_empty():
+        return None
+    row = rows.row(0, named=True)
+    if row["p_adjusted"] is None:
+        return f"not tested: {row['error']}"
+    counts = {row["first_teacher"]: row["first_seeds"], row["second_teacher"]: row["second_seeds"]}
+    told = "is more than chance" if row["p_adjusted"] <= LEVEL else "cannot be told from chance"
+    return (
+        f"over {counts[pair[0]]} and {counts[pair[1]]} training seeds and over items, that {told}"
+        f" ({p_equals(row['p_adjusted'])}, adjusted for all pairs of teachers)"
+    )
+
+
+def _overlap(top: Row, other: Row) -> str:
+    if None in (top["low"], top["high"], other["low"], other["high"]):
+        return "not tested, and one of them has no interval"
+    apart = top["high"] < other["low"] or other["high"] < top["low"]
+    return f"not tested, and their intervals {'do not overlap' if apart else 'overlap'}"

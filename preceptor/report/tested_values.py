@@ -1,0 +1,91 @@
+"""The items' values of each benchmark's main metric and of averages: what differences are tested on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from preceptor.evaluation.estimates import NOTHING
+from preceptor.evaluation.item_values import LINEAR, SCHEMA, ItemValues, item_values
+from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
+from preceptor.lake.warehouse import Warehouse
+from preceptor.records import RecordsError
+from preceptor.report.averages import METRIC
+from preceptor.report.main_metric import Main, main_metrics
+from preceptor.study.evaluation import AnyEvaluation
+from preceptor.study.schema import Study
+from preceptor.study.untuned import examined_runs
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A benchmark's main metric as `predicted_actual` names it, its category, its items' values."""
+
+    metric: str
+    category: str
+    items: ItemValues
+
+
+def tested_values(warehouse: Warehouse, study: Study) -> dict[str, Tested]:
+    """By benchmark and average, of every run and untuned base that has rows."""
+    main = main_metrics(warehouse.rows(EVAL_SCORES.name), study)
+    runs = pl.col("run").is_in(list(examined_runs(study)))
+    results, judgments = (warehouse.rows(table.name).filter(runs) for table in (EVAL_RESULTS, JUDGMENTS))
+    found = {}
+    for evaluation in study.evaluations:
+        metric, category = main[evaluation.name]
+        said = f"{metric} on {category}" if category else metric
+        tables = (results.filter(benchmark=evaluation.name), judgments.filter(benchmark=evaluation.name))
+        found[evaluation.name] = Tested(said, category, _values(warehouse, evaluation, main, tables))
+    for average in study.averages:
+        parts = [found[name].items for name in average.of]
+        found[average.name] = Tested(METRIC, "", average_values(parts))
+    return found
+
+
+def average_values(parts: Sequence[ItemValues]) -> ItemValues:
+    """Of the mean of several benchmarks' metrics: that mean, plus what each item's distances weigh in it.
+
+    An item that two benchmarks share is one item. One that a run lacks in a benchmark that has it has no
+    value; a run that lacks a whole benchmark has none at all.
+    """
+    means = pl.col("value").mean().over("run")
+    moved = (pl.col("value") - means) / (len(parts) * pl.len().over("run"))
+    apart = pl.concat([part.values.with_columns(moved=moved) for part in parts])
+    whole = set.intersection(*(set(part.values["run"]) for part in parts))
+    asked = (
+        pl.concat([part.values.select("item_id").unique() for part in parts]).group_by("item_id").len("asked")
+    )
+    items = (
+        apart.filter(pl.col("run").is_in(whole))
+        .group_by("run", "item_id", maintain_order=True)
+        .agg(pl.col("moved").sum(), there=pl.len())
+        .join(asked, on="item_id", maintain_order="left")
+        .join(_averages(parts), on="run", maintain_order="left")
+        .with_columns(value=pl.col("average") + pl.len().over("run") * pl.col("moved"))
+        .filter(pl.col("there") == pl.col("asked"))
+    )
+    lacking = {run for part in parts for run in part.values["run"]} - whole
+    why = dict.fromkeys(sorted(lacking), "one of the benchmarks has no value")
+    return ItemValues(items.select(list(SCHEMA)), LINEAR, None, why)
+
+
+def _averages(parts: Sequence[ItemValues]) -> pl.DataFrame:
+    metrics = [part.values.group_by("run").agg(metric=pl.col("value").mean()) for part in parts]
+    return pl.concat(metrics).group_by("run").agg(average=pl.col("metric").mean())
+
+
+def _values(
+    warehouse: Warehouse,
+    evaluation: AnyEvaluation,
+    main: dict[str, Main],
+    tables: tuple[pl.DataFrame, pl.DataFrame],
+) -> ItemValues:
+    runs = tables[0]["run"].unique(maintain_order=True).to_list()
+    try:
+        found = item_values(warehouse.lake, evaluation, *main[evaluation.name], tables)
+    except (BenchmarkError, RecordsError) as error:
+        return ItemValues(pl.DataFrame(schema=SCHEMA), why=dict.fromkeys(runs, str(error)))
+    silent = set(runs) - set(found.values["run"])
+    return replace(found, why={run: found.why.get(run, NOTHING) for run in runs if run in silent})

@@ -1,0 +1,216 @@
+"""What each item adds: its mean is the metric that the kind computes, and tests on it hold their level."""
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.special import expit
+from scipy.stats import binom
+
+from preceptor.evaluation.agreement.paired import paired_difference
+from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates, win_rates
+from preceptor.evaluation.arena_hard.influence import style_controlled_values, win_rate_values
+from preceptor.evaluation.arena_hard.intervals import Bootstrap
+from preceptor.evaluation.difficulty import Difficulty
+from preceptor.evaluation.held_out.benchmark import stored_losses
+from preceptor.evaluation.held_out.loss import loss_estimates
+from preceptor.evaluation.held_out.ranking import ranking_estimates
+from preceptor.evaluation.held_out.ranking_benchmark import stored_ranks
+from preceptor.evaluation.humaneval.passing import mean_pass_at_k
+from preceptor.evaluation.item_values import item_values
+from preceptor.evaluation.length_control import length_controlled, length_controlled_values
+from preceptor.evaluation.lm_eval.benchmark import preset_of
+from preceptor.evaluation.lm_eval.responses import ItemResult
+from preceptor.evaluation.lm_eval.scores import aggregate
+from preceptor.lake.schemas import EVAL_RESULTS, JUDGMENTS
+from tests.study.test_evaluations import GOOD, study
+
+N = 40
+NOTHING = (EVAL_RESULTS.schema.to_frame(), JUDGMENTS.schema.to_frame())
+
+
+def rows(values: dict[str, list[dict]], benchmark: str = "x") -> pl.DataFrame:
+    """Rows of `eval_results`: of each run, dictionaries of which only some columns are given."""
+    given = [
+        {"run": run, "benchmark": benchmark, "item_id": f"i{number}", "sample": 0, **row}
+        for run, of_run in values.items()
+        for number, row in enumerate(of_run)
+    ]
+    return pl.DataFrame(given, schema=EVAL_RESULTS.schema)
+
+
+def measured(**values: float) -> list[dict]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def declared(tmp_path, kind: str, **settings):
+    (evaluation,) = study(tmp_path, f"name: x, {GOOD[kind]}").evaluations
+    return evaluation.model_copy(update=settings)
+
+
+def mean_value(evaluation, results, metric=None) -> float:
+    found = item_values(None, evaluation, metric or evaluation.metric, "", (results, NOTHING[1]))
+    assert set(found.values["run"]) == {"a"}
+    return float(found.values["value"].mean())
+
+
+@pytest.fixture
+def dice():
+    return np.random.default_rng(4)
+
+
+def test_programs_count_by_the_chance_that_one_of_k_passes(tmp_path, dice):
+    evaluation = declared(tmp_path, "code", k=3)
+    passes = [[float(dice.random() < 0.3) for _ in range(5)] for _ in range(N)]
+    results = pl.concat(
+        [rows({"a": [{"sample": sample, "outcome": each[sample]} for each in passes]}) for sample in range(5)]
+    )
+    expected = mean_pass_at_k([(5, int(sum(each))) for each in passes], 3).value
+    assert mean_value(evaluation, results) == pytest.approx(expected)
+    assert expected != pytest.approx(np.mean(passes), abs=0.1)  # which is the mean of raw outcomes
+
+
+def test_a_mean_over_tasks_is_one_however_many_items_a_task_has(tmp_path, dice):
+    evaluation = declared(tmp_path, "gsm8k", preset="bbh")
+    preset = preset_of(evaluation)
+    tasks = [preset.tasks[min(n // 4, len(preset.tasks) - 1)].name for n in range(150)]
+    outcomes = [float(dice.random() < (0.9 if task == tasks[-1] else 0.2)) for task in tasks]
+    items = [
+        ItemResult(f"i{n}", task, (), "", "", {}, outcome, None)
+        for n, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True))
+    ]
+    results = rows({"a": [{"task": t, "outcome": o} for t, o in zip(tasks, outcomes, strict=True)]})
+    expected = aggregate(preset, items).value
+    assert mean_value(evaluation, results) == pytest.approx(expected)
+    assert expected != pytest.approx(np.mean(outcomes), abs=0.1)
+
+
+def test_shares_of_pairs_and_perplexity_are_ratios_of_sums(tmp_path, dice):
+    given = [
+        {
+            "outcome": float(share),
+            "measures": measured(
+                normalised=share, normalised_pairs=float(pairs), nll_sum=tokens * nll, tokens=float(tokens)
+            )
+            + measured(mean_nll=nll, truncated=0.0, failed_pairs=0.0, truncated_pairs=0.0),
+        }
+        for share, pairs, tokens, nll in zip(
+            dice.random(N), dice.integers(1, 6, N), dice.integers(1, 90, N), dice.random(N) * 3, strict=True
+        )
+    ]
+    results = rows({"a": given})
+    ranking = ranking_estimates(stored_ranks(results, ""))["normalised"].estimate.value
+    assert mean_value(declared(tmp_path, "ranking"), results) == pytest.approx(ranking)
+    perplexity = loss_estimates(stored_losses(results)).metrics["perplexity"].value
+    assert mean_value(declared(tmp_path, "loss", metric="perplexity"), results) == pytest.approx(perplexity)
+    assert mean_value(declared(tmp_path, "loss"), results) == pytest.approx(results["outcome"].mean())
+
+
+def test_a_tie_that_people_see_is_half_an_outcome_and_no_win(tmp_path):
+    evaluation = declared(tmp_path, "people", scale="verdict", reference="r")
+    said = [("win", 1.0), ("tie", 0.5), ("lose", 0.0), ("tie", 0.5)]
+    results = rows({"a": [{"outcome": worth, "measures": measured(**{word: 1.0})} for word, worth in said]})
+    assert mean_value(evaluation, results) == 0.25
+
+
+def battles(dice, strengths: dict[str, float], lengths: dict[str, float], favour=0.0, n=60) -> pl.DataFrame:
+    """Two games a question: a judge that may love length, and likes a run's answer to a question or not."""
+    games = []
+    hardness = dice.normal(0, 1, n)
+    for run, strength in strengths.items():
+        for item in range(n):
+            tokens = max(1.0, float(round(dice.normal(lengths[run], 8))))
+            liking = strength + hardness[item] + favour * (tokens - 40) / 20
+            for _ in range(2):
+                won = float(dice.random() < expit(liking))
+                far = 3.0 if dice.random() < 0.4 else 1.0
+                style = dict.fromkeys(("headers", "lists", "bold"), 0.0)
+                games.append(
+                    {"model": run, "item_id": f"i{item:03}", "category": "", "outcome": won, "weight": far}
+                    | {"tokens": tokens, "baseline_tokens": 40.0, **style}
+                    | {f"baseline_{name}": 0.0 for name in style}
+                )
+    return pl.DataFrame(games)
+
+
+def test_arena_hards_values_are_those_of_its_weighted_and_its_joint_fit(dice):
+    games = battles(dice, {"a": 0.5, "b": -0.3}, {"a": 50, "b": 35}, favour=1.0)
+    once = Bootstrap(resamples=1)
+    for values, fitted in (
+        (win_rate_values(games), win_rates(games, once)),
+        (style_controlled_values(games, "v2.0"), style_controlled_win_rates(games, "v2.0", once).win_rates),
+    ):
+        means = dict(values.group_by("run").agg(pl.col("value").mean()).iter_rows())
+        assert means == pytest.approx(dict(fitted.select("model", "value").iter_rows()))
+
+
+def z(first, second) -> float:
+    """What the test of two runs looks at: the mean difference of an item's values in standard errors."""
+    apart = first - second
+    return apart.mean() / (apart.std(ddof=1) / np.sqrt(len(apart)))
+
+
+@pytest.mark.parametrize("metric", ["win_rate", "style_controlled_win_rate"])
+def test_of_equal_runs_arena_hard_calls_few_different(metric):
+    """Equal at any style, but one twice as long: plain win rates differ where the judge loves length."""
+    dice, tries, found = np.random.default_rng(5), 120, 0
+    favour = 0.0 if metric == "win_rate" else 1.0
+    for _ in range(tries):
+        games = battles(dice, {"a": 0.2, "b": 0.2}, {"a": 44, "b": 36}, favour)
+        values = win_rate_values(games) if metric == "win_rate" else style_controlled_values(games, "v2.0")
+        found += abs(z(*(values.filter(run=run)["value"].to_numpy() for run in "ab"))) > 1.96
+    assert found <= binom.ppf(0.999, tries, 0.08)
+
+
+@pytest.fixture
+def difficulty(tmp_path):
+    """Two gamed baselines over N instructions."""
+    draw = np.random.default_rng(0)
+    lines = ["model,index,preference,std_delta_len,instruction_difficulty,not_gamed_baseline"]
+    hard = draw.normal(0, 1, N)
+    for model, delta in (("concise", -1.0), ("verbose", 1.0)):
+        for n in range(N):
+            length = delta + draw.normal(0, 0.4)
+            chance = expit(-1.2 * np.tanh(length) + 0.5 * hard[n])
+            lines.append(f"{model},{n},{chance},{length},{hard[n]},False")
+    (tmp_path / "df_gamed.csv").write_text("\n".join(lines))
+    return Difficulty(tmp_path, {f"i{n}": n for n in range(N)}), hard
+
+
+def duels(dice, hard, ratio: float, fondness: float, sure: float) -> pl.DataFrame:
+    """A run against the reference: equal at equal lengths, whatever its own length and the judge's taste."""
+    reference = dice.integers(200, 3000, N)
+    characters = (reference * ratio * dice.uniform(0.5, 1.5, N)).astype(int)
+    delta = reference - characters
+    chance = expit(-0.4 - fondness * np.tanh(delta / delta.std(ddof=1)) + 0.5 * hard)
+    outcome = dice.beta(chance * sure, (1 - chance) * sure)
+    named = {"item_id": [f"i{n}" for n in range(N)], "outcome": outcome}
+    return pl.DataFrame({**named, "characters": characters, "reference_characters": reference})
+
+
+def test_length_controls_values_have_its_very_win_rate_as_their_mean(difficulty, dice):
+    known, hard = difficulty
+    found = duels(dice, hard, 1.2, 1.2, 3.0)
+    values = length_controlled_values(found, known)
+    assert values.mean() == pytest.approx(length_controlled(found, known).value, abs=1e-9)
+
+
+def test_raw_outcomes_may_differ_surely_where_length_control_sees_nothing(difficulty):
+    """A judge loves length, one of two runs is wordy: win rates differ, length-controlled ones do not."""
+    known, hard = difficulty
+    dice = np.random.default_rng(9)
+    short, long = duels(dice, hard, 0.7, 1.2, 20.0), duels(dice, hard, 1.4, 1.2, 20.0)
+    raw = paired_difference(short, long, 0)
+    assert raw.p_value < 0.001 and raw.value < -0.1
+    controlled = [rows.with_columns(outcome=length_controlled_values(rows, known)) for rows in (short, long)]
+    tested = paired_difference(*controlled, 0, None)
+    assert tested.p_value > 0.05 and abs(tested.value) < abs(raw.value) / 2
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:sklearn")
+def test_of_equal_runs_length_control_calls_few_different(difficulty):
+    known, hard = difficulty
+    dice, tries, found = np.random.default_rng(6), 12, 0
+    for _ in range(tries):
+        pair = [duels(dice, hard, ratio, 1.2, 3.0) for ratio in (0.9, 1.3)]
+        found += abs(z(*(length_controlled_values(rows, known) for rows in pair))) > 1.96
+    assert found <= binom.ppf(0.999, tries, 0.08)
