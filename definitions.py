@@ -5,6 +5,7 @@ import os
 import dagster as dg
 
 from assets.base_losses import base_losses
+from assets.base_results import base_results
 from assets.car_table import car_beta_sweep, car_table
 from assets.eval_results import eval_results
 from assets.raw_instructions import raw_instructions
@@ -36,7 +37,7 @@ retry_failed = bool(os.environ.get("PRECEPTOR_RETRY_FAILED"))
 # Dagster refuses an empty partition set: a study without recipes, runs or evaluations has no such asset.
 selection = [selected_subset] if STUDY.recipes else []
 tuning = [tuned_checkpoint] if STUDY.runs else []
-evaluation = [eval_results] if STUDY.runs and STUDY.evaluations else []
+evaluation = [base_results, eval_results] if STUDY.runs and STUDY.evaluations else []
 
 defs = dg.Definitions(
     assets=[

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from preceptor.study.load import read_study, study_path
+from preceptor.study.untuned import untuned_runs
 
 # As it was when this process began: a served study's file may say something else by now.
 READ = read_study(study_path())
@@ -15,10 +16,12 @@ PARTITIONS = {"teachers": teachers, "bases": bases}
 reward_models = dg.StaticPartitionsDefinition([model.name for model in STUDY.reward_models])
 recipes = dg.StaticPartitionsDefinition([recipe.name for recipe in STUDY.recipes])
 runs = dg.StaticPartitionsDefinition([run.name for run in STUDY.runs])
+tuned_bases = dg.StaticPartitionsDefinition(list(untuned_runs(STUDY).values()))
 benchmarks = dg.StaticPartitionsDefinition([evaluation.name for evaluation in STUDY.evaluations])
 
 teacher_and_reward_model = dg.MultiPartitionsDefinition({"teacher": teachers, "reward_model": reward_models})
 teacher_and_base = dg.MultiPartitionsDefinition({"teacher": teachers, "base": bases})
+base_and_benchmark = dg.MultiPartitionsDefinition({"base": tuned_bases, "benchmark": benchmarks})
 run_and_benchmark = dg.MultiPartitionsDefinition({"run": runs, "benchmark": benchmarks})
 
 

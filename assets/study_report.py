@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.automation import WEEKLY, when_updated
 from assets.base_losses import base_losses
+from assets.base_results import base_results
 from assets.car_table import car_beta_sweep, car_table
 from assets.eval_results import eval_results
 from assets.failures import told
@@ -42,7 +43,7 @@ if STUDY.recipes:
 if STUDY.runs:
     PARTITIONED.append(tuned_checkpoint)
 if STUDY.runs and STUDY.evaluations:
-    PARTITIONED.append(eval_results)
+    PARTITIONED += [base_results, eval_results]
 
 
 @dg.asset(
@@ -59,6 +60,7 @@ if STUDY.runs and STUDY.evaluations:
         "car_beta_sweep",
         "selected_subset",
         "tuned_checkpoint",
+        "base_results",
         "eval_results",
         needed=("car_table",),
         last="study_report",

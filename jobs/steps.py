@@ -7,6 +7,7 @@ import dagster as dg
 
 from preceptor.study.recipes import BestOfN, BestTeacher, OneTeacher, Recipe
 from preceptor.study.schema import Study
+from preceptor.study.untuned import untuned_runs
 
 Need = tuple[str, str | None]
 
@@ -51,6 +52,10 @@ def steps(study: Study) -> Iterator[Step]:
 
 
 def _after_the_ranking(study: Study) -> Iterator[Step]:
+    # Before any tuning: what is wrong with a benchmark or its judge shows before the long part.
+    for evaluation in study.evaluations:
+        for base in untuned_runs(study).values():
+            yield Step("base_results", dg.MultiPartitionKey({"base": base, "benchmark": evaluation.name}))
     for recipe in study.recipes:
         yield Step("selected_subset", recipe.name, (_origin(recipe),))
     for run in study.runs:

@@ -1,4 +1,4 @@
-"""The engines that examine a tuned model: one answers; a program, a classifier or a judge decides."""
+"""The engines that examine a tuned model or an untuned base: one answers; a program or a judge decides."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +15,7 @@ from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.fields import Sampling
 from preceptor.study.judges import AskedJudge, ClassifierJudge
 from preceptor.study.schema import Base
+from preceptor.study.untuned import untuned_name
 from resources.gpu import claim_gpus
 from resources.model import hold, let_go
 
@@ -46,16 +47,20 @@ class EvaluationResource(dg.ConfigurableResource):
             raise NotMaterializedError(f"run {run!r} is not tuned yet: materialize `tuned_checkpoint` for it")
         tuned = found.row(0, named=True)
         checkpoint = Checkpoint(tuned["fingerprint"], base, lambda: str(fetch(lake, tuned["uri"])))
+        return self._examined(lake, run, checkpoint, evaluation)
+
+    def evaluate_untuned(self, lake: Lake, base: Base, evaluation: AnyEvaluation) -> Evaluated:
+        """Complete the partition of a base that is evaluated as it was before any tuning."""
+        from preceptor.tuning.untuned import untuned_fingerprint, untuned_folder
+
+        mark = untuned_fingerprint(base)
+        checkpoint = Checkpoint(mark, base, lambda: str(untuned_folder(lake, base)), untuned=True)
+        return self._examined(lake, untuned_name(base.name), checkpoint, evaluation)
+
+    def _examined(self, lake: Lake, run: str, checkpoint: Checkpoint, evaluation: AnyEvaluation) -> Evaluated:
+        engines = self._engines(checkpoint.base)
         return evaluate(
-            Examination(
-                lake,
-                run,
-                evaluation,
-                checkpoint,
-                self._engines(base),
-                self.rows_per_commit,
-                self.retry_failed,
-            )
+            Examination(lake, run, evaluation, checkpoint, engines, self.rows_per_commit, self.retry_failed)
         )
 
     def _engines(self, base: Base) -> Engines:

@@ -1,9 +1,11 @@
-"""From a score to the answers that it counts, and on to the checkpoint that gave them."""
+"""From a score to the answers that it counts, and on to the checkpoint, or untuned base, that gave them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import polars as pl
 
 from preceptor.audit.audit import Audit, audited
 from preceptor.audit.checkpoint import walk_checkpoint
@@ -28,6 +30,9 @@ def walk_evaluation(lake: Lake, sql_folder: Path, run: str, benchmark: str) -> A
         known = sorted({" on ".join(c.partition.values()) for c in trail.history(EVAL_RESULTS)})
         raise AuditError(f"no results of {run!r} on {benchmark!r}; there are: {', '.join(known) or 'none'}")
     findings = [*_followed(trail, results, partition)]
+    if (identity := results.declared.get("untuned")) is not None:  # nothing lies behind a base
+        findings.append(Finding(f"results of {run} on {benchmark}", f"of the untuned base {identity}"))
+        return Audit(None, findings, pl.DataFrame(), trail.commits)
     tuned = commit_of(trail.history(TUNED_CHECKPOINT), {"run": run}, results.reads.get("tuned_checkpoint"))
     if tuned is None:
         raise AuditError(f"the results of {run!r} on {benchmark!r} do not say which checkpoint they are of")

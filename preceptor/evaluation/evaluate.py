@@ -1,4 +1,4 @@
-"""A tuned model on one benchmark: its answers, a verdict on each, and what they add up to; done once."""
+"""A tuned model, or untuned base, on one benchmark: answers, verdicts, and what they add up to; done once."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -7,13 +7,13 @@ import polars as pl
 
 from preceptor.evaluation.difficulty import NO_FILES, is_fetched
 from preceptor.evaluation.estimates import Estimate
-from preceptor.evaluation.examination import Examination, Examined
+from preceptor.evaluation.examination import Examination, Examined, Metric, UnexaminableError
 from preceptor.evaluation.examination import Kind as Evaluation
 from preceptor.evaluation.scores import Account, score_rows, scores_fingerprint
 from preceptor.lake.resume import Outcome, derive, put
-from preceptor.lake.schemas import EVAL_SCORES
+from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
 from preceptor.lake.store import Lake
-from preceptor.study.evaluation import AnyEvaluation
+from preceptor.study.evaluation import AnyEvaluation, Pairwise
 
 if TYPE_CHECKING:
     from preceptor.evaluation.kinds import Kind
@@ -32,12 +32,28 @@ class Evaluated:
 def evaluate(examination: Examination[Evaluation]) -> Evaluated:
     """Bring the run's rows for a benchmark up to date.
 
-    Raises BenchmarkError for a file with an unusable row; a failing item is a row with an `error`.
+    Raises BenchmarkError for a file with an unusable row; a failing item is a row with an `error`. An untuned
+    base that cannot be examined has no items, and a score without value that says why.
     """
-    examined = _kind(examination.evaluation).examine(examination)
+    try:
+        examined = _kind(examination.evaluation).examine(examination)
+    except UnexaminableError as error:
+        return _unexamined(examination, str(error))
     account = Account.of(examined.results.rows, examined.expected)
     scores = _scores(examination, examined, account)
     return Evaluated(examined.results, scores, examined.judgments, account)
+
+
+def _unexamined(examination: Examination[Evaluation], why: str) -> Evaluated:
+    evaluation, lake = examination.evaluation, examination.lake
+    of_results, of_scores = current_fingerprints(evaluation, examination.checkpoint.fingerprint)
+    name = "win_rate" if isinstance(evaluation, Pairwise) else evaluation.metric  # which needs no other file
+    metric, account = Metric(name, Estimate(error=why), "none", 0), Account(0, 0, 0, 0)
+    rows = score_rows([metric], account, _kind(evaluation).named(evaluation))
+    scores = put(lake, EVAL_SCORES, examination.partition, of_scores, rows)
+    nothing = pl.DataFrame(schema=EVAL_RESULTS.row_schema)
+    items = Outcome(EVAL_RESULTS, nothing, lake.create(EVAL_RESULTS).version(), of_results, 0, 0, 0.0)
+    return Evaluated(items, scores, None, account)
 
 
 def _scores(examination: Examination[Evaluation], examined: Examined, account: Account) -> Outcome:

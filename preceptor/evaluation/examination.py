@@ -1,4 +1,4 @@
-"""One tuned model on one benchmark: all that deciding its items needs, and what comes out of it."""
+"""One tuned model, or untuned base, on one benchmark: what deciding its items needs, and what comes of it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from preceptor.compute.reward import RewardScorer
 
 Kind = TypeVar("Kind", bound=AnyEvaluation)
+
+
+class UnexaminableError(ValueError):
+    """An untuned base that a benchmark cannot examine as it examines students; its text says why."""
 
 
 class Judge(Protocol):
@@ -48,11 +52,15 @@ class Engines:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A tuned model: what made it, what it was made from, and its folder, asked for only when needed."""
+    """A tuned model: what made it, what it was made from, and its folder, asked for only when needed.
+
+    Or the base itself, `untuned`, in a folder like those of its students.
+    """
 
     fingerprint: str
     base: Base
     folder: Callable[[], str]
+    untuned: bool = False
 
 
 @dataclass(frozen=True)

@@ -159,12 +159,12 @@ def _move(folder: Path, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)  # somebody took its manifest away
         incoming = target.parent / f"{INCOMING}{uuid.uuid4().hex}"
         shutil.move(folder, incoming)
-        _synchronise(incoming)
+        synchronise(incoming)
         incoming.rename(target)
         _synchronise_one(target.parent)
 
 
-def _synchronise(folder: Path) -> None:
+def synchronise(folder: Path) -> None:
     """Bring all of a folder to the disk itself, so that not even a power cut leaves half of it behind."""
     for path in (*folder.rglob("*"), folder):
         _synchronise_one(path)

@@ -18,7 +18,9 @@ from preceptor.lake.store import NotMaterializedError
 from preceptor.lake.warehouse import Warehouse
 from preceptor.selection.conversations import OutdatedSelectionError, chosen_conversations
 from preceptor.study.schema import Study
+from preceptor.study.untuned import untuned_runs
 from preceptor.tuning.task import Task
+from preceptor.tuning.untuned import untuned_fingerprint
 
 log = logging.getLogger(__name__)
 Marks = set[tuple[str, ...]]
@@ -36,10 +38,11 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     log says why, and the report lists its runs as without a score.
     """
     checkpoints = current_checkpoints(warehouse, study)
+    examined = checkpoints | current_untuned(study)
     results, scores = Marks(), Marks()
     for evaluation in study.evaluations:
         try:
-            for run, checkpoint in checkpoints.items():
+            for run, checkpoint in examined.items():
                 of_results, of_scores = current_fingerprints(evaluation, checkpoint)
                 results.add((run, evaluation.name, of_results))
                 scores.add((run, evaluation.name, of_scores))
@@ -48,13 +51,16 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     _keep(warehouse, TUNED_CHECKPOINT, set(checkpoints.items()))
     _keep(warehouse, EVAL_RESULTS, results)
     _keep(warehouse, EVAL_SCORES, scores)
-    keep_one_formula(warehouse)
+    keep_one_formula(warehouse, study)
 
 
-def keep_one_formula(warehouse: Warehouse) -> None:
-    """Where some runs have the full length control, those without it say so in a row without a value."""
+def keep_one_formula(warehouse: Warehouse, study: Study) -> None:
+    """Where some runs have the full length control, those without it say so in a row without a value.
+
+    An untuned base that has it, since it was evaluated later, makes no run outdated.
+    """
     scores = warehouse.rows(EVAL_SCORES.name)
-    full = scores.filter(metric=METRICS[FULL])
+    full = scores.filter(~pl.col("run").is_in(list(untuned_runs(study))), metric=METRICS[FULL])
     others = scores.filter(metric="win_rate", category="").join(
         full, on=list(EVAL_SCORES.partition_by), how="anti"
     )
@@ -76,6 +82,17 @@ def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:
             continue
         except UnknownModelError as error:  # of the run's base: the other bases' runs are reported
             log.warning("the report leaves out run %s: %s", run.name, error)
+    return found
+
+
+def current_untuned(study: Study) -> dict[str, str]:
+    """The mark that each untuned base would be evaluated under today."""
+    found = {}
+    for run, base in untuned_runs(study).items():
+        try:
+            found[run] = untuned_fingerprint(study.base(base))
+        except UnknownModelError as error:
+            log.warning("the report leaves out %s: %s", run, error)
     return found
 
 

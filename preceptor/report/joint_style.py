@@ -13,6 +13,7 @@ from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.evaluation import ArenaHard
 from preceptor.study.schema import Study
+from preceptor.study.untuned import untuned_runs
 
 METRIC = "style_controlled_win_rate"
 METHOD = (
@@ -22,11 +23,20 @@ METHOD = (
 
 
 def fit_style_jointly(warehouse: Warehouse, study: Study) -> None:
-    """Replace each run's own fit in the warehouse's `eval_scores` by the joint one, not in the lake."""
+    """Replace each run's own fit in the warehouse's `eval_scores` by the joint one, not in the lake.
+
+    Untuned bases are fitted beside the runs, and change nothing of theirs: they are no models of the study.
+    """
     scores = warehouse.rows(EVAL_SCORES.name).select(list(EVAL_SCORES.schema))
+    names = list(untuned_runs(study))
     for evaluation in study.evaluations:
         if isinstance(evaluation, ArenaHard):
-            scores = _refitted(scores, evaluation, _battles(warehouse, evaluation))
+            battles = _battles(warehouse, evaluation)
+            alone = _refitted(scores, evaluation, battles.filter(~pl.col("model").is_in(names)))
+            there = set(names) & set(battles["model"])  # a second fit takes as long as the first
+            beside = _refitted(scores, evaluation, battles) if there else scores
+            untuned = pl.col("run").is_in(names)
+            scores = pl.concat([alone.filter(~untuned), beside.filter(untuned)])
     warehouse.register(EVAL_SCORES.name, scores)
 
 

@@ -6,6 +6,7 @@ from preceptor.report.evidence import Evidence
 from preceptor.report.words import counted, listed
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
+from preceptor.study.untuned import examined_runs, untuned_runs
 
 
 def unranked(study: Study, evidence: Evidence) -> list[str]:
@@ -39,15 +40,14 @@ def failures(evidence: Evidence) -> list[tuple[str, str, str, str]]:
 
 
 def runs_without_results(study: Study, evidence: Evidence) -> list[str]:
-    """Runs without a tuned model, runs without a score on a benchmark, and scores without a value."""
+    """Runs without a tuned model, runs and untuned bases without a score, and scores without a value."""
     tuned = set(evidence.checkpoints.filter(pl.col("final_loss").is_not_null())["run"])
     scored = set(evidence.scores.select("run", "benchmark").iter_rows())
     untuned = [run.name for run in study.runs if run.name not in tuned]
     sentences = [f"Not tuned under today's settings: {listed(untuned, 20)}"] if untuned else []
+    there = [run for run in examined_runs(study) if run in tuned | untuned_runs(study).keys()]
     for evaluation in study.evaluations:
-        lacking = [
-            run.name for run in study.runs if run.name in tuned and (run.name, evaluation.name) not in scored
-        ]
+        lacking = [run for run in there if (run, evaluation.name) not in scored]
         if lacking:
             sentences.append(f"{evaluation.name}: no score of {listed(lacking, 20)}")
     empty = evidence.scores.filter(pl.col("value").is_null())

@@ -85,11 +85,14 @@ def needs_reload(loaded: Study, today: Study) -> list[str]:
 
 
 def _fixed(study: Study) -> dict[str, object]:
-    """What a code location builds its partitions from; a run's partition finds its rows by its recipe."""
+    """What a code location builds its partitions from; a run's partition finds its rows by its recipe.
+
+    Of a base that has a run the untuned one is evaluated too.
+    """
     return {
         "name": study.name,
         "reward_models": [model.name for model in study.reward_models],
         "recipes": [recipe.name for recipe in study.recipes],
-        "runs": [(run.name, run.recipe) for run in study.runs],
+        "runs": [(run.name, run.base, run.recipe) for run in study.runs],
         "evaluations": [evaluation.name for evaluation in study.evaluations],
     }

@@ -8,7 +8,7 @@ from tests.studies import document, with_runs, write_benchmarks, write_study
 
 TEACHERS, BASES, MODELS = ["brief", "chatty", "tiny"], ["base-a", "base-b"], ["classifier", "scores"]
 RANKING = {"car_table": [], "car_beta_sweep": [], "study_report": []}
-NEVER = ("raw_instructions", "selected_subset", "tuned_checkpoint", "eval_results")
+NEVER = ("raw_instructions", "selected_subset", "tuned_checkpoint", "base_results", "eval_results")
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,10 @@ for key in graph.get_all_asset_keys():
 from assets.tuned_checkpoint import RECIPE_TO_RUNS
 mapped = RECIPE_TO_RUNS.downstream_partition_keys_by_upstream_partition_key
 print("mapped", {recipe: sorted(runs) for recipe, runs in mapped.items() if runs})
+from assets.base_results import base_results
 from assets.eval_results import eval_results
-print("blocking", sorted(spec.name for spec in eval_results.check_specs if spec.blocking))
+both = base_results, eval_results
+print("blocking", *(sorted(spec.name for spec in asset.check_specs if spec.blocking) for asset in both))
 heavy = set("torch transformers matplotlib datasets vllm pandas trl peft plotly sklearn jinja2".split())
 print("heavy", sorted(heavy & set(sys.modules)))
 """
@@ -49,6 +51,7 @@ def seen(tmp_path_factory) -> list[str]:
 def test_the_graph_is_the_designs(seen):
     assert sorted(seen[:-3]) == [
         "base_losses ['raw_instructions', 'responses'] MultiPartitionsDefinition",
+        "base_results [] MultiPartitionsDefinition",
         "car_beta_sweep ['car_table'] NoneType",
         "car_table ['base_losses', 'raw_instructions', 'responses', 'rewards'] NoneType",
         "eval_results ['tuned_checkpoint'] MultiPartitionsDefinition",
@@ -57,8 +60,8 @@ def test_the_graph_is_the_designs(seen):
         "rewards ['raw_instructions', 'responses'] MultiPartitionsDefinition",
         "selected_subset ['base_losses', 'car_table', 'raw_instructions', 'responses', 'rewards']"
         " StaticPartitionsDefinition",
-        "study_report ['base_losses', 'car_beta_sweep', 'car_table', 'eval_results', 'raw_instructions',"
-        " 'responses', 'rewards', 'selected_subset', 'tuned_checkpoint'] NoneType",
+        "study_report ['base_losses', 'base_results', 'car_beta_sweep', 'car_table', 'eval_results',"
+        " 'raw_instructions', 'responses', 'rewards', 'selected_subset', 'tuned_checkpoint'] NoneType",
         "tuned_checkpoint ['raw_instructions', 'responses', 'selected_subset'] StaticPartitionsDefinition",
     ]
 
@@ -68,7 +71,7 @@ def test_a_run_depends_on_its_own_recipe_and_not_on_one_of_its_name(seen):
 
 
 def test_lost_answers_and_repeated_ones_stop_what_follows(seen):
-    assert seen[-2] == "blocking ['accounting', 'unique_keys']"
+    assert seen[-2] == "blocking ['accounting', 'unique_keys'] ['accounting', 'unique_keys']"
 
 
 def test_importing_the_definitions_loads_nothing_heavy(seen):

@@ -9,6 +9,7 @@ from preceptor.car.table import build_car_table, car_fingerprint
 from preceptor.current import ROW_TABLES, current_fingerprints
 from preceptor.endpoint.completion import Completion, Usage
 from preceptor.endpoint.questions import Answer
+from preceptor.fingerprint import model_identity
 from preceptor.instructions.collect import collect_instructions, instructions_fingerprint
 from preceptor.lake.resume import derive, put
 from preceptor.lake.schemas import CAR_TABLE, RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, TUNED_CHECKPOINT
@@ -110,6 +111,11 @@ def tune(study: Study, lake: Lake) -> None:
             Evaluation().evaluate(
                 lake.made_from(read, dump(evaluation)), run.name, study.base(run.base), evaluation
             )
+
+    for base in study.bases:
+        made_from = {**dump(study.evaluation("sums")), "untuned": model_identity(base.model, base.revision)}
+        store = lake.made_from({}, made_from)
+        Evaluation().evaluate_untuned(store, base, study.evaluation("sums"))
 
 
 def dump(part) -> dict:

@@ -64,6 +64,10 @@ def test_a_score_is_walked_back_to_the_checkpoint_that_gave_the_answers(made):
         assert part in says
     assert f"of checkpoint {audit.checkpoint.fingerprint}" in says
     assert set(audit.rows["teacher"]) == {"chatty"}
+    untuned = audit_evaluation(made.lake, SQL, "untuned-base-a", "sums")
+    assert wrong(untuned.findings) == [] and untuned.checkpoint is None
+    assert f"of the untuned base {audit.checkpoint.manifest['base']['identity']}" in str(untuned.findings[-1])
+    assert any("student_responses untuned-base-a" in finding.subject for finding in untuned.findings)
     with pytest.raises(AuditError, match="there are: a-brief on judged, a-brief on sums, a-chatty on judged"):
         audit_evaluation(made.lake, SQL, "a-chatty", "nothing")
     with pytest.raises(AuditError, match="there are: a-brief, a-chatty"):

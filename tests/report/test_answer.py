@@ -125,8 +125,8 @@ def test_what_is_missing_is_named(found):
     assert unranked(study, evidence) == [f"{BASE}: c – joined the study after its CAR table"]
     assert runs_without_results(study, evidence) == [
         "Not tuned under today's settings: notes-c and notes-random-300",
-        "tasks-exam: no score of notes-b",
-        "open-ended: no score of notes-a",
+        "tasks-exam: no score of notes-b and untuned-notes-base",
+        "open-ended: no score of notes-a and untuned-notes-base",
         "notes-b: open-ended has no lc_win_rate – all outcomes are wins",
     ]
 

@@ -86,6 +86,31 @@ def fit(tmp_path, account):
     return {(row["run"], row["metric"]): row for row in warehouse.rows("eval_scores").to_dicts()}
 
 
+def test_an_untuned_base_changes_nothing_of_the_runs_beside_it(tmp_path):
+    def scored(*more):
+        dice = np.random.default_rng(0)
+        asked = (arena(tmp_path),)
+        study = small_study(("a", "b"), (BASES[0],), True).model_copy(update={"evaluations": asked})
+        warehouse = empty_warehouse(tmp_path)
+        played = {
+            run: games(run, words, 1.0, dice) for run, words in (("notes-a", 38), ("notes-b", 22), *more)
+        }
+        put(warehouse, EVAL_RESULTS, [row for results, _ in played.values() for row in results])
+        put(warehouse, JUDGMENTS, [row for _, judgments in played.values() for row in judgments])
+        account = {"n": COUNT, "expected": COUNT, "judged": COUNT, "failed": 0, "filtered": 0}
+        alone = {"benchmark": "arena", "category": "", "value": 0.5, "method": "alone", **account}
+        rates = [{**alone, "run": run, "metric": "style_controlled_win_rate"} for run in played]
+        put(warehouse, EVAL_SCORES, rates)
+        fit_style_jointly(warehouse, study)
+        return {row.pop("run"): row for row in warehouse.rows("eval_scores").to_dicts()}
+
+    without, beside = scored(), scored(("untuned-notes-base", 9))
+    assert {run: beside[run] for run in without} == without
+    assert beside["untuned-notes-base"]["value"] != 0.5
+    assert "fitted to the games of 3 runs together" in beside["untuned-notes-base"]["method"]
+    assert "fitted to the games of 2 runs together" in without["notes-a"]["method"]
+
+
 def test_equally_strong_runs_of_unlike_length_come_out_alike(fitted):
     values = [fitted[run, "style_controlled_win_rate"]["value"] for run in ("notes-a", "notes-b")]
     assert abs(values[0] - values[1]) < 0.12

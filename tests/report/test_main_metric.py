@@ -51,7 +51,7 @@ def duels(full: set[str]) -> list[dict]:
 )
 def test_a_benchmark_has_one_main_metric_and_never_the_minimal_one(tmp_path, full, metric):
     study, warehouse = study_of(), warehouse_of(tmp_path, duels(full))
-    keep_one_formula(warehouse)
+    keep_one_formula(warehouse, study)
     study = study.model_copy(update={"averages": (Average(name="AP", of=("open-ended", "tasks-exam")),)})
     assert main_metrics(warehouse.rows("eval_scores"), study)["open-ended"] == (metric, "")
     add_averages(warehouse, study)

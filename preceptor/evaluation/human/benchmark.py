@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from preceptor.evaluation.estimates import NOTHING, Estimate
-from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.examination import Examination, Examined, Metric, UnexaminableError
 from preceptor.evaluation.human.audits import (
     Share,
     acceptance_rate,
@@ -55,11 +55,19 @@ def named(evaluation: HumanRatings) -> Named:
 
 
 def examine(examination: Examination[HumanRatings]) -> Examined:
-    """A row per item of the file; one that nobody rated for this run is an error."""
+    """A row per item of the file; one that nobody rated for this run is an error.
+
+    Raises UnexaminableError for an untuned base that nobody rated at all, which is no fault of the file.
+    """
     evaluation = examination.evaluation
     ratings = ratings_of(evaluation)
     items = ratings["item_id"].unique().sort().to_list()
     labels = _labels(evaluation, ratings, examination.run)
+    if examination.checkpoint.untuned and labels.is_empty():
+        raise UnexaminableError(
+            f"people rated no output of the untuned base: {evaluation.origin} names no model"
+            f" {examination.run!r}"
+        )
     made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
     results = publish_results(
         examination, made_of, lambda: [_row(item, labels.filter(item_id=item)["label"]) for item in items]
