@@ -32,7 +32,6 @@ from preceptor.study.teachers import VllmTeacher
 from preceptor.text import digest
 
 DEMO = Path(__file__).parent.parent / "studies" / "demo"
-ROWS_PER_COMMIT = 256
 NEW_TOKENS = 80
 CHARACTERS = 420  # with the answer inside the 256 tokens that the demo's teachers see
 MACHINE = Machine(enforce_eager=True)
@@ -79,9 +78,7 @@ def preceptor_side(teacher: VllmTeacher, texts: list[str]) -> dict[str, object]:
     timed = Timed(generator)
     try:
         with tempfile.TemporaryDirectory() as store:
-            outcome = generate_responses(
-                Lake(store, "benchmark"), teacher, wanted, lambda _: timed, ROWS_PER_COMMIT
-            )
+            outcome = generate_responses(Lake(store, "benchmark"), teacher, wanted, lambda _: timed)
             published = time.perf_counter()
     finally:
         generator.close()

@@ -35,7 +35,7 @@ class EvaluationResource(dg.ConfigurableResource):
     device: str = "auto"
     batch_size: int = 64
     tokens_per_batch: int = 8192
-    rows_per_commit: int = 256
+    rows_at_once: int = 64
     retry_failed: bool = False
     memory_share: float = 0.9
     enforce_eager: bool = False
@@ -60,7 +60,7 @@ class EvaluationResource(dg.ConfigurableResource):
     def _examined(self, lake: Lake, run: str, checkpoint: Checkpoint, evaluation: AnyEvaluation) -> Evaluated:
         engines = self._engines(checkpoint.base)
         return evaluate(
-            Examination(lake, run, evaluation, checkpoint, engines, self.rows_per_commit, self.retry_failed)
+            Examination(lake, run, evaluation, checkpoint, engines, self.rows_at_once, self.retry_failed)
         )
 
     def _engines(self, base: Base) -> Engines:

@@ -32,7 +32,6 @@ class GenerationResource(dg.ConfigurableResource):
 
     device: str = "auto"
     batch_size: int = 64
-    rows_per_commit: int = 256
     retry_failed: bool = False
     memory_share: float = 0.9
     prefix_caching: bool = True
@@ -49,9 +48,7 @@ class GenerationResource(dg.ConfigurableResource):
         """
         if isinstance(teacher, RecordedTeacher):
             return collect_recorded(lake, teacher, instructions, lost_rows)
-        outcome = generate_responses(
-            lake, teacher, instructions, self._load, self.rows_per_commit, self.retry_failed
-        )
+        outcome = generate_responses(lake, teacher, instructions, self._load, self.retry_failed)
         return outcome, None
 
     def _load(self, teacher: GeneratingTeacher) -> Generator:

@@ -21,7 +21,6 @@ class LossResource(dg.ConfigurableResource):
 
     device: str = "auto"
     tokens_per_batch: int = 8192
-    rows_per_commit: int = 128
     retry_failed: bool = False
 
     def score(
@@ -35,7 +34,6 @@ class LossResource(dg.ConfigurableResource):
             responses,
             instructions,
             self._load,
-            self.rows_per_commit,
             self.retry_failed,
         )
 

@@ -23,7 +23,6 @@ class RewardResource(dg.ConfigurableResource):
 
     device: str = "auto"
     tokens_per_batch: int = 8192
-    rows_per_commit: int = 128
     retry_failed: bool = False
 
     def score(
@@ -48,7 +47,6 @@ class RewardResource(dg.ConfigurableResource):
             responses,
             instructions,
             self._load,
-            self.rows_per_commit,
             self.retry_failed,
         )
         return outcome, None

@@ -7,7 +7,7 @@ import pytest
 
 from preceptor.lake.resume import complete
 from preceptor.progress import Progress, duration
-from tests.lake.samples import answers, work
+from tests.lake.samples import finish, work
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,11 @@ def test_the_sentence_says_rows_rate_failures_and_time_left():
 
 def test_completing_a_partition_reports_at_its_end_and_counts_its_failures(lake, caplog):
     caplog.set_level(logging.INFO, "preceptor")
-    complete(lake, work(), lambda missing: (answers(part) for part in missing.iter_slices(5)))
+    complete(lake, work(), finish)
     assert "20 of 20 rows" in caplog.text
     assert "20 with an error" in caplog.text  # these samples carry their fingerprint as an error
 
 
 def test_rows_without_tokens_make_no_rate(lake):
-    outcome = complete(
-        lake, replace(work(), fingerprint="f2"), lambda missing: (answers(missing) for _ in "1")
-    )
+    outcome = complete(lake, replace(work(), fingerprint="f2"), finish)
     assert outcome.facts == {}

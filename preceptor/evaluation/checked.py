@@ -17,10 +17,8 @@ from preceptor.evaluation.results import (
     complete_results,
     results_fingerprint,
 )
-from preceptor.lake.resume import Chunks
-from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
-from preceptor.responses.rows import chunks
 from preceptor.study.evaluation import Checkers
 
 VERSION = 3  # of the checkers
@@ -54,10 +52,9 @@ def examine(examination: Examination[Checkers]) -> Examined:
     answers = answer_items(examination, list(items.values()), Asked(evaluation.sampling)).rows
     answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
-        for chunk in chunks(missing, examination.rows_per_commit):
-            rows = [_row(items[item_id], answered[item_id]) for item_id in chunk["item_id"]]
-            yield pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema)
+    def compute(missing: pl.DataFrame) -> Rows:
+        for item_id in missing["item_id"]:
+            yield _row(items[item_id], answered[item_id])
 
     made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
     results = complete_results(examination, made_of, sample_keys(list(items), 1), compute)

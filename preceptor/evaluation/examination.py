@@ -65,14 +65,17 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Examination(Generic[Kind]):
-    """A run, its checkpoint and a benchmark. With `retry_failed`, rows with an error are computed again."""
+    """A run, its checkpoint and a benchmark. With `retry_failed`, rows with an error are computed again.
+
+    `rows_at_once` are scored or run together, where a model is not asked row by row; a kill loses no more.
+    """
 
     lake: Lake
     run: str
     evaluation: Kind
     checkpoint: Checkpoint
     engines: Engines
-    rows_per_commit: int
+    rows_at_once: int
     retry_failed: bool = False
 
     @property

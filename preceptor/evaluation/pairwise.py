@@ -23,8 +23,7 @@ from preceptor.evaluation.results import (
 )
 from preceptor.evaluation.scores import Named
 from preceptor.fingerprint import fingerprint, model_identity, prompt_identity
-from preceptor.lake.resume import Chunks
-from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
 from preceptor.responses.rows import chunks
 from preceptor.study.evaluation import Pairwise
@@ -74,11 +73,11 @@ def _scored(
     asked = {item.item_id: item for item in items}
     answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
+    def compute(missing: pl.DataFrame) -> Rows:
         scorer = examination.engines.classifier(judge)
-        for chunk in chunks(missing, examination.rows_per_commit):
+        for chunk in chunks(missing, examination.rows_at_once):
             pairs = [(asked[item_id], answered[item_id]) for item_id in chunk["item_id"]]
-            yield pl.DataFrame(_compared(scorer, pairs), schema=EVAL_RESULTS.row_schema)
+            yield from _compared(scorer, pairs)
 
     made_of = fingerprint_of(examination.evaluation, examination.checkpoint.fingerprint)
     results = complete_results(examination, made_of, sample_keys(list(asked), 1), compute)

@@ -10,9 +10,8 @@ from preceptor.compute.request import Generation, Request
 from preceptor.evaluation.examination import Examination, Kind
 from preceptor.evaluation.items import Item
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.resume import Chunks, Outcome, Work, complete
+from preceptor.lake.resume import Outcome, Rows, Work, complete
 from preceptor.lake.schemas import STUDENT_RESPONSES
-from preceptor.responses.rows import groups
 from preceptor.study.fields import Sampling
 from preceptor.text import digest, repair
 
@@ -35,14 +34,15 @@ def answer_items(examination: Examination[Kind], items: Sequence[Item], how: Ask
     """
     asked = {item.item_id: item for item in items}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
+    def compute(missing: pl.DataFrame) -> Rows:
         folder = examination.checkpoint.folder()
         generator = examination.engines.generator(folder, how.sampling, how.prompt_format)
         keys = list(missing.iter_rows())
         requests = [_request(asked[item_id], sample, how.sampling.seed) for item_id, sample in keys]
         try:
-            for finished in groups(generator.stream(requests), examination.rows_per_commit):
-                yield _frame([(*keys[n], answer) for n, answer in finished])
+            for number, answer in generator.stream(requests):
+                item_id, sample = keys[number]
+                yield _row(item_id, sample, answer)
         finally:
             generator.close()
 
@@ -79,20 +79,16 @@ def _items_identity(how: Asked, item_ids: list[str]) -> str:
     return digest(how.sampling.model_dump_json(), how.prompt_format, *sorted(item_ids))
 
 
-def _frame(answers: Sequence[tuple[str, int, Generation]]) -> pl.DataFrame:
-    rows: list[dict[str, Any]] = [
-        {
-            "item_id": item_id,
-            "sample": sample,
-            "turns": [repair(turn) for turn in answer.turns],
-            "finish_reason": answer.finish_reason,
-            "prompt_tokens": answer.prompt_tokens,
-            "response_tokens": answer.response_tokens,
-            "error": answer.error,
-        }
-        for item_id, sample, answer in answers
-    ]
-    return pl.DataFrame(rows, schema=STUDENT_RESPONSES.row_schema)
+def _row(item_id: str, sample: int, answer: Generation) -> dict[str, Any]:
+    return {
+        "item_id": item_id,
+        "sample": sample,
+        "turns": [repair(turn) for turn in answer.turns],
+        "finish_reason": answer.finish_reason,
+        "prompt_tokens": answer.prompt_tokens,
+        "response_tokens": answer.response_tokens,
+        "error": answer.error,
+    }
 
 
 def _request(item: Item, sample: int, seed: int) -> Request:

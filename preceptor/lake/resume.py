@@ -1,6 +1,6 @@
-"""Long work, done once: only missing rows are computed, each chunk is committed, a kill loses one chunk.
+"""Long work, done once: only missing rows are computed, and committed every few seconds as they finish.
 
-Chunks go to a staging table beside the real one. Only when a partition is complete does it replace the old
+They go to a staging table beside the real one. Only when a partition is complete does it replace the old
 rows, in one commit. So readers never see a half-finished partition, and a changed fingerprint never mixes.
 """
 
@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from preceptor.lake.schemas import Table
+from preceptor.lake.staging import Row, Waiting
 from preceptor.lake.store import Lake, LakeError, Partition
 from preceptor.progress import Progress
 
 log = logging.getLogger(__name__)
-Chunks = Generator[pl.DataFrame, None, None]
-Compute = Callable[[pl.DataFrame], Chunks]
+Rows = Generator[Row, None, None]
+Compute = Callable[[pl.DataFrame], Rows]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Published:
 def complete(lake: Lake, work: Work, compute: Compute) -> Outcome:
     """Bring a partition to exactly the wanted rows, computing only those that nobody committed yet.
 
-    `compute` gets the missing rows of `wanted` and yields frames of finished rows in any order.
+    `compute` gets the missing rows of `wanted` and yields finished rows, by column, in any order.
     """
     started = time.monotonic()
     staged = _rows(lake, _staging(work.table), work)  # first: who publishes in between clears it after
@@ -114,18 +115,24 @@ def _computed(
     lake.create(work.table)  # an unwritable store fails here, before the expensive part
     progress = Progress(_title(work), missing.height)
     chunks = []
-    with closing(compute(missing)) as finished:  # an engine ends here too where a commit fails
-        for chunk in finished:
-            _stage(lake, work, chunk)
-            chunks.append(chunk)
-            progress.advance(chunk.height, _tokens(chunk), chunk["error"].count())
+
+    def commit(rows: list[Row]) -> None:
+        chunk = work.table.frame(rows)
+        _stage(lake, work, chunk)
+        chunks.append(chunk)
+
+    # An engine ends here too where a commit fails; where the engine fails, what it finished is committed.
+    with closing(compute(missing)) as finished, Waiting(commit) as waiting:
+        for row in finished:
+            waiting.add(row)
+            progress.advance(1, _tokens(row), row.get("error") is not None)
     return chunks, progress.facts()
 
 
-def _tokens(chunk: pl.DataFrame) -> int:
+def _tokens(row: Row) -> int:
     """Tokens that went through a model: those scored where that is recorded, else those generated."""
-    seen = "tokens" if "tokens" in chunk.columns else "response_tokens"
-    return int(sum(chunk[column].sum() for column in ("prompt_tokens", seen) if column in chunk.columns))
+    seen = "tokens" if "tokens" in row else "response_tokens"
+    return sum(int(row.get(column) or 0) for column in ("prompt_tokens", seen))
 
 
 def _staging(table: Table) -> Table:

@@ -1,17 +1,17 @@
 """Losses of responses under an untuned base model, one row per response, committed as they come."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from preceptor.compute.conversation import Conversation
 from preceptor.fingerprint import fingerprint, prompt_identity
-from preceptor.lake.resume import Chunks, Outcome, Work, complete
+from preceptor.lake.resume import Outcome, Rows, Work, complete
 from preceptor.lake.schemas import BASE_LOSSES
 from preceptor.lake.store import Lake
-from preceptor.responses.rows import groups, with_prompts
+from preceptor.responses.rows import with_prompts
 from preceptor.study.schema import Base
 
 if TYPE_CHECKING:
@@ -27,24 +27,22 @@ def score_losses(
     responses: pl.DataFrame,
     instructions: pl.DataFrame,
     load: Callable[[Base], "LossScorer"],
-    rows_per_commit: int,
     retry_failed: bool = False,
 ) -> Outcome:
     """Bring the (base, teacher) partition to one row per response: sums over its tokens or an `error`."""
 
     facts: dict[str, int | float] = {}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
+    def compute(missing: pl.DataFrame) -> Rows:
         failed = missing.filter(pl.col("error").is_not_null())
-        if not failed.is_empty():
-            yield _frame([(row, {"error": f"no response: {row['error']}"}) for row in failed.to_dicts()])
+        yield from (_row(row, {"error": f"no response: {row['error']}"}) for row in failed.to_dicts())
         rows = missing.filter(pl.col("error").is_null()).to_dicts()
         if not rows:
             return
         scorer = load(base)
         asked = [Conversation(r["system"], tuple(r["user"]), tuple(r["turns"])) for r in rows]
-        for finished in groups(scorer.stream(asked), rows_per_commit):
-            yield _frame([(rows[n], asdict(loss)) for n, loss in finished])
+        for number, loss in scorer.stream(asked):
+            yield _row(rows[number], vars(loss))
         facts.update(scorer.facts)
 
     work = Work(
@@ -70,9 +68,5 @@ def loss_fingerprint(base: Base) -> str:
     )
 
 
-def _frame(scored: list[tuple[dict[str, Any], dict[str, Any]]]) -> pl.DataFrame:
-    rows = [
-        {**{key: row[key] for key in ("response_id", "instruction_id", "sample")}, **loss}
-        for row, loss in scored
-    ]
-    return pl.DataFrame(rows, schema=BASE_LOSSES.row_schema)
+def _row(row: dict[str, Any], loss: dict[str, Any]) -> dict[str, Any]:
+    return {**{key: row[key] for key in ("response_id", "instruction_id", "sample")}, **loss}

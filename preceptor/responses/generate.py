@@ -10,11 +10,11 @@ import polars as pl
 
 from preceptor.compute.request import Generation, Generator, Request
 from preceptor.fingerprint import file_identity, fingerprint, prompt_identity
-from preceptor.lake.resume import Chunks, Outcome, Work, complete
+from preceptor.lake.resume import Outcome, Rows, Work, complete
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
 from preceptor.progress import in_words
-from preceptor.responses.rows import groups, response_frame, response_row
+from preceptor.responses.rows import response_row
 from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, TransformersTeacher, VllmTeacher
 from preceptor.text import digest
 
@@ -28,7 +28,6 @@ def generate_responses(
     teacher: GeneratingTeacher,
     instructions: pl.DataFrame,
     load: Load,
-    rows_per_commit: int,
     retry_failed: bool = False,
 ) -> Outcome:
     """Bring the teacher's partition of `responses` to n samples per instruction.
@@ -42,13 +41,13 @@ def generate_responses(
     )
     facts: dict[str, int | float] = {}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
+    def compute(missing: pl.DataFrame) -> Rows:
         rows = missing.to_dicts()
         requests = [_request(row, teacher.sampling.seed) for row in rows]
         with closing(load(teacher)) as generator:
             try:
-                for finished in groups(generator.stream(requests), rows_per_commit):
-                    yield response_frame([_row(teacher.name, rows[n], answer) for n, answer in finished])
+                for number, answer in generator.stream(requests):
+                    yield _row(teacher.name, rows[number], answer)
             finally:
                 facts.update(generator.facts)
                 if facts:

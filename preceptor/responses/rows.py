@@ -1,14 +1,13 @@
 """Rows of `responses`, and responses put back beside the instructions that they answer."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
 from preceptor.lake.schemas import RESPONSES
 from preceptor.text import digest, repair
 
-Item = TypeVar("Item")
 PROMPT_COLUMNS = ["instruction_id", "system", "turns"]
 
 
@@ -36,7 +35,7 @@ def response_row(
 
 def response_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Rows as a frame in the schema of `responses`; facts that are not known are null."""
-    return pl.DataFrame(rows, schema=RESPONSES.row_schema)
+    return RESPONSES.frame(rows)
 
 
 def with_prompts(responses: pl.DataFrame, instructions: pl.DataFrame) -> pl.DataFrame:
@@ -48,20 +47,3 @@ def with_prompts(responses: pl.DataFrame, instructions: pl.DataFrame) -> pl.Data
 def chunks(rows: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
     """The frame in slices of at most `size` rows."""
     yield from rows.iter_slices(size)
-
-
-def groups(stream: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of `size` items as an engine finishes them; what it finished before it failed is a list too."""
-    group: list[Item] = []
-    try:
-        for item in stream:
-            group.append(item)
-            if len(group) == size:
-                yield group
-                group = []
-    except Exception:
-        if group:
-            yield group
-        raise
-    if group:
-        yield group

@@ -9,11 +9,11 @@ import polars as pl
 
 from preceptor.compute.conversation import Conversation
 from preceptor.fingerprint import fingerprint, prompt_identity
-from preceptor.lake.resume import Chunks, Outcome, Work, complete
+from preceptor.lake.resume import Outcome, Rows, Work, complete
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake
 from preceptor.progress import in_words
-from preceptor.responses.rows import groups, with_prompts
+from preceptor.responses.rows import with_prompts
 from preceptor.study.reward_models import ClassifierRewardModel, JudgeRewardModel, ScoringRewardModel
 
 log = logging.getLogger(__name__)
@@ -43,24 +43,22 @@ def score_rewards(
     responses: pl.DataFrame,
     instructions: pl.DataFrame,
     load: Callable[[Any], RewardEngine],
-    rows_per_commit: int,
     retry_failed: bool = False,
 ) -> Outcome:
     """Bring the (reward model, teacher) partition to one row per response: a reward or an `error`."""
     facts: dict[str, int | float] = {}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
+    def compute(missing: pl.DataFrame) -> Rows:
         failed = missing.filter(pl.col("error").is_not_null())
-        if not failed.is_empty():
-            yield _frame([(row, None, f"no response: {row['error']}") for row in failed.to_dicts()])
+        yield from (_row(row, None, f"no response: {row['error']}") for row in failed.to_dicts())
         rows = missing.filter(pl.col("error").is_null()).to_dicts()
         if not rows:
             return
         engine = load(reward_model)
         asked = [Conversation(r["system"], tuple(r["user"]), tuple(r["turns"])) for r in rows]
         try:
-            for finished in groups(engine.stream(asked), rows_per_commit):
-                yield _frame([(rows[n], scored.reward, scored.error) for n, scored in finished])
+            for number, scored in engine.stream(asked):
+                yield _row(rows[number], scored.reward, scored.error)
         finally:
             facts.update(engine.facts)
             if facts:
@@ -97,13 +95,6 @@ def reward_fingerprint(reward_model: ScoringRewardModel) -> str:
             return fingerprint("rewards", VERSION, judge=JUDGE_VERSION, **how)
 
 
-def _frame(scored: list[tuple[dict[str, Any], float | None, str | None]]) -> pl.DataFrame:
-    rows = [
-        {
-            **{key: row[key] for key in ("response_id", "instruction_id", "sample")},
-            "reward": reward,
-            "error": error,
-        }
-        for row, reward, error in scored
-    ]
-    return pl.DataFrame(rows, schema=REWARDS.row_schema)
+def _row(row: dict[str, Any], reward: float | None, error: str | None) -> dict[str, Any]:
+    identity = {key: row[key] for key in ("response_id", "instruction_id", "sample")}
+    return {**identity, "reward": reward, "error": error}

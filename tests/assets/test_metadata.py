@@ -12,11 +12,11 @@ from assets.lineage import LINEAGE, column_lineage
 from assets.metadata import distribution, first_rows, listed, materialized, narrow_table, shown
 from preceptor.lake.resume import complete
 from preceptor.lake.schemas import TABLES
-from tests.lake.samples import answers, work
+from tests.lake.samples import finish, work
 
 
 def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failures_wins(lake):
-    outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
+    outcome = complete(lake, work(), finish)
     facts = {"tokens_per_second": 12.5, "mfu": 0.41, "rows_failed": -1}
     shown = materialized(lake, replace(outcome, facts=facts), read={"responses": 7}).metadata
     assert shown["rows_failed"] == 20
@@ -25,7 +25,7 @@ def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failure
 
 
 def test_what_the_rows_say_comes_before_how_they_came_to_be(lake):
-    outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
+    outcome = complete(lake, work(), finish)
     shown = list(materialized(lake, outcome, read={"responses": 7}, plot="a picture").metadata)
     order = ["plot", "preview", "rows_computed", "fingerprint", "lake_version", "read/responses"]
     assert [key for key in shown if key in order] == order
@@ -54,7 +54,7 @@ def test_a_preview_is_some_rows_with_long_cells_cut_and_a_narrow_table_is_all():
 )
 def test_no_picture_fails_the_step_that_it_is_of(lake, numbers):
     values = pl.Series("reward", numbers, dtype=pl.Float64)
-    outcome = complete(lake, work(), lambda missing: (answers(missing) for _ in "1"))
+    outcome = complete(lake, work(), finish)
     with warnings.catch_warnings(action="error"):
         made = materialized(lake, outcome, read={}, plot=lambda: distribution(values, "reward")).metadata
     assert made["plot"].value.startswith("![reward](data:image/png")

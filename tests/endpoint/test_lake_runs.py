@@ -67,9 +67,9 @@ def test_an_interrupted_run_is_resumed_and_each_row_is_there_once(lake, asked):
     with FaultyServer(troubled) as server:
         remote = teacher(server.url, concurrency=8)
         with pytest.raises(Interrupted):
-            generate_responses(lake, remote, asked, interrupted_after(33), rows_per_commit=10)
-        outcome = generate_responses(lake, remote, asked, whole, rows_per_commit=10)
-        again = generate_responses(lake, remote, asked, whole, rows_per_commit=10)
+            generate_responses(lake, remote, asked, interrupted_after(33))
+        outcome = generate_responses(lake, remote, asked, whole)
+        again = generate_responses(lake, remote, asked, whole)
     assert (outcome.computed, outcome.reused, again.computed) == (ROWS - 33, 33, 0)
     assert outcome.facts["requests"] >= ROWS - 33
     rows = lake.read(RESPONSES, {"teacher": "remote"})
@@ -95,10 +95,10 @@ def test_an_endpoint_that_dies_midway_leaves_no_error_rows_and_a_new_run_asks_th
     with FaultyServer(dying) as server:
         remote = teacher(server.url, concurrency=4, attempts=2)
         with pytest.raises(EndpointError, match="finished rows are kept"):
-            generate_responses(lake, remote, asked, whole, rows_per_commit=5)
+            generate_responses(lake, remote, asked, whole)
         assert lake.read(RESPONSES).is_empty()
         server.script = echo
-        outcome = generate_responses(lake, remote, asked, whole, rows_per_commit=5)
+        outcome = generate_responses(lake, remote, asked, whole)
     assert outcome.reused == 25
     assert outcome.rows["error"].null_count() == ROWS
 
@@ -113,14 +113,12 @@ def test_a_judge_gives_each_response_its_reward(lake, asked):
         )
 
     with FaultyServer(script) as server:
-        generated = generate_responses(lake, teacher(server.url), asked, whole, rows_per_commit=50)
+        generated = generate_responses(lake, teacher(server.url), asked, whole)
         model = JudgeRewardModel(
             name="judge", engine="openai", model=MODEL, base_url=server.url, attempts=2, concurrency=8
         )
-        outcome = score_rewards(
-            lake, model, "remote", generated.rows, asked, EndpointJudge, rows_per_commit=16
-        )
-        again = score_rewards(lake, model, "remote", generated.rows, asked, EndpointJudge, rows_per_commit=16)
+        outcome = score_rewards(lake, model, "remote", generated.rows, asked, EndpointJudge)
+        again = score_rewards(lake, model, "remote", generated.rows, asked, EndpointJudge)
     rows = lake.read(REWARDS).join(asked, on="instruction_id")
     rewards = {
         int(turns[0][9:]): (reward, error)

@@ -5,10 +5,12 @@ python -m tests.engines.lake_run STORE
 
 import signal
 import sys
+from dataclasses import replace
 
 import polars as pl
 
 from preceptor.lake.resume import Outcome
+from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
 from preceptor.responses.generate import generate_responses
 from preceptor.study.fields import Sampling
@@ -16,8 +18,8 @@ from preceptor.study.teachers import VllmTeacher
 from preceptor.text import digest
 from tests.engines.teachers import LARGE, instructions, vllm
 
-ROWS_PER_COMMIT = 32
-COMMITS = 5  # after which the process waits for its end
+FINISHED = 160  # rows, after which the process waits for its end
+STAGING = replace(RESPONSES, name=f"_staging/{RESPONSES.name}")
 TEACHER = VllmTeacher(
     name="llama", engine="vllm", model=LARGE, dtype="float32", sampling=Sampling(max_new_tokens=80)
 )
@@ -37,20 +39,25 @@ def wanted() -> pl.DataFrame:
 
 
 class Paused:
-    """An engine whose owner takes no further row once so many are committed; it never ends by itself."""
+    """An engine whose owner takes no further row once so many are finished; it never ends by itself."""
 
     def __init__(self, generator):
         self.generator, self.facts, self.close = generator, generator.facts, generator.close
 
     def stream(self, asked):
         for number, answered in enumerate(self.generator.stream(asked)):
-            while number == COMMITS * ROWS_PER_COMMIT:
+            while number == FINISHED:
                 signal.pause()
             yield answered
 
 
+def staged(store: str) -> int:
+    """How many rows are committed: also those that came just before the engine fell silent."""
+    return Lake(store, "test").read(STAGING, columns=["fingerprint"]).height
+
+
 def respond(store: str, load=load) -> Outcome:
-    return generate_responses(Lake(store, "test"), TEACHER, wanted(), load, ROWS_PER_COMMIT)
+    return generate_responses(Lake(store, "test"), TEACHER, wanted(), load)
 
 
 if __name__ == "__main__":

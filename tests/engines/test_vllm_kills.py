@@ -137,13 +137,12 @@ def test_an_engine_ends_when_its_owner_is_killed_while_it_starts(tmp_path):
 def test_a_killed_owner_leaves_no_process_and_its_rows_are_finished_once(tmp_path):
     store = tmp_path / "killed"
     owner = start(store)
-    log = "**/_staging/**/_delta_log/*.json"  # a file a commit, and one that makes the table
-    group = kill_when(owner, lambda: len(list(store.glob(log))) > lake_run.COMMITS)
+    group = kill_when(owner, lambda: lake_run.staged(str(store)) == lake_run.FINISHED)
     assert gone(group)
     with closing(lake_run.load(lake_run.TEACHER)) as generator:
         resumed = lake_run.respond(str(store), lambda _: Kept(generator))
         undisturbed = lake_run.respond(str(tmp_path / "calm"), lambda _: Kept(generator))
-    assert resumed.reused == lake_run.COMMITS * lake_run.ROWS_PER_COMMIT
+    assert resumed.reused == lake_run.FINISHED
     assert resumed.reused + resumed.computed == 600
     assert_frame_equal(resumed.rows, undisturbed.rows)
     assert resumed.rows["response_id"].n_unique() == 600

@@ -10,6 +10,7 @@ from preceptor.compute.generation import BATCHES_SORTED_TOGETHER, TransformersGe
 from preceptor.compute.loss import LossScorer
 from preceptor.compute.request import Decoding
 from preceptor.compute.reward import RewardScorer
+from preceptor.lake import staging
 from preceptor.lake.schemas import BASE_LOSSES, RESPONSES, REWARDS
 from preceptor.lake.store import Lake
 from preceptor.losses.score import loss_fingerprint, score_losses
@@ -21,18 +22,17 @@ from preceptor.study.teachers import TransformersTeacher
 from preceptor.text import digest
 
 STUDY = "killed"
-ROWS = 40
+ROWS = 30
 TOO_LONG = (7, 23)  # numbers of instructions that the teacher cannot take
-ROWS_PER_COMMIT = 3
 PROMPTS_PER_BATCH = 2
 TOKENS_PER_BATCH, FEWEST_TOKENS = 280, 70  # at most 4 rows
 TABLES = {table.name: table for table in (RESPONSES, REWARDS, BASE_LOSSES)}
 PASSES = {"responses": 1, "rewards": 1, "base_losses": 2}  # of a row: losses are measured unconditionally too
-# What an engine may hold before it gives rows out, and rows given out that do not fill a commit yet.
+# What an engine may hold before it gives rows out: what it gives out is committed at once here.
 IN_FLIGHT = {
-    "responses": BATCHES_SORTED_TOGETHER * PROMPTS_PER_BATCH + ROWS_PER_COMMIT - 1,
-    "rewards": TOKENS_PER_BATCH // FEWEST_TOKENS + ROWS_PER_COMMIT - 1,
-    "base_losses": TOKENS_PER_BATCH // FEWEST_TOKENS + ROWS_PER_COMMIT - 1,
+    "responses": BATCHES_SORTED_TOGETHER * PROMPTS_PER_BATCH,
+    "rewards": TOKENS_PER_BATCH // FEWEST_TOKENS,
+    "base_losses": TOKENS_PER_BATCH // FEWEST_TOKENS,
 }
 
 
@@ -110,6 +110,7 @@ def read_journal(journal):
 def run_chain(models, root, journal):
     """Responses, then rewards, then losses, on a store; for a process of its own."""
     torch.set_num_threads(1)
+    staging.SECONDS_PER_COMMIT = 0.0  # each row by itself, so that kills meet commits
     lake, questions, name = Lake(root, STUDY), instructions(), models.teacher.name
 
     def generator(teacher):
@@ -128,6 +129,6 @@ def run_chain(models, root, journal):
         engine = LossScorer(**settings, device="cpu", tokens_per_batch=TOKENS_PER_BATCH)
         return Watched(engine, BASE_LOSSES, journal)
 
-    responses = generate_responses(lake, models.teacher, questions, generator, ROWS_PER_COMMIT).rows
-    score_rewards(lake, models.reward_model, name, responses, questions, classifier, ROWS_PER_COMMIT)
-    score_losses(lake, models.base, name, responses, questions, base, ROWS_PER_COMMIT)
+    responses = generate_responses(lake, models.teacher, questions, generator).rows
+    score_rewards(lake, models.reward_model, name, responses, questions, classifier)
+    score_losses(lake, models.base, name, responses, questions, base)

@@ -5,11 +5,13 @@ import os
 import random
 import subprocess
 import time
+from itertools import islice
 
 import pytest
 from polars.testing import assert_frame_equal
 
 from preceptor.audit.stored import stored_files
+from preceptor.lake import staging
 from preceptor.lake.resume import complete
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
@@ -17,8 +19,7 @@ from tests.lake.samples import (
     CHUNK,
     STAGING,
     Writer,
-    answer_in_chunks,
-    answers,
+    finish,
     partition,
     read_rows,
     rewards,
@@ -29,7 +30,7 @@ from tests.lake.samples import (
 pytestmark = pytest.mark.slow
 KILLS = 40
 PAUSE = 0.005
-ROWS = 60
+ROWS = 12
 
 
 def unhashed(lake):
@@ -47,7 +48,7 @@ def duration_undisturbed(root, journals):
     return duration
 
 
-def test_kills_lose_one_chunk_each_and_readers_never_see_it(tmp_path):
+def test_kills_lose_what_is_in_flight_and_readers_never_see_it(tmp_path):
     lake = Lake(str(tmp_path), "killed")
     moments, longest = random.Random(0), 0.6 * duration_undisturbed(lake.root, tmp_path)
     kills, kills_now, number = 0, 0, 1
@@ -101,19 +102,18 @@ def test_two_writers_of_one_partition_leave_each_row_once(tmp_path, start):
         assert unhashed(lake) == []
 
 
-def test_hundreds_of_chunks_resume_across_log_checkpoints(lake, tmp_path):
+def test_hundreds_of_commits_resume_across_log_checkpoints(lake, tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "SECONDS_PER_COMMIT", 0.0)
     stop = 120
 
     def compute(missing):
-        for number, chunk in enumerate(missing.iter_slices(1)):
-            if number == stop:
-                raise KeyboardInterrupt
-            yield answers(chunk)
+        yield from islice(finish(missing), stop)
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         complete(lake, work(150), compute)
     assert list(tmp_path.rglob("*.checkpoint.parquet"))
-    outcome = complete(lake, work(150), answer_in_chunks)
+    outcome = complete(lake, work(150), finish)
     assert (outcome.computed, outcome.reused) == (30, stop)
     assert_frame_equal(read_rows(lake), rewards(150))
     assert unhashed(lake) == []  # the log's checkpoint included
@@ -154,7 +154,8 @@ def test_a_full_disk_is_named_and_the_old_rows_stay(small_disk, blocks):
     assert_frame_equal(read_rows(lake), rewards(20, "f2"))
 
 
-def test_work_that_filled_the_disk_goes_on_where_it_stopped(small_disk):
+def test_work_that_filled_the_disk_goes_on_where_it_stopped(small_disk, monkeypatch):
+    monkeypatch.setattr(staging, "SECONDS_PER_COMMIT", 0.0)
     lake = Lake(str(small_disk), "test")
     with contextlib.ExitStack() as full:
 
@@ -162,10 +163,10 @@ def test_work_that_filled_the_disk_goes_on_where_it_stopped(small_disk):
             for number, chunk in enumerate(missing.iter_slices(CHUNK)):
                 if number == 2:
                     full.enter_context(only_free(small_disk, 0))
-                yield answers(chunk)
+                yield from finish(chunk)
 
         with pytest.raises(LakeError, match="PRECEPTOR_STORE"):
             complete(lake, work(), compute)
-    outcome = complete(lake, work(), answer_in_chunks)
+    outcome = complete(lake, work(), finish)
     assert (outcome.computed, outcome.reused) == (10, 10)
     assert_frame_equal(read_rows(lake), rewards())

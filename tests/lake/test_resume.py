@@ -9,7 +9,18 @@ from polars.testing import assert_frame_equal
 from preceptor.lake.resume import complete, derive, put
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
-from tests.lake.samples import CHUNK, STAGING, UNPARTITIONED, answers, partition, read_rows, rewards, work
+from tests.lake.samples import (
+    CHUNK,
+    STAGING,
+    UNPARTITIONED,
+    answers,
+    finish,
+    in_rows,
+    partition,
+    read_rows,
+    rewards,
+    work,
+)
 
 
 class Interrupted(Exception):
@@ -29,7 +40,7 @@ class Scorer:
             if number == self.stop_before:
                 raise Interrupted
             self.computed += names(chunk)
-            yield answers(chunk, self.fingerprint)
+            yield from finish(chunk, self.fingerprint)
 
 
 def names(rows):
@@ -143,7 +154,7 @@ def test_a_stop_between_publishing_and_clearing_costs_nothing(lake, monkeypatch)
 
 def test_a_forgotten_row_is_an_error_and_nothing_is_published(lake):
     with pytest.raises(RuntimeError, match="rewards rm × teacher: 1 of 20 rows were not computed"):
-        complete(lake, work(), lambda missing: (rows for rows in [answers(missing.head(19))]))
+        complete(lake, work(), lambda missing: finish(missing.head(19)))
     assert lake.read(REWARDS).is_empty()
     scorer = Scorer()
     complete(lake, work(), scorer)
@@ -151,7 +162,7 @@ def test_a_forgotten_row_is_an_error_and_nothing_is_published(lake):
 
 
 def test_a_row_that_nobody_wanted_is_not_published(lake):
-    complete(lake, work(3), lambda missing: (rows for rows in [answers(missing), rewards(2, first=50)]))
+    complete(lake, work(3), lambda missing: in_rows(pl.concat([answers(missing), rewards(2, first=50)])))
     assert_frame_equal(read_rows(lake), rewards(3))
 
 
@@ -178,7 +189,7 @@ def test_two_writers_of_one_partition_leave_each_row_once(lake, turn):
         for number, chunk in enumerate(missing.iter_slices(CHUNK)):
             if number == turn:
                 complete(lake, work(), Scorer())
-            yield answers(chunk)
+            yield from finish(chunk)
 
     outcome = complete(lake, work(), compute)
     assert_frame_equal(outcome.rows, rewards())
@@ -261,7 +272,8 @@ def test_failed_rows_are_tried_again_only_when_asked(lake):
 
     def compute(missing):
         computed.append(sorted(names(missing)))
-        yield with_failures(answers(missing), ["r003", "r007"] if len(computed) == 1 else ["r007"])
+        failing = ["r003", "r007"] if len(computed) == 1 else ["r007"]
+        yield from in_rows(with_failures(answers(missing), failing))
 
     complete(lake, work(), compute)
     assert complete(lake, work(), compute).computed == 0
@@ -272,10 +284,10 @@ def test_failed_rows_are_tried_again_only_when_asked(lake):
 
 
 def test_what_a_killed_retry_had_staged_wins_over_the_old_failure(lake):
-    complete(lake, work(), lambda missing: (with_failures(answers(missing)) for _ in range(1)))
+    complete(lake, work(), lambda missing: in_rows(with_failures(answers(missing))))
 
     def killed(missing):
-        yield with_failures(answers(missing.head(1)), [])
+        yield from in_rows(with_failures(answers(missing.head(1)), []))
         raise Interrupted
 
     with pytest.raises(Interrupted):

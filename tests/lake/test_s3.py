@@ -19,7 +19,7 @@ from preceptor.shell.program import ProgramError, session_statements
 from preceptor.shell.session import Session, SqlError
 from tests.lake.samples import (
     STAGING,
-    answer_in_chunks,
+    finish,
     partition,
     read_rows,
     rewards,
@@ -60,14 +60,14 @@ def test_s3_holds_what_was_published_and_its_old_versions(s3_lake):
 
 
 def test_s3_work_resumes_where_it_stopped(s3_lake):
-    def stop_after_two(missing):
-        yield from itertools.islice(answer_in_chunks(missing), 2)
+    def stop_after_ten(missing):
+        yield from itertools.islice(finish(missing), 10)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        complete(s3_lake, work(), stop_after_two)
+        complete(s3_lake, work(), stop_after_ten)
     assert s3_lake.read(REWARDS).is_empty()
-    outcome = complete(s3_lake, work(), answer_in_chunks)
+    outcome = complete(s3_lake, work(), finish)
     assert (outcome.computed, outcome.reused) == (10, 10)
     assert_frame_equal(read_rows(s3_lake), rewards())
     assert s3_lake.read(STAGING).is_empty()
@@ -75,10 +75,10 @@ def test_s3_work_resumes_where_it_stopped(s3_lake):
 
 @pytest.mark.parametrize("teachers", [("a", "b"), ("a", "a")], ids=["two partitions", "one partition"])
 def test_s3_takes_two_writers_at_once(s3_lake, start, teachers):
-    run_together(start(s3_lake.root, *teachers, count=30), s3_lake.study)
+    run_together(start(s3_lake.root, *teachers, count=6), s3_lake.study)
     for teacher in set(teachers):
-        assert_frame_equal(read_rows(s3_lake, place=partition(teacher)), rewards(30))
-    assert s3_lake.read(REWARDS).height == 30 * len(set(teachers))
+        assert_frame_equal(read_rows(s3_lake, place=partition(teacher)), rewards(6))
+    assert s3_lake.read(REWARDS).height == 6 * len(set(teachers))
     assert s3_lake.read(STAGING).is_empty()
 
 

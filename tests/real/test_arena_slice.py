@@ -136,7 +136,7 @@ def found(tmp_path_factory) -> Found:
         responses, _ = collect_recorded(lake, teacher, instructions)
         collect_recorded_rewards(lake, study.reward_models[0], teacher.name, responses.rows, instructions)
         for base in study.bases:
-            score_losses(lake, base, teacher.name, responses.rows, instructions, scorer, rows_per_commit=64)
+            score_losses(lake, base, teacher.name, responses.rows, instructions, scorer)
     warehouse = Warehouse(lake, REPOSITORY / "sql")
     warehouse.attach(*ROW_TABLES)
     rows = {

@@ -18,8 +18,7 @@ from preceptor.evaluation.results import (
     results_fingerprint,
 )
 from preceptor.evaluation.scores import Named
-from preceptor.lake.resume import Chunks
-from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
 from preceptor.responses.rows import chunks
 from preceptor.study.held_out import HeldOutLoss
@@ -54,12 +53,11 @@ def examine(examination: Examination[HeldOutLoss]) -> Examined:
     evaluation = examination.evaluation
     pairs = {pair.item_id: pair for pair in read_pairs(evaluation)}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
-        for chunk in chunks(missing, examination.rows_per_commit):
+    def compute(missing: pl.DataFrame) -> Rows:
+        for chunk in chunks(missing, examination.rows_at_once):
             some = [pairs[item_id] for item_id in chunk["item_id"]]
             losses = item_losses(some, tuned_losses(examination, conversations(some)))
-            rows = [result_row(*both) for both in zip(some, map(_decision, losses), strict=True)]
-            yield pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema)
+            yield from map(result_row, some, map(_decision, losses))
 
     made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
     return Examined(

@@ -23,13 +23,12 @@ from preceptor.evaluation.held_out.scoring import VERSION, base_losses, tuned_lo
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import Decision, complete_results, results_fingerprint
 from preceptor.evaluation.scores import Named
-from preceptor.lake.resume import Chunks
-from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
 from preceptor.responses.rows import chunks
 from preceptor.study.held_out import ResponseRanking
 
-ITEMS_PER_LOAD = 1000  # each commit loads the tuned model and then its base
+ITEMS_PER_LOAD = 1000  # each thousand loads the tuned model and then its base
 BASE = "base_"  # before the names of what the base measures
 DIFFERENCE = (
     "tuned - base, over the items that both ranked with as many pairs; 1.96 standard errors by item, where"
@@ -66,17 +65,14 @@ def examine(examination: Examination[ResponseRanking]) -> Examined:
     asked = {r.item_id: r for r in ranking_requests(pairs, evaluation.others, evaluation.seed)}
     by_id = {pair.item_id: pair for pair in pairs}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
-        for chunk in chunks(missing, max(examination.rows_per_commit, ITEMS_PER_LOAD)):
+    def compute(missing: pl.DataFrame) -> Rows:
+        for chunk in chunks(missing, max(examination.rows_at_once, ITEMS_PER_LOAD)):
             requests = [asked[item_id] for item_id in chunk["item_id"]]
             texts = ranking_conversations(requests)
             tuned = ranked(requests, tuned_losses(examination, texts))
             base = ranked(requests, base_losses(examination, texts))
-            rows = [
-                result_row(by_id[t.item_id], ranking_decision(t, b, evaluation.metric))
-                for t, b in zip(tuned, base, strict=True)
-            ]
-            yield pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema)
+            for t, b in zip(tuned, base, strict=True):
+                yield result_row(by_id[t.item_id], ranking_decision(t, b, evaluation.metric))
 
     made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
     keys = sample_keys([pair.item_id for pair in pairs], 1)

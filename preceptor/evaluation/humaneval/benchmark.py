@@ -14,8 +14,7 @@ from preceptor.evaluation.items import Item
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import Answer, Decision, answered_row, complete_results, results_fingerprint
 from preceptor.evaluation.whole_file import BenchmarkError
-from preceptor.lake.resume import Chunks
-from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
 from preceptor.responses.rows import chunks
 from preceptor.study.benchmarks import HumanEval
@@ -57,16 +56,13 @@ def examine(examination: Examination[HumanEval]) -> Examined:
     answers = answer_items(examination, list(items.values()), _asked(evaluation)).rows
     answered = {(row["item_id"], row["sample"]): row for row in answers.iter_rows(named=True)}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
+    def compute(missing: pl.DataFrame) -> Rows:
         sandbox.check()
-        for chunk in chunks(missing, examination.rows_per_commit):
+        for chunk in chunks(missing, examination.rows_at_once):
             keys = list(chunk.select("item_id", "sample").iter_rows())
             decisions = _run(sandbox, [(problems[key[0]], answered[key]) for key in keys])
-            rows = [
-                answered_row(items[key[0]], answered[key], decision)
-                for key, decision in zip(keys, decisions, strict=True)
-            ]
-            yield pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema)
+            for key, decision in zip(keys, decisions, strict=True):
+                yield answered_row(items[key[0]], answered[key], decision)
 
     made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
     keys = sample_keys(list(items), evaluation.sampling.n)

@@ -14,15 +14,13 @@ from preceptor.evaluation.judging.ask import Case, Shown, orders, prompt_hash, q
 from preceptor.evaluation.judging.prompt_file import PromptFile, read_prompt
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.resume import Chunks, Outcome, Work, complete
+from preceptor.lake.resume import Outcome, Rows, Work, complete
 from preceptor.lake.schemas import JUDGMENTS
-from preceptor.responses.rows import groups
 from preceptor.study.judges import AnnotatorJudge, PromptedJudge
 from preceptor.text import repair
 
 VERSION = 1
 KEY = {"item_id": pl.String, "sample": pl.Int32, "shown": pl.String, "draw": pl.Int32}
-MOST_PER_COMMIT = 64  # verdicts are paid for: a kill loses no more
 SAME = Answer(verdict="the same text: not asked", outcome=0.5)
 
 
@@ -96,12 +94,11 @@ def judge_cases(
     known = {(case.item.item_id, case.sample): case for case in cases}
     facts: dict[str, int | float] = {}
 
-    def compute(missing: pl.DataFrame) -> Chunks:
+    def compute(missing: pl.DataFrame) -> Rows:
         judge = examination.engines.asked(protocol.judge)
-        rows = _Rows(protocol, known, list(missing.iter_rows(named=True)))
+        rows = _Missing(protocol, known, list(missing.iter_rows(named=True)))
         yield from rows.of_same_texts()
-        size = min(examination.rows_per_commit, MOST_PER_COMMIT)
-        yield from rows.answered(judge.stream(rows.questions), size)
+        yield from rows.answered(judge.stream(rows.questions))
         facts.update(judge.facts)
 
     work = Work(
@@ -126,7 +123,7 @@ def _wanted(protocol: Protocol, cases: Sequence[Case]) -> pl.DataFrame:
     return pl.DataFrame(keys, schema=KEY, orient="row")
 
 
-class _Rows:
+class _Missing:
     """The rows that are missing: those that need no judge, and the questions of the others."""
 
     def __init__(
@@ -144,19 +141,16 @@ class _Rows:
         self.asked = [n for n in range(len(keys)) if n not in same]
         self.questions = [questions[n] for n in self.asked]
 
-    def of_same_texts(self) -> Iterator[pl.DataFrame]:
+    def of_same_texts(self) -> Iterator[dict[str, Any]]:
         """A draw where response and reference are the same text: no judge is asked which is better."""
-        if self.same:
-            yield self._frame([(n, SAME) for n in self.same])
+        return (self._row(number, SAME) for number in self.same)
 
-    def answered(self, stream: Iterator[tuple[int, Answer]], size: int) -> Iterator[pl.DataFrame]:
-        """Frames of what the judge said, as it comes."""
-        for finished in groups(stream, size):
-            yield self._frame([(self.asked[n], answer) for n, answer in finished])
+    def answered(self, stream: Iterator[tuple[int, Answer]]) -> Iterator[dict[str, Any]]:
+        """What the judge said, as it comes."""
+        return (self._row(self.asked[number], answer) for number, answer in stream)
 
-    def _frame(self, answers: list[tuple[int, Answer]]) -> pl.DataFrame:
-        rows = [{**self.keys[n], "judge": self.judge, **_columns(answer)} for n, answer in answers]
-        return pl.DataFrame(rows, schema=JUDGMENTS.row_schema)
+    def _row(self, number: int, answer: Answer) -> dict[str, Any]:
+        return {**self.keys[number], "judge": self.judge, **_columns(answer)}
 
 
 def _columns(answer: Answer) -> dict[str, Any]:

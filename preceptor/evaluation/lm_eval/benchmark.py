@@ -1,4 +1,4 @@
-"""lm-eval's tasks as a benchmark, kind `lm_eval`: a commit per task, so that a kill loses one at most."""
+"""lm-eval's tasks as a benchmark, kind `lm_eval`: a task is committed when it is done, a kill loses one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,8 +16,7 @@ from preceptor.evaluation.lm_eval.scores import aggregate, method
 from preceptor.evaluation.lm_eval.session import Benchmark
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import Decision, complete_results, decision_columns, results_fingerprint
-from preceptor.lake.resume import Chunks, Outcome
-from preceptor.lake.schemas import EVAL_RESULTS
+from preceptor.lake.resume import Outcome, Rows
 from preceptor.study.benchmarks import LmEval
 
 
@@ -60,12 +59,12 @@ def examine(examination: Examination[LmEval]) -> Examined:
     benchmark = Benchmark(preset_of(evaluation), Path(evaluation.data), evaluation.seed)
     made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
 
-    def compute(missing: pl.DataFrame) -> Chunks:
+    def compute(missing: pl.DataFrame) -> Rows:
         folder, lacking = examination.checkpoint.folder(), set(missing["item_id"])
         engines.make_room()
         day = examination.checkpoint.base.prompt_date or PROMPT_DATE
         for results in benchmark.run(folder, engines.device, engines.batch_size, lacking, day):
-            yield pl.DataFrame([_row(result) for result in results], schema=EVAL_RESULTS.row_schema)
+            yield from map(_row, results)
 
     item_ids = benchmark.item_ids()
     results: Outcome = complete_results(examination, made_of, sample_keys(item_ids, 1), compute)

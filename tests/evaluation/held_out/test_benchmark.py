@@ -26,11 +26,11 @@ def rows(count: int) -> list[dict]:
     ]
 
 
-def examined(lake, evaluation, models, using=None, rows_per_commit=4):
+def examined(lake, evaluation, models, using=None, rows_at_once=4):
     base, tuned = models
     place = checkpoint("tuned", base=base, folder=tuned)
     using = using or engines(Student(str.upper))
-    return evaluate(Examination(lake, "run", evaluation, place, using, rows_per_commit))
+    return evaluate(Examination(lake, "run", evaluation, place, using, rows_at_once))
 
 
 def held_out(tmp_path, found, **settings) -> HeldOutLoss:
@@ -55,7 +55,7 @@ def test_held_out_loss_is_the_tuned_models_and_perplexity_its_exponential(lake, 
     assert row["low"] < row["value"] < row["high"]
     perplexity, weighted = scores(found)["perplexity"], scores(found)["token_weighted_loss"]
     assert perplexity["value"] == pytest.approx(math.exp(weighted["value"]))
-    of_base = examined(lake, held_out(tmp_path, rows(10)), (models[1], models[0]), rows_per_commit=3)
+    of_base = examined(lake, held_out(tmp_path, rows(10)), (models[1], models[0]), rows_at_once=3)
     assert scores(of_base)["held_out_loss"]["value"] == row["value"]  # the same mark: nothing is scored twice
 
 
@@ -107,9 +107,9 @@ def test_ranking_resumes_with_the_same_competitors(lake, tmp_path, models, monke
     evaluation = ranking(tmp_path, rows(12), others=3)
     with pytest.raises(KeyboardInterrupt):
         examined(lake, evaluation, models, Engines(forbidden, forbidden, forbidden, dying, forbidden), 5)
-    resumed = examined(lake, evaluation, models, rows_per_commit=5)
+    resumed = examined(lake, evaluation, models, rows_at_once=5)
     assert resumed.items.reused == 5
     from preceptor.lake.store import Lake
 
-    whole = examined(Lake(str(tmp_path / "other"), "test"), evaluation, models, rows_per_commit=50)
+    whole = examined(Lake(str(tmp_path / "other"), "test"), evaluation, models, rows_at_once=50)
     assert resumed.items.rows["outcome"].to_list() == pytest.approx(whole.items.rows["outcome"].to_list())
