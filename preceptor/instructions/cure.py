@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from preceptor.instructions.column_names import ANSWERS, EXPLANATIONS, last_word
 from preceptor.instructions.layout import Layout
+from preceptor.instructions.missing_column import ignoring, naming
 from preceptor.study.conversations import ROLES, Role
 
+ASKED = ("input", "system")
 DIALOGUES = ("conversation", "conversations", "dialog", "dialogue", "messages", "turns")
 
 
@@ -15,17 +17,19 @@ def cure(column: str, layout: Layout, repeats: Sequence[str] = (), listed: bool 
     What holds an instruction or an answer already is offered as nothing: read as an input it would show the
     answer, and ask twice.
     """
-    leave = f"'ignore: [{column}]' leaves it out"
+    leave = f"'{ignoring([*sorted(layout.ignored), column])}' leaves it out"
     formats = _formats(column, layout)[:1]
     if repeats:
         instead = f"; {formats[0]} reads it instead" if formats and listed else ""
         return f"{leave}, for it repeats {' and '.join(map(repr, repeats))}{instead}"
     if column == "instances":
         return f"'format: alpaca' reads it, {leave}"
-    ways = [*formats, *_roles(column, layout, listed)]
+    roles = _roles(column, layout, listed)
+    ways = [*formats, *roles]
     if listed and not ways:
         return f"{leave}; to have it read write it as a text"
-    return f"{' or '.join(ways)} reads it, {leave}" if ways else leave
+    shown = " as a part of what is asked" if roles and _offered(column, listed)[0] in ASKED else ""
+    return f"{' or '.join(ways)} reads it{shown}, {leave}" if ways else leave
 
 
 def _formats(column: str, layout: Layout) -> list[str]:
@@ -38,11 +42,12 @@ def _roles(column: str, layout: Layout, listed: bool) -> list[str]:
     if "[]" in column or not free:
         return []
     others = f" (or {', '.join(free[1:])})" if free[1:] else ""
-    return [f"'columns: {{{free[0]}: {column}}}'{others}"]
+    return [f"'{naming({**layout.given(), free[0]: column})}'{others}"]
 
 
 def _names(format: str) -> frozenset[str]:
-    return frozenset(name for names in ROLES[format].values() for name in names)
+    """What a format reads; `prompt` says nothing of a file, for everybody calls a question so."""
+    return frozenset(name for names in ROLES[format].values() for name in names if name != "prompt")
 
 
 def _offered(column: str, listed: bool) -> list[Role]:

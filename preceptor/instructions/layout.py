@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from preceptor.instructions.missing_column import missing_column
 from preceptor.study.conversations import ROLES, Columns, Conversations, Names, Role
 
 Row = dict[str, Any]
@@ -63,18 +64,12 @@ class Layout:
             if name in row:
                 return name
         wanted = names[-1] if names else ROLES[self.format][role][-1]
-        raise RecordError(
-            f"no column {wanted!r} (there are {listed(row)}): name another in 'columns.{role}'"
-            f"{self._other_format(row)}"
-        )
+        raise RecordError(missing_column(wanted, role, row, self.format, self.given()))
 
-    def _other_format(self, row: Row) -> str:
-        """Which other format reads a chat that the row has."""
-        for format, roles in ROLES.items():
-            for name in roles.get("messages", ()):
-                if format != self.format and name in row:
-                    return f", or set 'format: {format}', which reads {name!r}"
-        return ""
+    def given(self) -> dict[Role, str]:
+        """The columns that the study calls otherwise than the format does, by role."""
+        own = ROLES[self.format]
+        return {r: names[0] for r, names in self.names.items() if self.named & {*names} - {*own[r]}}
 
     def value(self, row: Row, role: Role) -> Any:
         """What a row holds of a role that it may leave out: None where it does."""
@@ -105,8 +100,3 @@ def layout(
 def layout_of(records: Conversations, more: Iterable[str | None] = ()) -> Layout:
     """The layout of a source, a recording or a benchmark file."""
     return layout(records.format, records.columns, records.ignore, more)
-
-
-def listed(row: Row) -> str:
-    """The names of a row's columns, for messages."""
-    return ", ".join(map(str, list(row)[:8])) + (" …" if len(row) > 8 else "")

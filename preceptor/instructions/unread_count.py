@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from preceptor.instructions.cure import cure
 from preceptor.instructions.layout import Layout
+from preceptor.instructions.missing_column import ignoring
 from preceptor.instructions.repeats import Around
 from preceptor.instructions.unread import Unread
 
@@ -50,9 +51,12 @@ class UnreadCount:
         return total, by_column
 
     def losses(self, read: int, layout: Layout) -> Iterator[str]:
-        """A sentence per column with the number of rows in which it holds text."""
-        for column, count in self.lost()[1].most_common():
+        """A sentence per column with the number of rows in which it holds text, and one for all of several."""
+        columns = self.lost()[1]
+        for column, count in columns.most_common():
             yield f"column {column!r} holds text in {count:,} of {read:,} rows: {self.cure(column, layout)}"
+        if len(columns) > 1:
+            yield f"'{ignoring([*sorted(layout.ignored), *sorted(columns)])}' leaves out all of them"
 
     def cure(self, column: str, layout: Layout) -> str:
         """Which settings read a column, or leave it out, by what it holds in most rows."""

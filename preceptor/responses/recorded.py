@@ -119,11 +119,23 @@ def read_recording(
                 raise RecordError(record)
             count.seen.update(record)
             conversation = read_conversation(record, count.layout, ANSWERED)
+            if teacher.joined_on == "instruction" and not conversation.user:
+                _refuse_unasked(record, count.layout)
         except RecordError as error:
             count.lose(str(error), place)
             continue
         count.unread.add(unread_text(record, count.layout, conversation, answers_count=True))
         yield place, conversation, ending_of(record)
+
+
+def _refuse_unasked(record: dict[str, Any], layout: Layout) -> None:
+    """Raise RecordError where a record that is joined on what was asked has no column of that."""
+    if "instruction" not in layout.names:
+        return
+    try:
+        layout.column(record, "instruction")
+    except RecordError as error:
+        raise RecordError(f"{error}; or set 'join: id' to match ids") from None
 
 
 def _reasons(count: RecordingCount) -> str:

@@ -69,7 +69,7 @@ def test_bad_rows_are_counted_by_reason_with_the_first_place_of_each(tmp_path):
     assert dict(count.dropped) == {
         "column 'text' is null": 2,
         "column 'text' holds a int, not text": 1,
-        "no column 'text' (there are q): name another in 'columns.instruction'": 1,
+        "no column 'text' (there are q): name the right one as in 'columns: {instruction: …}'": 1,
     }
     assert count.examples["column 'text' is null"] == "a.jsonl:1"
     assert count.examples["column 'text' holds a int, not text"] == "a.jsonl:3"

@@ -298,6 +298,15 @@ def test_a_plain_response_needs_no_instruction_beside_it():
 ANSWERED_TWICE = {"messages": [*CHAT[1:3], CHAT[2]]}
 BROKEN = {
     "plain: the column is missing": ("plain", {"prompt": "Hi"}, "no column 'instruction' (there are prompt)"),
+    "plain: another name": ("plain", {"No": 1, "Question": "x"}, "write 'columns: {instruction: Question}'"),
+    "plain: the likeliest of two": (
+        "plain",
+        {"text": "x", "Prompt": "y"},
+        "'columns: {instruction: Prompt}'",
+    ),
+    "plain: a name with a blank behind it": ("plain", {"Question ": "x"}, '{instruction: "Question "}'),
+    "plain: no header": ("plain", {"How do I reset my router?": "x"}, "put a line with the columns' names"),
+    "messages: rows": ("messages", {"prompt": "x", "completion": "y"}, "response: completion}'"),
     "plain: null": ("plain", {"instruction": None}, "column 'instruction' is null"),
     "plain: a number": ("plain", {"instruction": 5}, "column 'instruction' holds a int, not text"),
     "alpaca: no instruction": ("alpaca", {"input": "x"}, "no column 'instruction' (there are input)"),
@@ -312,7 +321,7 @@ BROKEN = {
     "fastchat: a choice without turns": ("fastchat", {"choices": [{"index": 0}]}, "holds no turns"),
     "messages: none": ("messages", {"messages": []}, "'messages' holds no messages"),
     "messages: null": ("messages", {"messages": None}, "'messages' holds no messages"),
-    "messages: no column": ("messages", {"text": "x"}, "name another in 'columns.messages'"),
+    "messages: no column": ("messages", {"text": "x"}, "name the right one as in 'columns: {messages: …}'"),
     "messages: another format's": (
         "alpaca",
         {"conversations": [], "id": 1},

@@ -108,11 +108,28 @@ def test_a_copy_of_what_is_read_is_not_lost():
         ("plain", "instances", "'format: alpaca' reads it"),
         ("messages", "context", "'columns: {system: context}' reads it"),
         ("messages", "answer", "'ignore: [answer]' leaves it out"),
-        ("messages", "messages[].context", "'ignore: [messages[].context]' leaves it out"),
+        ("messages", "messages[].context", "'ignore: [\"messages[].context\"]' leaves it out"),
+        ("plain", "prompt", "'columns: {input: prompt}' (or system) reads it as a part of what is asked"),
+        ("plain", "context: notes", "'columns: {input: \"context: notes\"}' (or system) reads it"),
     ],
 )
 def test_the_sentence_names_the_setting_that_reads_the_column(format, column, expected):
     assert cure(column, layout(format)).startswith(expected)
+
+
+def test_the_settings_offered_keep_what_the_study_says_already():
+    known = layout("plain", Columns(instruction="Question"), ignore=["notes"])
+    sentence = cure("GPT-4 answer", known)
+    assert "'columns: {instruction: Question, response: GPT-4 answer}' reads it" in sentence
+    assert "'ignore: [notes, GPT-4 answer]' leaves it out" in sentence
+
+
+def test_several_columns_that_nothing_reads_have_one_setting_that_leaves_out_all():
+    wide = [
+        {"instruction": f"Say {n}.", "GPT-4": f"It is {n}.", "Claude": f"So {n} it is."} for n in range(9)
+    ]
+    *_, last = counted(wide, PLAIN).losses(9, PLAIN)
+    assert last == "'ignore: [Claude, GPT-4]' leaves out all of them"
 
 
 BARE = "Below is an instruction.\n\n### Instruction:\n{instruction}\n\n### Response:\n{output}"
@@ -208,4 +225,4 @@ def test_how_an_answer_came_about_and_lists_are_offered_as_nothing_that_they_can
 
 
 def test_a_column_that_is_taken_is_not_offered_again():
-    assert "input" not in cure("context", layout("plain", Columns(input="passage")))
+    assert "{input: passage, system: context}" in cure("context", layout("plain", Columns(input="passage")))

@@ -7,6 +7,7 @@ import pytest
 from preceptor.instructions.collect import collect_instructions
 from preceptor.lake.schemas import RESPONSES
 from preceptor.responses.recorded import LossyRecordingError, NothingMatchedError, collect_recorded
+from preceptor.study.conversations import Columns
 from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource
 from preceptor.study.teachers import RecordedTeacher
 
@@ -165,11 +166,16 @@ def test_when_nothing_matches_the_error_says_what_was_read_how_it_was_joined_and
     ("rows", "options", "reason"),
     [
         ([], {}, "it is empty"),
-        ([{"id": "q1", "response": "a"}], {}, "set 'join: id'"),
+        ([{"id": "q1", "response": "a"}], {}, "or set 'join: id'"),
+        (
+            [{"question": "One?", "answer": "a"}],
+            {"columns": Columns(response="answer")},
+            "write 'columns: {instruction: question, response: answer}'",
+        ),
         (
             [{"instruction": "One?", "answer": "a"}],
             {},
-            "no column 'response' (there are instruction, answer): name another in 'columns.response'",
+            "no column 'response' (there are instruction, answer): write 'columns: {response: answer}'",
         ),
         (
             [{"instruction": "One?", "output": "a"}],

@@ -69,7 +69,7 @@ def test_one_empty_turn_of_several_filters_the_pair(tmp_path):
         ),
         (
             {"instruction": "Q", "answer": "a"},
-            r"no column 'output' \(there are instruction, answer\): name another in 'columns.response'",
+            r"no column 'output' \(there are instruction, answer\): write 'columns: \{response: answer\}'",
         ),
         (
             {**GOOD, "context": "C"},
