@@ -173,6 +173,16 @@ def reward_drift(lake: Lake, partition: Partition, rows: pl.DataFrame, limits: L
     )
 
 
+def learned(doubt: str | None) -> dg.AssetCheckResult:
+    """Whether a run took enough steps and its training loss fell: else its student is little but its base."""
+    return dg.AssetCheckResult(
+        check_name="learned",
+        passed=doubt is None,
+        severity=WARN,
+        description=doubt or "its training loss fell, over steps enough to tell",
+    )
+
+
 def unseen_items(items: pl.DataFrame, instructions: pl.DataFrame) -> dg.AssetCheckResult:
     """Whether no benchmark item is, word for word, an instruction that students may have been tuned on."""
     seen = items.join(instructions, left_on="item_id", right_on="prompt_hash", how="semi").height

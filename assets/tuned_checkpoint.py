@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets import checks
 from assets.failures import told
 from assets.metadata import first_rows, materialized, picture
 from assets.raw_instructions import raw_instructions
@@ -9,6 +10,7 @@ from assets.responses import responses
 from assets.selected_subset import selected_subset
 from assets.study import STUDY, runs
 from preceptor.selection.conversations import CONVERSATION_TABLES, chosen_conversations
+from preceptor.tuning.learning import doubt
 from preceptor.tuning.plot import loss_curve_plot
 from resources.lake import LakeResource
 from resources.training import TrainingResource
@@ -30,6 +32,9 @@ RECIPE_TO_RUNS = dg.StaticPartitionMapping(
     group_name="tune",
     kinds={"deltalake", "pytorch", "huggingface"},
     pool="gpu",
+    check_specs=[
+        checks.spec("tuned_checkpoint", "learned", "Enough optimizer steps, and the training loss fell")
+    ],
 )
 @told
 def tuned_checkpoint(
@@ -52,6 +57,7 @@ def tuned_checkpoint(
         store,
         outcome,
         read=session.versions,
+        checks=[checks.learned(doubt(run.name, tuned["steps"], tuned["losses"]))],
         preview=lambda: first_rows(outcome.rows.drop("loss_steps", "losses", "manifest")),
         checkpoint=dg.MetadataValue.path(tuned["uri"]),
         manifest=dg.MetadataValue.json(training.manifest(outcome)),

@@ -6,20 +6,42 @@ from typing import Any
 import polars as pl
 
 from preceptor.report.agreement import as_agreement, conclusion
+from preceptor.report.missing import doubtful_runs
 from preceptor.report.predicted import GROUP, agreements, teacher_means
+from preceptor.report.untuned import untuned_sentence
 
 
-def agreement_text(predicted_actual: pl.DataFrame) -> str:
-    """One block per base and benchmark: every teacher's place in both orders, then Spearman's ρ of CAR."""
+def agreement_text(
+    predicted_actual: pl.DataFrame, checkpoints: pl.DataFrame, differences: pl.DataFrame
+) -> str:
+    """One block per base and benchmark: every teacher's place in both orders, then Spearman's ρ of CAR.
+
+    Before ρ stands what takes its meaning away: students that do not differ from their untuned base (rows of
+    `eval_differences`), or that hardly learned (rows of `tuned_checkpoint`).
+    """
     means, found = teacher_means(predicted_actual), agreements(predicted_actual).filter(predictor="CAR")
-    return "\n".join(
-        line
-        for key, teachers in means.group_by(GROUP, maintain_order=True)
-        for line in _block(dict(zip(GROUP, key, strict=True)), teachers, found)
-    )
+    doubts = doubtful_runs(checkpoints)
+    lines = []
+    for key, teachers in means.group_by(GROUP, maintain_order=True):
+        group = dict(zip(GROUP, key, strict=True))
+        runs = predicted_actual.filter("main", **group)["run"].to_list()
+        compared = differences.filter(base=group["base"], benchmark=group["benchmark"])
+        against = untuned_sentence(compared, bool(teachers["higher_is_better"][0]))
+        said = [against, _doubtful([doubts[run] for run in runs if run in doubts], len(runs))]
+        lines += _block(group, teachers, found, [f"  ! {sentence}" for sentence in said if sentence])
+    return "\n".join(lines)
 
 
-def _block(group: dict[str, object], teachers: pl.DataFrame, found: pl.DataFrame) -> Iterator[str]:
+def _doubtful(sentences: list[str], runs: int) -> str | None:
+    """One line, however many they are."""
+    if len(sentences) < 2:
+        return sentences[0] if sentences else None
+    return f"{len(sentences)} of {runs} runs may have learned little or nothing, first: {sentences[0]}"
+
+
+def _block(
+    group: dict[str, object], teachers: pl.DataFrame, found: pl.DataFrame, remarks: list[str]
+) -> Iterator[str]:
     agreement = as_agreement(found.filter(**group).row(0, named=True))
     yield f"{group['base']} on {group['benchmark']} ({group['metric']}): Spearman, predicted against actual"
     lower_is_better = pl.when("higher_is_better").then(-pl.col("value")).otherwise("value")
@@ -29,6 +51,7 @@ def _block(group: dict[str, object], teachers: pl.DataFrame, found: pl.DataFrame
     for row in ranked.iter_rows(named=True):
         places = f"{_place(row['place']):>6}  {_place(row['car_rank']):>9}"
         yield f"  {places}  {row['teacher']:{width}}  {_score(row)}"
+    yield from remarks
     yield f"  {conclusion(agreement)}"
     yield ""
 

@@ -27,7 +27,7 @@ from jobs.threads import set_threads
 from jobs.workers import allowed_at_once, side_by_side, workers
 from preceptor.check import check_study
 from preceptor.lake.gaps import gaps
-from preceptor.lake.schemas import CAR_TABLE, PREDICTED_ACTUAL
+from preceptor.lake.schemas import CAR_TABLE, EVAL_DIFFERENCES, PREDICTED_ACTUAL, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.paths import writing_problem
 from preceptor.preflight import preflight
@@ -96,7 +96,8 @@ def _report(study: Study, tally: Tally, seconds: float) -> None:
     if ("car_table", None) not in tally.failed:
         print(f"\n{ranking_text(lake.read(CAR_TABLE))}")
     if study.runs and ("study_report", None) not in tally.failed:
-        print(agreement_text(lake.read(PREDICTED_ACTUAL)))
+        results = (lake.read(table) for table in (PREDICTED_ACTUAL, TUNED_CHECKPOINT, EVAL_DIFFERENCES))
+        print(agreement_text(*results))
     for check, sentences in tally.warnings.items():
         print(f"! {check}, {len(sentences)} ×, first: {sentences[0]}")
     for failure in tally.failures:

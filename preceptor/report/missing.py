@@ -7,6 +7,7 @@ from preceptor.report.words import counted, listed
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
 from preceptor.study.untuned import examined_runs, untuned_runs
+from preceptor.tuning.learning import doubt
 
 
 def unranked(study: Study, evidence: Evidence) -> list[str]:
@@ -56,6 +57,17 @@ def runs_without_results(study: Study, evidence: Evidence) -> list[str]:
         f"{run}: {benchmark} has no {metric}{f' on {category}' if category else ''} – {error}"
         for run, benchmark, metric, category, error in named
     ]
+
+
+def doubtful_runs(checkpoints: pl.DataFrame) -> dict[str, str]:
+    """Runs that took few steps, or whose training loss did not fall, and what to say of each.
+
+    `checkpoints` are rows of `tuned_checkpoint`, or of the evidence; those without a model are passed over.
+    """
+    there = pl.col("steps").is_not_null() & (pl.col("losses").list.len() > 0)
+    tuned = checkpoints.filter(there).select("run", "steps", "losses")
+    said = {run: doubt(run, steps, losses) for run, steps, losses in tuned.iter_rows()}
+    return {run: why for run, why in said.items() if why is not None}
 
 
 def unlike_runs(study: Study) -> list[str]:

@@ -27,7 +27,7 @@ from preceptor.report.listings import (
     selection_listing,
     task_heats,
 )
-from preceptor.report.missing import runs_without_results, unlike_runs, unranked
+from preceptor.report.missing import doubtful_runs, runs_without_results, unlike_runs, unranked
 from preceptor.report.ranking_charts import car_chart, sweep_chart
 from preceptor.report.row_charts import loss_curve_chart, spread_chart
 from preceptor.report.words import counted
@@ -139,6 +139,7 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
         "failures": failure_listing(evidence),
         "runs_without_results": runs_without_results(study, evidence),
         "unlike_runs": unlike_runs(study),
+        "doubtful_runs": list(doubtful_runs(evidence.checkpoints).values()),
         "selections": selection_listing(evidence.selections, study.recipes),
         "instructions": evidence.instructions,
         "run_seeds": sorted({run.seed for run in study.runs}),

@@ -10,6 +10,7 @@ from preceptor.lake.schemas import REWARDS
 from preceptor.selection.shortfall import shortfall
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Limits
+from preceptor.tuning.learning import doubt
 
 PLACE = {"reward_model": "rm", "teacher": "t"}
 
@@ -129,3 +130,10 @@ def test_a_benchmark_item_among_the_instructions_is_warned_of():
     assert not found.passed
     assert found.description == "1 of 3 items are among the study's own instructions"
     assert checks.unseen_items(items, pl.DataFrame({"prompt_hash": ["x"]})).passed
+
+
+def test_a_run_that_did_not_learn_is_warned_of_and_fails_nothing():
+    short, whole = (checks.learned(doubt("a", steps, [2.0, 1.0])) for steps in (3, 300))
+    assert (short.passed, short.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "ended after 3 optimizer steps" in str(short.description)
+    assert whole.passed

@@ -4,7 +4,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from jobs.agreement import agreement_text
-from preceptor.lake.schemas import PREDICTED_ACTUAL
+from preceptor.lake.schemas import EVAL_DIFFERENCES, PREDICTED_ACTUAL, TUNED_CHECKPOINT
 
 VALUES = {"alpha": 0.4, "beta": 0.7, "gamma": 0.5, "delta": None}
 CARS = {"alpha": 0.1, "beta": 0.3, "gamma": 0.05, "delta": 0.2}
@@ -37,8 +37,44 @@ def rows() -> pl.DataFrame:
     return pl.DataFrame(made, schema=PREDICTED_ACTUAL.row_schema)
 
 
+def checkpoints(**losses) -> pl.DataFrame:
+    """Of runs that took a step for each point of their loss curve."""
+    made = [{"run": f"run-{t}", "steps": len(curve), "losses": curve} for t, curve in losses.items()]
+    return pl.DataFrame(made, schema=TUNED_CHECKPOINT.schema)
+
+
+def differences(**p_values) -> pl.DataFrame:
+    made = [
+        {"base": "tiny", "benchmark": "sums", "first_run": f"run-{t}", "second_run": "untuned-tiny"}
+        | {"untuned": True, "difference": -0.1 if t == "beta" else 0.1, "p_adjusted": p}
+        for t, p in p_values.items()
+    ]
+    return pl.DataFrame(made, schema=EVAL_DIFFERENCES.schema)
+
+
+def said(tuned=None, compared=None) -> str:
+    tuned = checkpoints() if tuned is None else tuned
+    return agreement_text(rows(), tuned, differences() if compared is None else compared)
+
+
+def test_what_takes_the_meaning_from_rho_stands_before_it():
+    tuned = checkpoints(alpha=[11.7, 11.7, 11.7], beta=[2.0] * 30, gamma=[2.0 - n / 20 for n in range(30)])
+    *_, against, learned, rho = (
+        said(tuned, differences(alpha=0.2, beta=0.06, gamma=1.0)).rstrip().splitlines()
+    )
+    assert against == (
+        "  ! none of 3 students differs from the untuned base beyond chance: none is known to have learned"
+    )
+    assert learned.startswith("  ! 2 of 4 runs may have learned little or nothing, first: run-alpha: its")
+    assert rho.startswith("  ρ = ")
+    text = said(checkpoints(beta=[2.0] * 30), differences(alpha=0.01, beta=0.02, gamma=1.0))
+    assert "  ! 2 of 3 students differ from the untuned base beyond chance, 1 for the worse\n" in text
+    assert "  ! run-beta: its training loss did not fall in 30 optimizer steps" in text
+    assert "!" not in said()
+
+
 def test_teachers_stand_in_the_order_of_what_came_out_with_their_predicted_place():
-    lines = agreement_text(rows()).splitlines()
+    lines = said().splitlines()
     assert lines[0] == "tiny on sums (accuracy): Spearman, predicted against actual"
     table = [line.split() for line in lines[2:6]]
     assert [row[:3] for row in table] == [
@@ -54,10 +90,10 @@ def test_teachers_stand_in_the_order_of_what_came_out_with_their_predicted_place
 def test_rho_is_taken_over_teachers_with_both_and_says_what_it_cannot():
     known = [teacher for teacher, value in VALUES.items() if value is not None]
     expected = spearmanr([CARS[t] for t in known], [VALUES[t] for t in known]).statistic
-    text = agreement_text(rows())
+    text = said()
     assert f"ρ = {expected:.2f} over 3 teachers" in text
     assert "cannot be told from no agreement" in text
 
 
 def test_without_runs_there_is_nothing_to_say():
-    assert agreement_text(rows().clear()) == ""
+    assert agreement_text(rows().clear(), checkpoints(), differences()) == ""

@@ -28,7 +28,11 @@ def text(tmp_path_factory):
         metric = Metric(evaluation.metric, estimate, f"formula of {evaluation.name}", 12, unit=unit)
         named = KINDS[evaluation.kind].named(evaluation)
         scores = score_rows([metric], Account(14, 12, 1, 1), named)
-        rows += [{"run": "notes-a", "benchmark": evaluation.name, **row} for row in scores.to_dicts()]
+        rows += [
+            {"run": run, "benchmark": evaluation.name, **row}
+            for run in ("notes-a", "untuned-notes-base")
+            for row in scores.to_dicts()
+        ]
     warehouse = empty_warehouse(folder)
     put(warehouse, EVAL_SCORES, rows)
     return Reader(build_report(asked, warehouse, FACTS)).text
@@ -43,6 +47,8 @@ def test_a_score_stands_with_its_interval_n_account_judge_and_reference(text, nu
     around = told[0][-600:] + told[1][:900]
     assert f" {shown} " in around
     assert " 12 12 1 1 14 " in around  # items, judged, failed, filtered, expected
+    base = around.index("untuned-notes-base notes-base untuned base")  # behind its students, and no recipe
+    assert around.index("notes-a notes-base of-a") < base
     compared = told[1].split("Compared with: ")[1].split(".")[0]
     assert (compared == "the right answers") == (name in RIGHT_ANSWERS)
     judged = {"alpaca-eval", "lima", "arena", "grades"}

@@ -174,3 +174,16 @@ def test_teachers_tuned_differently_are_named(tmp_path, study, warehouse):
     text = Reader(build_report(type(study).model_validate(document), warehouse, FACTS)).text
     assert re.search(r"Not tuned alike: notes-base: its teachers' runs differ", text)
     assert "diary-base: its teachers' runs differ" not in text
+
+
+def test_runs_that_hardly_learned_are_named_beside_what_was_predicted(tmp_path, study, warehouse):
+    assert "may have learned little or nothing" not in Reader(build_report(study, warehouse, FACTS)).text
+    short = full_warehouse(tmp_path, study)
+    tuned = [
+        {**row, "steps": 250, "losses": [1.5] * 50} for row in short.rows(TUNED_CHECKPOINT.name).to_dicts()
+    ]
+    put(short, TUNED_CHECKPOINT, tuned)
+    text = Reader(build_report(study, short, FACTS)).text
+    first = study.runs[0].name
+    said = f"{first}: its training loss did not fall in 250 optimizer steps (1.500 → 1.500 nats per token)"
+    assert text.index("Predicted and actual") < text.index(said) < text.index("What predicts best")
