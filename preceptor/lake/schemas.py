@@ -352,6 +352,7 @@ PREDICTED_ACTUAL = Table(
     columns={
         "base": (pl.String, "base model"),
         "teacher": (pl.String, "whose rows the run was tuned on"),
+        "style": (pl.String, "what the teacher shares with others, by the study; null for nothing"),
         "run": (pl.String, "run"),
         "benchmark": (pl.String, "benchmark"),
         "metric": (pl.String, "metric; with its category where a benchmark's categories are not pooled"),

@@ -23,7 +23,8 @@ Floats = NDArray[np.float64]
 class Agreement:
     """ρ over n items, its 95 % interval, the permutation p, and the smallest |ρ| with p ≤ 0.05 at this n.
 
-    What cannot be computed is None, and `reason` says why.
+    What cannot be computed is None, and `reason` says why; `untested`, why nothing is tested. `p_adjusted` is
+    Holm's, of this test among all the `tests` of ρ in the report.
     """
 
     rho: float | None
@@ -33,6 +34,16 @@ class Agreement:
     p_value: float | None = None
     smallest_significant: float | None = None
     reason: str | None = None
+    p_adjusted: float | None = None
+    tests: int = 1
+    untested: str | None = None
+
+
+def unless(found: Agreement, untested: str | None) -> Agreement:
+    """The agreement, or, where there is why not to test it, its ρ alone."""
+    return (
+        found if untested is None else Agreement(found.rho, found.n, reason=found.reason, untested=untested)
+    )
 
 
 def as_agreement(row: dict[str, Any]) -> Agreement:
@@ -63,14 +74,21 @@ def agreement(predicted: Sequence[float], actual: Sequence[float]) -> Agreement:
 
 def conclusion(found: Agreement) -> str:
     """What can and what cannot be concluded from an agreement between teachers, in plain words."""
-    if found.rho is None or found.p_value is None:
+    if found.rho is None:
         return f"No agreement can be computed: {found.reason}."
+    if found.p_value is None:
+        return f"ρ = {found.rho:.2f} over {found.n} teachers; not tested: {found.untested}."
     note = f" ({found.reason})"
     if found.low is not None and found.high is not None:
         note = f"; its 95 % interval runs from {found.low:.2f} to {found.high:.2f}"
     start = f"ρ = {found.rho:.2f} over {found.n} teachers{note}, and p = {found.p_value:.2g} by permutation"
-    if found.p_value <= LEVEL:
+    adjusted = found.p_value if found.p_adjusted is None else found.p_adjusted
+    if found.tests > 1:
+        start += f" ({adjusted:.2g} as one of {found.tests} tests of ρ in this report, by Holm)"
+    if adjusted <= LEVEL:
         return f"{start}: {_significant(found.rho, found.low, found.high)}."
+    if found.p_value <= LEVEL:
+        return f"{start}, so among so many tests this cannot be told from no agreement."
     needed = ", and neither could any other ρ"
     if found.smallest_significant is not None:
         needed = f": it would take |ρ| ≥ {found.smallest_significant:.2f}"

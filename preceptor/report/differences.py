@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from preceptor.evaluation.agreement.paired import PairedDifference, holm, paired_differences
+from preceptor.evaluation.agreement.paired import PairedDifference, adjusted_p_values, paired_differences
 from preceptor.lake.schemas import EVAL_DIFFERENCES
 from preceptor.report.tested_values import Tested
 from preceptor.study.schema import Study
@@ -57,14 +57,6 @@ def outcomes_of(tested: Tested, runs: list[str]) -> pl.DataFrame:
     order = pl.col("run").replace_strict(runs, range(len(runs)), return_dtype=pl.Int64)
     there = pl.concat([values, pl.DataFrame(lacking, schema=values.schema)]).filter(pl.col("run").is_in(runs))
     return there.sort(order, maintain_order=True).rename({"value": "outcome"})
-
-
-def adjusted_p_values(p_values: list[float | None]) -> list[float | None]:
-    """Holm's, over those that there are."""
-    there = [number for number, p_value in enumerate(p_values) if p_value is not None]
-    adjusted = holm([p_value for p_value in p_values if p_value is not None])
-    by_number = dict(zip(there, adjusted, strict=True))
-    return [by_number.get(number) for number in range(len(p_values))]
 
 
 def _as_it_is(difference: PairedDifference) -> dict[str, object]:

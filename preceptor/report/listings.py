@@ -81,6 +81,7 @@ def predictor_listing(agreements: pl.DataFrame) -> Listing:
         "ρ",
         "95 % interval",
         "p",
+        "p adjusted",
         "|ρ| needed",
         "left out",
     )
@@ -93,13 +94,17 @@ def predictor_listing(agreements: pl.DataFrame) -> Listing:
             decimals(row["rho"]),
             span(decimals(row["low"]), decimals(row["high"])),
             number(row["p_value"], 2),
+            number(row["p_adjusted"], 2),
             decimals(row["smallest_significant"]),
             str(row["left_out"]),
         )
         for row in agreements.iter_rows(named=True)
     ]
+    untested = agreements["untested"].drop_nulls().unique(maintain_order=True).to_list()
     notes = (
-        f"|ρ| needed: the smallest with p ≤ {LEVEL} for this number of teachers.",
+        *(f"Not tested: {why}." for why in untested),
+        f"p adjusted: by Holm, over all {agreements['p_value'].count()} tests of this table.",
+        f"|ρ| needed: the smallest with p ≤ {LEVEL} for this number of teachers, were it the only test.",
         "Left out: teachers with runs, but without a prediction or an outcome.",
     )
     return Listing(columns, rows, words=3, notes=notes)

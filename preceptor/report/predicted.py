@@ -5,9 +5,10 @@ from dataclasses import asdict
 import polars as pl
 
 from preceptor.current import current_fingerprints, register_current
+from preceptor.evaluation.agreement.paired import adjusted_p_values
 from preceptor.lake.schemas import EVAL_SCORES, PREDICTED_ACTUAL
 from preceptor.lake.warehouse import Warehouse
-from preceptor.report.agreement import Agreement, agreement
+from preceptor.report.agreement import Agreement, agreement, unless
 from preceptor.report.averages import METRIC
 from preceptor.report.main_metric import main_metrics
 from preceptor.study.recipes import OneTeacher
@@ -32,6 +33,9 @@ AGREEMENTS = pl.Schema(
         "high": pl.Float64,
         "p_value": pl.Float64,
         "smallest_significant": pl.Float64,
+        "p_adjusted": pl.Float64,
+        "tests": pl.Int64,
+        "untested": pl.String,
         "reason": pl.String,
         "left_out": pl.Int64,
     }
@@ -85,7 +89,9 @@ def predicted_actual(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     """
     register_current(warehouse, study, current_fingerprints(study))
     register_study_runs(warehouse, study)
-    return PREDICTED_ACTUAL.conform(warehouse.query("report/predicted_actual"))
+    styles = {teacher.name: teacher.style for teacher in study.teachers}
+    style = pl.col("teacher").replace_strict(styles, default=None, return_dtype=pl.String)
+    return PREDICTED_ACTUAL.conform(warehouse.query("report/predicted_actual").with_columns(style=style))
 
 
 def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
@@ -101,7 +107,7 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
             pl.col("value", "low", "high").fill_nan(None).mean(),
             pl.col("value").count().alias("runs"),
             pl.col("run").first(),
-            pl.col(*predictors, "car_rank", "unit", "higher_is_better").first(),
+            pl.col(*predictors, "car_rank", "unit", "higher_is_better", "style").first(),
         )
     )
 
@@ -109,7 +115,8 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
 def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
     """A row is the agreement of one predictor with one base's results on one benchmark (main metric).
 
-    Teachers without a prediction or an outcome are counted in `left_out`.
+    Teachers without a prediction or an outcome are counted in `left_out`. `p_adjusted` is Holm's over all
+    `tests` of the frame. Where teachers share a style nothing is tested, and `untested` says so.
     """
     rows = []
     for key, teachers in teacher_means(predicted_actual).group_by(GROUP, maintain_order=True):
@@ -117,11 +124,26 @@ def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
             found, left_out = _agreement(teachers, predictor)
             named = dict(zip(GROUP, key, strict=True))
             rows.append({**named, "predictor": predictor, **asdict(found), "left_out": left_out})
-    return pl.DataFrame(rows, schema=AGREEMENTS)
+    found_all = pl.DataFrame(rows, schema=AGREEMENTS)
+    adjusted = adjusted_p_values(found_all["p_value"].to_list())
+    tests = found_all["p_value"].count()
+    return found_all.with_columns(p_adjusted=pl.Series(adjusted, dtype=pl.Float64), tests=pl.lit(tests))
 
 
 def _agreement(teachers: pl.DataFrame, predictor: str) -> tuple[Agreement, int]:
     column, sign = PREDICTORS[predictor]
     better = pl.when("higher_is_better").then(pl.col("value")).otherwise(-pl.col("value"))
-    pairs = teachers.select(pl.col(column) * sign, value=better).drop_nulls()
-    return agreement(pairs[column].to_list(), pairs["value"].to_list()), teachers.height - pairs.height
+    pairs = teachers.select(pl.col(column) * sign, "teacher", "style", value=better)
+    pairs = pairs.drop_nulls([column, "value"])
+    found = agreement(pairs[column].to_list(), pairs["value"].to_list())
+    return unless(found, _shared(pairs)), teachers.height - pairs.height
+
+
+def _shared(teachers: pl.DataFrame) -> str | None:
+    """Why teachers that share a style are no evidence of so many; None where each stands for itself."""
+    alone = teachers.filter(pl.col("style").is_null()).height
+    styles = teachers["style"].drop_nulls().n_unique()
+    if alone + styles == teachers.height:
+        return None
+    n = f"n = {styles} styles" + (f" and {alone} teachers of none" if alone else "")
+    return f"{n}, not {teachers.height} teachers: those of one style are alike"

@@ -9,8 +9,8 @@ from itertools import combinations
 
 import polars as pl
 
-from preceptor.evaluation.agreement.paired import PairedDifference, paired_differences
-from preceptor.report.differences import SEED, adjusted_p_values
+from preceptor.evaluation.agreement.paired import PairedDifference, adjusted_p_values, paired_differences
+from preceptor.report.differences import SEED
 from preceptor.report.predicted import one_teacher
 from preceptor.report.tested_values import Tested
 from preceptor.study.schema import Study

@@ -20,8 +20,13 @@ from preceptor.study.fields import (
 
 
 class TeacherFacts(Described):
-    """The terms of a teacher's outputs and what running it costs, if known."""
+    """The terms of a teacher's outputs and what running it costs, if known.
 
+    `style` is what teachers with the same text share (a style, a parent model, a prompt): they are no
+    independent evidence of what predicts a good teacher.
+    """
+
+    style: str | None = None
     terms: str | None = None
     price_per_million_tokens: Annotated[Real, Field(ge=0)] | None = None
     gpu: str | None = None

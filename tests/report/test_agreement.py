@@ -1,6 +1,7 @@
 """Spearman's ρ, its interval and its permutation p against independent computations."""
 
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from preceptor.report.agreement import agreement, conclusion
+from preceptor.report.agreement import agreement, conclusion, unless
 
 numbers = st.integers(-5, 5)
 pairs = st.lists(st.tuples(numbers, numbers), min_size=2, max_size=6)
@@ -136,3 +137,20 @@ def test_what_can_be_concluded_is_said():
     assert conclusion(agreement([], [])) == (
         "No agreement can be computed: no teacher has both a prediction and an outcome."
     )
+
+
+def test_one_of_many_tests_is_no_finding_unless_it_holds_beside_them():
+    found = agreement(range(6), [1, 0, 2, 3, 4, 5])
+    assert found.p_value < 0.05 and "more than chance" in conclusion(found)
+    among = replace(found, tests=40, p_adjusted=0.4)
+    assert "more than chance" not in conclusion(among) and "one of 40 tests" in conclusion(among)
+    assert "more than chance" in conclusion(replace(found, tests=40, p_adjusted=0.03))
+
+
+def test_what_must_not_be_tested_keeps_its_rho_alone():
+    found = unless(
+        agreement(range(8), range(8)), "n = 4 styles, not 8 teachers: those of one style are alike"
+    )
+    assert (found.rho, found.low, found.p_value, found.smallest_significant) == (1.0, None, None, None)
+    assert "not tested: n = 4 styles, not 8 teachers" in conclusion(found)
+    assert "chance" not in conclusion(found)

@@ -124,3 +124,30 @@ def test_the_realistic_study_has_one_row_a_run_and_metric(warehouse, study):
     assert found["n"].to_list() == [8, 8, 8, 8]
     assert found["left_out"].to_list() == [0, 0, 1, 1]
     assert SILENT in table.filter(base=BASES[1])["teacher"].to_list()
+
+
+def test_teachers_of_one_style_are_no_evidence_of_so_many(filled):
+    warehouse, study = filled
+    styled = [{**t.model_dump(), "style": style} for t, style in zip(study.teachers, "xxy", strict=False)]
+    rest = [t.model_dump() for t in study.teachers[len(styled) :]]
+    study = Study.model_validate({**study.model_dump(), "teachers": [*styled, *rest]})
+    table = predicted_actual(warehouse, study)
+    assert dict(table.select("teacher", "style").iter_rows()) == {"a": "x", "b": "x", "c": "y", "d": None}
+    found = agreements(table).filter(benchmark="tasks-exam", predictor="CAR").row(0, named=True)
+    assert found["rho"] is not None and found["p_value"] is found["p_adjusted"] is found["low"] is None
+    assert found["untested"].startswith("n = 2 styles, not 3 teachers")
+
+
+def test_ps_are_adjusted_over_all_that_is_tested(filled):
+    found = agreements(predicted_actual(*filled)).drop_nulls("p_value")
+    assert set(found["tests"]) == {found.height}
+    assert (found["p_adjusted"] >= found["p_value"]).all()
+    assert found["p_adjusted"].min() == min(1.0, found.height * found["p_value"].min())
+
+
+def test_a_style_changes_no_fingerprint(filled):
+    _, study = filled
+    styled = [{**teacher.model_dump(), "style": "x"} for teacher in study.teachers]
+    assert current_fingerprints(Study.model_validate({**study.model_dump(), "teachers": styled})) == (
+        current_fingerprints(study)
+    )

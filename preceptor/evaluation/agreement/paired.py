@@ -129,6 +129,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def adjusted_p_values(p_values: list[float | None]) -> list[float | None]:
+    """Holm's, over those that there are; None stays None."""
+    there = [number for number, p_value in enumerate(p_values) if p_value is not None]
+    adjusted = holm([p_value for p_value in p_values if p_value is not None])
+    by_number = dict(zip(there, adjusted, strict=True))
+    return [by_number.get(number) for number in range(len(p_values))]
+
+
 def _item_means(outcomes: pl.DataFrame) -> pl.DataFrame:
     there = outcomes.select("run", "item_id", pl.col("outcome").cast(pl.Float64)).drop_nulls("outcome")
     # Sorted, because the sum of the same numbers in another order may differ in its last digit.
