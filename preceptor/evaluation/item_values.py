@@ -5,7 +5,7 @@ ratio or a regression each is the metric plus n times the item's influence on it
 which makes tests of means hold for the metric in large samples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,15 +52,17 @@ def item_values(
     metric: str,
     category: str,
     tables: tuple[pl.DataFrame, pl.DataFrame],
+    beside: Collection[str] = (),
 ) -> ItemValues:
     """Values of all runs in the benchmark's rows of `eval_results` and `judgments` (`tables`).
 
-    Raises BenchmarkError or RecordsError where a file of the benchmark, which length and style control need,
-    cannot be read.
+    Untuned bases are `beside` the runs: fitted with them, they change nothing of theirs. Raises
+    BenchmarkError or RecordsError where a file of the benchmark cannot be read, which length and style
+    control need.
     """
-    results, judgments = tables
+    results, _ = tables
     if isinstance(evaluation, ArenaHard):
-        values, why = arena_values(evaluation, metric, category, results, judgments)
+        values, why = arena_values(evaluation, metric, category, tables, beside)
         return ItemValues(values, LINEAR, None, why)
     outcomes = results.filter(task=category) if category else results
     there = outcomes.drop_nulls("outcome")

@@ -368,6 +368,10 @@ PREDICTED_ACTUAL = Table(
         "mean_reward": (pl.Float64, "r alone"),
         "mean_loss": (pl.Float64, "L alone, nats per token"),
         "mean_characters": (pl.Float64, "of the teacher's responses"),
+        "differs": (
+            pl.Boolean,
+            "whether the run differs from its untuned base in the main metric by more than chance",
+        ),
     },
 )
 

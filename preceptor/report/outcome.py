@@ -65,7 +65,23 @@ def _best(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> tuple[
     if len(best) == ordered.height > 1:
         same = measured(top["value"], top["unit"])
         return NOBODY, f"All {ordered.height} tuned students have {same}: none is better than another."
-    return listed(best), _fate(evidence, ordered, first, best) if first else ""
+    said = _fate(evidence, ordered, first, best) if first else ""
+    untuned = _untuned(evidence, top)
+    if untuned and top["differs"] is not None and not ordered["differs"].fill_null(True).any():
+        return NOBODY, f"{untuned} No student differs from it by more than chance, so none is the best."
+    return listed(best), " ".join(part for part in (said, untuned) if part)
+
+
+def _untuned(evidence: Evidence, top: Row) -> str:
+    """What the base could do before any tuning, and whether the highest student is another."""
+    rows = evidence.scores.filter("main", "untuned", base=top["base"], benchmark=top["benchmark"])
+    values = rows["value"].drop_nulls()
+    if values.is_empty():
+        return ""
+    has = f"The untuned base has {measured(values[0], top['unit'])}"
+    if top["differs"] is False:
+        return f"{has}, from which the highest student cannot be told by more than chance."
+    return f"{has}."
 
 
 def _fate(evidence: Evidence, ordered: pl.DataFrame, first: list[str], best: list[str]) -> str:

@@ -82,7 +82,7 @@ def one_teacher(study: Study, recipe: str) -> str | None:
 
 
 def predicted_actual(warehouse: Warehouse, study: Study) -> pl.DataFrame:
-    """Rows of `predicted_actual`, of a warehouse with ROW_TABLES, CAR_TABLE and EVAL_SCORES attached.
+    """Rows of `predicted_actual`, from a warehouse with ROW_TABLES and what is made of them.
 
     Several seeds of one base and teacher are several rows. Leaves register_current's views behind. Raises
     ValueError for a model whose revision cannot be looked up.
@@ -108,6 +108,7 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
             pl.col("value").count().alias("runs"),
             pl.col("run").first(),
             pl.col(*predictors, "car_rank", "unit", "higher_is_better", "style").first(),
+            pl.col("differs").any(ignore_nulls=False),
         )
     )
 
@@ -136,7 +137,15 @@ def _agreement(teachers: pl.DataFrame, predictor: str) -> tuple[Agreement, int]:
     pairs = teachers.select(pl.col(column) * sign, "teacher", "style", value=better)
     pairs = pairs.drop_nulls([column, "value"])
     found = agreement(pairs[column].to_list(), pairs["value"].to_list())
-    return unless(found, _shared(pairs)), teachers.height - pairs.height
+    return unless(found, _nothing_learned(teachers) or _shared(pairs)), teachers.height - pairs.height
+
+
+def _nothing_learned(teachers: pl.DataFrame) -> str | None:
+    """Why there is nothing to predict; None where a student differs from its base, or nobody knows."""
+    differs = teachers["differs"].drop_nulls()
+    if differs.is_empty() or differs.any():
+        return None
+    return "no student differs from the untuned base by more than chance"
 
 
 def _shared(teachers: pl.DataFrame) -> str | None:

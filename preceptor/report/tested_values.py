@@ -15,7 +15,7 @@ from preceptor.report.averages import METRIC
 from preceptor.report.main_metric import Main, main_metrics
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.schema import Study
-from preceptor.study.untuned import examined_runs
+from preceptor.study.untuned import examined_runs, untuned_runs
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ def tested_values(warehouse: Warehouse, study: Study) -> dict[str, Tested]:
         metric, category = main[evaluation.name]
         said = f"{metric} on {category}" if category else metric
         tables = (results.filter(benchmark=evaluation.name), judgments.filter(benchmark=evaluation.name))
-        found[evaluation.name] = Tested(said, category, _values(warehouse, evaluation, main, tables))
+        found[evaluation.name] = Tested(
+            said, category, _values(warehouse, study, evaluation, main[evaluation.name], tables)
+        )
     for average in study.averages:
         parts = [found[name].items for name in average.of]
         found[average.name] = Tested(METRIC, "", average_values(parts))
@@ -78,13 +80,14 @@ def _averages(parts: Sequence[ItemValues]) -> pl.DataFrame:
 
 def _values(
     warehouse: Warehouse,
+    study: Study,
     evaluation: AnyEvaluation,
-    main: dict[str, Main],
+    main: Main,
     tables: tuple[pl.DataFrame, pl.DataFrame],
 ) -> ItemValues:
     runs = tables[0]["run"].unique(maintain_order=True).to_list()
     try:
-        found = item_values(warehouse.lake, evaluation, *main[evaluation.name], tables)
+        found = item_values(warehouse.lake, evaluation, *main, tables, untuned_runs(study))
     except (BenchmarkError, RecordsError) as error:
         return ItemValues(pl.DataFrame(schema=SCHEMA), why=dict.fromkeys(runs, str(error)))
     silent = set(runs) - set(found.values["run"])

@@ -29,12 +29,17 @@ SELECT
     car_table.rank AS car_rank,
     car_table.mean_reward,
     car_table.mean_loss,
-    lengths.mean_characters
+    lengths.mean_characters,
+    against_base.p_adjusted <= 0.05 AS differs
 FROM study_runs
 INNER JOIN eval_scores ON eval_scores.run = study_runs.run
 INNER JOIN study_benchmarks ON study_benchmarks.benchmark = eval_scores.benchmark
 LEFT JOIN car_table ON car_table.base = study_runs.base AND car_table.teacher = study_runs.teacher
 LEFT JOIN lengths ON lengths.teacher = study_runs.teacher
+LEFT JOIN eval_differences AS against_base
+    ON against_base.untuned
+    AND against_base.first_run = study_runs.run
+    AND against_base.benchmark = eval_scores.benchmark
 WHERE
     study_runs.teacher IS NOT NULL
     AND (eval_scores.category = '' OR study_benchmarks.main_category <> '')

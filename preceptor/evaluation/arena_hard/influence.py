@@ -4,6 +4,8 @@ A run's values have its win rate as their mean: each is the win rate plus n time
 it, through the weighted games or through the fit whose style coefficients all runs share.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -21,12 +23,19 @@ SCHEMA = {"run": pl.String, "item_id": pl.String, "value": pl.Float64}
 
 
 def arena_values(
-    evaluation: ArenaHard, metric: str, category: str, results: pl.DataFrame, judgments: pl.DataFrame
+    evaluation: ArenaHard,
+    metric: str,
+    category: str,
+    tables: tuple[pl.DataFrame, pl.DataFrame],
+    beside: Collection[str] = (),
 ) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Rows of run, item_id and value, and why a run has none. An empty category pools all questions.
+    """Rows of run, item_id and value, and why a run has none, from `eval_results` and `judgments`.
 
-    Raises BenchmarkError or RecordsError where style control needs questions that cannot be read.
+    An empty category pools all questions. Runs `beside` the others have their style fitted with them and
+    change nothing of theirs. Raises BenchmarkError or RecordsError for questions that cannot be read, which
+    style control needs.
     """
+    results, judgments = tables
     runs = results["run"].unique(maintain_order=True).to_list()
     battles = pl.concat(
         [battles_of("", results.clear(), judgments.clear())]
@@ -36,7 +45,11 @@ def arena_values(
     if metric == "win_rate":
         values = win_rate_values(wanted)
     else:
-        values = style_controlled_values(wanted, read_arena(evaluation).version)
+        version, apart = read_arena(evaluation).version, pl.col("model").is_in(list(beside))
+        values = style_controlled_values(wanted.filter(~apart), version)
+        if not wanted.filter(apart).is_empty():
+            together = style_controlled_values(wanted, version)
+            values = pl.concat([values, together.filter(pl.col("run").is_in(list(beside)))])
     played, valued = set(wanted["model"]), set(values["run"])
     return values, {run: SEPARATED if run in played else NO_GAME for run in runs if run not in valued}
 
