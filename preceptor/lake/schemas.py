@@ -372,6 +372,7 @@ PREDICTED_ACTUAL = Table(
             pl.Boolean,
             "whether the run differs from its untuned base in the main metric by more than chance",
         ),
+        "doubt": (pl.String, "why the run may have learned little or nothing; null where nothing says so"),
     },
 )
 

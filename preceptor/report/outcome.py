@@ -66,6 +66,8 @@ def _best(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> tuple[
         same = measured(top["value"], top["unit"])
         return NOBODY, f"All {ordered.height} tuned students have {same}: none is better than another."
     said = _fate(evidence, ordered, first, best) if first else ""
+    if top["doubtful"]:
+        said = f"{said} It may have learned little or nothing (see “Predicted and actual”).".strip()
     untuned = _untuned(evidence, top)
     if untuned and top["differs"] is not None and not ordered["differs"].fill_null(True).any():
         return NOBODY, f"{untuned} No student differs from it by more than chance, so none is the best."

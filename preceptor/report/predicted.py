@@ -6,7 +6,7 @@ import polars as pl
 
 from preceptor.current import current_fingerprints, register_current
 from preceptor.evaluation.agreement.paired import adjusted_p_values
-from preceptor.lake.schemas import EVAL_SCORES, PREDICTED_ACTUAL
+from preceptor.lake.schemas import EVAL_SCORES, PREDICTED_ACTUAL, TUNED_CHECKPOINT
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.agreement import Agreement, agreement, unless
 from preceptor.report.averages import METRIC
@@ -14,6 +14,7 @@ from preceptor.report.main_metric import main_metrics
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_runs
+from preceptor.tuning.learning import doubt
 
 # What predicts: column of `predicted_actual`, and the sign that makes more of it better (arXiv 2411.07133,
 # Table 4, sets CAR beside the mean reward, the loss and the length of the responses).
@@ -91,7 +92,13 @@ def predicted_actual(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     register_study_runs(warehouse, study)
     styles = {teacher.name: teacher.style for teacher in study.teachers}
     style = pl.col("teacher").replace_strict(styles, default=None, return_dtype=pl.String)
-    return PREDICTED_ACTUAL.conform(warehouse.query("report/predicted_actual").with_columns(style=style))
+    there = pl.col("steps").is_not_null() & (pl.col("losses").list.len() > 0)
+    tuned = warehouse.rows(TUNED_CHECKPOINT.name).filter(there)
+    curves = tuned.select("run", "steps", "losses").iter_rows()
+    doubts = {run: doubt(run, steps, losses) for run, steps, losses in curves}
+    why = pl.col("run").replace_strict(doubts, default=None, return_dtype=pl.String)
+    rows = warehouse.query("report/predicted_actual")
+    return PREDICTED_ACTUAL.conform(rows.with_columns(style=style, doubt=why))
 
 
 def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
@@ -109,6 +116,7 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
             pl.col("run").first(),
             pl.col(*predictors, "car_rank", "unit", "higher_is_better", "style").first(),
             pl.col("differs").any(ignore_nulls=False),
+            doubtful=pl.col("doubt").is_not_null().any(),
         )
     )
 
@@ -134,18 +142,19 @@ def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
 def _agreement(teachers: pl.DataFrame, predictor: str) -> tuple[Agreement, int]:
     column, sign = PREDICTORS[predictor]
     better = pl.when("higher_is_better").then(pl.col("value")).otherwise(-pl.col("value"))
-    pairs = teachers.select(pl.col(column) * sign, "teacher", "style", value=better)
+    pairs = teachers.select(pl.col(column) * sign, "teacher", "style", "differs", "doubtful", value=better)
     pairs = pairs.drop_nulls([column, "value"])
     found = agreement(pairs[column].to_list(), pairs["value"].to_list())
-    return unless(found, _nothing_learned(teachers) or _shared(pairs)), teachers.height - pairs.height
+    return unless(found, _nothing_learned(pairs) or _shared(pairs)), teachers.height - pairs.height
 
 
 def _nothing_learned(teachers: pl.DataFrame) -> str | None:
     """Why there is nothing to predict; None where a student differs from its base, or nobody knows."""
     differs = teachers["differs"].drop_nulls()
-    if differs.is_empty() or differs.any():
-        return None
-    return "no student differs from the untuned base by more than chance"
+    if not differs.is_empty() and not differs.any():
+        return "no student differs from the untuned base by more than chance"
+    few = teachers["doubtful"].sum()
+    return f"{few} of {teachers.height} students may have learned little or nothing" if few else None
 
 
 def _shared(teachers: pl.DataFrame) -> str | None:

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from preceptor.lake.schemas import CAR_TABLE, EVAL_SCORES, TUNED_CHECKPOINT
+from preceptor.lake.schemas import CAR_TABLE, EVAL_DIFFERENCES, EVAL_SCORES, TUNED_CHECKPOINT
 from preceptor.report.answer import answers
 from preceptor.report.evidence import gather
 from preceptor.report.missing import failures, runs_without_results, unranked
@@ -39,11 +39,12 @@ def accuracy(**values):
 
 @pytest.fixture
 def found(tmp_path):
-    def gathered(ranking=(), scores=(), checkpoints=(), runs=True):
+    def gathered(ranking=(), scores=(), checkpoints=(), runs=True, differences=()):
         study, warehouse = small_study(NAMES, (BASE,), runs), empty_warehouse(tmp_path)
         put(warehouse, CAR_TABLE, list(ranking))
         put(warehouse, EVAL_SCORES, list(scores))
         put(warehouse, TUNED_CHECKPOINT, list(checkpoints))
+        put(warehouse, EVAL_DIFFERENCES, list(differences))
         return study, gather(warehouse, study)
 
     return gathered
@@ -138,3 +139,40 @@ def test_failures_count_all_and_name_the_commonest(found):
     shown = pl.DataFrame(rows, schema=schema, orient="row")
     changed = type(evidence)(**{**vars(evidence), "failures": shown})
     assert failures(changed) == [("rewards", "20", "11", "5 × a; 3 × b; 2 × c; and 1 more reason")]
+
+
+def untuned(**against):
+    """Rows of `eval_differences`: each student and the untuned base, with the p."""
+    return [
+        {
+            "benchmark": "tasks-exam",
+            "base": BASE,
+            "first_run": f"notes-{name}",
+            "second_run": f"untuned-{BASE}",
+        }
+        | {"untuned": True, "metric": "accuracy", "difference": 0.1, "p_adjusted": p, "n": 50, "left_out": 0}
+        for name, p in against.items()
+    ]
+
+
+def test_nothing_is_the_best_where_nothing_differs_from_the_untuned_base(found):
+    scores = accuracy(a=0.4, b=0.35, c=0.3)
+    scores.append({**scores[0], "run": f"untuned-{BASE}", "value": 0.33})
+    (answer,) = answers(*found(rank(*ORDER), scores, differences=untuned(a=0.9, b=1.0, c=1.0)))
+    (outcome,) = answer.outcomes
+    assert outcome.best == NOBODY and "The untuned base has 33.0 %" in outcome.sentence
+    assert "not tested: no student differs from the untuned base" in outcome.conclusion
+    (answer,) = answers(*found(rank(*ORDER), scores, differences=untuned(a=0.9, b=1.0, c=0.01)))
+    (outcome,) = answer.outcomes
+    assert outcome.best == "a" and "from which the highest student cannot be told" in outcome.sentence
+    assert "not tested" not in outcome.conclusion
+
+
+def test_students_that_hardly_learned_prove_nothing(found):
+    tuned = [{"run": f"notes-{name}", "steps": 3, "loss_steps": [3], "losses": [11.7]} for name in NAMES]
+    (answer,) = answers(*found(rank(*ORDER), accuracy(a=0.8, b=0.6, c=0.5), tuned))
+    (outcome,) = answer.outcomes
+    assert (
+        "ρ = 1.00 over 3 teachers; not tested: 3 of 3 students may have learned little" in outcome.conclusion
+    )
+    assert "may have learned little or nothing" in outcome.sentence
