@@ -1,22 +1,30 @@
 """The CAR table of 2 M responses, 2 M rewards and 10 M losses, against Polars and SciPy.
 
-    python benchmarks/car_table.py [--instructions 100000] [--teachers 20] [--bases 5]
+    python benchmarks/car_table.py [--instructions 100000] [--teachers 20] [--bases 5] [--messy]
 
-Cells and means: DuckDB's statements in sql/ against the same join and means as a lazy Polars query over the
-same files. Intervals: our bootstrap of all teachers and bases against scipy.stats.bootstrap of one teacher
-for one base, times their number.
+Cells: our dense arrays against the same join and means as a lazy Polars query over the same files. Intervals:
+our bootstrap of all teachers and bases against scipy.stats.bootstrap of one teacher for one base, times their
+number. Before the clock starts the whole table is made once from few resamples: hashes are checked once a
+process, and the files are in memory for all sides.
+
+A messy study has failed and missing rows, a tenth of the instructions answered twice, rows in other orders
+than their responses', a partition of losses and one of rewards made under older settings, and losses of
+responses that are gone.
 """
 
 import argparse
+import resource
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from scipy import stats
 
+from preceptor.car.cells import read_cells
 from preceptor.car.table import build_car_table
 from preceptor.current import ROW_TABLES, Current
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS, Table
@@ -44,38 +52,61 @@ def study_of(teachers: int, bases: int) -> Study:
     )
 
 
-def fill(lake: Lake, instructions: int, study: Study) -> None:
+def fill(lake: Lake, instructions: int, study: Study, messy: bool = False) -> None:
     """Write random rows of every table."""
     generator = np.random.default_rng(0)
     ids = [digest(str(i)) for i in range(instructions)]
-    shared = {"instruction_id": ids, "prompt_hash": ids, "sample": 0}
-    lake.publish(RAW_INSTRUCTIONS, padded(RAW_INSTRUCTIONS, {**shared, "source": "made"}), {}, "benchmark")
+    asked = {"instruction_id": ids, "prompt_hash": ids, "source": "made"}
+    lake.publish(RAW_INSTRUCTIONS, padded(RAW_INSTRUCTIONS, pl.DataFrame(asked)), {}, "benchmark")
     for number, teacher in enumerate(study.teachers):
-        keys = {**shared, "response_id": [digest(teacher.name, id) for id in ids]}
+        answers = pl.DataFrame({"instruction_id": ids}).with_columns(sample=0, error=pl.lit(None, pl.String))
+        if messy:
+            answers = spoilt(answers, number)
+        of = pl.Series([digest(teacher.name, *map(str, row)) for row in answers.rows()])
+        answers = answers.with_columns(response_id=of, prompt_hash="instruction_id")
         place = {"teacher": teacher.name}
-        lake.publish(RESPONSES, padded(RESPONSES, keys), place, "benchmark")
-        reward = generator.normal(5 + number / 20, 2, instructions)
-        rewards = padded(REWARDS, {**keys, "reward": reward})
-        lake.publish(REWARDS, rewards, {**place, "reward_model": "reward"}, "benchmark")
-        for base in study.bases:
-            tokens = generator.integers(50, 500, instructions)
-            losses = {**keys, "tokens": tokens, "response_tokens": tokens}
-            losses["nll_sum"] = tokens * generator.gamma(20, 0.06, instructions)
-            lake.publish(BASE_LOSSES, padded(BASE_LOSSES, losses), {**place, "base": base.name}, "benchmark")
+        now = answers.sample(fraction=0.99, seed=number) if messy else answers
+        lake.publish(RESPONSES, padded(RESPONSES, now), place, "benchmark")
+        scores = answers.with_columns(reward=generator.normal(5 + number / 20, 2, answers.height))
+        mark = "older" if messy and number == 1 else "benchmark"
+        rewards = lost(scores, "reward", number) if messy else scores
+        lake.publish(REWARDS, padded(REWARDS, rewards), {**place, "reward_model": "reward"}, mark)
+        for base_number, base in enumerate(study.bases):
+            tokens = generator.integers(50, 500, answers.height)
+            nll = tokens * generator.gamma(20, 0.06, answers.height)
+            losses = answers.with_columns(tokens=tokens, response_tokens=tokens + tokens % 7, nll_sum=nll)
+            mark = "older" if messy and number == base_number == 2 else "benchmark"
+            scored = lost(losses, "nll_sum", base_number) if messy and number % 2 else losses
+            lake.publish(BASE_LOSSES, padded(BASE_LOSSES, scored), {**place, "base": base.name}, mark)
 
 
-def padded(table: Table, columns: dict[str, object]) -> pl.DataFrame:
-    """The columns given, and nulls for the table's others."""
-    frame = pl.DataFrame({name: columns[name] for name in table.row_schema if name in columns})
-    missing = [pl.lit(None).alias(name) for name in table.row_schema if name not in columns]
-    return table.conform(frame.with_columns(missing))
+def spoilt(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """A tenth of the instructions answered twice, a hundredth of the answers failed, in another order."""
+    twice = answers.sample(fraction=0.1, seed=seed).with_columns(sample=1)
+    failed = pl.int_range(pl.len()) % 100 == seed
+    mixed = pl.concat([answers, twice]).sample(fraction=1, shuffle=True, seed=seed)
+    return mixed.with_columns(error=pl.when(failed).then(pl.lit("the server was down")))
 
 
-def timed(work: Callable[[], object]) -> tuple[float, object]:
-    """Seconds and result."""
-    started = time.perf_counter()
-    result = work()
-    return time.perf_counter() - started, result
+def lost(rows: pl.DataFrame, column: str, seed: int) -> pl.DataFrame:
+    """A hundredth of the rows missing, another failed, and all in another order."""
+    rest = rows.sample(fraction=0.99, shuffle=True, seed=seed)
+    failed = pl.col("error").is_not_null() | (pl.int_range(pl.len()) % 100 == seed)
+    error = pl.when(failed).then(pl.lit("failed")).alias("error")
+    return rest.with_columns(error, pl.when(~failed).then(pl.col(column)).alias(column))
+
+
+def padded(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows, and nulls for the table's other columns."""
+    missing = [pl.lit(None).alias(name) for name in table.row_schema if name not in rows.columns]
+    return table.conform(rows.with_columns(missing))
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def attached(lake: Lake) -> Warehouse:
@@ -86,7 +117,7 @@ def attached(lake: Lake) -> Warehouse:
 
 
 def polars_means(lake: Lake) -> pl.DataFrame:
-    """The peer: what car_cells.sql and the means of car_table.sql compute, as one lazy Polars query."""
+    """The peer: the CAR table's means as one lazy Polars query, where all rows are current and common."""
 
     def scan(table: Table) -> pl.LazyFrame:
         delta = lake.open(table)
@@ -126,32 +157,40 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name, default in (("instructions", 100_000), ("teachers", 20), ("bases", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--messy", action="store_true")
     options = parser.parse_args()
     study = study_of(options.teachers, options.bases)
     teachers = {teacher.name: "benchmark" for teacher in study.teachers}
     current = Current(teachers, teachers, {base.name: "benchmark" for base in study.bases})
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(folder, study.name)
-        seconds, _ = timed(lambda: fill(lake, options.instructions, study))
-        responses = options.instructions * options.teachers
-        print(f"{responses:,} responses, {responses * options.bases:,} losses, written in {seconds:.0f} s\n")
-        few = study.model_copy(update={"car": study.car.model_copy(update={"resamples": 100})})
-        means, _ = timed(lambda: build_car_table(attached(lake), few, current))
-        whole, _ = timed(lambda: build_car_table(attached(lake), study, current))
-        peer_means, _ = timed(lambda: polars_means(lake))
-        one, _ = timed(lambda: scipy_interval(options.instructions))
+        arguments = lake, options.instructions, study, options.messy
+        filling = get_context("spawn").Process(target=fill, args=arguments)  # its memory is not ours
+        filling.start()
+        filling.join()
+        few = study.model_copy(update={"car": study.car.model_copy(update={"resamples": 40})})
+        build_car_table(attached(lake), few, current)
+        whole = timed(lambda: build_car_table(attached(lake), study, current))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        cells = timed(lambda: read_cells(attached(lake), study, current))
+        peer_cells = timed(lambda: polars_means(lake))
+        one = timed(lambda: scipy_interval(options.instructions))
     resamples = study.car.resamples
-    peer_intervals = one * options.teachers * options.bases * resamples / SCIPY_RESAMPLES
-    intervals = (whole - means) * resamples / (resamples - 100)
-    rest = whole - intervals
-    print("| part | Preceptor, s | peer | peer, s | peer / Preceptor |")
+    scale = options.teachers * options.bases * resamples / SCIPY_RESAMPLES
+    intervals = whole[0] - cells[0], whole[1] - cells[1]
+    print("| part | Preceptor, wall (CPU) s | peer | peer, wall (CPU) s | peer / Preceptor, CPU |")
     print("| --- | --- | --- | --- | --- |")
-    print(f"| whole table, {resamples} resamples | {whole:.1f} | – | – | – |")
-    print(f"| cells, means, joins | {rest:.1f} | Polars, lazy | {peer_means:.1f} | {peer_means / rest:.2f} |")
-    print(
-        f"| intervals | {intervals:.1f} | scipy.stats.bootstrap (one pair, scaled) | {peer_intervals:.0f}"
-        f" | {peer_intervals / intervals:.0f} |"
-    )
+    print(f"| whole table, {resamples} resamples, {peak:.2f} GiB | {words(whole)} | – | – | – |")
+    peer = f"Polars, lazy | {words(peer_cells)} | {peer_cells[1] / cells[1]:.2f}"
+    print(f"| cells | {words(cells)} | {'– | – | –' if options.messy else peer} |")
+    scaled = one[0] * scale, one[1] * scale
+    peer = f"scipy.stats.bootstrap, one pair scaled | {words(scaled)} | {scaled[1] / intervals[1]:.0f}"
+    print(f"| intervals and ranks | {words(intervals)} | {peer} |")
+
+
+def words(seconds: tuple[float, float]) -> str:
+    """Wall and CPU seconds."""
+    return f"{seconds[0]:.1f} ({seconds[1]:.1f})"
 
 
 if __name__ == "__main__":

@@ -1,40 +1,6 @@
 -- A row is one teacher for one base: CAR, its interval and rank, what it is made of, and what is missing.
 -- CAR = r / (1 + β·L), or r · (1 + β·L) in the product form (arXiv 2411.07133). The means come with the
 -- intervals, from one sum in a fixed order, so that threads cannot change a digit.
-WITH size AS (
-    SELECT count(*) AS expected
-    FROM instruction_indices
-),
-
-response_counts AS (
-    SELECT
-        teacher_index,
-        count(*) FILTER (usable) AS answers,
-        count(DISTINCT instruction_index) FILTER (usable) AS answered,
-        count(reward) AS rewarded
-    FROM car_responses
-    GROUP BY teacher_index
-),
-
-loss_counts AS (
-    SELECT
-        base_index,
-        teacher_index,
-        count(loss) AS scored,
-        sum(tokens) / nullif(sum(response_tokens), 0) AS tokens_scored
-    FROM car_losses
-    GROUP BY base_index, teacher_index
-),
-
-available AS (
-    SELECT
-        base_index,
-        teacher_index,
-        count(*) AS available
-    FROM car_cells
-    GROUP BY base_index, teacher_index
-)
-
 SELECT
     study_bases.base,
     study_teachers.teacher,
@@ -51,12 +17,12 @@ SELECT
     car_estimates.mean_reward,
     car_estimates.mean_loss,
     coalesce(car_estimates.instructions, 0) AS instructions,
-    coalesce(available.available, 0) AS available,
-    size.expected,
-    size.expected - coalesce(response_counts.answered, 0) AS without_response,
+    coalesce(loss_counts.available, 0) AS available,
+    $expected AS expected,
+    $expected - coalesce(response_counts.answered, 0) AS without_response,
     coalesce(response_counts.answers, 0) - coalesce(response_counts.rewarded, 0) AS without_reward,
     coalesce(response_counts.answers, 0) - coalesce(loss_counts.scored, 0) AS without_loss,
-    loss_counts.tokens_scored,
+    loss_counts.tokens / nullif(loss_counts.response_tokens, 0) AS tokens_scored,
     CASE
         WHEN car_estimates.instructions IS NOT NULL THEN NULL
         WHEN study_teachers.lost IS NOT NULL THEN study_teachers.lost
@@ -71,9 +37,6 @@ SELECT
     $form AS form
 FROM study_bases
 CROSS JOIN study_teachers
-CROSS JOIN size
-LEFT JOIN available
-    ON available.base_index = study_bases.base_index AND available.teacher_index = study_teachers.teacher_index
 LEFT JOIN car_estimates
     ON car_estimates.base_index = study_bases.base_index
     AND car_estimates.teacher_index = study_teachers.teacher_index

@@ -1,12 +1,17 @@
 """Bootstrap over instructions: one resample serves all teachers and bases, so that comparisons are paired."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Rows = TypeVar("Rows", NDArray[np.float64], NDArray[np.bool_])
 NUMBERS_AT_ONCE = 4_000_000
 
 
@@ -14,18 +19,39 @@ def resampled_means(cells: Floats, resamples: int, seed: int) -> Floats:
     """Column means over instructions drawn with replacement: (resamples, columns).
 
     cells is (instructions, columns) with NaN where a column has no value; a mean is over what was drawn and
-    is there, NaN if nothing is.
+    is there, NaN if nothing is. Columns that say the same, as one teacher's rewards for several bases, are
+    averaged once.
     """
-    there = ~np.isnan(cells)
-    filled = np.where(there, cells, 0.0)
-    complete = bool(there.all())
+    columns, column_of = _distinct(cells.T)
+    there, there_of = _distinct(~np.isnan(columns))
+    columns[np.isnan(columns)] = 0.0
+    some_are_missing = not there.all()
+    present = there.astype(np.float64) if some_are_missing else np.ones((1, 1))
     sums, counts = [], []
-    for weights in _weights(cells.shape[0], resamples, seed):
-        sums.append(weights @ filled)
-        counts.append(weights.sum(1, keepdims=True) if complete else weights @ there.astype(np.float64))
+    with threadpool_limits(1, "blas"):  # the cores are taken: one draws; and waiting threads would spin
+        for weights in _ahead(_weights(cells.shape[0], resamples, seed)):
+            sums.append(weights @ columns.T)
+            counts.append(weights @ present.T if some_are_missing else weights.sum(1, keepdims=True))
     with np.errstate(invalid="ignore"):
-        means: Floats = np.concatenate(sums) / np.concatenate(counts)
-    return means
+        means: Floats = np.concatenate(sums) / np.concatenate(counts)[:, there_of]
+    return means[:, column_of]
+
+
+def _distinct(rows: Rows) -> tuple[Rows, Integers]:
+    """The rows that differ, and which of them each row is."""
+    places: dict[bytes, int] = {}
+    which = [places.setdefault(sha256(np.ascontiguousarray(row).data).digest(), len(places)) for row in rows]
+    first = [which.index(place) for place in range(len(places))]
+    return rows[first], np.array(which, dtype=np.int64)
+
+
+def _ahead(made: Iterator[Floats]) -> Iterator[Floats]:
+    """The same, each made by another thread while the one before it is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, made, None)
+        while (ready := coming.result()) is not None:
+            coming = thread.submit(next, made, None)
+            yield ready
 
 
 def car(reward: Floats, loss: Floats, beta: float, form: str) -> Floats:
@@ -71,6 +97,5 @@ def _weights(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
     at_once = max(1, NUMBERS_AT_ONCE // rows)
     for start in range(0, resamples, at_once):
         some = min(at_once, resamples - start)
-        drawn = generator.integers(0, rows, size=(some, rows))
-        drawn += np.arange(some)[:, None] * rows
-        yield np.bincount(drawn.ravel(), minlength=some * rows).reshape(some, rows).astype(np.float64)
+        drawn = generator.integers(0, rows, size=(some, rows), dtype=np.int32)  # the draws that int64 gives
+        yield np.array([np.bincount(one, minlength=rows) for one in drawn], dtype=np.float64)

@@ -1,13 +1,13 @@
 """The CAR table: teachers ranked per base, with intervals, and who is missing."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from preceptor.car.bootstrap import car, expanded_interval, resampled_means
+from preceptor.car.cells import read_cells
 from preceptor.car.ranks import rank_intervals, ranks
+from preceptor.car.used import Truth, used_cells, used_values
 from preceptor.current import Current, register_current
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import CAR_TABLE
@@ -30,14 +30,6 @@ class NothingToRankError(RankingError):
     """No response has both a reward and a loss, or not yet."""
 
 
-@dataclass(frozen=True)
-class Cells:
-    """Dense (bases, teachers, instructions) rewards and losses, NaN where a teacher has none."""
-
-    reward: Floats
-    loss: Floats
-
-
 def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.DataFrame:
     """Rows of `car_table`, from a warehouse with ROW_TABLES attached. Only current rows count.
 
@@ -45,20 +37,19 @@ def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.
     """
     settings = study.car
     register_current(warehouse, study, current)
-    warehouse.keep("instruction_indices", "instruction_indices")
-    reward_map = settings.reward_map
-    warehouse.keep(
-        "car_responses", "car_responses", map=reward_map.kind, shift=reward_map.shift, scale=reward_map.scale
-    )
-    for name in ("car_losses", "car_cells"):
-        warehouse.keep(name, name)
-    warehouse.keep("car_used_cells", f"car_{settings.rows}_cells")
-    used = warehouse.rows("car_used_cells")
-    _refuse_no_common_rows(warehouse.rows("car_cells"), used, study)
+    counted = read_cells(warehouse, study, current)
+    warehouse.register("response_counts", counted.responses)
+    warehouse.register("loss_counts", counted.losses)
+    used = used_cells(counted.cells.there, study.car.rows)
+    _refuse_no_common_rows(counted.cells.there, used, study)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused below
-        warehouse.register("car_estimates", _estimates(used, study))
+        warehouse.register("car_estimates", _estimates(used_values(counted.cells, used), study))
     table = warehouse.query(
-        "car_table", reward_model=study.car_reward_model, beta=settings.beta, form=settings.form
+        "car_table",
+        expected=used.shape[-1],
+        reward_model=study.car_reward_model,
+        beta=settings.beta,
+        form=settings.form,
     )
     table = CAR_TABLE.conform(table)
     _refuse_not_positive(table, settings)
@@ -101,19 +92,19 @@ def few_instructions(table: pl.DataFrame) -> str:
     )
 
 
-def _estimates(used: pl.DataFrame, study: Study) -> pl.DataFrame:
+def _estimates(used: Floats, study: Study) -> pl.DataFrame:
     """Per base and ranked teacher: mean reward and loss, CAR's interval, the rank and its interval."""
     settings = study.car
-    cells = _dense(used, len(study.bases), len(study.teachers))
-    draws = _resampled(cells, settings)
+    draws = _resampled(used, settings)
+    rewards, losses = used
     frames = []
     for base in range(len(study.bases)):
-        ranked = np.flatnonzero((~np.isnan(cells.reward[base])).any(axis=1))
+        ranked = np.flatnonzero((~np.isnan(rewards[base])).any(axis=1))
         if not len(ranked):
             continue
-        means = np.nanmean(cells.reward[base, ranked], axis=1), np.nanmean(cells.loss[base, ranked], axis=1)
+        means = np.nanmean(rewards[base, ranked], axis=1), np.nanmean(losses[base, ranked], axis=1)
         values = car(*means, settings.beta, settings.form)
-        used_rows = (~np.isnan(cells.reward[base, ranked])).sum(axis=1)
+        used_rows = (~np.isnan(rewards[base, ranked])).sum(axis=1)
         replicates = np.where(used_rows < MINIMUM_ROWS, np.nan, draws[:, base, ranked])
         frame = _base_intervals(base, ranked, values, replicates, used_rows, settings)
         columns = {"mean_reward": means[0], "mean_loss": means[1], "instructions": used_rows}
@@ -144,40 +135,27 @@ def _base_intervals(
     ).with_columns(pl.col("car_low", "car_high").fill_nan(None))
 
 
-def _dense(used: pl.DataFrame, bases: int, teachers: int) -> Cells:
-    index = used["instruction_index"].to_numpy()
-    present = np.bincount(index) > 0  # an instruction that nothing uses would be drawn for nothing
-    places = (np.cumsum(present) - 1)[index]
-    at = used["base_index"].to_numpy(), used["teacher_index"].to_numpy(), places
-    shape = (bases, teachers, int(present.sum()))
-    cells = Cells(np.full(shape, np.nan), np.full(shape, np.nan))
-    cells.reward[at] = used["reward"].to_numpy()
-    cells.loss[at] = used["loss"].to_numpy()
-    return cells
-
-
-def _resampled(cells: Cells, settings: Car) -> Floats:
+def _resampled(used: Floats, settings: Car) -> Floats:
     """CAR of every resample: (resamples, bases, teachers)."""
-    bases, teachers, instructions = cells.reward.shape
-    columns = np.concatenate([cells.reward.reshape(-1, instructions), cells.loss.reshape(-1, instructions)]).T
-    means = resampled_means(columns, settings.resamples, settings.seed)
-    means = means.reshape(settings.resamples, 2, bases, teachers)
-    return car(means[:, 0], means[:, 1], settings.beta, settings.form)
+    means = resampled_means(used.reshape(-1, used.shape[-1]).T, settings.resamples, settings.seed)
+    reward, loss = means.reshape(settings.resamples, *used.shape[:-1]).swapaxes(0, 1)
+    return car(reward, loss, settings.beta, settings.form)
 
 
-def _refuse_no_common_rows(cells: pl.DataFrame, used: pl.DataFrame, study: Study) -> None:
-    if cells.is_empty():
+def _refuse_no_common_rows(there: Truth, used: Truth, study: Study) -> None:
+    if not there.any():
         raise NothingToRankError(
             f"study {study.name!r}: no response has both a reward from {study.car_reward_model} and a loss;"
             " materialize `rewards` and `base_losses` first"
         )
-    for base in set(cells["base_index"]) - set(used["base_index"]):
-        counts = cells.filter(base_index=base)["teacher_index"].value_counts().sort("count")
-        fewest = study.teachers[counts["teacher_index"][0]].name
+    for base in np.flatnonzero(there.any(axis=(1, 2)) & ~used.any(axis=(1, 2))):
+        counts = there[base].sum(axis=1)
+        ranked = np.flatnonzero(counts)
+        fewest = ranked[counts[ranked].argmin()]
         raise RankingError(
-            f"base {study.bases[base].name!r}: no instruction is common to all {counts.height} teachers;"
-            f" {fewest} has the fewest rows ({counts['count'][0]}). Complete it, drop it from the study, or"
-            " set 'car.rows: available'"
+            f"base {study.bases[base].name!r}: no instruction is common to all {len(ranked)} teachers;"
+            f" {study.teachers[fewest].name} has the fewest rows ({counts[fewest]}). Complete it, drop it"
+            " from the study, or set 'car.rows: available'"
         )
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from preceptor.lake.partitions import Partitions
 from preceptor.lake.resume import complete
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
@@ -54,6 +55,8 @@ def s3_lake(s3_endpoint, monkeypatch):
 def test_s3_holds_what_was_published_and_its_old_versions(s3_lake):
     name = "a'; drop table--"
     old = s3_lake.publish(REWARDS, rewards(4), partition(name), "f1")
+    table = Partitions(s3_lake, REWARDS, old.version)
+    assert_frame_equal(table.rows(partition(name), list(REWARDS.row_schema)), rewards(4))
     s3_lake.publish(REWARDS, rewards(3, "f2"), partition(name), "f2")
     assert_frame_equal(read_rows(s3_lake, place=partition(name)), rewards(3, "f2"))
     assert s3_lake.read(REWARDS, version=old.version).height == 4
