@@ -1,4 +1,7 @@
-"""Which paths may be opened: regular files and folders, never a device, a pipe or the kernel's own files."""
+"""Which paths may be opened: regular files and folders, never a device, a pipe or the kernel's own files.
+
+And where this machine keeps what it can make again.
+"""
 
 import os
 import stat
@@ -58,3 +61,8 @@ def writing_problem(folder: Path) -> str | None:
             return f"{place} cannot be looked at ({error})"
         return None if os.access(place, os.W_OK | os.X_OK) else f"nothing can be written in {place}"
     return None
+
+
+def cache_folder() -> Path:
+    """What this machine keeps of remote stores, and hashes of files; it may be deleted while nothing runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preceptor"

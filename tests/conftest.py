@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from preceptor.lake.store import Lake
+from preceptor.rewards import score_cache
 
 torch.set_num_threads(1)  # tiny models run best on one
 # How long an example takes is the machine's affair.
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
         for place, item in zip(places, told, strict=True):
             items[place] = item
+
+
+@pytest.fixture(autouse=True)
+def no_scores_kept_elsewhere(tmp_path_factory, monkeypatch):
+    """Files of scores are kept in a folder of the tests' own, not in the user's."""
+    monkeypatch.setattr(score_cache, "cache_folder", lambda: tmp_path_factory.getbasetemp() / "cache")
 
 
 REAL_DATA = Path(os.environ.get("PRECEPTOR_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -1,8 +1,8 @@
 """Which instruction of the study a recorded answer belongs to: by the source's id, or by what was asked."""
 
-from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -12,7 +12,8 @@ from preceptor.instructions.identity import conversation_key
 from preceptor.instructions.layout import RecordError
 from preceptor.text import in_one_line
 
-Instruction = dict[str, Any]  # a row of raw_instructions
+UNUSED = ["place", "source", "answer", "check"]
+Instruction = dict[str, Any]  # a row of raw_instructions, without these
 
 
 class AmbiguousError(RecordError):
@@ -24,26 +25,34 @@ Found = dict[Hashable, Instruction | None]  # None where several instructions sh
 
 @dataclass(frozen=True)
 class Matching:
-    """The study's instructions by everything that a record may know of them."""
+    """The study's instructions by everything that a record may know of them, indexed where one asks so."""
 
-    ids: Found
-    whole: Found  # system prompt and user turns
-    lines: Found  # the same, whatever its line breaks and blanks
-    turns: Found  # user turns alone
-    examples: tuple[str, ...]
+    rows: list[Instruction]
 
     @classmethod
     def of(cls, instructions: pl.DataFrame) -> "Matching":
-        """Index raw_instructions."""
-        rows = instructions.to_dicts()
-        known = Counter(id for row in rows for id in set(row["source_ids"]))
-        return cls(
-            _unique((id, row) for row in rows for id in set(row["source_ids"])),
-            _unique((conversation_key(row["system"], row["turns"]), row) for row in rows),
-            _unique((_lines(row["system"], row["turns"]), row) for row in rows),
-            _unique((_lines(None, row["turns"]), row) for row in rows),
-            tuple(sorted(known)[:1]),
-        )
+        """Of raw_instructions."""
+        return cls(instructions.drop(UNUSED, strict=False).to_dicts())
+
+    @cached_property
+    def ids(self) -> Found:
+        """By the ids that sources gave them."""
+        return _unique((id, row) for row in self.rows for id in set(row["source_ids"]))
+
+    @cached_property
+    def whole(self) -> Found:
+        """By system prompt and user turns."""
+        return _unique((conversation_key(row["system"], row["turns"]), row) for row in self.rows)
+
+    @cached_property
+    def lines(self) -> Found:
+        """The same, whatever its line breaks and blanks."""
+        return _unique((_lines(row["system"], row["turns"]), row) for row in self.rows)
+
+    @cached_property
+    def turns(self) -> Found:
+        """By user turns alone."""
+        return _unique((_lines(None, row["turns"]), row) for row in self.rows)
 
     def by_id(self, record: Conversation) -> Instruction:
         """The instruction with the record's id. Raises RecordError where it is not exactly one."""

@@ -244,24 +244,27 @@ def test_a_rerun_makes_no_new_version_and_a_changed_file_replaces_the_rows(lake,
     assert changed.version == first.version + 1
     assert lake.read(REWARDS)["reward"].to_list() == [2.25, None, None]
     assert lake.read(REWARDS, version=first.version)["reward"].to_list() == [1.0, None, None]
+    more, _ = collect_recorded_rewards(lake, scores(tmp_path, "q1,t,2.25", "q1,u,7"), "t", answered, asked)
+    assert (more.version, more.computed) == (changed.version, 0)  # another teacher's score came
 
 
-def test_the_fingerprint_changes_with_the_file_its_columns_and_the_models_name(
+def test_the_fingerprint_changes_with_the_scores_their_column_and_the_models_name(
     lake, tmp_path, asked, answered
 ):
     header, columns = "question_id,model,score,grade", {"score": "grade"}
     found = []
     for line, options in (
         ("q1,t,1,2", {}),
-        ("q1,t,1,3", {}),
+        ("q1,t,3,2", {}),
         ("q1,t,1,2", {"columns": columns}),
         ("q1,t,1,2", {"teachers": {"t": "other"}}),
         ("q1,t,1,2", {"teachers": {"someone": "else"}}),
+        ("q1,t,1,9", {}),
     ):
         model = scores(tmp_path, line, header=header, **options)
         found.append(collect_recorded_rewards(lake, model, "t", answered, asked)[0].fingerprint)
     assert len(set(found[:4])) == 4
-    assert found[4] == found[0]  # another teacher's name
+    assert found[4] == found[5] == found[0]  # another teacher's name, and a column that nothing reads
 
 
 def test_of_two_ids_for_one_prompt_each_answer_gets_the_score_of_its_own(lake, tmp_path):
