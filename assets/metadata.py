@@ -94,11 +94,10 @@ def _failures(outcome: Outcome) -> dict[str, int | str]:
 
 def column_schema(table: Table) -> dg.TableSchema:
     """A table's columns, their types and what they mean."""
-    meanings = {name: meaning for name, (_, meaning) in table.columns.items()}
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, str(dtype), description=meanings.get(name))
-            for name, dtype in table.schema.items()
+            dg.TableColumn(name, str(dtype), description=table.meanings[name])
+            for name, dtype in table.stored.items()
         ],
     )
 

@@ -111,14 +111,15 @@ class Trail:
         subject: str,
     ) -> Finding:
         try:
-            rows = self.lake.read(table, partition, commit.columns if commit else None, version)
+            columns = commit.columns if commit else list(table.stored)
+            rows = self.lake.read(table, partition, columns, version)
         except LakeError as error:
             damaged = "; ".join(_damaged(self.lake, table, partition, version))
             return Finding(subject, f"{error}" + (f" ({damaged})" if damaged else ""), False)
         if commit is None and recorded is None:
             return Finding(subject, f"{rows.height:,} rows; no commit says what they should be", None)
         if commit is None:
-            same = content_hash(rows, table.key) == recorded
+            same = recorded in _hashes(table, rows)
             words = "as the manifest has them" if same else "that are not those of the manifest"
             return Finding(subject, f"{rows.height:,} rows {words}; their commit is gone", same)
         if recorded not in (None, commit.content):
@@ -128,6 +129,12 @@ class Trail:
         return Finding(
             subject, f"{rows.height:,} rows, as they were committed {commit.time:%Y-%m-%d %H:%M} UTC"
         )
+
+
+def _hashes(table: Table, rows: pl.DataFrame) -> Iterator[str | None]:
+    """Of the rows as they are stored, and as an older release did, without what follows from the rest."""
+    for columns in (table.stored, table.schema):
+        yield content_hash(rows.select(list(columns)), table.key)
 
 
 def _settings(commit: Commit, subject: str) -> Iterator[Finding]:

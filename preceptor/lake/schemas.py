@@ -1,24 +1,43 @@
 """The lake's tables: what a row is, its columns, its key and its partitions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 Type = pl.DataType | type[pl.DataType]
 TEXTS = pl.List(pl.String)
+# The blanks of ASCII by name: what \\s stands for, Polars and DuckDB do not agree on.
+SEEN = r"[^\t\n\f\r \pZ]"
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column that follows from a row's others, kept so that analytics need not read those.
+
+    `of` makes it as rows are written; `sql` is the same to DuckDB, for rows that an older release wrote.
+    """
+
+    dtype: Type
+    meaning: str
+    of: pl.Expr
+    sql: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """One Delta table. `key` is unique in a partition; `columns` are without partition and fingerprint."""
+    """One Delta table. `key` is unique in a partition; `columns` are without partition and fingerprint.
+
+    `derived` columns are no part of what a row says: rows are compared and read without them.
+    """
 
     name: str
     row: str
     partition_by: tuple[str, ...]
     key: tuple[str, ...]
     columns: dict[str, tuple[Type, str]]  # name → type and meaning
+    derived: dict[str, Derived] = field(default_factory=dict, compare=False)
 
     @property
     def row_schema(self) -> dict[str, Type]:
@@ -27,9 +46,26 @@ class Table:
 
     @property
     def schema(self) -> pl.Schema:
-        """All columns as stored: partition columns, the row's own, and the fingerprint."""
+        """Partition columns, the row's own, and the fingerprint."""
         partition = dict.fromkeys(self.partition_by, pl.String)
         return pl.Schema({**partition, **self.row_schema, "fingerprint": pl.String})
+
+    @property
+    def stored(self) -> pl.Schema:
+        """All columns as stored: derived ones too."""
+        return pl.Schema({**self.schema, **{name: column.dtype for name, column in self.derived.items()}})
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each stored column means."""
+        own = {name: meaning for name, (_, meaning) in self.columns.items()}
+        derived = {name: column.meaning for name, column in self.derived.items()}
+        partition = dict.fromkeys(self.partition_by, "partition")
+        return {**partition, **own, "fingerprint": "over all that would change the row", **derived}
+
+    def with_derived(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows with the columns that follow from their others."""
+        return rows.with_columns(column.of.alias(name) for name, column in self.derived.items())
 
     def conform(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The row's own columns, in order and in their types."""
@@ -85,6 +121,22 @@ RESPONSES = Table(
         "prompt_tokens": (pl.Int64, "in the teacher's tokens; null where the recording does not say"),
         "response_tokens": (pl.Int64, "in the teacher's tokens, the end token included"),
         "error": (pl.String, "why there is no usable response; null for a good row"),
+    },
+    derived={
+        "characters": Derived(
+            pl.Int64,
+            "of all turns; null without a turn",
+            pl.when(pl.col("turns").list.drop_nulls().list.len() > 0).then(
+                pl.col("turns").list.eval(pl.element().str.len_chars().cast(pl.Int64)).list.sum()
+            ),
+            "list_sum([length(turn) FOR turn IN turns])::BIGINT",
+        ),
+        "blank": Derived(
+            pl.Boolean,
+            "whether no turn has a character other than blanks and line ends",
+            ~pl.col("turns").list.eval(pl.element().str.contains(SEEN)).list.any().fill_null(False),
+            rf"NOT coalesce(list_bool_or([regexp_matches(turn, '{SEEN}') FOR turn IN turns]), false)",
+        ),
     },
 )
 

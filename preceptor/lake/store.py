@@ -154,7 +154,7 @@ class Lake:
             try:
                 DeltaTable.create(
                     self.uri(table),
-                    schema=table.schema.to_frame().to_arrow().schema,
+                    schema=table.stored.to_frame().to_arrow().schema,
                     mode="ignore",
                     partition_by=list(table.partition_by),
                     configuration=KEEP_HISTORY,
@@ -179,7 +179,7 @@ class Lake:
         delta = self.open(table, version)
         wanted = columns or list(table.schema)
         if delta is None:
-            return table.schema.to_frame().select(wanted)
+            return table.stored.to_frame().select(wanted)
         where = [(column, "=", value) for column, value in (partition or {}).items()]
         with self.reading(table, "a data file of {} cannot be read"):
             self.check_data(table, delta, where)
@@ -191,7 +191,7 @@ class Lake:
         assert isinstance(rows, pl.DataFrame)
         # A table that an older release made may lack columns: nobody knew them then.
         rows = rows.with_columns(pl.lit(None).alias(column) for column in wanted if column not in stored)
-        return rows.select(pl.col(column).cast(table.schema[column]) for column in wanted)
+        return rows.select(pl.col(column).cast(table.stored[column]) for column in wanted)
 
     def dataset(
         self, table: Table, delta: DeltaTable, where: list[tuple[str, str, str]] | None = None
@@ -344,12 +344,13 @@ class Lake:
     def _complete(
         self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str
     ) -> pl.DataFrame:
-        """Add partition and fingerprint, and hold the frame against the schema."""
+        """Add partition, fingerprint and what follows from the rows; hold the frame against the schema."""
         if not all(partition.values()):  # Delta would store null, which no read finds
             raise LakeError(f"{table.name} {dict(partition)}: a partition's name is empty")
         constants = {**partition, "fingerprint": fingerprint}
         frame = rows.with_columns(pl.lit(value).alias(column) for column, value in constants.items())
-        return frame.select(pl.col(name).cast(dtype) for name, dtype in table.schema.items())
+        frame = table.with_derived(frame)
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in table.stored.items())
 
     @contextmanager
     def reading(self, table: Table, says: str | None = None) -> Iterator[None]:

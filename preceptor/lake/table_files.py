@@ -1,6 +1,7 @@
 """The files of one table as bytes, in a folder or on S3: what is hashed before any library parses it."""
 
 import hashlib
+import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable
@@ -19,6 +20,15 @@ CHUNK = 1 << 20
 REQUESTS = 16  # at once, to S3
 Found = TypeVar("Found")
 Signature = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An open file's bytes; `read` gives so many from a place, and threads may do so at once."""
+
+    size: int
+    read: Callable[[int, int], bytes]
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,15 @@ class TableFiles:
                 return bytes(stream.read())
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def open(self, name: str) -> Placed:
+        """A file to read from wherever in it."""
+        if self.filesystem is None:
+            file = os.open(Path(self.uri, name), os.O_RDONLY)
+            size = os.fstat(file).st_size
+            return Placed(size, lambda size, place: os.pread(file, size, place), lambda: os.close(file))
+        remote = self.filesystem.open_input_file(f"{self.key}/{name}")
+        return Placed(remote.size(), remote.read_at, remote.close)
 
     def sha256(self, name: str) -> str | None:
         """SHA-256 of a file in hex; None where there is none."""

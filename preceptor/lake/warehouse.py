@@ -8,6 +8,7 @@ from urllib.parse import quote
 import duckdb
 import polars as pl
 
+from preceptor.lake.reader import PROTOCOL, LakeFiles, stored_rows
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake
 
@@ -21,18 +22,19 @@ class Warehouse:
         self.versions: dict[str, int] = {}
         self._session = duckdb.connect()
         # DuckDB takes globs and hive columns from a whole path, and delta-rs quotes the store's part of it.
-        self._by_arrow = lake.remote or quote(lake.home) != lake.home
-        if self._by_arrow:
-            self._filter_after_the_scan()
+        self._by_name = lake.remote or quote(lake.home) != lake.home
+        self._files = LakeFiles()
+        self._session.register_filesystem(self._files)
 
     def seal(self, temporary: Path) -> None:
-        """Let no later statement reach a file, the network or a setting; what does not fit spills there.
+        """Let no later statement reach a file but to read the lake's, the network or a setting.
 
-        Tables are read through Arrow from now on: a path that DuckDB may read is one that COPY may write.
+        What does not fit into memory spills into `temporary`. Files are read by a name from now on: a path
+        that DuckDB may read is one that COPY may write.
         """
-        self._by_arrow = True
-        self._filter_after_the_scan()
+        self._by_name = True
         self._session.execute("SET temp_directory = $folder", {"folder": str(temporary)})
+        self._session.execute(f"SET allowed_directories = ['{PROTOCOL}://']")
         self._session.execute("SET enable_external_access = false")
         self._session.execute("SET lock_configuration = true")
 
@@ -42,22 +44,16 @@ class Warehouse:
             delta = self.lake.existing(table, (versions or {}).get(table.name))
             self.versions[table.name] = delta.version()
             self.lake.check_data(table, delta)
-            if not {field.name for field in delta.schema().fields}.issuperset(table.schema):
-                # An older release made it: nobody knew the columns then that are null here.
-                self.register(table.name, self.lake.read(table, version=delta.version()))
-            elif self._by_arrow:
-                self._session.register(table.name, self.lake.dataset(table, delta))
-            elif files := delta.file_uris():
-                rows = f"SELECT * FROM {parquet_rows(files)}"
+            known = frozenset(field.name for field in delta.schema().fields)
+            with self.lake.reading(table, "a data file of {} cannot be read"):
+                rows = self._stored(table, delta.file_uris(), known)
                 self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{table.name}" AS {rows}')
-            else:
-                self.register(table.name, table.schema.to_frame())
 
     def attach_existing(self, *tables: Table) -> None:
         """Make tables queryable at their newest version now; one that nobody has made yet is empty."""
         for table in tables:
             if self.lake.version(table) is None:
-                self.register(table.name, table.schema.to_frame())
+                self.register(table.name, table.stored.to_frame())
             else:
                 self.attach(table)
 
@@ -84,18 +80,11 @@ class Warehouse:
         found: pl.DataFrame = self._session.table(name).pl()
         return found
 
-    def _filter_after_the_scan(self) -> None:
-        # PyArrow cannot compare the strings that DuckDB 2.0 pushes down (duckdb-python issues 187, 227).
-        self._session.execute("SET disabled_optimizers = 'filter_pushdown'")
+    def _stored(self, table: Table, uris: list[str], known: frozenset[str]) -> str:
+        if not self._by_name:
+            return stored_rows(table, uris, known)
+        names = self._files.add(table, self.lake.files(table), uris)
+        return stored_rows(table, names, known, self._files.open)
 
     def _sql(self, statement: str) -> str:
         return (self.sql_folder / f"{statement}.sql").read_text(encoding="utf-8")
-
-
-def parquet_rows(files: list[str]) -> str:
-    """DuckDB's own Parquet reader, which is quicker than an Arrow dataset; partition values stay text."""
-    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    return (
-        f"read_parquet([{listed}],"
-        " hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
-    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from preceptor.lake.schemas import TABLES, Table
+from preceptor.lake.schemas import TABLES
 from preceptor.shell.session import MADE_BY, Session
 
 CURRENT = {
@@ -33,13 +33,7 @@ def schema_lines(name: str) -> Iterator[str]:
         yield f"no table {name!r}; there are {', '.join(TABLES)}"
         return
     yield f"{table.name}: a row is {table.row}; {', '.join((*table.partition_by, *table.key))} are its key"
-    meanings = _meanings(table)
+    meanings = table.meanings
     width = max(len(column) for column in meanings)
-    for column, dtype in table.schema.items():
+    for column, dtype in table.stored.items():
         yield f"  {column:{width}}  {dtype!s:13}  {meanings[column]}"
-
-
-def _meanings(table: Table) -> dict[str, str]:
-    own = {name: meaning for name, (_, meaning) in table.columns.items()}
-    partition = dict.fromkeys(table.partition_by, "partition")
-    return {**partition, **own, "fingerprint": "over all that would change the row"}

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import duckdb
 
+from preceptor.lake.reader import stored_rows
 from preceptor.lake.schemas import TABLES, Table
 from preceptor.lake.store import Lake
-from preceptor.lake.warehouse import parquet_rows
 
 INSTALL_UI = """\
 DuckDB's UI is not installed here, and nothing is downloaded unasked. To install it once, from DuckDB's own
@@ -67,32 +67,27 @@ def session_statements(lake: Lake) -> list[str]:
             f"{lake.root}: DuckDB's own program and UI read local folders whose path has no blanks or quotes"
             " in it; leave the option out, and the prompt reads this lake too"
         )
-    files = [(table, _files(lake, table)) for table in TABLES.values()]
-    every = ", ".join(_quoted(file) for _, listed in files for file in listed)
+    tables = [(table, *_stored(lake, table)) for table in TABLES.values()]
+    every = ", ".join(_quoted(file) for _, files, _ in tables for file in files)
     return [
-        *(_view(table, listed) for table, listed in files),
+        *(_view(table, files, known) for table, files, known in tables),
         f"SET allowed_paths = [{every}]",
         "SET enable_external_access = false",
     ]
 
 
-def _files(lake: Lake, table: Table) -> list[str]:
+def _stored(lake: Lake, table: Table) -> tuple[list[str], frozenset[str]]:
+    """A table's files, and the columns that Delta says they have."""
     delta = lake.open(table)
     if delta is None:
-        return []
+        return [], frozenset()
     lake.check_data(table, delta)
-    return delta.file_uris()
+    return delta.file_uris(), frozenset(field.name for field in delta.schema().fields)
 
 
-def _view(table: Table, files: list[str]) -> str:
-    rows = f"SELECT * FROM {parquet_rows(files)}" if files else _no_rows(table)
+def _view(table: Table, files: list[str], known: frozenset[str]) -> str:
+    rows = stored_rows(table, files, known)
     return f'CREATE OR REPLACE VIEW "{table.name}" AS {rows}'
-
-
-def _no_rows(table: Table) -> str:
-    empty = duckdb.from_arrow(table.schema.to_frame().to_arrow())
-    columns = (f'NULL::{dtype} AS "{name}"' for name, dtype in zip(empty.columns, empty.types, strict=True))
-    return f"SELECT {', '.join(columns)} WHERE false"
 
 
 def _quoted(text: str) -> str:

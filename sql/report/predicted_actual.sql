@@ -3,7 +3,7 @@
 WITH lengths AS (
     SELECT
         teacher,
-        sum(list_sum([length(turn) FOR turn IN turns])) / count(*) AS mean_characters
+        sum(characters) / count(*) AS mean_characters
     FROM current_responses
     WHERE error IS NULL
     GROUP BY teacher

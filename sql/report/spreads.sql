@@ -4,7 +4,7 @@ WITH measured AS (
         'characters' AS quantity,
         NULL AS base,
         teacher_index,
-        list_sum([length(turn) FOR turn IN turns])::DOUBLE AS value
+        characters::DOUBLE AS value
     FROM current_responses
     WHERE error IS NULL
     UNION ALL

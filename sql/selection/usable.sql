@@ -27,4 +27,4 @@ LEFT JOIN current_losses
 WHERE
     current_responses.error IS NULL
     AND list_contains($teachers, current_responses.teacher)
-    AND list_bool_or([regexp_matches(turn, '[^\s\pZ]') FOR turn IN current_responses.turns])
+    AND NOT current_responses.blank

@@ -106,7 +106,7 @@ def empty_warehouse(folder) -> Warehouse:
     """Every table, without rows."""
     warehouse = Warehouse(Lake(str(folder), "demo"), SQL)
     for table in (*REPORT_TABLES, EVAL_DIFFERENCES):
-        warehouse.register(table.name, table.schema.to_frame())
+        warehouse.register(table.name, table.stored.to_frame())
     warehouse.register(SEED_DIFFERENCES, SCHEMA.to_frame())
     return warehouse
 
@@ -121,7 +121,7 @@ def compare_runs(warehouse, study) -> pl.DataFrame:
 
 def put(warehouse, table, rows) -> None:
     """Make these rows a table's; columns that they lack are null."""
-    warehouse.register(table.name, pl.DataFrame(rows, schema=table.schema))
+    warehouse.register(table.name, table.with_derived(pl.DataFrame(rows, schema=table.schema)))
 
 
 def rows_of_responses(study, dice):

@@ -97,6 +97,13 @@ ATTACKS = [
     "select * from '/etc/hostname'",
     "select * from glob('{home}/*')",
     "copy rewards from '{file}'",
+    "copy (select 1 as reward) to '{own}'",
+    "copy (select 1 as reward) to '{own}' (use_tmp_file false)",
+    "copy (select 1 as reward) to 'lake://rewards' (format parquet, partition_by (reward))",
+    "export database 'lake://rewards'",
+    "attach 'lake://rewards/out.db' as other",
+    "select * from read_text('lake:///etc/hostname')",
+    "select * from read_text('lake://../../etc/hostname')",
     "set enable_external_access = true",
     "set allowed_paths = ['{file}']",
     "set temp_directory = '{home}'",
@@ -119,7 +126,8 @@ def test_nothing_that_is_typed_reaches_a_file(filled, session, attack):
     before = files(filled.root)
     (file,) = [path for path in before if path.suffix == ".parquet"]
     with pytest.raises(SqlError) as refusal:
-        ask(session, attack.format(file=file, home=filled.home))
+        own = f"lake://{file.relative_to(filled.home)}"
+        ask(session, attack.format(file=file, home=filled.home, own=own))
     assert "\n" not in str(refusal.value)
     assert files(filled.root) == before
     assert ask(session, COUNT) == [(4,)]
