@@ -91,8 +91,9 @@ def _commit(model: str, revision: str) -> str:
     try:
         folder = snapshot_download(model, revision=revision, allow_patterns=["config.json"])
     except Exception as error:
+        why = str(error).strip().split("\n", 1)[0].rstrip(".")
         raise UnknownModelError(
-            f"model {model!r} at revision {revision!r} is neither in the local cache nor reachable: {error}."
-            " Give a folder, or download it first."
+            f"model {model!r} at revision {revision!r} is neither in the local cache nor reachable ({why}):"
+            " give a folder that holds it (./folder), or download it first"
         ) from error
     return Path(folder).name

@@ -66,7 +66,7 @@ def test_json_that_is_no_object_is_a_bad_row(tmp_path):
     found = read(tmp_path / "a.jsonl", b'[1]\n"text"\n{"n": 3}\n')
     assert [reason for _, reason in found[:2]] == [
         "a JSON list where an object is expected",
-        "a JSON str where an object is expected",
+        'a JSON str where an object is expected, such as {"instruction": "…"}',
     ]
     assert found[2] == ("a.jsonl:3", {"n": 3})
 
@@ -102,7 +102,13 @@ def test_a_file_that_cannot_be_read_is_named_in_the_error(tmp_path, name, data):
 
 def test_an_unknown_suffix_is_answered_with_those_that_are_known(tmp_path):
     with pytest.raises(RecordsError, match=r"\.jsonl, \.ndjson, \.json, \.csv, \.tsv, \.parquet"):
-        read(tmp_path / "a.xlsx", b"text")
+        read(tmp_path / "a.dat", b"text")
+
+
+def test_a_suffix_may_be_in_capitals_and_a_csv_with_semicolons_in_its_header_is_separated_by_them(tmp_path):
+    data = 'No;Question\r\n1;"One; two, three?"\r\n'.encode("utf-8-sig")
+    assert read(tmp_path / "Q.CSV", data) == [("Q.CSV:2", {"No": "1", "Question": "One; two, three?"})]
+    assert read(tmp_path / "A.JSONL", b'{"n": 1}\n') == [("A.JSONL:1", {"n": 1})]
 
 
 def packed_rows(count: int) -> bytes:
@@ -368,7 +374,7 @@ REFUSED = {
     "Latin-1 in a .csv": (
         "a.csv",
         b"a\nb\n\xe9\n",
-        "a.csv:3: not UTF-8 (byte 0xe9 at 1): save it as UTF-8 (of Latin-1: iconv",
+        "a.csv:3: not UTF-8 (byte 0xe9 at 1): save it as UTF-8 (from Windows or Latin-1: iconv",
     ),
     "a .json that was cut": (
         "a.json",
@@ -378,10 +384,13 @@ REFUSED = {
     "a gzip that was cut": ("a.jsonl.gz", gzip.compress(GOOD)[:-9], "ends too early: it was cut while"),
     "a NUL byte in a .csv": ("a.csv", b"a,b\n1,2\n\x003,4\n", "a.csv:3: holds a NUL byte"),
     "one column twice": ("a.csv", b"a,b,a\n1,2,3\n", "a.csv:1: the header names the column 'a' twice"),
-    "semicolons": (
-        "a.csv",
-        b"a;b\n1;2\n",
-        "a.csv:1: the header is one column, 'a;b': fields are separated by ','",
+    "bars": ("a.csv", b"a|b\n1|2\n", "not by '|': save it with commas"),
+    "tabs": ("a.csv", b"a\tb\n1\t2\n", "not by '\\t': let the name end in .tsv"),
+    "a workbook": ("a.xlsx", b"PK\x03\x04", "is a spreadsheet: save the sheet as CSV in UTF-8"),
+    "a list of lines": (
+        "a.TXT",
+        b"One?\nTwo?\n",
+        "put a line with the column's name above them (instruction)",
     ),
     "a quote too many": ("a.csv", b'a,b\n1,2\n3,"x" y\n', "a.csv:3: the row on line 3: ',' expected"),
     "a backslash before a quote": (
@@ -419,7 +428,7 @@ BAD_LINES = {
     "a comma behind it": (b'{"n": 1},', "not JSON: Extra data at character 9"),
     "Latin-1": (
         b'{"n": "\xe9"}',
-        "not UTF-8 (byte 0xe9 at 8): save it as UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8)",
+        "not UTF-8 (byte 0xe9 at 8): save it as UTF-8 (from Windows or Latin-1: iconv -f CP1252 -t UTF-8)",
     ),
     "a NUL byte": (
         b'{"n": "\0"}',

@@ -31,7 +31,7 @@ def missing_column(
     """Why a row lacks the column of a role, and the setting that names the right one."""
     there = f"no column {wanted!r} (there are {listed(row)})"
     if role == "messages":
-        return f"{there}: {_named({**given, role: '…'})}{_other_format(row, format)}{_as_rows(row, format)}"
+        return f"{there}: {_named({**given, role: '…'})}{_other_format(row, format)}{_as_rows(row)}"
     named = _named({**given, role: "…", **_usual(row, role, format, given)})
     return f"{there}: {named}{_other_format(row, format)}{_no_header(row)}"
 
@@ -110,7 +110,7 @@ def _no_header(row: Mapping[str, Any]) -> str:
     return f". If {shortened(text)!r} is a row and no name, put a line with the columns' names above it"
 
 
-def _as_rows(row: Mapping[str, Any], format: str) -> str:
+def _as_rows(row: Mapping[str, Any]) -> str:
     """The setting for a file that holds no chat but a column each for what is asked and answered."""
     found = _usual(row, "response", "plain", {})
     return f", or set 'format: plain' and '{naming(found)}'" if "instruction" in found else ""

@@ -51,7 +51,7 @@ class UnreadCount:
         return total, by_column
 
     def losses(self, read: int, layout: Layout) -> Iterator[str]:
-        """A sentence per column with the number of rows in which it holds text, and one for all of several."""
+        """A sentence per column with the number of rows in which it holds text; of several one for all."""
         columns = self.lost()[1]
         for column, count in columns.most_common():
             yield f"column {column!r} holds text in {count:,} of {read:,} rows: {self.cure(column, layout)}"

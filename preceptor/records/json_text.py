@@ -41,7 +41,10 @@ def row_of(text: str) -> Row | str:
 
 def row_or_reason(value: Any) -> Row | str:
     """A value as a row, or why it is none."""
-    return value if isinstance(value, dict) else f"a JSON {type(value).__name__} where an object is expected"
+    if isinstance(value, dict):
+        return value
+    such = """, such as {"instruction": "…"}""" if isinstance(value, str) else ""
+    return f"a JSON {type(value).__name__} where an object is expected{such}"
 
 
 def _more(error: json.JSONDecodeError) -> bool:

@@ -27,7 +27,8 @@ BEGINNINGS = (
     (b"<html", "is a web page, perhaps what a failed download left: fetch the file again"),
 )
 BOM = b"\xef\xbb\xbf"
-LEGACY = "save it as UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8)"
+# Windows' code page agrees with Latin-1 in all that is printed, and has the curly quotes beside.
+LEGACY = "save it as UTF-8 (from Windows or Latin-1: iconv -f CP1252 -t UTF-8)"
 
 Binary = gzip.GzipFile | BufferedReader
 

@@ -17,6 +17,13 @@ from preceptor.records.tables import csv_rows
 from preceptor.study.fields import Records
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+OTHERS = {
+    (".xlsx", ".xls", ".ods", ".numbers"): "is a spreadsheet: save the sheet as CSV in UTF-8",
+    (".txt", ".text", ".md"): (
+        "is no table: where each line is a row, put a line with the column's name above them (instruction),"
+        " and let the file's name end in .tsv"
+    ),
+}
 CUT = "the file ends too early: it was cut while it was written or copied, fetch it again"
 
 
@@ -49,7 +56,7 @@ def _rows(records: Records) -> Iterator[Placed]:
         raise RecordsError(f"{path}: {problem}")
     if path.is_dir():
         return saved_dataset_rows(path, records.split)
-    suffix = Path(path.name.removesuffix(".gz")).suffix
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix == ".parquet" and path.suffix == ".gz":
         raise RecordsError(f"{path}: a .parquet file is compressed inside already: unpack it with gunzip")
     if suffix in (".jsonl", ".ndjson"):
@@ -60,4 +67,7 @@ def _rows(records: Records) -> Iterator[Placed]:
         return csv_rows(path, "\t" if suffix == ".tsv" else ",")
     if suffix == ".parquet":
         return parquet_rows(path)
+    for others, sentence in OTHERS.items():
+        if suffix in others:
+            raise RecordsError(f"{path}: {sentence}")
     raise RecordsError(f"{path}: its name must end in {', '.join(SUFFIXES)} (.gz may follow) or be a folder")

@@ -1,4 +1,8 @@
-"""CSV and TSV files: a header, and as many fields in each row as it has."""
+"""CSV and TSV files: a header, and as many fields in each row as it has.
+
+A .csv whose header has semicolons and no comma is separated by them, as spreadsheets write it where the
+comma is the decimal mark.
+"""
 
 import csv
 import io
@@ -19,7 +23,7 @@ QUOTES = (
 def csv_rows(path: Path, delimiter: str) -> Iterator[Placed]:
     """A row per record. Raises RecordsError, with file and line, where they cannot be told apart."""
     csv.field_size_limit(sys.maxsize)  # the lines have a limit of their own
-    beginning(path)
+    delimiter = _delimiter(beginning(path), delimiter)
     with open_binary(path) as raw:
         lines = _Lines(path, raw)
         records = _records(lines, csv.reader(lines, delimiter=delimiter, strict=True))
@@ -28,6 +32,12 @@ def csv_rows(path: Path, delimiter: str) -> Iterator[Placed]:
         for fields in records:
             if fields:
                 yield f"{path.name}:{lines.number}", _row(header, fields)
+
+
+def _delimiter(first: bytes, usual: str) -> str:
+    """What separates fields, by the file's first bytes."""
+    header = first.partition(b"\n")[0]
+    return ";" if usual == "," and b";" in header and b"," not in header else usual
 
 
 class _Lines:
@@ -91,9 +101,12 @@ def _refuse_header(path: Path, header: list[str], delimiter: str) -> None:
     refuse_repeated(f"{path}:1: the header", header)
     other = [mark for mark in (";", "\t", "|", ",") if mark != delimiter and mark in "".join(header)]
     if len(header) == 1 and other:
+        cure = {"\t": "let the name end in .tsv", ",": "let the name end in .csv"}.get(
+            other[0], "save it with commas"
+        )
         raise RecordsError(
             f"{path}:1: the header is one column, {header[0]!r}: fields are separated by {delimiter!r} in"
-            f" {path.suffix} files, not by {other[0]!r}"
+            f" {path.suffix} files, not by {other[0]!r}: {cure}"
         )
 
 
