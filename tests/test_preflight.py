@@ -50,7 +50,8 @@ def test_all_are_found_at_once(folder):
 
 def test_a_base_without_a_template_of_its_own_is_named(folder):
     (problem,) = problems(folder, lambda study: study["bases"][0].update(prompt_format="own"))
-    assert "has no chat template of its own" in problem
+    assert "has no chat template of its own: set 'prompt_format' to one of tulu, chatml, plain" in problem
+    assert "raw" not in problem  # which no study can set
 
 
 @pytest.mark.parametrize("answer", ["25 m^2", "7 kg/m3", "3 x 10^5", "5:30"])

@@ -138,7 +138,7 @@ def _own(tokenizer: Any) -> str:
     if found is None:
         raise TemplateProblem(
             f"{tokenizer.name_or_path} has no chat template of its own: set 'prompt_format' to one of"
-            f" {', '.join(TEMPLATES)}"
+            f" {', '.join(name for name in TEMPLATES if name != 'raw')}"
         )
     if isinstance(found, dict) and "default" not in found:
         raise TemplateProblem(

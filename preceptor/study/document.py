@@ -23,6 +23,20 @@ TRUTH = re.compile(r"(true|True|TRUE)|(false|False|FALSE)")
 INTEGER = re.compile(r"[-+]?[0-9]{1,300}")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 SPECIAL_FLOAT = re.compile(r"([-+]?)\.(inf|nan)", re.IGNORECASE)
+QUOTED = "put the text in quotes"
+# What YAML's reader says, and what mostly cures it.
+CURES = {
+    r"'\t' that cannot start": ": a tab: indent with blanks",
+    "mapping values are not allowed": f": of a text with a colon, {QUOTED}; else mend the line's indentation",
+    "found unknown escape character": ": in double quotes a backslash is special: take single quotes",
+    "quoted scalar found unexpected end": ": a quote that never ends",
+    "cannot start any token": f": {QUOTED}",
+    "did not find expected alphabetic or numeric character": f": {QUOTED}",
+    "flow mapping": ": a comma, a colon or a closing brace is missing",
+    "flow sequence": ": a comma or a closing bracket is missing",
+    "expected <block end>": ": entries of one list or mapping begin in one column",
+    "could not find expected ':'": ": a key wants a colon and a blank behind it",
+}
 
 
 class StudyError(ValueError):
@@ -67,8 +81,10 @@ def read_document(
         text = _text(file)
         _refuse_unsafe(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        raise StudyError(f"{file}{_no_yaml(error, subject)}") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise StudyError(f"{file}: cannot be read as a {subject}: {error}") from error
+        raise StudyError(f"{file}: cannot be read as a {subject}: {' '.join(str(error).split())}") from error
     if not isinstance(root, yaml.MappingNode):
         raise StudyError(f"{file}: a {subject} is a mapping with the keys {keys}")
     document = Document()
@@ -77,6 +93,18 @@ def read_document(
     except ValueError as error:
         raise StudyError(f"{file}: cannot be read as a {subject}: {error}") from error
     return document
+
+
+def _no_yaml(error: yaml.MarkedYAMLError, subject: str) -> str:
+    """Where a file stops being YAML, why, and what mostly cures that: one sentence."""
+    mark = error.problem_mark or error.context_mark
+    said = " ".join(part for part in (error.context, error.problem) if part)
+    cure = next((cure for sign, cure in CURES.items() if sign in said), "")
+    place = f":{mark.line + 1}" if mark is not None else ""
+    column = f" in column {mark.column + 1}" if mark is not None else ""
+    if mark is not None and error.context_mark is not None and error.context_mark.line < mark.line:
+        column += f", in what begins in line {error.context_mark.line + 1}"
+    return f"{place}: cannot be read as a {subject}: no YAML{column}: {' '.join(said.split())}{cure}"
 
 
 def _text(file: Path) -> str:

@@ -103,11 +103,22 @@ def _model(value: str, info: ValidationInfo) -> str:
     if not value.startswith((".", "/", "~")):
         if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", value):
             raise ValueError("a model is a hub id (organisation/model) or a folder (./folder, /folder)")
+        _refuse_folder_named_as_on_a_hub(value, info)
         return value
     path = existing_path(value, info)
     if not (Path(path) / "config.json").is_file():
         raise ValueError(f"{path!r} is not a model folder: it holds no config.json")
     return _whole_path(value, info)
+
+
+def _refuse_folder_named_as_on_a_hub(value: str, info: ValidationInfo) -> None:
+    """A folder without ./ would be looked up on the hub, in vain or worse."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    if (folder / value / "config.json").is_file():
+        raise ValueError(
+            "it is a hub's id as written, and a folder of that name lies beside the study: write"
+            f" './{value}' for the folder, or let the folder have another name"
+        )
 
 
 def _teacher_folder(value: str, info: ValidationInfo) -> str:

@@ -64,7 +64,8 @@ def read_study(path: str | Path, environment: Mapping[str, str] = os.environ) ->
 
 
 def _no_teachers(data: dict[str, Any]) -> Iterator[Problem]:
-    if not data.get("teachers") and not data.get("teacher_files"):
+    empty = "teachers" in data and data["teachers"] is None  # which the schema says
+    if not data.get("teachers") and not data.get("teacher_files") and not empty:
         yield Problem(
             ("teachers",), "is required: a list of teachers, or a folder of them as 'teacher_files'"
         )

@@ -1,6 +1,7 @@
 """A document held against the schema; pydantic's errors in our words, each at its place in the file."""
 
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,6 +12,9 @@ from preceptor.study.document import Document, Place, Problem, StudyError
 from preceptor.study.endpoint import MAY_BE_SECRET
 
 SHOWN = 200  # characters of a refused value
+# What people write for a key, where no spelling leads from one to the other.
+SYNONYMS = {"file": "path", "filename": "path", "type": "engine", "checkpoint": "model", "hf_model": "model"}
+A_LIST = "a list belongs here: an entry a line, each behind '- '"
 Part = TypeVar("Part", bound=BaseModel)
 
 
@@ -49,21 +53,56 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, data: Any) -> Problem
     place = _place(detail["loc"], data, missing=kind == "missing")
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         place = (*place, context["discriminator"].strip("'"))
-    if kind in ("missing", "union_tag_not_found"):
+    if kind == "union_tag_not_found":
+        tags = ", ".join(map(repr, _tags(model, detail["loc"], str(place[-1]))))
+        return Problem(place, f"is required: one of {tags}")
+    if kind == "missing":
         return Problem(place, "is required")
     if kind == "union_tag_invalid":
         return Problem(place, f"{context['tag']!r} is refused: allowed are {context['expected_tags']}")
     if kind == "extra_forbidden":
-        known = ", ".join(_known(model, detail["loc"]))
-        return Problem(place, f"is no key known here; known are {known}")
-    message = detail["msg"].removeprefix("Value error, ")
+        known = _known(model, detail["loc"])
+        return Problem(
+            place, f"is no key known here; known are {', '.join(known)}{_did_you_mean(place, known)}"
+        )
+    message = _message(detail, _parts(model, detail["loc"])[0])
     if kind == MAY_BE_SECRET or (kind == "value_error" and isinstance(detail["input"], dict)):
         return Problem(place, message)
-    if kind == "string_type":
-        message += " (put it in quotes to make it one)"
+    if detail["input"] is None:
+        return Problem(place, f"is empty: {message}")
     value = repr(detail["input"])
     value = value if len(value) <= SHOWN else value[:SHOWN] + "…"
     return Problem(place, f"{value} is refused: {message}")
+
+
+def _message(detail: ErrorDetails, part: type[BaseModel]) -> str:
+    """What pydantic says, in our words; `part` is the model that belongs there, where one does."""
+    match detail["type"]:
+        case "tuple_type":
+            return A_LIST
+        case "too_short":
+            return f"at least {detail['ctx']['min_length']} must be there"
+        case "model_type" | "model_attributes_type":
+            keys = sorted(part.model_fields, key=lambda name: not part.model_fields[name].is_required())
+            return f"keys belong here, such as {', '.join(keys[:4])}"
+        case "dict_type":
+            return "keys with their values belong here"
+        case "literal_error":
+            return f"allowed are {detail['ctx']['expected']}"
+        case "string_type":
+            return "it must be a text (put it in quotes to make it one)"
+    return detail["msg"].removeprefix("Value error, ").replace("Input should be", "it must be", 1)
+
+
+def _did_you_mean(place: Place, known: list[str]) -> str:
+    key = str(place[-1])
+    meant = [SYNONYMS[key]] if SYNONYMS.get(key) in known else get_close_matches(key, known, n=1)
+    return f". Did you mean {meant[0]!r}?" if meant else ""
+
+
+def _tags(model: type[BaseModel], location: tuple[str | int, ...], key: str) -> list[str]:
+    """What may stand under the key that tells the parts of a union apart."""
+    return [tag for part in _parts(model, location) for tag in get_args(part.model_fields[key].annotation)]
 
 
 def _place(location: tuple[str | int, ...], data: Any, missing: bool) -> Place:
@@ -81,8 +120,13 @@ def _place(location: tuple[str | int, ...], data: Any, missing: bool) -> Place:
 
 def _known(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
     """The keys that the model at a location has."""
+    return list(_parts(model, location[:-1])[0].model_fields)
+
+
+def _parts(model: type[BaseModel], location: tuple[str | int, ...]) -> list[type[BaseModel]]:
+    """The model at a location, or those of the union there."""
     candidates: list[type[BaseModel]] = []
-    for part in location[:-1]:
+    for part in location:
         if part in model.model_fields and not candidates:
             candidates = _models(model.model_fields[part].annotation)
         if len(candidates) > 1 and isinstance(part, str):
@@ -91,7 +135,7 @@ def _known(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]
             ] or (candidates)
         if len(candidates) == 1:
             model, candidates = candidates[0], []
-    return list(model.model_fields)
+    return candidates or [model]
 
 
 def _fields(model: type[BaseModel]) -> Iterator[Any]:

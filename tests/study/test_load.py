@@ -75,7 +75,7 @@ MISTAKES = {
     "no model": ("    model: organisation/teacher\n", "", "9 teachers[1].model", "required"),
     "no name": ("name: small\n", "", "1 name", "required"),
     "no instructions": ("instructions:\n  sources:\n    - " + SOURCE, "", "1 instructions", "required"),
-    "a word for a part": (EVALUATION, "a", "31 evaluations[0]", "'a' … dictionary"),
+    "a word for a part": (EVALUATION, "a", "31 evaluations[0]", "'a' … keys belong here"),
     "two origins": (
         SPARE,
         SPARE.replace("}", ", path: answers.jsonl}"),
@@ -155,7 +155,12 @@ MISTAKES = {
     ),
     "unknown reward model": (CAR, "{reward_model: g}", "20 car.reward_model", "'g' … grades, judge"),
     "no reward model chosen": (CAR, "{beta: 3}", "20 car", "car.reward_model"),
-    "base that is no text": ("best, base: base-a", "best, base: 5", "22 recipes[0].base", "5 … string"),
+    "base that is no text": (
+        "best, base: base-a",
+        "best, base: 5",
+        "22 recipes[0].base",
+        "5 … must be a text",
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """Whatever bytes a file holds, it is a study or one StudyError that names it: soon, and with no code run."""
 
 import os
+import re
 from copy import deepcopy
 
 import pytest
@@ -125,6 +126,23 @@ def test_two_merges_in_one_mapping_are_one_mistake_and_a_list_of_them_is_none(tm
 def test_another_encoding_is_told_its_cure(tmp_path, encoding):
     said = refusal(tmp_path, VALID.replace("small", "größe").encode(encoding))
     assert "it is no UTF-8 (byte " in said and said.endswith("save it as UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "cure"),
+    [
+        ("\tdescription: x", "a tab: indent with blanks"),
+        ("description: my first: try", "of a text with a colon, put the text in quotes"),
+        ("description: @me", "put the text in quotes"),
+        (r'description: "C:\data"', "in double quotes a backslash is special: take single quotes"),
+        ('description: "me', "a quote that never ends"),
+        ("limits: {lost_rows: 0", "a comma, a colon or a closing brace is missing"),
+    ],
+)
+def test_what_is_no_yaml_is_one_sentence_with_its_line_and_what_mostly_cures_it(tmp_path, line, cure):
+    said = refusal(tmp_path, f"{line}\n{VALID}")
+    assert re.search(r"small\.yaml:\d+: cannot be read as a study: no YAML in column \d+", said)
+    assert cure in said and "\n" not in said and "unicode string" not in said
 
 
 def test_relative_paths_start_at_the_folder_of_the_study(tmp_path, monkeypatch):

@@ -55,6 +55,51 @@ def test_all_mistakes_of_a_file_show_at_once_in_the_order_of_its_lines(tmp_path)
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "path", "message"),
+    [
+        (
+            "  - {name: base-a, model: ./model}",
+            "  - ./model",
+            "bases[0]",
+            "keys belong here, such as model, name",
+        ),
+        (CAR, "sigmoid", "car", "keys belong here, such as beta, form"),
+        ("[graded, spare]", "graded", "recipes[1].teachers", "a list belongs here: an entry a line"),
+        (
+            "sampling: {temperature: 0.7, n: 4}",
+            "dtype: bf16",
+            "teachers[1].dtype",
+            "allowed are 'float32', 'bf",
+        ),
+        (
+            "    engine: transformers\n",
+            "",
+            "teachers[1].engine",
+            "is required: one of 'recorded', 'transformers', ",
+        ),
+        (
+            "path: questions.jsonl",
+            "file: questions.jsonl",
+            "instructions.sources[0].file",
+            "Did you mean 'path'?",
+        ),
+        ("car:", "kar:", "kar", "averages. Did you mean 'car'?"),
+        ("beta: 3", "beta: three", "car.beta", "it must be a valid number"),
+        (
+            "model: organisation/base",
+            "model: model",
+            "bases[1].model",
+            "it is a hub's id as written, and a folder of that name lies beside the study: write './model'",
+        ),
+    ],
+)
+def test_a_mistake_is_said_in_words_of_a_study_and_not_of_python(tmp_path, old, new, path, message):
+    found = {problem.path: problem.message for problem in problems(tmp_path, replaced((old, new)))}
+    assert message in found[path]
+    assert not any(word in text for text in found.values() for word in ("tuple", "dictionary", "instance"))
+
+
 def test_the_date_of_prompts_is_the_studys_for_every_model_that_has_none_of_its_own(tmp_path):
     def dates(text):
         study = load(tmp_path, text)
