@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from preceptor.report.headline import PAIRED, told_apart
+
 
 def ranking_text(table: pl.DataFrame) -> str:
     """One block per base: rank, CAR, their intervals, what CAR is made of, and who is missing."""
@@ -42,6 +44,8 @@ def _ranked(ranked: pl.DataFrame, base: str) -> Iterator[str]:
             f"  {_interval(row['car_low'], row['car_high']):16}  {_number(row['mean_reward'], 8, 3)}"
             f"  {_number(row['mean_loss'], 6, 3)}  {_share(row['tokens_scored'])}"
         )
+    if told_apart(ranked):
+        yield f"  Ranks are a {PAIRED}: they tell teachers apart whose intervals of CAR overlap"
 
 
 def _interval(low: float | None, high: float | None) -> str:

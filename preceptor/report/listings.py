@@ -6,9 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.report.agreement import LEVEL
+from preceptor.report.answer import Answer
 from preceptor.report.evidence import Evidence
+from preceptor.report.headline import PAIRED, told_apart
 from preceptor.report.missing import failures
+from preceptor.report.outcome import Outcome
 from preceptor.report.reward_check import RewardCheck
 from preceptor.report.words import (
     NOTHING,
@@ -26,15 +28,23 @@ from preceptor.selection.shortfall import shortfall
 from preceptor.study.recipes import AnyRecipe
 
 UNTUNED = "untuned base"  # where a recipe's name stands, which has no blank
+APART = (
+    f"Ranks come from a {PAIRED}: two teachers on the same resampled instructions. It tells some apart whose"
+    " intervals of CAR, each of one teacher alone, overlap."
+)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A table's column names and rows; the first `words` columns are texts, the others numbers."""
+    """A table's column names and rows: `words` columns of text, then of numbers, then `last_words` of text.
+
+    What matters most stands left: on a phone the rest is a swipe away.
+    """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     words: int = 1
+    last_words: int = 0
     title: str = ""
     notes: tuple[str, ...] = ()
 
@@ -46,6 +56,24 @@ class Heat:
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, list[tuple[str, float | None]]]]
+
+
+def outcome_listings(answers: Sequence[Answer], agreements: pl.DataFrame) -> list[Listing]:
+    """A table a base: on every benchmark the highest student, and how well CAR predicted all of them."""
+    columns = ("benchmark", "highest student", "CAR's ρ", "p", "ρ's 95 % interval", "score (95 % interval)")
+    return [
+        Listing(columns, [_outcome(answer.base, outcome, agreements) for outcome in answer.outcomes],
+                words=2, title=answer.base)
+        for answer in answers
+        if answer.outcomes
+    ]  # fmt: skip
+
+
+def _outcome(base: str, outcome: Outcome, agreements: pl.DataFrame) -> tuple[str, ...]:
+    found = agreements.filter(base=base, benchmark=outcome.benchmark, predictor="CAR").row(0, named=True)
+    interval = span(decimals(found["low"]), decimals(found["high"]))
+    agreed = decimals(found["rho"]), p_value(found["p_value"]), interval
+    return outcome.benchmark, outcome.best, *agreed, f"{outcome.metric} {outcome.score}"
 
 
 def ranking_listing(ranked: pl.DataFrame, confidence: float) -> Listing:
@@ -68,53 +96,42 @@ def ranking_listing(ranked: pl.DataFrame, confidence: float) -> Listing:
         )
         for place, row in enumerate(ranked.iter_rows(named=True))
     ]
-    return Listing(columns, rows)
+    paired = (APART,) if told_apart(ranked) else ()
+    return Listing(columns, rows, notes=paired)
 
 
-def predictor_listing(agreements: pl.DataFrame) -> Listing:
-    """ρ of every predictor on every base and benchmark."""
-    columns = (
-        "base",
-        "benchmark",
-        "predictor",
-        "teachers",
-        "ρ",
-        "95 % interval",
-        "p",
-        "p adjusted",
-        "|ρ| needed",
-        "left out",
+def predictor_listings(agreements: pl.DataFrame) -> list[Listing]:
+    """ρ of every predictor, a table a base and benchmark, the highest first."""
+    columns = ("predictor", "ρ", "95 % interval", "p", "p adjusted", "|ρ| needed", "teachers", "left out")
+    listings = []
+    for (base, benchmark), rows in agreements.group_by("base", "benchmark", maintain_order=True):
+        highest = rows.sort("rho", descending=True, nulls_last=True, maintain_order=True)
+        lines = [_predictor(row) for row in highest.iter_rows(named=True)]
+        untested = rows["untested"].drop_nulls().unique(maintain_order=True).to_list()
+        notes = tuple(f"Not tested: {why}." for why in untested)
+        listings.append(Listing(columns, lines, title=f"{base} on {benchmark}", notes=notes))
+    return listings
+
+
+def _predictor(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["predictor"],
+        decimals(row["rho"]),
+        span(decimals(row["low"]), decimals(row["high"])),
+        p_value(row["p_value"]),
+        p_value(row["p_adjusted"]),
+        decimals(row["smallest_significant"]),
+        str(row["n"]),
+        str(row["left_out"]),
     )
-    rows = [
-        (
-            row["base"],
-            row["benchmark"],
-            row["predictor"],
-            str(row["n"]),
-            decimals(row["rho"]),
-            span(decimals(row["low"]), decimals(row["high"])),
-            number(row["p_value"], 2),
-            number(row["p_adjusted"], 2),
-            decimals(row["smallest_significant"]),
-            str(row["left_out"]),
-        )
-        for row in agreements.iter_rows(named=True)
-    ]
-    untested = agreements["untested"].drop_nulls().unique(maintain_order=True).to_list()
-    notes = (
-        *(f"Not tested: {why}." for why in untested),
-        f"p adjusted: by Holm, over all {agreements['p_value'].count()} tests of this table.",
-        f"|ρ| needed: the smallest with p ≤ {LEVEL} for this number of teachers, were it the only test.",
-        "Left out: teachers with runs, but without a prediction or an outcome.",
-    )
-    return Listing(columns, rows, words=3, notes=notes)
 
 
 def reward_listing(check: RewardCheck) -> Listing:
-    """Accuracy of each teacher and the AUC of the reward within its responses."""
+    """Accuracy of each teacher, the highest first, and the AUC of the reward within its responses."""
+    most = check.teachers.sort("accuracy", descending=True, nulls_last=True, maintain_order=True)
     rows = [
         (teacher, f"{responses:,}", share(accuracy), decimals(auc, 3))
-        for teacher, responses, accuracy, auc in check.teachers.iter_rows()
+        for teacher, responses, accuracy, auc in most.iter_rows()
     ]
     rows.append(("all teachers", f"{check.responses:,}", share(check.accuracy), decimals(check.auc, 3)))
     return Listing(("teacher", "checked responses", "right", "AUC of the reward"), rows)
@@ -134,16 +151,26 @@ def score_listings(scores: pl.DataFrame, main: bool) -> list[Listing]:
         listings.append(
             Listing(
                 (
-                    *("run", "base", "recipe", "score", "95 % interval", "items"),
-                    *("judged", "failed", "filtered", "expected"),
+                    *("run", "score", "95 % interval", "items", "judged", "failed"),
+                    *("filtered", "expected", "base", "recipe"),
                 ),
-                [_score(row) for row in rows.iter_rows(named=True)],
-                words=3,
+                [_score(row) for row in _best_first(rows).iter_rows(named=True)],
+                last_words=2,
                 title=f"{benchmark}: {metric}{f' on {category}' if category else ''}{_in(unit)}",
                 notes=notes,
             )
         )
     return listings
+
+
+def _best_first(rows: pl.DataFrame) -> pl.DataFrame:
+    """By base the best run first; where the study does not declare which end is better, the highest."""
+    highest = pl.col("higher_is_better") | ~pl.col("main")
+    better = pl.when(highest).then("value").otherwise(-pl.col("value"))
+    bases = rows.with_columns(better=better).partition_by("base", maintain_order=True)
+    return pl.concat(
+        base.sort("better", descending=True, nulls_last=True, maintain_order=True) for base in bases
+    )
 
 
 def _in(unit: str) -> str:
@@ -155,7 +182,7 @@ def _score(row: dict[str, Any]) -> tuple[str, ...]:
     low, value, high = (measured(row[name], row["unit"]) for name in ("low", "value", "high"))
     counts = (f"{row[name]:,}" for name in ("n", "judged", "failed", "filtered", "expected"))
     recipe = UNTUNED if row["untuned"] else row["recipe"]
-    return row["run"], row["base"], recipe, value, span(low, high), *counts
+    return row["run"], value, span(low, high), *counts, row["base"], recipe
 
 
 def difference_listings(differences: pl.DataFrame) -> list[Listing]:
@@ -219,17 +246,18 @@ def judge_listing(agreements: pl.DataFrame) -> Listing:
 
 
 def checkpoint_listing(checkpoints: pl.DataFrame) -> Listing:
-    """What each tuned model was made of."""
-    columns = ("run", "base", "recipe", "tuning", "seed", "rows", "cut", "tokens", "steps", "final loss")
+    """What each tuned model was made of, in the study's order."""
+    columns = ("run", "final loss", "steps", "rows", "cut", "tokens", "seed", "base", "recipe", "tuning")
     rows = [
         (
-            *(row[name] for name in ("run", "base", "recipe", "tuning")),
-            *(number(row[name], 9) for name in ("seed", "rows", "truncated_rows", "tokens", "steps")),
+            row["run"],
             decimals(row["final_loss"], 3),
+            *(number(row[name], 9) for name in ("steps", "rows", "truncated_rows", "tokens", "seed")),
+            *(row[name] for name in ("base", "recipe", "tuning")),
         )
         for row in checkpoints.filter(pl.col("final_loss").is_not_null()).iter_rows(named=True)
     ]
-    return Listing(columns, rows, words=4, notes=("Cut: rows that did not fit and lost their end.",))
+    return Listing(columns, rows, last_words=3, notes=("Cut: rows that did not fit and lost their end.",))
 
 
 def selection_listing(selections: pl.DataFrame, recipes: Sequence[AnyRecipe]) -> Listing:
@@ -272,9 +300,9 @@ def selection_listing(selections: pl.DataFrame, recipes: Sequence[AnyRecipe]) ->
 def failure_listing(evidence: Evidence) -> Listing:
     """Failed rows per table, with why."""
     rows = [
-        (table, reasons or NOTHING, total, failed) for table, total, failed, reasons in failures(evidence)
+        (table, failed, total, reasons or NOTHING) for table, total, failed, reasons in failures(evidence)
     ]
-    return Listing(("table", "commonest reasons", "rows", "failed"), rows, words=2)
+    return Listing(("table", "failed", "rows", "commonest reasons"), rows, last_words=1)
 
 
 def task_heats(tasks: pl.DataFrame) -> list[Heat]:

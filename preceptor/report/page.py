@@ -9,18 +9,20 @@ import polars as pl
 import yaml
 
 from preceptor.lake.warehouse import Warehouse
-from preceptor.report.agreement import as_agreement
+from preceptor.report.agreement import LEVEL, as_agreement
 from preceptor.report.agreement_charts import predictor_chart, scatter_chart
 from preceptor.report.answer import answers
 from preceptor.report.chart import colour
 from preceptor.report.evidence import Evidence, gather
+from preceptor.report.headline import headline
 from preceptor.report.listings import (
     Listing,
     checkpoint_listing,
     difference_listings,
     failure_listing,
     judge_listing,
-    predictor_listing,
+    outcome_listings,
+    predictor_listings,
     ranking_listing,
     reward_listing,
     score_listings,
@@ -86,7 +88,13 @@ def build_report(study: Study, warehouse: Warehouse, facts: ReportFacts) -> str:
 
 
 def _answered(study: Study, evidence: Evidence) -> dict[str, Any]:
-    return {"summary": _summary(study, evidence), "answers": answers(study, evidence)}
+    found = answers(study, evidence)
+    return {
+        "summary": _summary(study, evidence),
+        "headlines": [headline(evidence.ranking, base.name) for base in study.bases],
+        "answers": found,
+        "outcomes": outcome_listings(found, evidence.agreements),
+    }
 
 
 def _summary(study: Study, evidence: Evidence) -> str:
@@ -126,7 +134,9 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
     )
     return {
         "car_form": CAR_FORMS[study.car.form],
-        "agreements": predictor_listing(evidence.agreements),
+        "agreements": predictor_listings(evidence.agreements),
+        "rho_tests": evidence.agreements["p_value"].count(),
+        "level": LEVEL,
         "reward": evidence.reward_check,
         "rewards_listing": reward_listing(evidence.reward_check),
         "main_scores": score_listings(evidence.scores, main=True),

@@ -5,6 +5,7 @@ SELECT
     study_runs.recipe,
     study_runs.teacher,
     study_runs.untuned,
+    study_benchmarks.higher_is_better,
     (
         eval_scores.metric = study_benchmarks.main_metric
         AND eval_scores.category = study_benchmarks.main_category

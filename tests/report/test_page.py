@@ -1,6 +1,7 @@
 """The page: self-contained, escaped, the same for the same rows, and honest about what there is not."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 
 import polars as pl
@@ -8,8 +9,12 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from preceptor.lake.schemas import CAR_TABLE, EVAL_RESULTS, EVAL_SCORES, TUNED_CHECKPOINT
+from preceptor.report.evidence import gather
+from preceptor.report.listings import predictor_listings, score_listings
 from preceptor.report.page import build_report
 from tests.report.lakes import FACTS, SILENT, TEACHERS, empty_warehouse, full_warehouse, put, small_study
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Reader(HTMLParser):
@@ -72,9 +77,62 @@ def test_the_answer_comes_first_per_base(read, warehouse):
     text = read.text
     table = warehouse.rows(CAR_TABLE.name).filter(rank=1)
     for base, teacher, low, high in table.select("base", "teacher", "rank_low", "rank_high").iter_rows():
-        answer = f"{base} Predicted best teacher {teacher} rank {low} to {high} of 8"
-        assert text.index(answer) < text.index("The ranking CAR =")
+        words = f"{base} Predicted best teacher {teacher} rank {low} to {high} of 8"
+        first = [f"{base} {teacher} ranks first of 8 by its low loss", "What came out of tuning", words]
+        places = [text.index(part) for part in (*first, "CAR = r / (1 + β·L) with β = 3")]
+        assert places == sorted(places)
     assert text.count("over 8 teachers; its 95 % interval runs from") == 4
+
+
+def test_what_is_long_is_folded_behind_a_list_of_contents(page, read):
+    links = [value for tag, name, value in read.attributes if (tag, name) == ("a", "href")]
+    parts = [value for tag, name, value in read.attributes if (tag, name) == ("details", "id")]
+    assert links == [f"#{part}" for part in parts] and len(parts) == 7
+    assert ("details", "open") not in [(tag, name) for tag, name, _ in read.attributes]
+    first = page[page.index("<main>") : page.index("<nav")]
+    unfolded = re.sub(r"<details>.*?</details>", "", first, flags=re.DOTALL)
+    assert unfolded.count('data-chart="car-') == unfolded.count("data-chart=") == 2
+    assert "over 8 teachers" in first and "over 8 teachers" not in unfolded
+
+
+def test_tables_begin_with_what_matters_the_best_first(study, warehouse):
+    scores = warehouse.rows(EVAL_SCORES.name).filter(metric="accuracy")
+    (listing,) = [found for found in score_listings(gather(warehouse, study).scores, main=True)
+                  if found.title.startswith("tasks-exam")]  # fmt: skip
+    assert listing.columns[:3] == ("run", "score", "95 % interval")
+    best = scores.sort("value", descending=True)["run"].to_list()
+    bases = [[run for run in best if run.startswith(base)] for base in ("notes-", "diary-")]
+    assert [row[0] for row in listing.rows] == [*bases[0], *bases[1]]
+    for found in predictor_listings(gather(warehouse, study).agreements):
+        rho = [float(row[1]) for row in found.rows]
+        assert rho == sorted(rho, reverse=True)
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser is installed: apt-get install chromium")
+def test_in_a_browser_the_page_is_as_wide_as_its_window_and_charts_unfold(page, tmp_path, width):
+    from playwright.sync_api import sync_playwright
+
+    file = tmp_path / "report.html"
+    file.write_text(page, encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": width, "height": 860})
+        faults: list[str] = []
+        shown.on("pageerror", lambda error: faults.append(str(error)))
+        shown.goto(file.as_uri())
+        shown.locator("#car-1.js-plotly-plot").wait_for()
+        assert shown.locator(".js-plotly-plot").count() == 2
+        size = "document.documentElement.scroll{}"
+        assert shown.evaluate(size.format("Height")) < (2500 if width > 1000 else 4000)
+        shown.get_by_role("link", name="Predicted and actual").click()
+        shown.locator("#actual-3.js-plotly-plot").wait_for()
+        shown.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        shown.locator("#loss-1.js-plotly-plot").wait_for()
+        assert shown.evaluate(size.format("Width")) == width
+        assert faults == []
+        browser.close()
 
 
 def test_the_best_student_is_the_one_with_the_highest_score(read, warehouse, study):
@@ -87,6 +145,7 @@ def test_the_best_student_is_the_one_with_the_highest_score(read, warehouse, stu
         best = values.sort("value").row(-1, named=True)
         said = f"{runs[best['run']].removeprefix('of-')} accuracy {100 * best['value']:.1f} %"
         assert f"Best student on tasks-exam {said}" in read.text
+        assert f"tasks-exam {runs[best['run']].removeprefix('of-')} " in read.text
 
 
 def test_every_score_every_teacher_and_every_gap_is_there(read, warehouse, study):
@@ -95,21 +154,22 @@ def test_every_score_every_teacher_and_every_gap_is_there(read, warehouse, study
         ends = f"{100 * row['low']:.1f} % to {100 * row['high']:.1f} %"
         recipe = study.run(row["run"]).recipe
         account = " ".join(str(row[name]) for name in ("n", "judged", "failed", "filtered", "expected"))
-        assert f"{recipe} {100 * row['value']:.1f} % {ends} {account}" in text
+        base = study.run(row["run"]).base
+        assert f"{row['run']} {100 * row['value']:.1f} % {ends} {account} {base} {recipe}" in text
     assert "Judge: judge (tiny/judge@0123456)" in text and "without instruction difficulty" in text
     assert f"{SILENT} – no rewards from grader" in text
     assert "Not tuned under today's settings: diary-random-300" in text
     assert f"tasks-exam: no score of notes-{SILENT}" in text
     failed = warehouse.rows(EVAL_RESULTS.name)["error"].count()
-    assert f"eval_results {failed} × prompt too long for the context of … tokens 5,400 {failed}" in text
-    assert "rewards 300 × no score in scores.csv:…; " in text
+    assert f"eval_results {failed} 5,400 {failed} × prompt too long for the context of … tokens" in text
+    assert "2,700 300 × no score in scores.csv:…; " in text
     for number in (f"CAR's bootstrap {study.car.seed}", "trl 1.16.0", "responses version 17", "seed: 0"):
         assert number in text
 
 
 def test_every_chart_has_its_element_and_its_own_name(page, read):
     names = [value for _, name, value in read.attributes if name == "data-chart"]
-    ids = [value for _, name, value in read.attributes if name == "id"]
+    ids = [value for tag, name, value in read.attributes if (tag, name) == ("div", "id")]
     kinds = {"car": 2, "sweep": 2, "actual": 4, "predictors": 4, "spread": 4, "loss": 2}
     assert names == ids and len(set(names)) == len(names)
     assert {kind: sum(name.startswith(f"{kind}-") for name in names) for kind in kinds} == kinds
