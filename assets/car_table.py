@@ -46,9 +46,9 @@ BY_ITSELF = {"dagster/from_automation_condition", "dagster/sensor_name", "dagste
 UNANSWERED = "no responses"  # as sql/car_table.sql has it
 RANKING = os.environ.get("PRECEPTOR_RANKING_URL")  # jobs/serve.py draws it, and says where
 DESCRIPTION = (
-    live_picture(RANKING, "Who is first, why, and how sure that is")
-    + """Teachers ranked for each base by Compatibility-Adjusted Reward, with intervals, and who is missing.
-The newest answer begins the metadata below; `study_report` has its grounds. Where there is none
+    "Teachers ranked for each base by Compatibility-Adjusted Reward, with intervals, and who is missing.\n\n"
+    + live_picture(RANKING, "Who is first, why, and how sure that is")
+    + """The newest answer begins the metadata below; `study_report` has its grounds. Where there is none
 yet, materialize `raw_instructions`: everything up to this table follows by itself.
 
 A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.

@@ -136,7 +136,7 @@ def _table(rows: pl.DataFrame) -> str:
 
 
 def live_picture(address: str | None, title: str) -> str:
-    """The beginning of an asset's description: a picture that is drawn when somebody looks.
+    """A part of an asset's description: a picture that is drawn when somebody looks.
 
     What else a description says the UI took over when it loaded the code: only what is always true. Nothing
     without an address.

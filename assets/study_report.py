@@ -30,11 +30,10 @@ from resources.warehouse import WarehouseResource
 ADDRESS = os.environ.get("PRECEPTOR_REPORT_URL")
 RANKING = os.environ.get("PRECEPTOR_RANKING_URL")
 DESCRIPTION = (
-    live_picture(RANKING, "Who is first, why, and how sure that is")
+    "One self-contained HTML page: who was predicted to teach best, who did, how far to trust it.\n\n"
     + (f"[Open the report]({ADDRESS})\n\n" if ADDRESS else "")
-    + """One self-contained HTML page: who was predicted to teach best, who did, how far to trust it.
-
-A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
+    + live_picture(RANKING, "Who is first, why, and how sure that is")
+    + """A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
 """
 )
 PARTITIONED = [responses, rewards, base_losses]
