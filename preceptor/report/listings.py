@@ -58,22 +58,25 @@ class Heat:
     rows: list[tuple[str, list[tuple[str, float | None]]]]
 
 
-def outcome_listings(answers: Sequence[Answer], agreements: pl.DataFrame) -> list[Listing]:
-    """A table a base: on every benchmark the highest student, and how well CAR predicted all of them."""
-    columns = ("benchmark", "highest student", "CAR's ρ", "p", "ρ's 95 % interval", "score (95 % interval)")
-    return [
-        Listing(columns, [_outcome(answer.base, outcome, agreements) for outcome in answer.outcomes],
-                words=2, title=answer.base)
-        for answer in answers
-        if answer.outcomes
-    ]  # fmt: skip
+def outcome_listing(answers: Sequence[Answer], agreements: pl.DataFrame) -> Listing:
+    """Per base and benchmark the highest student, and how well CAR predicted all of them."""
+    columns = (
+        "base and benchmark",
+        "highest student",
+        "CAR's ρ",
+        "p",
+        "its 95 % interval",
+        "score (95 % interval)",
+    )
+    rows = [_outcome(answer.base, outcome, agreements) for answer in answers for outcome in answer.outcomes]
+    return Listing(columns, rows, words=2, last_words=1)
 
 
 def _outcome(base: str, outcome: Outcome, agreements: pl.DataFrame) -> tuple[str, ...]:
     found = agreements.filter(base=base, benchmark=outcome.benchmark, predictor="CAR").row(0, named=True)
     interval = span(decimals(found["low"]), decimals(found["high"]))
     agreed = decimals(found["rho"]), p_value(found["p_value"]), interval
-    return outcome.benchmark, outcome.best, *agreed, f"{outcome.metric} {outcome.score}"
+    return f"{base} on {outcome.benchmark}", outcome.best, *agreed, f"{outcome.metric} {outcome.score}"
 
 
 def ranking_listing(ranked: pl.DataFrame, confidence: float) -> Listing:

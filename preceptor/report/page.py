@@ -21,7 +21,7 @@ from preceptor.report.listings import (
     difference_listings,
     failure_listing,
     judge_listing,
-    outcome_listings,
+    outcome_listing,
     predictor_listings,
     ranking_listing,
     reward_listing,
@@ -93,7 +93,7 @@ def _answered(study: Study, evidence: Evidence) -> dict[str, Any]:
         "summary": _summary(study, evidence),
         "headlines": [headline(evidence.ranking, base.name) for base in study.bases],
         "answers": found,
-        "outcomes": outcome_listings(found, evidence.agreements),
+        "outcomes": outcome_listing(found, evidence.agreements),
     }
 
 

@@ -145,7 +145,7 @@ def test_the_best_student_is_the_one_with_the_highest_score(read, warehouse, stu
         best = values.sort("value").row(-1, named=True)
         said = f"{runs[best['run']].removeprefix('of-')} accuracy {100 * best['value']:.1f} %"
         assert f"Best student on tasks-exam {said}" in read.text
-        assert f"tasks-exam {runs[best['run']].removeprefix('of-')} " in read.text
+        assert f"{base.name} on tasks-exam {runs[best['run']].removeprefix('of-')} " in read.text
 
 
 def test_every_score_every_teacher_and_every_gap_is_there(read, warehouse, study):
