@@ -14,7 +14,7 @@ NARROWEST = 5.2
 ROW_HEIGHT = 0.18
 COLUMNS = 2
 DOTS = 100  # per inch
-LETTERS = 16.8  # in an inch of a line above the panels
+LETTERS = 16.2  # in an inch of a line above the panels
 NAME = 24  # letters of a teacher's name
 
 

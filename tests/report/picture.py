@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 WIDTH = 1240
-COLOURS = 160  # a third of the bytes
+COLOURS = 64  # a third of the bytes
 
 
 def draw(page: Path, picture: Path) -> None:
@@ -29,7 +29,9 @@ def draw(page: Path, picture: Path) -> None:
         height = end["y"] if end else 900
         taken = shown.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
         browser.close()
-    Image.open(io.BytesIO(taken)).quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+    Image.open(io.BytesIO(taken)).quantize(
+        COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    ).save(picture, optimize=True)
 
 
 if __name__ == "__main__":
