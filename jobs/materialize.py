@@ -4,9 +4,8 @@ import logging
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -14,8 +13,11 @@ from jobs.errors import error_sentence
 from jobs.finished_runs import BLOCKED, STOPPED
 from jobs.home import told
 from jobs.instance import ASSET
+from jobs.receipts import fresh_state, listening, place_of
 from jobs.run_process import process_tags
 from jobs.steps import Step
+from preceptor.unchanged.receipt import Receipt, remove_receipt, write_receipt
+from preceptor.unchanged.state import State
 
 REASON = 120  # characters of why rows failed
 INTERRUPTED = "stopped"
@@ -34,15 +36,30 @@ class Result:
     warnings: tuple[tuple[str, str], ...] = ()  # check, and what it says
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a step's line says; `reason` is that of most rows that failed."""
+
+    computed: int
+    kept: int
+    failed: int = 0
+    reason: str | None = None
+    score: str | None = None
+
+
 def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
     """Run the step's asset for its partition. It never raises for a failure of the asset itself.
 
-    Raises HomeError where Dagster's own storage fails.
+    A step that succeeds leaves a receipt, unless what it reads was changed meanwhile. Raises HomeError where
+    Dagster's own storage fails.
     """
+    from assets.study import STUDY
     from definitions import defs
 
     started = time.monotonic()
-    with told(instance.root_directory):
+    with told(instance.root_directory), listening() as heard:
+        remove_receipt(place_of(step, instance))
+        before = fresh_state(STUDY, step)
         result = dg.materialize(
             list(defs.assets or []),
             selection=[step.asset],
@@ -54,14 +71,32 @@ def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     failure = None if result.success else _failure(result)
+    warnings = _warnings(result, step)
+    if result.success and not heard.warned:
+        _leave_receipt(step, instance, before, fresh_state(STUDY, step), _facts(result, step), warnings)
     return Result(
         step,
         _outcome(result, step) if result.success else "FAILED",
         time.monotonic() - started,
         failure,
         failure == INTERRUPTED,
-        _warnings(result, step),
+        warnings,
     )
+
+
+def _leave_receipt(
+    step: Step,
+    instance: dg.DagsterInstance,
+    before: State | None,
+    after: State | None,
+    facts: Facts,
+    warnings: tuple[tuple[str, str], ...],
+) -> None:
+    if before is None or after is None or not before.same_inputs(after):
+        return
+    rows = facts.computed + facts.kept
+    receipt = Receipt(after, datetime.now(UTC), rows, facts.failed, facts.reason, facts.score, warnings)
+    write_receipt(place_of(step, instance), receipt)
 
 
 def show_progress() -> None:
@@ -98,23 +133,33 @@ def _blocking(result: dg.ExecuteInProcessResult) -> str:
     )
 
 
-def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:
+def _facts(result: dg.ExecuteInProcessResult, step: Step) -> Facts:
     metadata = result.asset_materializations_for_node(step.asset)[0].metadata
-    computed, reused = metadata["rows_computed"].value, metadata["rows_reused"].value
-    if computed == 0:
-        said = f"{_rows(reused)}, up to date"
+    told = ("rows_computed", "rows_reused", "rows_failed", "most_frequent_reason", "score")
+    computed, kept, failed, reason, score = (
+        metadata[name].value if name in metadata else None for name in told
+    )
+    return Facts(computed, kept, failed or 0, reason, score)
+
+
+def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:
+    return in_words(_facts(result, step))
+
+
+def in_words(facts: Facts) -> str:
+    """What came of a step: rows computed and kept, how many failed and why most did, and a score."""
+    if facts.computed == 0:
+        said = f"{_rows(facts.kept)}, up to date"
     else:
-        said = _rows(computed) + (f" and {reused:,} kept" if reused else "")
-    return said + _failed(metadata) + (f"; {metadata['score'].value}" if "score" in metadata else "")
+        said = _rows(facts.computed) + (f" and {facts.kept:,} kept" if facts.kept else "")
+    if facts.reason is not None:
+        said += f", {facts.failed:,} failed, mostly: {_short(facts.reason)}"
+    return said + (f"; {facts.score}" if facts.score is not None else "")
 
 
 def _rows(count: int) -> str:
     return f"{count:,} row" + ("" if count == 1 else "s")
 
 
-def _failed(metadata: Mapping[str, Any]) -> str:
-    """How many rows failed, and why most of them did."""
-    if "most_frequent_reason" not in metadata:
-        return ""
-    reason = textwrap.shorten(metadata["most_frequent_reason"].value, REASON, placeholder=" …")
-    return f", {metadata['rows_failed'].value:,} failed, mostly: {reason}"
+def _short(reason: str) -> str:
+    return textwrap.shorten(reason, REASON, placeholder=" …")

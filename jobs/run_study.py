@@ -24,6 +24,7 @@ from jobs.ranking import ranking_text
 from jobs.slots import watched
 from jobs.steps import Need, Step, steps
 from jobs.threads import set_threads
+from jobs.unchanged import Unchanged
 from jobs.workers import allowed_at_once, side_by_side, workers
 from preceptor.check import check_study
 from preceptor.lake.gaps import gaps
@@ -35,6 +36,7 @@ from preceptor.progress import duration
 from preceptor.report.publish import report_uri
 from preceptor.study.load import ReadStudy, StudyError, read_study
 from preceptor.study.schema import Study
+from preceptor.unchanged.receipt import receipts_folder
 from resources.gpu import shared_gpus
 
 KILLED = "a worker process was killed, perhaps for want of memory (fewer --processes need less)"
@@ -51,15 +53,29 @@ class Tally:
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
-def run(planned: list[Step], instance: dg.DagsterInstance, processes: int, tally: Tally) -> None:
+def run(
+    planned: list[Step], instance: dg.DagsterInstance, processes: int, tally: Tally, unchanged: Unchanged
+) -> None:
     """Materialize the steps; the partitions of one asset side by side, if there are several processes."""
     if processes == 1:
         for step in planned:
-            _take_all(tally, (materialize(s, instance) for s in _sensible([step], tally)))
+            _take_all(tally, (_result(s, instance, unchanged) for s in _sensible([step], tally)))
         return
     with allowed_at_once(instance, processes), workers(processes) as pool:
         for _, group in groupby(planned, key=lambda step: step.asset):
-            _take_all(tally, side_by_side(pool, list(_sensible(group, tally))))
+            results = {step: unchanged.result(step) for step in _sensible(group, tally)}
+            _take_all(tally, (result for result in results.values() if result is not None))
+            if to_run := [step for step, result in results.items() if result is None]:
+                _take_all(tally, side_by_side(pool, to_run))
+                unchanged.forget()
+
+
+def _result(step: Step, instance: dg.DagsterInstance, unchanged: Unchanged) -> Result:
+    if (said := unchanged.result(step)) is not None:
+        return said
+    result = materialize(step, instance)
+    unchanged.forget()
+    return result
 
 
 def _sensible(planned: Iterable[Step], tally: Tally) -> Iterator[Step]:
@@ -145,15 +161,40 @@ def _gaps(study: Study) -> dict[str, list[str]]:
     return {"hashes of the store": found} if found else {}
 
 
-def _prepared(read: ReadStudy) -> dg.DagsterInstance:
-    """The instance with the study's partitions, rid of the runs of the dead. Raises HomeError."""
+def _decided(
+    read: ReadStudy, planned: list[Step], options: argparse.Namespace
+) -> tuple[dg.DagsterInstance, Unchanged]:
+    """The study's instance, and which steps have nothing to do. Raises HomeError.
+
+    Where all have nothing to do, nobody waits for what would have to be right for them to run.
+    """
+    fresh = not receipts_folder(home_folder(read.study)).exists()
+    if fresh:  # a mistake is said before anything is written
+        _prepare_work(read, options)
     instance = open_instance(read.study)
     with told(instance.root_directory):
+        unchanged = Unchanged(read.study, instance, planned, options.retry_failed)
+        if not fresh and not unchanged.all_of(planned):
+            _prepare_work(read, options)
+        unchanged.forget()  # that took a while
         for sentence in synchronise(instance, read):
             print(f"{read.study.name}: {sentence}")
         for sentence in release_dead_runs(instance):
             print(f"{read.study.name}: {sentence}; going on from what it committed")
-    return instance
+    return instance, unchanged
+
+
+def _prepare_work(read: ReadStudy, options: argparse.Namespace) -> None:
+    """Refuse what would fail later, and say how many threads will be used."""
+    threads = set_threads(read.study, options.processes)  # preflight may import torch
+    _refuse(options.study, preflight(read.study))
+    if threads:
+        print(f"{read.study.name}: {threads}")
+
+
+def _refuse(file: str, problems: Iterable[str]) -> None:
+    if said := [f"{file}: {problem}" for problem in problems]:
+        sys.exit("\n".join(said))
 
 
 def main() -> None:
@@ -192,22 +233,18 @@ def main() -> None:
     if options.check:
         _check(read, options.study)
         return
-    threads = set_threads(study, options.processes)  # preflight may import torch
-    if problems := [*unusable_places(study), *preflight(study)]:
-        sys.exit("\n".join(f"{options.study}: {problem}" for problem in problems))
-    if threads:
-        print(f"{study.name}: {threads}")
+    _refuse(options.study, unusable_places(study))
     started = time.monotonic()
+    planned = list(steps(study))
     try:
-        instance = _prepared(read)
+        instance, unchanged = _decided(read, planned, options)
     except HomeError as error:
         sys.exit(str(error))
     again = f"what is committed stays, and the same command goes on from there ({options.study})"
-    planned = list(steps(study))
     tally = Tally(len(planned), failures=list(read.left_out), warnings=_gaps(study))
     try:
         with watched(instance):
-            run(planned, instance, options.processes, tally)
+            run(planned, instance, options.processes, tally, unchanged)
     except (KeyboardInterrupt, BrokenProcessPool, HomeError) as error:
         for failure in tally.failures:
             print(f"FAILED {failure}")

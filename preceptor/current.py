@@ -16,7 +16,7 @@ from preceptor.responses.generate import generation_fingerprint
 from preceptor.responses.recorded import recording_fingerprint
 from preceptor.rewards.recorded import recorded_reward_fingerprint
 from preceptor.rewards.score import reward_fingerprint
-from preceptor.study.reward_models import RecordedRewardModel
+from preceptor.study.reward_models import AnyRewardModel, RecordedRewardModel
 from preceptor.study.schema import Base, Study
 from preceptor.study.teachers import AnyTeacher, RecordedTeacher
 
@@ -49,23 +49,28 @@ def current_fingerprints(study: Study) -> Current:
     A teacher or base whose model or file cannot be found is left out, and named: the others can be ranked.
     Raises ValueError where CAR's reward model cannot be found, without which nobody can.
     """
-    responses, lost_teachers = _found(study.teachers, _response_fingerprint)
+    responses, lost_teachers = _found(study.teachers, answers_fingerprint)
     losses, lost_bases = _found(study.bases, loss_fingerprint)
     model = study.reward_model(study.car_reward_model)
-    rewards = {
-        teacher.name: recorded_reward_fingerprint(model, teacher.name)
-        if isinstance(model, RecordedRewardModel)
-        else reward_fingerprint(model)
-        for teacher in study.teachers
-    }
+    rewards = {teacher.name: scores_fingerprint(model, teacher.name) for teacher in study.teachers}
     return Current(responses, rewards, losses, lost_teachers, lost_bases)
 
 
-def _response_fingerprint(teacher: AnyTeacher) -> str:
+def answers_fingerprint(teacher: AnyTeacher) -> str:
+    """What today's settings would stamp on a teacher's responses."""
     return (
         recording_fingerprint(teacher)
         if isinstance(teacher, RecordedTeacher)
         else generation_fingerprint(teacher)
+    )
+
+
+def scores_fingerprint(model: AnyRewardModel, teacher: str) -> str:
+    """What today's settings would stamp on a reward model's scores of a teacher's responses."""
+    return (
+        recorded_reward_fingerprint(model, teacher)
+        if isinstance(model, RecordedRewardModel)
+        else reward_fingerprint(model)
     )
 
 

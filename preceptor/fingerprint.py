@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.compute.chat_template import PROMPT_DATE, TEMPLATES, uses_date
+from preceptor.file_hash import file_hash
 
 
 class UnknownModelError(ValueError):
@@ -38,22 +39,15 @@ def file_identity(path: str | Path) -> str:
     """The SHA-256 of a file, or of all files of a folder with their names."""
     root = Path(path)
     if root.is_file():
-        return _file_hash(str(root), root.stat().st_size, root.stat().st_mtime_ns)
+        return file_hash(root)
     sha = hashlib.sha256()
     for file in sorted(p for p in root.rglob("*") if p.is_file() and not _hidden(p.relative_to(root))):
-        content = _file_hash(str(file), file.stat().st_size, file.stat().st_mtime_ns)
-        sha.update(f"{file.relative_to(root)}\0{content}\n".encode())
+        sha.update(f"{file.relative_to(root)}\0{file_hash(file)}\n".encode())
     return sha.hexdigest()
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-@lru_cache(maxsize=65536)  # thousands of teachers with a file each are asked for again and again
-def _file_hash(path: str, size: int, modified: int) -> str:  # noqa: ARG001 - size and time make the key
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_identity(model: str, revision: str) -> str:

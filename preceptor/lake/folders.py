@@ -17,6 +17,7 @@ from typing import Any
 
 from preceptor.lake.s3 import object_key
 from preceptor.lake.store import Lake, LakeError
+from preceptor.paths import cache_folder
 from preceptor.text import digest
 
 log = logging.getLogger(__name__)
@@ -197,8 +198,3 @@ def _download(s3: Any, key: str, copy: Path) -> None:
     fs.copy_files(key, str(incoming), s3, fs.LocalFileSystem())
     shutil.rmtree(copy, ignore_errors=True)
     incoming.rename(copy)
-
-
-def cache_folder() -> Path:
-    """What this machine keeps of remote stores; it may be deleted while nothing runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preceptor"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 REQUESTS = 16  # at once, to S3
 Found = TypeVar("Found")
-Signature = tuple[int, int]
+Signature = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,17 @@ class TableFiles:
         return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
 
     def signature(self, name: str) -> Signature | None:
-        """Time and size of a local file: another one may be in its place. None on S3, or for no file."""
+        """Times, size and number of a local file: another may be in its place. None on S3, or for no file.
+
+        The second time is when its content or name last changed by any means: nobody can set it back.
+        """
         if self.filesystem is not None:
             return None
         try:
             found = Path(self.uri, name).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return found.st_mtime_ns, found.st_size
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
     def written(self, name: str) -> float | None:
         """When a file was written, in seconds since 1970; None where there is none."""

@@ -53,9 +53,7 @@ def drift_since_last_week(
 
     Raises LakeError where the earlier rewards cannot be read: somebody vacuumed too eagerly.
     """
-    since = (now or datetime.now(UTC)) - RECENT
-    recent = [c for c in history(lake, REWARDS) if c.partition == dict(partition) and c.time >= since]
-    for version in _earlier(recent[::-1]):
+    for version in earlier_versions(history(lake, REWARDS), partition, now):
         try:
             before = lake.read(REWARDS, partition, ["response_id", "reward"], version)
         except LakeError as error:
@@ -82,8 +80,15 @@ def _shift(earlier: Floats, now: Floats) -> float | None:
     return 0.0 if np.allclose(earlier, now) else None
 
 
-def _earlier(recent: Sequence[Commit]) -> list[int]:
-    """The versions that may hold the rewards of a week ago, or the first ones since then; oldest first."""
+def earlier_versions(
+    commits: Sequence[Commit], partition: Partition, now: datetime | None = None
+) -> list[int]:
+    """The versions that may hold a partition's rewards of a week ago, or the first since then; oldest first.
+
+    `commits` are the table's, newest first. What they name changes as the week goes on.
+    """
+    since = (now or datetime.now(UTC)) - RECENT
+    recent = [c for c in commits if c.partition == dict(partition) and c.time >= since][::-1]
     if not recent:
         return []
     before = [recent[0].version - 1] if recent[0].version > 0 else []  # a table's first has nothing before it

@@ -42,16 +42,20 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """Changes with the base, its template, the hyper-parameters, the seed, the rows and their order."""
-        base = self.base
-        return fingerprint(
-            "tuned_checkpoint",
-            VERSION,
-            **prompt_identity(base.model, base.revision, base.prompt_format, base.prompt_date),
-            base=base.model_dump(include={"dtype", "prompt_format", "max_length"}),
-            tuning=self.tuning.model_dump(exclude={"name"}),
-            seed=self.run.seed,
-            rows=rows_digest(self.rows),
-        )
+        return task_fingerprint(self.base, self.tuning, self.run.seed, rows_digest(self.rows))
+
+
+def task_fingerprint(base: Base, tuning: Tuning, seed: int, rows: str) -> str:
+    """A task's fingerprint; `rows` is their digest."""
+    return fingerprint(
+        "tuned_checkpoint",
+        VERSION,
+        **prompt_identity(base.model, base.revision, base.prompt_format, base.prompt_date),
+        base=base.model_dump(include={"dtype", "prompt_format", "max_length"}),
+        tuning=tuning.model_dump(exclude={"name"}),
+        seed=seed,
+        rows=rows,
+    )
 
 
 def rows_digest(rows: pl.DataFrame) -> str:

@@ -1,0 +1,74 @@
+"""What a step that ran leaves in Dagster's home: by it the next `make study` tells that nothing changed."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+
+from jobs.steps import Step
+from preceptor.lake.store import Lake, store_root
+from preceptor.study.schema import Study
+from preceptor.unchanged.receipt import receipt_path
+from preceptor.unchanged.state import State, state_of
+from preceptor.unchanged.tables import LiveTables
+
+DIMENSIONS = {"responses": "teacher", "selected_subset": "recipe", "tuned_checkpoint": "run"}
+
+
+@cache
+def _tables(root: str, study: str) -> LiveTables:
+    return LiveTables(Lake(root, study))
+
+
+def live_tables(study: Study) -> LiveTables:
+    """The study's tables as this process last saw them."""
+    return _tables(store_root(), study.name)
+
+
+def present_state(study: Study, step: Step) -> State | None:
+    """The step's state; None where it is in doubt."""
+    match step.key:
+        case None:
+            key = {}
+        case dg.MultiPartitionKey():
+            key = dict(step.key.keys_by_dimension)
+        case _:
+            key = {DIMENSIONS[step.asset]: step.key}
+    return state_of(study, step.asset, key, live_tables(study))
+
+
+def fresh_state(study: Study, step: Step) -> State | None:
+    """The state as the disk has it now, whoever changed it."""
+    live_tables(study).forget()
+    return present_state(study, step)
+
+
+def place_of(step: Step, instance: dg.DagsterInstance) -> Path:
+    """Where the step's receipt lies."""
+    return receipt_path(Path(instance.root_directory), *step.place)
+
+
+class Heard(logging.Handler):
+    """Whether preceptor/ warned of something that no check repeats: then the step runs the next time too."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.warned = False
+
+    def emit(self, _: logging.LogRecord) -> None:
+        """Take note."""
+        self.warned = True
+
+
+@contextmanager
+def listening() -> Iterator[Heard]:
+    """Hear what is logged meanwhile."""
+    heard, logger = Heard(), logging.getLogger("preceptor")
+    logger.addHandler(heard)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(heard)

@@ -1,0 +1,241 @@
+"""What each step's result hangs on, in the words of the functions that the step itself asks.
+
+Settings are told by the fingerprints that the rows carry, and by what else of the study the step and its
+checks read. Rows are told by the files that hold them. Where the two lists here say too much, a step runs and
+finds itself up to date; tests/unchanged hold them against what each step opens.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from preceptor.car.table import car_fingerprint, sweep_fingerprint
+from preceptor.current import (
+    ROW_TABLES,
+    Current,
+    answers_fingerprint,
+    current_fingerprints,
+    scores_fingerprint,
+)
+from preceptor.evaluation.difficulty import is_fetched
+from preceptor.evaluation.evaluate import current_fingerprints as evaluation_fingerprints
+from preceptor.fingerprint import file_identity
+from preceptor.instructions.collect import instructions_fingerprint
+from preceptor.lake.files import read_text
+from preceptor.lake.folders import file_sizes, folder_uri, published, read_manifest
+from preceptor.lake.schemas import (
+    BASE_LOSSES,
+    CAR_BETA_SWEEP,
+    CAR_TABLE,
+    EVAL_DIFFERENCES,
+    EVAL_RESULTS,
+    EVAL_SCORES,
+    JUDGMENTS,
+    PREDICTED_ACTUAL,
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    REWARDS,
+    SELECTED_SUBSET,
+    STUDENT_RESPONSES,
+    TUNED_CHECKPOINT,
+    Table,
+)
+from preceptor.lake.store import Partition
+from preceptor.losses.score import loss_fingerprint
+from preceptor.report.publish import REPORT_TABLES, report_fingerprint, report_uri
+from preceptor.selection.conversations import CONVERSATION_TABLES
+from preceptor.selection.recipes import selection_fingerprint, selection_reads
+from preceptor.study.evaluation import AnyEvaluation
+from preceptor.study.fields import Frozen, Records
+from preceptor.study.schema import Study
+from preceptor.tuning.task import task_fingerprint
+from preceptor.unchanged.tables import DoubtError, LiveTables
+
+Place = tuple[Table, Partition]
+Key = Mapping[str, str]  # a partition's name in each dimension
+COMMIT = re.compile("[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """`made_of` is fit for JSON. Other steps add to what is `shared`; what this one left stays as it is.
+
+    `stored` tells of what it left beside the rows of today.
+    """
+
+    made_of: Any
+    reads: tuple[Place, ...] = ()
+    writes: tuple[Place, ...] = ()
+    shared: tuple[Place, ...] = ()
+    stored: Any = None
+
+
+def dependence(study: Study, asset: str, key: Key, tables: LiveTables) -> Dependence:
+    """What a step hangs on now.
+
+    Raises DoubtError, or whatever the study's files, models and tables raise: then the step is to run.
+    """
+    return STEPS[asset](study, key, tables)
+
+
+def _raw_instructions(study: Study, _: Key, __: LiveTables) -> Dependence:
+    instructions = study.instructions
+    made_of = [instructions_fingerprint(instructions), _said(instructions), _said(study.limits)]
+    return Dependence(made_of, writes=((RAW_INSTRUCTIONS, {}),))
+
+
+def _responses(study: Study, key: Key, _: LiveTables) -> Dependence:
+    teacher = study.teacher(key["teacher"])
+    return Dependence(
+        [answers_fingerprint(teacher), _said(teacher), _said(study.limits)],
+        reads=((RAW_INSTRUCTIONS, {}),),
+        writes=((RESPONSES, key),),
+    )
+
+
+def _rewards(study: Study, key: Key, tables: LiveTables) -> Dependence:
+    model = study.reward_model(key["reward_model"])
+    made_of = [scores_fingerprint(model, key["teacher"]), _said(model), _said(study.limits)]
+    return Dependence(
+        [*made_of, _said(study.car.reward_map)],
+        reads=((RAW_INSTRUCTIONS, {}), (RESPONSES, {"teacher": key["teacher"]})),
+        writes=((REWARDS, key),),
+        stored=tables.earlier_rewards(key),
+    )
+
+
+def _base_losses(study: Study, key: Key, _: LiveTables) -> Dependence:
+    base = study.base(key["base"])
+    return Dependence(
+        [loss_fingerprint(base), _said(base), _said(study.limits)],
+        reads=((RAW_INSTRUCTIONS, {}), (RESPONSES, {"teacher": key["teacher"]})),
+        writes=((BASE_LOSSES, key),),
+    )
+
+
+def _car_table(study: Study, _: Key, tables: LiveTables) -> Dependence:
+    mark = car_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
+    return Dependence([mark, _said(study.limits)], _whole(*ROW_TABLES), _whole(CAR_TABLE))
+
+
+def _car_beta_sweep(study: Study, _: Key, tables: LiveTables) -> Dependence:
+    mark = sweep_fingerprint(study.car, _versions(tables, CAR_TABLE))
+    return Dependence(mark, _whole(CAR_TABLE), _whole(CAR_BETA_SWEEP))
+
+
+def _selected_subset(study: Study, key: Key, tables: LiveTables) -> Dependence:
+    name = key["recipe"]
+    reads = selection_reads(study, name)
+    mark = selection_fingerprint(study, name, _current(study), _versions(tables, *reads))
+    return Dependence(
+        [mark, _said(study.recipe(name))], reads=_whole(*reads), writes=((SELECTED_SUBSET, key),)
+    )
+
+
+def _tuned_checkpoint(study: Study, key: Key, tables: LiveTables) -> Dependence:
+    run, lake = study.run(key["run"]), tables.lake
+    chosen = {"recipe": run.recipe}
+    reads = ((table, chosen if table == SELECTED_SUBSET else {}) for table in CONVERSATION_TABLES)
+    folders = folder_uri(lake, "checkpoints", run.name)
+    manifests = {uri: read_manifest(lake, uri) for uri in published(lake, "checkpoints", run.name)}
+    return Dependence(
+        [_settings_of(study, run.name), _said(run), _said(study.base(run.base))],
+        reads=tuple(reads),
+        writes=((TUNED_CHECKPOINT, key),),
+        stored=[manifests, file_sizes(lake, folders)],
+    )
+
+
+def _eval_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
+    evaluation, run = study.evaluation(key["benchmark"]), study.run(key["run"])
+    made_of = [_evaluated(evaluation), _said(study.base(run.base)), _said(study.limits)]
+    return Dependence(
+        [*made_of, is_fetched(tables.lake)],
+        reads=((TUNED_CHECKPOINT, {"run": run.name}), (RAW_INSTRUCTIONS, {})),
+        writes=((EVAL_RESULTS, key), (EVAL_SCORES, key), (JUDGMENTS, key)),
+        shared=(
+            (STUDENT_RESPONSES, {"run": run.name}),
+        ),  # a partition for all benchmarks of the same prompts
+    )
+
+
+def _study_report(study: Study, _: Key, tables: LiveTables) -> Dependence:
+    found = {table.name: tables.version(table) for table in REPORT_TABLES}
+    versions = {name: version for name, version in found.items() if version is not None}
+    _current(study)
+    results = [_settings_of(study, run.name) for run in study.runs]
+    results += [_evaluated(evaluation) for evaluation in study.evaluations]
+    return Dependence(
+        [report_fingerprint(study, versions), results],
+        reads=_whole(*REPORT_TABLES),
+        writes=_whole(PREDICTED_ACTUAL, EVAL_DIFFERENCES),
+        stored=read_text(tables.lake, report_uri(tables.lake)),
+    )
+
+
+STEPS: Mapping[str, Callable[[Study, Key, LiveTables], Dependence]] = {
+    "raw_instructions": _raw_instructions,
+    "responses": _responses,
+    "rewards": _rewards,
+    "base_losses": _base_losses,
+    "car_table": _car_table,
+    "car_beta_sweep": _car_beta_sweep,
+    "selected_subset": _selected_subset,
+    "tuned_checkpoint": _tuned_checkpoint,
+    "eval_results": _eval_results,
+    "study_report": _study_report,
+}
+
+
+def _whole(*tables: Table) -> tuple[Place, ...]:
+    return tuple((table, {}) for table in tables)
+
+
+def _versions(tables: LiveTables, *wanted: Table) -> dict[str, int]:
+    found = {table.name: tables.version(table) for table in wanted}
+    known = {name: version for name, version in found.items() if version is not None}
+    if known.keys() != found.keys():
+        raise DoubtError(f"not made yet: {', '.join(found.keys() - known.keys())}")
+    return known
+
+
+def _current(study: Study) -> Current:
+    """Raises DoubtError where somebody's model or file cannot be found: the step says of whom."""
+    current = current_fingerprints(study)
+    if lost := {**current.lost_teachers, **current.lost_bases}:
+        raise DoubtError(f"not found: {lost}")
+    return current
+
+
+def _settings_of(study: Study, run_name: str) -> str:
+    """The run's fingerprint but for its rows, which follow from the tables that they are read from."""
+    run = study.run(run_name)
+    return task_fingerprint(study.base(run.base), study.tuning(run.tuning), run.seed, rows="")
+
+
+def _evaluated(evaluation: AnyEvaluation) -> Any:
+    """The evaluation's fingerprints but for the tuned model, and every file that it names."""
+    said = _said(evaluation)
+    named = {path: file_identity(path) for path in sorted(set(_paths(said)))}
+    return [evaluation_fingerprints(evaluation, checkpoint=""), said, named]
+
+
+def _said(part: BaseModel) -> Any:
+    """What the study says of a part of it. Raises DoubtError for rows on a hub that may change there."""
+    for below in part.parts() if isinstance(part, Frozen) else ():
+        if isinstance(below, Records) and below.dataset and not COMMIT.fullmatch(below.revision or ""):
+            raise DoubtError(f"{below.dataset} may have changed on the hub")
+    return part.model_dump(mode="json")
+
+
+def _paths(said: Any) -> list[str]:
+    """Every absolute path in it that there is: the study's loader made them so."""
+    if isinstance(said, dict):
+        return [path for value in said.values() for path in _paths(value)]
+    if isinstance(said, list):
+        return [path for value in said for path in _paths(value)]
+    return [said] if isinstance(said, str) and said.startswith("/") and Path(said).exists() else []
