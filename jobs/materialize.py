@@ -13,11 +13,11 @@ from jobs.errors import error_sentence
 from jobs.finished_runs import BLOCKED, STOPPED
 from jobs.home import told
 from jobs.instance import ASSET
-from jobs.receipts import fresh_state, listening, place_of
+from jobs.receipts import fresh_inputs, fresh_state, listening, place_of
 from jobs.run_process import process_tags
 from jobs.steps import Step
 from preceptor.unchanged.receipt import Receipt, remove_receipt, write_receipt
-from preceptor.unchanged.state import State
+from preceptor.unchanged.state import Inputs, State
 
 REASON = 120  # characters of why rows failed
 INTERRUPTED = "stopped"
@@ -59,7 +59,7 @@ def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
     started = time.monotonic()
     with told(instance.root_directory), listening() as heard:
         remove_receipt(place_of(step, instance))
-        before = fresh_state(STUDY, step)
+        before = fresh_inputs(STUDY, step)
         result = dg.materialize(
             list(defs.assets or []),
             selection=[step.asset],
@@ -87,12 +87,12 @@ def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
 def _leave_receipt(
     step: Step,
     instance: dg.DagsterInstance,
-    before: State | None,
+    before: Inputs | None,
     after: State | None,
     facts: Facts,
     warnings: tuple[tuple[str, str], ...],
 ) -> None:
-    if before is None or after is None or not before.same_inputs(after):
+    if before is None or after is None or before != after.inputs:
         return
     rows = facts.computed + facts.kept
     receipt = Receipt(after, datetime.now(UTC), rows, facts.failed, facts.reason, facts.score, warnings)

@@ -12,7 +12,7 @@ from jobs.steps import Step
 from preceptor.lake.store import Lake, store_root
 from preceptor.study.schema import Study
 from preceptor.unchanged.receipt import receipt_path
-from preceptor.unchanged.state import State, state_of
+from preceptor.unchanged.state import Inputs, State, inputs_of, state_of
 from preceptor.unchanged.tables import LiveTables
 
 DIMENSIONS = {"responses": "teacher", "selected_subset": "recipe", "tuned_checkpoint": "run"}
@@ -30,20 +30,31 @@ def live_tables(study: Study) -> LiveTables:
 
 def present_state(study: Study, step: Step) -> State | None:
     """The step's state; None where it is in doubt."""
-    match step.key:
-        case None:
-            key = {}
-        case dg.MultiPartitionKey():
-            key = dict(step.key.keys_by_dimension)
-        case _:
-            key = {DIMENSIONS[step.asset]: step.key}
-    return state_of(study, step.asset, key, live_tables(study))
+    return state_of(study, step.asset, _names(step), live_tables(study))
 
 
 def fresh_state(study: Study, step: Step) -> State | None:
     """The state as the disk has it now, whoever changed it."""
     live_tables(study).forget()
     return present_state(study, step)
+
+
+def fresh_inputs(study: Study, step: Step) -> Inputs | None:
+    """What the step reads, as the disk has it now; None where that is in doubt."""
+    tables = live_tables(study)
+    tables.forget()
+    return inputs_of(study, step.asset, _names(step), tables)
+
+
+def _names(step: Step) -> dict[str, str]:
+    """The step's partition by dimension."""
+    match step.key:
+        case None:
+            return {}
+        case dg.MultiPartitionKey():
+            return dict(step.key.keys_by_dimension)
+        case _:
+            return {DIMENSIONS[step.asset]: step.key}
 
 
 def place_of(step: Step, instance: dg.DagsterInstance) -> Path:

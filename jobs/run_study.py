@@ -173,7 +173,7 @@ def _decided(
         _prepare_work(read, options)
     instance = open_instance(read.study)
     with told(instance.root_directory):
-        unchanged = Unchanged(read.study, instance, planned, options.retry_failed)
+        unchanged = Unchanged(read.study, instance, planned, bool(os.environ.get("PRECEPTOR_RETRY_FAILED")))
         if not fresh and not unchanged.all_of(planned):
             _prepare_work(read, options)
         unchanged.forget()  # that took a while

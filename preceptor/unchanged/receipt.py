@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from preceptor.unchanged.state import State
+from preceptor.unchanged.state import Inputs, State
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def read_receipt(path: Path) -> Receipt | None:
     """The receipt; None where there is none, or none that can be read."""
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        state = State(**{**said["state"], "shared": tuple(said["state"]["shared"])})
+        state = State(
+            Inputs(**said["state"]["inputs"]), said["state"]["written"], tuple(said["state"]["shared"])
+        )
         warnings = tuple((str(check), str(sentence)) for check, sentence in said["warnings"])
         found = Receipt(**{**said, "state": state, "warnings": warnings})
         return replace(found, time=datetime.fromisoformat(said["time"]))

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import sys
+import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,22 +21,34 @@ CODE = ("preceptor", "assets", "resources", "sql", "definitions.py")
 
 
 @dataclass(frozen=True)
-class State:
-    """Hashes; of what is shared with other steps the files themselves."""
+class Inputs:
+    """Hashes of the code, of the settings with the files that they name, and of the rows that are read."""
 
     made_by: str
     made_of: str
     read: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What the step reads, a hash of what it wrote, and the files that it shares with other steps."""
+
+    inputs: Inputs
     written: str
     shared: tuple[str, ...] = ()
 
-    def same_inputs(self, other: "State") -> bool:
-        """Whether what the step reads is the same in both."""
-        return (self.made_by, self.made_of, self.read) == (other.made_by, other.made_of, other.read)
-
     def holds(self, now: "State") -> bool:
         """Whether all of this is still so. To what is shared other steps may have added files."""
-        return self.same_inputs(now) and self.written == now.written and {*self.shared} <= {*now.shared}
+        same = (self.inputs, self.written) == (now.inputs, now.written)
+        return same and {*self.shared} <= {*now.shared}
+
+
+def inputs_of(study: Study, asset: str, key: Key, tables: LiveTables) -> Inputs | None:
+    """What a step reads now; None where anything about it is in doubt."""
+    try:
+        return _inputs(dependence(study, asset, key, tables), tables)
+    except Exception:  # a missing file, a dead hub, a damaged table: each step has its own words for it
+        return None
 
 
 def state_of(study: Study, asset: str, key: Key, tables: LiveTables) -> State | None:
@@ -42,19 +57,15 @@ def state_of(study: Study, asset: str, key: Key, tables: LiveTables) -> State | 
         found = dependence(study, asset, key, tables)
         if any(tables.unfinished(*place) for place in (*found.writes, *found.shared)):
             return None
-        return _state(found, tables)
-    except Exception:  # a missing file, a dead hub, a damaged table: each step has its own words for it
+        written = _digest([_files(tables, found.writes), found.stored])
+        shared = (file for _, files in _files(tables, found.shared) for file in files)
+        return State(_inputs(found, tables), written, tuple(shared))
+    except Exception:  # as above
         return None
 
 
-def _state(found: Dependence, tables: LiveTables) -> State:
-    return State(
-        made_by(),
-        _digest(found.made_of),
-        _digest(_files(tables, found.reads)),
-        _digest([_files(tables, found.writes), found.stored]),
-        tuple(file for _, files in _files(tables, found.shared) for file in files),
-    )
+def _inputs(found: Dependence, tables: LiveTables) -> Inputs:
+    return Inputs(made_by(), _digest(found.made_of), _digest(_files(tables, found.reads)))
 
 
 def _files(tables: LiveTables, places: tuple[Place, ...]) -> list[tuple[str, list[str]]]:
@@ -69,12 +80,26 @@ def _digest(said: Any) -> str:
 def made_by() -> str:
     """A hash of this checkout's code, of Python's version, and of every installed package's.
 
-    Whoever changes any of them has every step look at its rows again, once.
+    Whoever changes any of them has every step look at its rows again, once. Code that was changed since this
+    process began is like none: nobody knows which of both is at work here.
     """
-    code = {str(file.relative_to(CHECKOUT)): file.read_bytes().hex() for file in _code()}
-    folders = (Path(folder) for folder in sys.path)
-    packages = {found.name for folder in folders if folder.is_dir() for found in folder.glob("*.dist-info")}
+    files = list(_code())
+    if max(file.stat().st_ctime for file in files) > _began() - 2:  # seconds: file systems have clocks too
+        return uuid.uuid4().hex
+    code = {str(file.relative_to(CHECKOUT)): file.read_bytes().hex() for file in files}
+    folders = [Path(folder) for folder in sys.path]
+    packages = {found.name for folder in folders if folder.is_dir() for found in folder.glob("*.*-info")}
     return _digest([code, sys.version, sorted(packages)])
+
+
+def _began() -> float:
+    """When this process began, in seconds since 1970; a minute ago where the kernel does not say."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        ticks = int(fields.split()[22 - 3])  # proc_pid_stat(5); field 2 may hold blanks
+        return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, AttributeError):
+        return time.time() - 60
 
 
 def _code() -> Iterator[Path]:

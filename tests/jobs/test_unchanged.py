@@ -1,0 +1,452 @@
+"""A study run again: nothing runs that need not, all runs that must, and the tables are a fresh run's."""
+
+import logging
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+import yaml
+
+from jobs.home import open_instance
+from jobs.receipts import live_tables
+from jobs.steps import Step, steps
+from jobs.unchanged import RENEWED, WITH_FRESHNESS, Unchanged
+from preceptor.lake.schemas import BASE_LOSSES, RESPONSES, TABLES, TUNED_CHECKPOINT
+from preceptor.lake.store import Lake
+from preceptor.study.load import read_study
+from preceptor.unchanged.dependence import STEPS, dependence
+from preceptor.unchanged.receipt import read_receipt, write_receipt
+from tests.assets.served import code_location
+from tests.studies import one_base, with_runs, write_benchmarks, write_study
+
+ROWS = {"raw_instructions", "responses", "rewards", "base_losses", "tuned_checkpoint", "eval_results"}
+RANKED = {"car_table", "study_report"}
+CHOSEN = {f"selected_subset {name}" for name in ("best-for-a", "of-brief", "of-chatty")}
+opened: list[str] | None = None
+
+
+def _note(event: str, arguments: tuple) -> None:
+    if event == "open" and opened is not None:
+        opened.append(str(arguments[0]))
+
+
+sys.addaudithook(_note)  # for ever: it does nothing but while a step is watched
+
+
+@dataclass
+class Made:
+    """A study on disk and its stores. `ran` and `tables`, `files` say what a run's steps did and opened."""
+
+    folder: Path
+    store: str = "store"
+    home: str = "dagster"
+    ran: list[str] = field(default_factory=list)
+    tables: dict[str, set[str]] = field(default_factory=dict)
+    files: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "small.yaml"
+
+    def change(self, path: str, value: object) -> None:
+        """Set what a dotted path of the study's file names."""
+        study = yaml.safe_load(self.file.read_text())
+        part = study
+        *parents, last = path.split(".")
+        for name in parents:
+            part = part.setdefault(name, {}) if isinstance(part, dict) else part[int(name)]
+        part[last] = value
+        self.file.write_text(yaml.safe_dump(study))
+
+    @contextmanager
+    def environment(self) -> Iterator[pytest.MonkeyPatch]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PRECEPTOR_STORE", str(self.folder / self.store))
+            patch.setenv("DAGSTER_HOME", str(self.folder / self.home))
+            patch.setenv("PRECEPTOR_STUDY", str(self.file))
+            patch.delenv("PRECEPTOR_RETRY_FAILED", raising=False)
+            yield patch
+
+    def run(self, capsys: pytest.CaptureFixture[str]) -> str:
+        """`make study` in this process: what it prints; `ran` names the steps that Dagster ran."""
+        self.ran, logger = [], logging.getLogger("preceptor")
+        handlers, level = logger.handlers[:], logger.level
+        with self.environment() as patch, code_location(self.file):
+            study_run = import_module("jobs.run_study")
+            patch.setattr(sys, "argv", ["run_study", str(self.file)])
+            patch.setattr(study_run, "materialize", self._spied(study_run.materialize, patch))
+            with pytest.raises(SystemExit) as ended:
+                study_run.main()
+        logger.handlers, logger.level = handlers, level
+        said = capsys.readouterr().out
+        assert ended.value.code == 0, said
+        return said
+
+    def _spied(self, materialize: Callable, patch: pytest.MonkeyPatch) -> Callable:
+        def spied(step: Step, instance: dg.DagsterInstance) -> object:
+            global opened
+            tables: set[str] = set()
+            self.ran.append(str(step))
+            original = Lake.open
+            with pytest.MonkeyPatch.context() as inner:
+                inner.setattr(
+                    Lake,
+                    "open",
+                    lambda s, table, *a, **k: (tables.add(table.name), original(s, table, *a, **k))[1],
+                )
+                # What is looked at to tell the state is not what the step reads.
+                module = sys.modules["jobs.materialize"]
+                for name in ("fresh_state", "fresh_inputs"):
+                    inner.setattr(module, name, self._unwatched(getattr(module, name), tables))
+                opened = []
+                try:
+                    return materialize(step, instance)
+                finally:
+                    self.tables[str(step)] = tables
+                    own = [name for name in opened if self._is_data(name)]
+                    self.files[str(step)], opened = set(own), None
+
+        return spied
+
+    @staticmethod
+    def _unwatched(state: Callable, tables: set[str]) -> Callable:
+        def look(*arguments: object) -> object:
+            global opened
+            seen, files = set(tables), opened
+            opened = None
+            try:
+                return state(*arguments)
+            finally:
+                tables.intersection_update(seen)
+                opened = files
+
+        return look
+
+    def _is_data(self, name: str) -> bool:
+        inside = name.startswith(f"{self.folder}/")
+        return inside and not name.startswith((f"{self.folder}/{self.store}", f"{self.folder}/{self.home}"))
+
+    def to_run(self, retry_failed: bool = False) -> set[str]:
+        """The steps that the next run would run, as things are now."""
+        with self.environment():
+            study = read_study(str(self.file)).study
+            planned = list(steps(study))
+            live_tables(study).forget()
+            unchanged = Unchanged(study, open_instance(study), planned, retry_failed)
+            return {str(step) for step in planned if unchanged.result(step) is None}
+
+    def step(self, name: str) -> Step:
+        study = read_study(str(self.file)).study
+        return next(step for step in steps(study) if str(step) == name)
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(str(self.folder / self.store), "small")
+
+    def receipts(self, asset: str) -> list[Path]:
+        return sorted((self.folder / self.home / "receipts" / asset).glob("*.json"))
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.story]  # half a minute
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Made:
+    folder = tmp_path_factory.mktemp("again")
+    write_study(folder)
+    write_benchmarks(folder)
+    study = with_runs(one_base("small"))
+    study["teachers"].pop()  # a generating one
+    study["reward_models"].pop()
+    study["recipes"].insert(0, {"kind": "best_teacher", "name": "best-for-a", "base": "base-a"})
+    study["runs"].pop()
+    study["evaluations"].pop()
+    study["car"] = {"resamples": 200, "beta": 3.0, "sweep": [1.0, 3.0]}
+    (folder / "small.yaml").write_text(yaml.safe_dump(study))
+    scores = folder / "scores.csv"
+    scores.write_text(scores.read_text().replace("3,brief,5", "3,brief,five"))  # a row that fails
+    return Made(folder)
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    return []
+
+
+def test_all_runs_once_and_nothing_the_second_time(made, said, capsys):
+    first = made.run(capsys)
+    assert made.to_run() == set()
+    ran = made.ran
+    second = made.run(capsys)
+    assert made.ran == []
+    lines = [line for line in second.splitlines() if line.startswith("[")]
+    assert len(lines) == len(ran) == 15
+    assert all(", up to date" in line for line in lines)
+    assert "rewards scores × brief: 12 rows, up to date, 1 failed, mostly: score 'five'" in second
+    assert "eval_results sums × a-brief: 6 rows, up to date; accuracy" in second
+    warnings = [line for line in first.splitlines() if line.startswith("! ")]
+    assert "! rewards.failure_rate, 1 ×" in "\n".join(warnings)
+    assert [line for line in second.splitlines() if line.startswith("! ")] == warnings
+    assert ranking(first) == ranking(second)
+    said.append(first)
+
+
+def ranking(said: str) -> str:
+    return re.split(r"\nsmall in ", said.split("base-a: CAR")[1])[0]
+
+
+def test_no_step_opens_what_its_state_does_not_tell_of(made):
+    """The one list here that nobody derives: each step is watched while it runs."""
+    with made.environment():
+        study = read_study(str(made.file)).study
+        tables = live_tables(study)
+    assert {step.asset for step in steps(study)} == set(STEPS)
+    for step in steps(study):
+        names = dict(zip(("teacher", "recipe", "run"), 3 * [step.key], strict=True))
+        key = dict(step.key.keys_by_dimension) if isinstance(step.key, dg.MultiPartitionKey) else names
+        key = {
+            name: key[name] for name in key if step.asset != "raw_instructions" and name in dimension(step)
+        }
+        hashed: set[str] = set()
+        with pytest.MonkeyPatch.context() as patch:
+            import preceptor.fingerprint as fingerprints
+
+            hash_of = fingerprints.file_hash
+            patch.setattr(
+                fingerprints, "file_hash", lambda path, h=hash_of, s=hashed: (s.add(str(path)), h(path))[1]
+            )
+            found = dependence(study, step.asset, key, tables)
+        places = {table.name for table, _ in (*found.reads, *found.writes, *found.shared)}
+        staged = {f"_staging/{table.name}" for table, _ in (*found.writes, *found.shared)}
+        assert made.tables[str(step)] <= places | staged, step
+        assert made.files[str(step)] <= hashed, step
+
+
+def dimension(step: Step) -> set[str]:
+    if isinstance(step.key, dg.MultiPartitionKey):
+        return set(step.key.keys_by_dimension)
+    return {"responses": {"teacher"}, "selected_subset": {"recipe"}, "tuned_checkpoint": {"run"}}.get(
+        step.asset, set()
+    )
+
+
+def edit_in_place(path: Path, old: bytes, new: bytes) -> None:
+    """Keep size, number and time of writing."""
+    assert len(old) == len(new)
+    before = path.stat()
+    with path.open("r+b") as file:
+        content = file.read()
+        assert old in content
+        file.seek(0)
+        file.write(content.replace(old, new))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_mtime_ns, path.stat().st_size) == (before.st_mtime_ns, before.st_size)
+
+
+def of_teacher(name: str) -> set[str]:
+    return {f"responses {name}", f"rewards scores × {name}", f"base_losses base-a × {name}"}
+
+
+TUNED = {"tuned_checkpoint a-brief", "eval_results sums × a-brief"}
+EVERY_LOSS = {"base_losses base-a × brief", "base_losses base-a × chatty"}
+EVERY_REWARD = {"rewards scores × brief", "rewards scores × chatty"}
+EVERY_RESPONSE = {"responses brief", "responses chatty"}
+
+
+@pytest.mark.parametrize(
+    "path,value,expected",
+    [
+        ("car.beta", 2.0, RANKED | {"car_beta_sweep"}),
+        ("car.reward_map", {"kind": "sigmoid"}, RANKED | EVERY_REWARD),
+        ("car.sweep", [1.0, 2.0, 3.0], {"car_beta_sweep", "study_report"}),
+        (
+            "limits",
+            {"failed_rows": 0.2},
+            {"raw_instructions", "eval_results sums × a-brief", *EVERY_RESPONSE}
+            | {*EVERY_REWARD, *EVERY_LOSS, *RANKED},
+        ),
+        ("tunings.0.epochs", 3, {"tuned_checkpoint a-brief", "study_report"}),
+        ("runs.0.seed", 7, {"tuned_checkpoint a-brief", "study_report"}),
+        ("recipes.2.rows", 5, {"selected_subset of-chatty", "study_report"}),
+        ("teachers.0.join", "id", {"responses brief", *CHOSEN, *RANKED}),
+        ("evaluations.0.ignore", ["x"], {"eval_results sums × a-brief", "study_report"}),
+        ("bases.0.max_length", 90, {*EVERY_LOSS, *CHOSEN, *RANKED, *TUNED}),
+        ("description", "Another", {"study_report"}),
+    ],
+)
+def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
+    before = made.file.read_text()
+    made.change(path, value)
+    assert made.to_run() == expected
+    made.file.write_text(before)
+    assert made.to_run() == set()
+
+
+@pytest.mark.parametrize(
+    "name,old,new,expected",
+    [
+        ("brief.jsonl", b"yes", b"no!", {"responses brief", *CHOSEN, *RANKED}),
+        ("scores.csv", b"brief,6", b"brief,8", {*EVERY_REWARD, *CHOSEN, *RANKED}),
+        ("questions.jsonl", b"Hamlet", b"Othell", {"raw_instructions"}),
+        ("sums.jsonl", b"plus", b"PLUS", {"eval_results sums × a-brief", "study_report"}),
+        (
+            "base-a/config.json",
+            b'"use_cache": true',
+            b'"use_cache": null',
+            {*EVERY_LOSS, *CHOSEN, *RANKED, "tuned_checkpoint a-brief"},
+        ),
+    ],
+)
+def test_a_file_edited_in_place_is_seen_whatever_its_time_says(made, name, old, new, expected):
+    edit_in_place(made.folder / name, old, new)
+    assert made.to_run() == expected
+    edit_in_place(made.folder / name, new, old)
+    assert made.to_run() == set()
+
+
+def test_a_touched_model_is_the_same_model(made):
+    for file in (made.folder / "base-a").iterdir():
+        os.utime(file)
+    assert made.to_run() == set()
+
+
+def test_other_code_or_packages_run_all_and_another_version_its_rows(made, monkeypatch):
+    every = {str(step) for step in steps(read_study(str(made.file)).study)}
+    monkeypatch.setattr("preceptor.unchanged.state.made_by", lambda: "other")
+    assert made.to_run() == every
+    monkeypatch.undo()
+    monkeypatch.setattr("preceptor.losses.score.VERSION", 1000)
+    assert made.to_run() == {*EVERY_LOSS, *CHOSEN, *RANKED}
+
+
+def test_dagster_must_know_the_step_as_made_and_not_as_failed_since(made):
+    shutil.move(made.folder / "dagster", made.folder / "elsewhere")
+    (made.folder / "dagster").mkdir()
+    shutil.copytree(made.folder / "elsewhere" / "receipts", made.folder / "dagster" / "receipts")
+    assert len(made.to_run()) == 15
+    shutil.rmtree(made.folder / "dagster")
+    shutil.move(made.folder / "elsewhere", made.folder / "dagster")
+    assert made.to_run() == set()
+
+
+def test_what_failed_in_dagster_since_runs_again(made):
+    """In the UI, say; what it left undone the next `make study` makes good."""
+    teachers = dg.DynamicPartitionsDefinition(name="small/teachers")
+    for asset, partitions, key in (("responses", teachers, "brief"), ("car_table", None, None)):
+        for fails in (True, False):
+
+            @dg.asset(name=asset, partitions_def=partitions)
+            def stand_in() -> None:
+                assert not fails  # noqa: B023 - it runs at once
+
+            with made.environment():
+                instance = open_instance(read_study(str(made.file)).study)
+                dg.materialize([stand_in], instance=instance, partition_key=key, raise_on_error=False)
+            assert made.to_run() == ({f"{asset} {key or ''}".strip()} if fails else set())
+
+
+def test_a_receipt_of_last_week_does_not_hold_where_freshness_is_promised(made):
+    every = [path for asset in STEPS for path in made.receipts(asset)]
+    kept = {path: path.read_bytes() for path in every}
+    for shift in (-RENEWED - timedelta(minutes=1), timedelta(hours=1)):
+        for path in every:
+            receipt = read_receipt(path)
+            write_receipt(path, replace(receipt, time=datetime.now(UTC) + shift))
+        late = {step for step in made.to_run() if step.split()[0] in WITH_FRESHNESS}
+        assert late == {*EVERY_REWARD, *RANKED}
+        assert (made.to_run() == late) == (shift < timedelta())  # one of the future holds for no step
+    for path, content in kept.items():
+        path.write_bytes(content)
+    every[0].write_bytes(b"{" + kept[every[0]])
+    assert len(made.to_run()) == 1
+    every[0].write_bytes(kept[every[0]])
+    assert made.to_run() == set()
+
+
+def test_the_weekly_promise_covers_the_assets_that_dagster_watches(made):
+    with made.environment(), code_location(made.file) as defs:
+        policies = {
+            key.to_user_string(): spec.freshness_policy
+            for asset in defs.assets
+            for key, spec in asset.specs_by_key.items()
+            if spec.freshness_policy is not None
+        }
+    assert policies.keys() == {*WITH_FRESHNESS}
+    assert all(policy.warn_window.to_timedelta() > RENEWED for policy in policies.values())
+
+
+def test_failed_rows_are_tried_again_where_that_is_asked(made):
+    assert made.to_run(retry_failed=True) == {"rewards scores × brief", "eval_results sums × a-brief"}
+
+
+def test_unfinished_chunks_a_lost_model_and_a_changed_page_are_looked_at(made):
+    lake = made.lake
+    rows = lake.read(BASE_LOSSES, {"base": "base-a", "teacher": "brief"})
+    staged = replace(BASE_LOSSES, name=f"_staging/{BASE_LOSSES.name}")
+    place = {"base": "base-a", "teacher": "brief"}
+    part = rows.head(2).select(list(BASE_LOSSES.row_schema))
+    lake.append(staged, part, place, rows["fingerprint"][0], "killed")
+    assert made.to_run() == {"base_losses base-a × brief"}
+    lake.delete(staged, place)
+    manifest = Path(lake.read(TUNED_CHECKPOINT)["uri"][0]) / "manifest.json"
+    manifest.rename(made.folder / "manifest.json")
+    assert made.to_run() == {"tuned_checkpoint a-brief"}
+    (made.folder / "manifest.json").rename(manifest)
+    page = Path(lake.home) / "report.html"
+    text = page.read_text()
+    page.write_text(text.replace("brief", "BRIEF", 1))
+    assert made.to_run() == {"study_report"}
+    page.write_text(text)
+    assert made.to_run() == set()
+
+
+def test_a_data_file_that_is_gone_or_was_touched_is_looked_at(made):
+    lake = made.lake
+    (file,) = Path(lake.uri(BASE_LOSSES)).glob("base=base-a/teacher=brief/*.parquet")
+    expected = {"base_losses base-a × brief", "study_report", "car_table", *CHOSEN}
+    file.rename(made.folder / "away")
+    assert made.to_run() == expected
+    (made.folder / "away").rename(file)  # renaming changes the time that nobody can set
+    assert made.to_run() == expected
+
+
+def test_a_table_that_was_changed_or_set_back_is_looked_at(made):
+    readers = {"car_table", *CHOSEN, "tuned_checkpoint a-brief", "study_report"}
+    made.lake.delete(RESPONSES, {"teacher": "chatty"})
+    lost = of_teacher("chatty") | readers | {"base_losses base-a × brief"}  # of the test before
+    assert made.to_run() == lost
+    made.lake.open(RESPONSES).restore(made.lake.version(RESPONSES) - 1)  # by another program
+    assert made.to_run() >= lost | of_teacher("brief")
+
+
+def test_after_all_that_and_more_changes_the_tables_are_those_of_a_fresh_run(made, capsys):
+    edit_in_place(made.folder / "brief.jsonl", b"yes", b"no!")
+    made.change("car.beta", 2.0)
+    made.change("limits", {"failed_rows": 0.2})
+    said = made.run(capsys)
+    assert "rewards.failure_rate" not in said  # within its limit now
+    assert made.to_run() == set()
+    there = {name: rows_of(made.lake, name) for name in TABLES}
+    fresh = replace(made, store="other-store", home="other-home")
+    fresh_said = fresh.run(capsys)
+    assert ranking(fresh_said) == ranking(said)
+    for name, rows in there.items():
+        assert rows.equals(rows_of(fresh.lake, name)), name
+
+
+def rows_of(lake: Lake, name: str) -> pl.DataFrame:
+    """A table's rows but for what names a store or the moment of making."""
+    rows = lake.read(TABLES[name])
+    made_anew = {"uri", "manifest", *([] if name in ROWS else ["fingerprint"])}  # of versions
+    rows = rows.drop([column for column in rows.columns if column in made_anew])
+    return rows.sort([c for c, kind in rows.schema.items() if not kind.is_nested()])
