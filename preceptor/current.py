@@ -22,6 +22,7 @@ from preceptor.study.teachers import AnyTeacher, RecordedTeacher
 
 REASON = 300  # characters of why something cannot be found; a hub's own errors run to pages
 Part = TypeVar("Part", AnyTeacher, Base)
+VIEWS = ("current_responses", "rewards_today", "losses_today", "current_rewards", "current_losses")
 ROW_TABLES = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
 
 
@@ -116,5 +117,5 @@ def register_current(warehouse: Warehouse, study: Study, current: Current) -> No
             }
         ).cast({"base_index": pl.Int32, "loss_fingerprint": pl.String, "lost": pl.String}),
     )
-    for view in ("current_responses", "current_rewards", "current_losses"):
+    for view in VIEWS:
         warehouse.view(view, view)

@@ -1,4 +1,5 @@
--- A row is a response that a recipe chose, as a conversation to tune on. $recipe names the recipe.
+-- A row is a response that a recipe chose, as a conversation to tune on. $recipe names the recipe, $teachers those
+-- whose responses it chose: the others' files are left alone.
 SELECT
     selected_subset.response_id,
     selected_subset.instruction_id,
@@ -11,5 +12,5 @@ SELECT
 FROM selected_subset
 INNER JOIN responses ON responses.response_id = selected_subset.response_id
 INNER JOIN raw_instructions ON raw_instructions.instruction_id = selected_subset.instruction_id
-WHERE selected_subset.recipe = $recipe
+WHERE selected_subset.recipe = $recipe AND list_contains($teachers, responses.teacher)
 ORDER BY selected_subset.instruction_id, selected_subset.response_id

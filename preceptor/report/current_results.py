@@ -19,7 +19,7 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.selection.conversations import OutdatedSelectionError, chosen_conversations
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_runs
-from preceptor.tuning.task import Task
+from preceptor.tuning.task import rows_digest, task_fingerprint
 from preceptor.tuning.untuned import untuned_fingerprint
 
 log = logging.getLogger(__name__)
@@ -73,16 +73,25 @@ def keep_one_formula(warehouse: Warehouse, study: Study) -> None:
 
 def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:
     """The fingerprint that each run's tuned model would have today; none where its rows are not chosen."""
-    rows_of = cache(lambda recipe: chosen_conversations(warehouse, recipe))
+    digest_of = cache(lambda recipe: _digest(warehouse, recipe))
     found = {}
     for run in study.runs:
-        try:
-            found[run.name] = Task.of(study, run.name, rows_of(run.recipe)).fingerprint
-        except (NotMaterializedError, OutdatedSelectionError):
+        rows = digest_of(run.recipe)
+        if rows is None:
             continue
+        try:
+            found[run.name] = task_fingerprint(study.base(run.base), study.tuning(run.tuning), run.seed, rows)
         except UnknownModelError as error:  # of the run's base: the other bases' runs are reported
             log.warning("the report leaves out run %s: %s", run.name, error)
     return found
+
+
+def _digest(warehouse: Warehouse, recipe: str) -> str | None:
+    """What a task would say of the recipe's rows; of many recipes, one's words are in memory at a time."""
+    try:
+        return rows_digest(chosen_conversations(warehouse, recipe))
+    except (NotMaterializedError, OutdatedSelectionError):
+        return None
 
 
 def current_untuned(study: Study) -> dict[str, str]:

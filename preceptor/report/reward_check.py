@@ -13,6 +13,9 @@ SCHEMA = {
     "accuracy": pl.Float64,
     "auc": pl.Float64,
 }
+NONE_CHECKED = pl.Schema(
+    dict.fromkeys(("teacher", "response", "answer", "check"), pl.String) | {"reward": pl.Float64}
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ def check_reward(warehouse: Warehouse) -> RewardCheck:
     Only rows with a reward, and an answer that its check can hold a response against, take part; the others
     (an unknown check, an answer of check `number` that is not one plain number) are counted.
     """
-    rows = warehouse.query("report/checked_responses")
+    checkable = warehouse.query("report/checkable").item()
+    # Where nothing can be checked, no text need be read to know that no response was.
+    rows = warehouse.query("report/checked_responses") if checkable else NONE_CHECKED.to_frame()
     checked = rows.with_columns(pl.Series("right", _decisions(rows), dtype=pl.Boolean))
     decided = checked.filter(pl.col("right").is_not_null())
     teachers = [

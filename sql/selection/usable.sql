@@ -7,23 +7,23 @@ SELECT
     current_responses.teacher,
     current_responses.sample,
     current_responses.finish_reason,
-    current_rewards.reward,
-    current_losses.nll_sum / current_losses.tokens AS mean_nll,
-    exp(current_losses.nll_sum / current_losses.tokens) AS perplexity,
-    current_losses.nll_sum / current_losses.tokens
-    / (current_losses.unconditional_nll_sum / current_losses.unconditional_tokens) AS ifd,
+    rewards_today.reward,
+    losses_today.nll_sum / losses_today.tokens AS mean_nll,
+    exp(losses_today.nll_sum / losses_today.tokens) AS perplexity,
+    losses_today.nll_sum / losses_today.tokens
+    / (losses_today.unconditional_nll_sum / losses_today.unconditional_tokens) AS ifd,
     exp(
-        current_losses.nll_sum / current_losses.tokens
-        - current_losses.unconditional_nll_sum / current_losses.unconditional_tokens
+        losses_today.nll_sum / losses_today.tokens
+        - losses_today.unconditional_nll_sum / losses_today.unconditional_tokens
     ) AS ifd_of_perplexities,
-    current_losses.rank100_sum / current_losses.nll_sum AS rank_surprisal_ratio,
-    current_losses.response_tokens::DOUBLE AS response_tokens
+    losses_today.rank100_sum / losses_today.nll_sum AS rank_surprisal_ratio,
+    losses_today.response_tokens::DOUBLE AS response_tokens
 FROM current_responses
-LEFT JOIN current_rewards ON current_rewards.response_id = current_responses.response_id
-LEFT JOIN current_losses
-    ON current_losses.response_id = current_responses.response_id
-    AND current_losses.base = $base
-    AND current_losses.error IS NULL
+LEFT JOIN rewards_today ON rewards_today.response_id = current_responses.response_id
+LEFT JOIN losses_today
+    ON losses_today.response_id = current_responses.response_id
+    AND losses_today.base = $base
+    AND losses_today.error IS NULL
 WHERE
     current_responses.error IS NULL
     AND list_contains($teachers, current_responses.teacher)
