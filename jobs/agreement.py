@@ -27,16 +27,16 @@ def agreement_text(
         runs = predicted_actual.filter("main", **group)["run"].to_list()
         compared = differences.filter(base=group["base"], benchmark=group["benchmark"])
         against = untuned_sentence(compared, bool(teachers["higher_is_better"][0]))
-        said = [against, _doubtful([doubts[run] for run in runs if run in doubts], len(runs))]
-        lines += _block(group, teachers, found, [f"  ! {sentence}" for sentence in said if sentence])
+        learned = _doubtful([doubts[run] for run in runs if run in doubts], len(runs))
+        lines += _block(group, teachers, found, [f"  {said}" for said in (against, learned) if said])
     return "\n".join(lines)
 
 
 def _doubtful(sentences: list[str], runs: int) -> str | None:
     """One line, however many they are."""
     if len(sentences) < 2:
-        return sentences[0] if sentences else None
-    return f"{len(sentences)} of {runs} runs may have learned little or nothing, first: {sentences[0]}"
+        return f"! {sentences[0]}" if sentences else None
+    return f"! {len(sentences)} of {runs} runs may have learned little or nothing, first: {sentences[0]}"
 
 
 def _block(

@@ -35,7 +35,7 @@ def differs_from_untuned(evidence: Evidence, base: str, benchmark: str) -> bool 
 def untuned_sentence(differences: pl.DataFrame, higher_is_better: bool) -> str | None:
     """How one base's runs on one benchmark stand to the untuned base, from rows of `eval_differences`.
 
-    None where nobody can say.
+    None where nobody can say. It begins with an exclamation mark where no order of the students means much.
     """
     tested = differences.filter(pl.col("untuned")).drop_nulls("p_adjusted")
     if tested.is_empty():
@@ -45,7 +45,7 @@ def untuned_sentence(differences: pl.DataFrame, higher_is_better: bool) -> str |
     students = counted(tested.height, "student")
     if differ.is_empty():
         return (
-            f"none of {students} differs from the untuned base beyond chance: none is known to have learned"
+            f"! none of {students} differs from the untuned base beyond chance: none is known to have learned"
         )
     said = (
         f"{differ.height} of {students} {'differs' if differ.height == 1 else 'differ'} from the untuned base"

@@ -68,7 +68,7 @@ def test_what_takes_the_meaning_from_rho_stands_before_it():
     assert learned.startswith("  ! 2 of 4 runs may have learned little or nothing, first: run-alpha: its")
     assert rho.startswith("  ρ = ")
     text = said(checkpoints(beta=[2.0] * 30), differences(alpha=0.01, beta=0.02, gamma=1.0))
-    assert "  ! 2 of 3 students differ from the untuned base beyond chance, 1 for the worse\n" in text
+    assert "  2 of 3 students differ from the untuned base beyond chance, 1 for the worse\n" in text
     assert "  ! run-beta: its training loss did not fall in 30 optimizer steps" in text
     assert "!" not in said()
 
