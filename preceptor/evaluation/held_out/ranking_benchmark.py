@@ -70,7 +70,8 @@ def examine(examination: Examination[ResponseRanking]) -> Examined:
             requests = [asked[item_id] for item_id in chunk["item_id"]]
             texts = ranking_conversations(requests)
             tuned = ranked(requests, tuned_losses(examination, texts))
-            base = ranked(requests, base_losses(examination, texts))
+            untuned = examination.checkpoint.untuned  # the base beside itself
+            base = tuned if untuned else ranked(requests, base_losses(examination, texts))
             for t, b in zip(tuned, base, strict=True):
                 yield result_row(by_id[t.item_id], ranking_decision(t, b, evaluation.metric))
 
