@@ -13,8 +13,11 @@ from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.lm_eval import session
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.study.benchmarks import LmEval
+from preceptor.study.schema import Base
+from resources.evaluation import EvaluationResource
 from tests.conftest import CHATML, save_language_model
 from tests.evaluation.benchmarks import NOTHING_LOADED, Student, checkpoint, engines
+from tests.tuning.samples import save_base
 
 YAML = """\
 task: {name}
@@ -122,3 +125,13 @@ def test_a_kill_between_tasks_loses_one_task_at_most(lake, tmp_path, model, monk
     assert asked[2] == asked[1]
     categories = found.scores.rows["category"].to_list()
     assert categories == ["", "bbh_cot_fewshot_boolean_expressions", "bbh_cot_fewshot_navigate"]
+
+
+def test_an_untuned_base_is_shown_its_students_chat_template(lake, tmp_path):
+    base = Base(name="base", model=save_base(tmp_path / "base", context=256))  # it has no template of its own
+    found = EvaluationResource(device="cpu").evaluate_untuned(
+        lake, base, own_task(tmp_path, chat_template=True)
+    )
+    assert (found.account.judged, found.account.failed) == (6, 0)
+    assert all("<|user|>" in prompt for (prompt,) in found.items.rows["instruction"].to_list())
+    assert found.scores.rows["value"].is_not_null().all()
