@@ -17,7 +17,7 @@ from jobs.receipts import fresh_inputs, fresh_state, listening, place_of
 from jobs.run_process import process_tags
 from jobs.steps import Step
 from preceptor.unchanged.receipt import Receipt, remove_receipt, write_receipt
-from preceptor.unchanged.state import Inputs, State
+from preceptor.unchanged.state import State
 
 REASON = 120  # characters of why rows failed
 INTERRUPTED = "stopped"
@@ -38,13 +38,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a step's line says; `reason` is that of most rows that failed."""
+    """What a step's line says, and its table's version; `reason` is that of most rows that failed."""
 
     computed: int
     kept: int
     failed: int = 0
     reason: str | None = None
     score: str | None = None
+    version: int | None = None
 
 
 def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
@@ -73,7 +74,10 @@ def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
     failure = None if result.success else _failure(result)
     warnings = _warnings(result, step)
     if result.success and not heard.warned:
-        _leave_receipt(step, instance, before, fresh_state(STUDY, step), _facts(result, step), warnings)
+        facts = _facts(result, step)
+        after = fresh_state(STUDY, step, facts.version)
+        if before is not None and after is not None and before == after.inputs:
+            write_receipt(place_of(step, instance), _receipt(after, facts, warnings))
     return Result(
         step,
         _outcome(result, step) if result.success else "FAILED",
@@ -84,19 +88,9 @@ def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
     )
 
 
-def _leave_receipt(
-    step: Step,
-    instance: dg.DagsterInstance,
-    before: Inputs | None,
-    after: State | None,
-    facts: Facts,
-    warnings: tuple[tuple[str, str], ...],
-) -> None:
-    if before is None or after is None or before != after.inputs:
-        return
+def _receipt(state: State, facts: Facts, warnings: tuple[tuple[str, str], ...]) -> Receipt:
     rows = facts.computed + facts.kept
-    receipt = Receipt(after, datetime.now(UTC), rows, facts.failed, facts.reason, facts.score, warnings)
-    write_receipt(place_of(step, instance), receipt)
+    return Receipt(state, datetime.now(UTC), rows, facts.failed, facts.reason, facts.score, warnings)
 
 
 def show_progress() -> None:
@@ -135,11 +129,11 @@ def _blocking(result: dg.ExecuteInProcessResult) -> str:
 
 def _facts(result: dg.ExecuteInProcessResult, step: Step) -> Facts:
     metadata = result.asset_materializations_for_node(step.asset)[0].metadata
-    told = ("rows_computed", "rows_reused", "rows_failed", "most_frequent_reason", "score")
-    computed, kept, failed, reason, score = (
-        metadata[name].value if name in metadata else None for name in told
+    names = ("rows_computed", "rows_reused", "rows_failed", "most_frequent_reason", "score", "lake_version")
+    computed, kept, failed, reason, score, version = (
+        metadata[name].value if name in metadata else None for name in names
     )
-    return Facts(computed, kept, failed or 0, reason, score)
+    return Facts(computed, kept, failed or 0, reason, score, version)
 
 
 def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:

@@ -33,10 +33,11 @@ def present_state(study: Study, step: Step) -> State | None:
     return state_of(study, step.asset, _names(step), live_tables(study))
 
 
-def fresh_state(study: Study, step: Step) -> State | None:
-    """The state as the disk has it now, whoever changed it."""
-    live_tables(study).forget()
-    return present_state(study, step)
+def fresh_state(study: Study, step: Step, published: int | None) -> State | None:
+    """The state as the disk has it now; None where others replaced the rows that the step published."""
+    tables = live_tables(study)
+    tables.forget()
+    return state_of(study, step.asset, _names(step), tables, published)
 
 
 def fresh_inputs(study: Study, step: Step) -> Inputs | None:

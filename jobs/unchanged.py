@@ -18,6 +18,7 @@ from preceptor.unchanged.receipt import Receipt, read_receipt
 
 # Before their freshness policy (assets/automation.py) warns, Dagster is told that they were looked at.
 RENEWED = timedelta(days=7)
+EVALUATED = ("eval_results", "base_results")  # whose scores and judgments are made again too
 WITH_FRESHNESS = ("rewards", "car_table", "study_report")
 
 
@@ -52,7 +53,7 @@ class Unchanged:
 
     def _is_due(self, step: Step, receipt: Receipt) -> bool:
         """Whether the step is to run though nothing changed."""
-        if self._retry_failed and (receipt.failed or step.asset == "eval_results"):
+        if self._retry_failed and (receipt.failed or step.asset in EVALUATED):
             return True
         return not receipt.holds_for(RENEWED if step.asset in WITH_FRESHNESS else None)
 

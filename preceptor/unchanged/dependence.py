@@ -5,13 +5,9 @@ checks read. Rows are told by the files that hold them. Where the two lists here
 finds itself up to date; tests/unchanged hold them against what each step opens.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from preceptor.car.table import car_fingerprint, sweep_fingerprint
 from preceptor.current import (
@@ -22,8 +18,6 @@ from preceptor.current import (
     scores_fingerprint,
 )
 from preceptor.evaluation.difficulty import is_fetched
-from preceptor.evaluation.evaluate import current_fingerprints as evaluation_fingerprints
-from preceptor.fingerprint import file_identity
 from preceptor.instructions.collect import instructions_fingerprint
 from preceptor.lake.files import read_text
 from preceptor.lake.folders import file_sizes, folder_uri, published, read_manifest
@@ -49,15 +43,15 @@ from preceptor.losses.score import loss_fingerprint
 from preceptor.report.publish import REPORT_TABLES, report_fingerprint, report_uri
 from preceptor.selection.conversations import CONVERSATION_TABLES
 from preceptor.selection.recipes import selection_fingerprint, selection_reads
-from preceptor.study.evaluation import AnyEvaluation
-from preceptor.study.fields import Frozen, Records
 from preceptor.study.schema import Study
+from preceptor.study.untuned import untuned_name, untuned_runs
 from preceptor.tuning.task import task_fingerprint
+from preceptor.tuning.untuned import untuned_fingerprint
+from preceptor.unchanged.settings import evaluated, said_of
 from preceptor.unchanged.tables import DoubtError, LiveTables
 
 Place = tuple[Table, Partition]
 Key = Mapping[str, str]  # a partition's name in each dimension
-COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -84,14 +78,14 @@ def dependence(study: Study, asset: str, key: Key, tables: LiveTables) -> Depend
 
 def _raw_instructions(study: Study, _: Key, __: LiveTables) -> Dependence:
     instructions = study.instructions
-    made_of = [instructions_fingerprint(instructions), _said(instructions), _said(study.limits)]
+    made_of = [instructions_fingerprint(instructions), said_of(instructions), said_of(study.limits)]
     return Dependence(made_of, writes=((RAW_INSTRUCTIONS, {}),))
 
 
 def _responses(study: Study, key: Key, _: LiveTables) -> Dependence:
     teacher = study.teacher(key["teacher"])
     return Dependence(
-        [answers_fingerprint(teacher), _said(teacher), _said(study.limits)],
+        [answers_fingerprint(teacher), said_of(teacher), said_of(study.limits)],
         reads=((RAW_INSTRUCTIONS, {}),),
         writes=((RESPONSES, key),),
     )
@@ -99,9 +93,9 @@ def _responses(study: Study, key: Key, _: LiveTables) -> Dependence:
 
 def _rewards(study: Study, key: Key, tables: LiveTables) -> Dependence:
     model = study.reward_model(key["reward_model"])
-    made_of = [scores_fingerprint(model, key["teacher"]), _said(model), _said(study.limits)]
+    made_of = [scores_fingerprint(model, key["teacher"]), said_of(model), said_of(study.limits)]
     return Dependence(
-        [*made_of, _said(study.car.reward_map)],
+        [*made_of, said_of(study.car.reward_map)],
         reads=((RAW_INSTRUCTIONS, {}), (RESPONSES, {"teacher": key["teacher"]})),
         writes=((REWARDS, key),),
         stored=tables.earlier_rewards(key),
@@ -111,7 +105,7 @@ def _rewards(study: Study, key: Key, tables: LiveTables) -> Dependence:
 def _base_losses(study: Study, key: Key, _: LiveTables) -> Dependence:
     base = study.base(key["base"])
     return Dependence(
-        [loss_fingerprint(base), _said(base), _said(study.limits)],
+        [loss_fingerprint(base), said_of(base), said_of(study.limits)],
         reads=((RAW_INSTRUCTIONS, {}), (RESPONSES, {"teacher": key["teacher"]})),
         writes=((BASE_LOSSES, key),),
     )
@@ -119,7 +113,7 @@ def _base_losses(study: Study, key: Key, _: LiveTables) -> Dependence:
 
 def _car_table(study: Study, _: Key, tables: LiveTables) -> Dependence:
     mark = car_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
-    return Dependence([mark, _said(study.limits)], _whole(*ROW_TABLES), _whole(CAR_TABLE))
+    return Dependence([mark, said_of(study.limits)], _whole(*ROW_TABLES), _whole(CAR_TABLE))
 
 
 def _car_beta_sweep(study: Study, _: Key, tables: LiveTables) -> Dependence:
@@ -132,7 +126,7 @@ def _selected_subset(study: Study, key: Key, tables: LiveTables) -> Dependence:
     reads = selection_reads(study, name)
     mark = selection_fingerprint(study, name, _current(study), _versions(tables, *reads))
     return Dependence(
-        [mark, _said(study.recipe(name))], reads=_whole(*reads), writes=((SELECTED_SUBSET, key),)
+        [mark, said_of(study.recipe(name))], reads=_whole(*reads), writes=((SELECTED_SUBSET, key),)
     )
 
 
@@ -143,7 +137,7 @@ def _tuned_checkpoint(study: Study, key: Key, tables: LiveTables) -> Dependence:
     folders = folder_uri(lake, "checkpoints", run.name)
     manifests = {uri: read_manifest(lake, uri) for uri in published(lake, "checkpoints", run.name)}
     return Dependence(
-        [_settings_of(study, run.name), _said(run), _said(study.base(run.base))],
+        [_settings_of(study, run.name), said_of(run), said_of(study.base(run.base))],
         reads=tuple(reads),
         writes=((TUNED_CHECKPOINT, key),),
         stored=[manifests, file_sizes(lake, folders)],
@@ -152,7 +146,7 @@ def _tuned_checkpoint(study: Study, key: Key, tables: LiveTables) -> Dependence:
 
 def _eval_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
     evaluation, run = study.evaluation(key["benchmark"]), study.run(key["run"])
-    made_of = [_evaluated(evaluation), _said(study.base(run.base)), _said(study.limits)]
+    made_of = [evaluated(evaluation), said_of(study.base(run.base)), said_of(study.limits)]
     return Dependence(
         [*made_of, is_fetched(tables.lake)],
         reads=((TUNED_CHECKPOINT, {"run": run.name}), (RAW_INSTRUCTIONS, {})),
@@ -163,12 +157,30 @@ def _eval_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
     )
 
 
+def _base_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
+    base, evaluation = study.base(key["base"]), study.evaluation(key["benchmark"])
+    run = untuned_name(base.name)
+    place = {"run": run, "benchmark": evaluation.name}
+    return Dependence(
+        [
+            untuned_fingerprint(base),
+            said_of(base),
+            evaluated(evaluation),
+            said_of(study.limits),
+            is_fetched(tables.lake),
+        ],
+        writes=((EVAL_RESULTS, place), (EVAL_SCORES, place), (JUDGMENTS, place)),
+        shared=((STUDENT_RESPONSES, {"run": run}),),
+    )
+
+
 def _study_report(study: Study, _: Key, tables: LiveTables) -> Dependence:
     found = {table.name: tables.version(table) for table in REPORT_TABLES}
     versions = {name: version for name, version in found.items() if version is not None}
     _current(study)
     results = [_settings_of(study, run.name) for run in study.runs]
-    results += [_evaluated(evaluation) for evaluation in study.evaluations]
+    results += [untuned_fingerprint(study.base(base)) for base in untuned_runs(study).values()]
+    results += [evaluated(evaluation) for evaluation in study.evaluations]
     return Dependence(
         [report_fingerprint(study, versions), results],
         reads=_whole(*REPORT_TABLES),
@@ -187,6 +199,7 @@ STEPS: Mapping[str, Callable[[Study, Key, LiveTables], Dependence]] = {
     "selected_subset": _selected_subset,
     "tuned_checkpoint": _tuned_checkpoint,
     "eval_results": _eval_results,
+    "base_results": _base_results,
     "study_report": _study_report,
 }
 
@@ -215,27 +228,3 @@ def _settings_of(study: Study, run_name: str) -> str:
     """The run's fingerprint but for its rows, which follow from the tables that they are read from."""
     run = study.run(run_name)
     return task_fingerprint(study.base(run.base), study.tuning(run.tuning), run.seed, rows="")
-
-
-def _evaluated(evaluation: AnyEvaluation) -> Any:
-    """The evaluation's fingerprints but for the tuned model, and every file that it names."""
-    said = _said(evaluation)
-    named = {path: file_identity(path) for path in sorted(set(_paths(said)))}
-    return [evaluation_fingerprints(evaluation, checkpoint=""), said, named]
-
-
-def _said(part: BaseModel) -> Any:
-    """What the study says of a part of it. Raises DoubtError for rows on a hub that may change there."""
-    for below in part.parts() if isinstance(part, Frozen) else ():
-        if isinstance(below, Records) and below.dataset and not COMMIT.fullmatch(below.revision or ""):
-            raise DoubtError(f"{below.dataset} may have changed on the hub")
-    return part.model_dump(mode="json")
-
-
-def _paths(said: Any) -> list[str]:
-    """Every absolute path in it that there is: the study's loader made them so."""
-    if isinstance(said, dict):
-        return [path for value in said.values() for path in _paths(value)]
-    if isinstance(said, list):
-        return [path for value in said for path in _paths(value)]
-    return [said] if isinstance(said, str) and said.startswith("/") and Path(said).exists() else []

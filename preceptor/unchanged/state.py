@@ -51,11 +51,19 @@ def inputs_of(study: Study, asset: str, key: Key, tables: LiveTables) -> Inputs 
         return None
 
 
-def state_of(study: Study, asset: str, key: Key, tables: LiveTables) -> State | None:
-    """A step's state now; None where anything about it is in doubt, which the step itself must find out."""
+def state_of(
+    study: Study, asset: str, key: Key, tables: LiveTables, published: int | None = None
+) -> State | None:
+    """A step's state now; None where anything about it is in doubt, which the step itself must find out.
+
+    `published` is the version of its table in which the step found or left its rows: somebody else may have
+    replaced them since.
+    """
     try:
         found = dependence(study, asset, key, tables)
         if any(tables.unfinished(*place) for place in (*found.writes, *found.shared)):
+            return None
+        if published is not None and tables.replaced(*found.writes[0], published):
             return None
         written = _digest([_files(tables, found.writes), found.stored])
         shared = (file for _, files in _files(tables, found.shared) for file in files)

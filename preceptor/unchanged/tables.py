@@ -59,6 +59,11 @@ class LiveTables:
         found = self._look(staged)
         return found is not None and any(_matching(found[1], partition))
 
+    def replaced(self, table: Table, partition: Partition, version: int) -> bool:
+        """Whether the partition's rows are others than in a version. Raises LakeError."""
+        files = [found[1] for found in (self._look(table, version), self._look(table)) if found]
+        return len({frozenset(_matching(there, partition)) for there in files}) != 1
+
     def earlier_rewards(self, partition: Partition, now: datetime | None = None) -> list[Any]:
         """What the check of drift compares a partition of `rewards` with: versions and their files."""
         if self._commits is None:

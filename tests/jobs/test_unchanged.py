@@ -1,15 +1,10 @@
 """A study run again: nothing runs that need not, all runs that must, and the tables are a fresh run's."""
 
-import logging
 import os
 import re
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 
 import dagster as dg
@@ -20,143 +15,19 @@ import yaml
 from jobs.home import open_instance
 from jobs.receipts import live_tables
 from jobs.steps import Step, steps
-from jobs.unchanged import RENEWED, WITH_FRESHNESS, Unchanged
+from jobs.unchanged import RENEWED, WITH_FRESHNESS
 from preceptor.lake.schemas import BASE_LOSSES, RESPONSES, TABLES, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake
 from preceptor.study.load import read_study
 from preceptor.unchanged.dependence import STEPS, dependence
 from preceptor.unchanged.receipt import read_receipt, write_receipt
 from tests.assets.served import code_location
+from tests.jobs.watched import Made
 from tests.studies import one_base, with_runs, write_benchmarks, write_study
 
 ROWS = {"raw_instructions", "responses", "rewards", "base_losses", "tuned_checkpoint", "eval_results"}
 RANKED = {"car_table", "study_report"}
 CHOSEN = {f"selected_subset {name}" for name in ("best-for-a", "of-brief", "of-chatty")}
-opened: list[str] | None = None
-
-
-def _note(event: str, arguments: tuple) -> None:
-    if event == "open" and opened is not None:
-        opened.append(str(arguments[0]))
-
-
-sys.addaudithook(_note)  # for ever: it does nothing but while a step is watched
-
-
-@dataclass
-class Made:
-    """A study on disk and its stores. `ran` and `tables`, `files` say what a run's steps did and opened."""
-
-    folder: Path
-    store: str = "store"
-    home: str = "dagster"
-    ran: list[str] = field(default_factory=list)
-    tables: dict[str, set[str]] = field(default_factory=dict)
-    files: dict[str, set[str]] = field(default_factory=dict)
-
-    @property
-    def file(self) -> Path:
-        return self.folder / "small.yaml"
-
-    def change(self, path: str, value: object) -> None:
-        """Set what a dotted path of the study's file names."""
-        study = yaml.safe_load(self.file.read_text())
-        part = study
-        *parents, last = path.split(".")
-        for name in parents:
-            part = part.setdefault(name, {}) if isinstance(part, dict) else part[int(name)]
-        part[last] = value
-        self.file.write_text(yaml.safe_dump(study))
-
-    @contextmanager
-    def environment(self) -> Iterator[pytest.MonkeyPatch]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PRECEPTOR_STORE", str(self.folder / self.store))
-            patch.setenv("DAGSTER_HOME", str(self.folder / self.home))
-            patch.setenv("PRECEPTOR_STUDY", str(self.file))
-            patch.delenv("PRECEPTOR_RETRY_FAILED", raising=False)
-            yield patch
-
-    def run(self, capsys: pytest.CaptureFixture[str]) -> str:
-        """`make study` in this process: what it prints; `ran` names the steps that Dagster ran."""
-        self.ran, logger = [], logging.getLogger("preceptor")
-        handlers, level = logger.handlers[:], logger.level
-        with self.environment() as patch, code_location(self.file):
-            study_run = import_module("jobs.run_study")
-            patch.setattr(sys, "argv", ["run_study", str(self.file)])
-            patch.setattr(study_run, "materialize", self._spied(study_run.materialize, patch))
-            with pytest.raises(SystemExit) as ended:
-                study_run.main()
-        logger.handlers, logger.level = handlers, level
-        said = capsys.readouterr().out
-        assert ended.value.code == 0, said
-        return said
-
-    def _spied(self, materialize: Callable, patch: pytest.MonkeyPatch) -> Callable:
-        def spied(step: Step, instance: dg.DagsterInstance) -> object:
-            global opened
-            tables: set[str] = set()
-            self.ran.append(str(step))
-            original = Lake.open
-            with pytest.MonkeyPatch.context() as inner:
-                inner.setattr(
-                    Lake,
-                    "open",
-                    lambda s, table, *a, **k: (tables.add(table.name), original(s, table, *a, **k))[1],
-                )
-                # What is looked at to tell the state is not what the step reads.
-                module = sys.modules["jobs.materialize"]
-                for name in ("fresh_state", "fresh_inputs"):
-                    inner.setattr(module, name, self._unwatched(getattr(module, name), tables))
-                opened = []
-                try:
-                    return materialize(step, instance)
-                finally:
-                    self.tables[str(step)] = tables
-                    own = [name for name in opened if self._is_data(name)]
-                    self.files[str(step)], opened = set(own), None
-
-        return spied
-
-    @staticmethod
-    def _unwatched(state: Callable, tables: set[str]) -> Callable:
-        def look(*arguments: object) -> object:
-            global opened
-            seen, files = set(tables), opened
-            opened = None
-            try:
-                return state(*arguments)
-            finally:
-                tables.intersection_update(seen)
-                opened = files
-
-        return look
-
-    def _is_data(self, name: str) -> bool:
-        inside = name.startswith(f"{self.folder}/")
-        return inside and not name.startswith((f"{self.folder}/{self.store}", f"{self.folder}/{self.home}"))
-
-    def to_run(self, retry_failed: bool = False) -> set[str]:
-        """The steps that the next run would run, as things are now."""
-        with self.environment():
-            study = read_study(str(self.file)).study
-            planned = list(steps(study))
-            live_tables(study).forget()
-            unchanged = Unchanged(study, open_instance(study), planned, retry_failed)
-            return {str(step) for step in planned if unchanged.result(step) is None}
-
-    def step(self, name: str) -> Step:
-        study = read_study(str(self.file)).study
-        return next(step for step in steps(study) if str(step) == name)
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(str(self.folder / self.store), "small")
-
-    def receipts(self, asset: str) -> list[Path]:
-        return sorted((self.folder / self.home / "receipts" / asset).glob("*.json"))
-
-
 pytestmark = [pytest.mark.slow, pytest.mark.story]  # half a minute
 
 
@@ -190,7 +61,7 @@ def test_all_runs_once_and_nothing_the_second_time(made, said, capsys):
     second = made.run(capsys)
     assert made.ran == []
     lines = [line for line in second.splitlines() if line.startswith("[")]
-    assert len(lines) == len(ran) == 15
+    assert len(lines) == len(ran) == 16
     assert all(", up to date" in line for line in lines)
     assert "rewards scores × brief: 12 rows, up to date, 1 failed, mostly: score 'five'" in second
     assert "eval_results sums × a-brief: 6 rows, up to date; accuracy" in second
@@ -257,7 +128,8 @@ def of_teacher(name: str) -> set[str]:
     return {f"responses {name}", f"rewards scores × {name}", f"base_losses base-a × {name}"}
 
 
-TUNED = {"tuned_checkpoint a-brief", "eval_results sums × a-brief"}
+SUMS = {"eval_results sums × a-brief", "base_results base-a × sums"}
+TUNED = {"tuned_checkpoint a-brief", *SUMS}
 EVERY_LOSS = {"base_losses base-a × brief", "base_losses base-a × chatty"}
 EVERY_REWARD = {"rewards scores × brief", "rewards scores × chatty"}
 EVERY_RESPONSE = {"responses brief", "responses chatty"}
@@ -272,14 +144,13 @@ EVERY_RESPONSE = {"responses brief", "responses chatty"}
         (
             "limits",
             {"failed_rows": 0.2},
-            {"raw_instructions", "eval_results sums × a-brief", *EVERY_RESPONSE}
-            | {*EVERY_REWARD, *EVERY_LOSS, *RANKED},
+            {"raw_instructions", *SUMS, *EVERY_RESPONSE} | {*EVERY_REWARD, *EVERY_LOSS, *RANKED},
         ),
         ("tunings.0.epochs", 3, {"tuned_checkpoint a-brief", "study_report"}),
         ("runs.0.seed", 7, {"tuned_checkpoint a-brief", "study_report"}),
         ("recipes.2.rows", 5, {"selected_subset of-chatty", "study_report"}),
         ("teachers.0.join", "id", {"responses brief", *CHOSEN, *RANKED}),
-        ("evaluations.0.ignore", ["x"], {"eval_results sums × a-brief", "study_report"}),
+        ("evaluations.0.ignore", ["x"], {*SUMS, "study_report"}),
         ("bases.0.max_length", 90, {*EVERY_LOSS, *CHOSEN, *RANKED, *TUNED}),
         ("description", "Another", {"study_report"}),
     ],
@@ -298,12 +169,12 @@ def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
         ("brief.jsonl", b"yes", b"no!", {"responses brief", *CHOSEN, *RANKED}),
         ("scores.csv", b"brief,6", b"brief,8", {*EVERY_REWARD, *CHOSEN, *RANKED}),
         ("questions.jsonl", b"Hamlet", b"Othell", {"raw_instructions"}),
-        ("sums.jsonl", b"plus", b"PLUS", {"eval_results sums × a-brief", "study_report"}),
+        ("sums.jsonl", b"plus", b"PLUS", {*SUMS, "study_report"}),
         (
             "base-a/config.json",
             b'"use_cache": true',
             b'"use_cache": null',
-            {*EVERY_LOSS, *CHOSEN, *RANKED, "tuned_checkpoint a-brief"},
+            {*EVERY_LOSS, *CHOSEN, *RANKED, "tuned_checkpoint a-brief", "base_results base-a × sums"},
         ),
     ],
 )
@@ -333,7 +204,7 @@ def test_dagster_must_know_the_step_as_made_and_not_as_failed_since(made):
     shutil.move(made.folder / "dagster", made.folder / "elsewhere")
     (made.folder / "dagster").mkdir()
     shutil.copytree(made.folder / "elsewhere" / "receipts", made.folder / "dagster" / "receipts")
-    assert len(made.to_run()) == 15
+    assert len(made.to_run()) == 16
     shutil.rmtree(made.folder / "dagster")
     shutil.move(made.folder / "elsewhere", made.folder / "dagster")
     assert made.to_run() == set()
@@ -386,7 +257,7 @@ def test_the_weekly_promise_covers_the_assets_that_dagster_watches(made):
 
 
 def test_failed_rows_are_tried_again_where_that_is_asked(made):
-    assert made.to_run(retry_failed=True) == {"rewards scores × brief", "eval_results sums × a-brief"}
+    assert made.to_run(retry_failed=True) == {"rewards scores × brief", *SUMS}
 
 
 def test_unfinished_chunks_a_lost_model_and_a_changed_page_are_looked_at(made):

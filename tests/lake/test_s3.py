@@ -18,6 +18,7 @@ from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.warehouse import Warehouse
 from preceptor.shell.program import ProgramError, session_statements
 from preceptor.shell.session import Session, SqlError
+from preceptor.unchanged.tables import DoubtError, LiveTables
 from tests.lake.samples import (
     STAGING,
     finish,
@@ -105,6 +106,24 @@ def test_s3_tables_are_asked_in_a_session(s3_lake):
             session.stream(session.statements(f"copy rewards to '{s3_lake.home}/a.csv'")[0])
     with pytest.raises(ProgramError, match="local folders"):
         session_statements(s3_lake)
+
+
+def test_a_partition_on_s3_is_its_objects(s3_lake, s3_endpoint):
+    place, other = partition("a'; drop table--"), partition("b")
+    s3_lake.publish(REWARDS, rewards(4), place, "f1")
+    before = LiveTables(s3_lake).files(REWARDS, place)
+    assert before
+    s3_lake.publish(REWARDS, rewards(4), other, "f1")
+    tables = LiveTables(s3_lake)
+    assert tables.files(REWARDS, place) == before
+    (theirs,) = tables.files(REWARDS, other)
+    bucket, key = s3_lake.uri(REWARDS).removeprefix("s3://").split("/", 1)
+    name = theirs.rpartition(" ")[0]
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url=s3_endpoint)
+    client.delete_object(Bucket=bucket, Key=f"{key}/{name}")
+    with pytest.raises(DoubtError, match="is gone"):
+        LiveTables(s3_lake).files(REWARDS, other)
+    assert LiveTables(s3_lake).files(REWARDS, place) == before
 
 
 def test_an_s3_bucket_that_is_not_there_is_named(s3_lake):

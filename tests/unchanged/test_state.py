@@ -102,7 +102,10 @@ def test_a_partition_is_its_files_whatever_becomes_of_the_others(lake):
     tables = LiveTables(lake)
     assert tables.files(RESPONSES, {"teacher": "a"}) == a
     assert set(a) < set(tables.files(RESPONSES, {}))
+    assert not tables.replaced(RESPONSES, {"teacher": "a"}, 1)
     publish(lake, "a", ["three"])
+    assert LiveTables(lake).replaced(RESPONSES, {"teacher": "a"}, 1)
+    assert not LiveTables(lake).replaced(RESPONSES, {"teacher": "b"}, 2)
     assert tables.files(RESPONSES, {"teacher": "a"}) == a  # as it was looked at
     tables.forget()
     assert tables.files(RESPONSES, {"teacher": "a"}) != a
