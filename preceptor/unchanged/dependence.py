@@ -40,9 +40,12 @@ from preceptor.lake.schemas import (
 )
 from preceptor.lake.store import Partition
 from preceptor.losses.score import loss_fingerprint
+from preceptor.records import records_identity
 from preceptor.report.publish import REPORT_TABLES, report_fingerprint, report_uri
+from preceptor.rewards.score_file import read_scores
 from preceptor.selection.conversations import CONVERSATION_TABLES
 from preceptor.selection.recipes import selection_fingerprint, selection_reads
+from preceptor.study.reward_models import AnyRewardModel, RecordedRewardModel
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_name, untuned_runs
 from preceptor.tuning.task import task_fingerprint
@@ -95,7 +98,7 @@ def _rewards(study: Study, key: Key, tables: LiveTables) -> Dependence:
     model = study.reward_model(key["reward_model"])
     made_of = [scores_fingerprint(model, key["teacher"]), said_of(model), said_of(study.limits)]
     return Dependence(
-        [*made_of, said_of(study.car.reward_map)],
+        [*made_of, said_of(study.car.reward_map), _unread(model)],
         reads=((RAW_INSTRUCTIONS, {}), (RESPONSES, {"teacher": key["teacher"]})),
         writes=((REWARDS, key),),
         stored=tables.earlier_rewards(key),
@@ -228,3 +231,13 @@ def _settings_of(study: Study, run_name: str) -> str:
     """The run's fingerprint but for its rows, which follow from the tables that they are read from."""
     run = study.run(run_name)
     return task_fingerprint(study.base(run.base), study.tuning(run.tuning), run.seed, rows="")
+
+
+def _unread(model: AnyRewardModel) -> Any:
+    """What every teacher's rewards say of one file of scores: which of its rows cannot be read."""
+    if not isinstance(model, RecordedRewardModel):
+        return None
+    if model.path is None:
+        return records_identity(model)
+    file = read_scores(model)
+    return [file.bad_rows, file.read] if file.bad_rows else None

@@ -167,7 +167,8 @@ def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
     "name,old,new,expected",
     [
         ("brief.jsonl", b"yes", b"no!", {"responses brief", *CHOSEN, *RANKED}),
-        ("scores.csv", b"brief,6", b"brief,8", {*EVERY_REWARD, *CHOSEN, *RANKED}),
+        ("scores.csv", b"brief,6", b"brief,8", {"rewards scores × brief", *CHOSEN, *RANKED}),
+        ("scores.csv", b"0,stranger,9", b",0stranger,9", EVERY_REWARD),  # each says which row it cannot read
         ("questions.jsonl", b"Hamlet", b"Othell", {"raw_instructions"}),
         ("sums.jsonl", b"plus", b"PLUS", {*SUMS, "study_report"}),
         (
