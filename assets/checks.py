@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from preceptor.evaluation.scores import Account
+from preceptor.instructions.missing_column import shortened
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake, LakeError, Partition
 from preceptor.reasons import reasons
@@ -17,6 +18,8 @@ from preceptor.rewards.drift import RECENT, drift_since_last_week
 from preceptor.study.schema import Limits, RewardMap
 
 WARN = dg.AssetCheckSeverity.WARN
+MOST_BELOW_ZERO = 0.05  # share of the rewards, as the study maps them
+SIGMOID = "Of log-odds, which most classifiers give, write 'car: {reward_map: {kind: sigmoid}}'"
 
 
 def spec(asset: str, name: str, description: str, blocking: bool = False) -> dg.AssetCheckSpec:
@@ -34,15 +37,18 @@ def accounting(account: Account) -> dg.AssetCheckResult:
     )
 
 
-def completeness(expected: int, found: int, missing: list[str], limits: Limits) -> dg.AssetCheckResult:
-    """Whether about every expected row is there; those missing are named."""
+def completeness(
+    expected: int, found: int, missing: list[str], limits: Limits, why: str = ""
+) -> dg.AssetCheckResult:
+    """Whether about every expected row is there; those missing are named, and perhaps why they are."""
     share = (expected - found) / expected if expected else 0.0
     return dg.AssetCheckResult(
         check_name="completeness",
         passed=share <= limits.missing_rows,
         severity=WARN,
         description=f"{found:,} of {expected:,} expected rows are there"
-        + (f"; the first that is not: {missing[0]}" if missing else ""),
+        + (f"; the first that is not: {missing[0]}" if missing else "")
+        + (f"; {why}" if why and missing else ""),
         metadata={"expected": expected, "found": found, "missing": ", ".join(missing[:20])},
     )
 
@@ -91,7 +97,8 @@ def failure_rate(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
         check_name="failure_rate",
         passed=share <= limits.failed_rows,
         severity=WARN,
-        description=f"{failed:,} of {rows.height:,} rows failed ({share:.1%})",
+        description=f"{failed:,} of {rows.height:,} rows failed ({share:.1%})"
+        + (f", most often since: {shortened(found[0][0], 200)}" if found else ""),
         metadata={
             "failed": failed,
             "reasons": "; ".join(f"{count} × {reason}" for reason, count in found[:10]),
@@ -142,20 +149,28 @@ def tokens_scored(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
 
 
 def positive_mean_reward(rows: pl.DataFrame, reward_map: RewardMap) -> dg.AssetCheckResult:
-    """Whether the mean of the rewards, as the study maps them, can be CAR's r."""
+    """Whether the mean of the rewards, as the study maps them, can be CAR's r: well above 0."""
     mapped = {
         "identity": pl.col("reward"),
         "sigmoid": 1 / (1 + (-pl.col("reward")).exp()),
         "affine": reward_map.shift + reward_map.scale * pl.col("reward"),
     }
-    mean = rows.select(mapped[reward_map.kind].mean()).item()
-    good = mean is None or mean > 0
-    advice = "" if good else ": set another 'car.reward_map', or the CAR table will refuse to rank"
+    values = rows.select(mapped[reward_map.kind].alias("r"))["r"].drop_nulls()
+    mean, below = values.mean(), int((values < 0).sum())
+    if mean is None:
+        passed, says = True, "no reward"
+    else:
+        says = f"the mean reward, mapped, is {mean:.4g}"
+        passed = values.sum() > 0 and below <= MOST_BELOW_ZERO * len(values)
+    if values.len() and values.sum() <= 0:
+        says += f": the CAR table will refuse to rank. {SIGMOID}"
+    elif not passed:
+        says += (
+            f", and {below:,} of {len(values):,} are below 0: CAR divides r, so near 0 the ranking hangs"
+            f" on where the scores have their 0. {SIGMOID}"
+        )
     return dg.AssetCheckResult(
-        check_name="positive_mean_reward",
-        passed=good,
-        severity=WARN,
-        description=("no reward" if mean is None else f"the mean reward, mapped, is {mean:.4g}") + advice,
+        check_name="positive_mean_reward", passed=passed, severity=WARN, description=says
     )
 
 

@@ -42,7 +42,7 @@ def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
         checks=[
             checks.unique_keys(RAW_INSTRUCTIONS, rows),
             checks.read_whole(
-                [f"{c.source}: {loss}" for c in counts for loss in c.losses()],
+                [f"{c.source}: {s}" for c in counts for s in (*c.losses(), *c.alike(STUDY.limits.lost_rows))],
                 [f"{c.source}: {remark}" for c in counts for remark in c.remarks()],
             ),
         ],

@@ -45,7 +45,9 @@ def responses(
     store = lake.open().made_from(versions, declared)
     instructions = store.read(RAW_INSTRUCTIONS, version=versions["raw_instructions"])
     outcome, recording = generation.respond(store, teacher, instructions, STUDY.limits.lost_rows)
-    missing = instructions.join(outcome.rows, on="instruction_id", how="anti")["instruction_id"].to_list()
+    unanswered = instructions.join(outcome.rows, on="instruction_id", how="anti")
+    missing = unanswered.select(pl.format("{} ({})", "place", "instruction_id"))["place"].to_list()
+    why = "" if recording is None else recording.unanswered()
     expected = instructions.height * (1 if isinstance(teacher, RecordedTeacher) else teacher.sampling.n)
     failed = checks.failure_rate(outcome.rows, STUDY.limits)
     return materialized(
@@ -54,7 +56,7 @@ def responses(
         read=versions,
         checks=[
             _read_whole(recording),
-            checks.completeness(expected, expected - len(missing), missing, STUDY.limits),
+            checks.completeness(expected, expected - len(missing), missing, STUDY.limits, why),
             checks.unique_keys(RESPONSES, outcome.rows),
             # Unlike a missing score, a failing teacher is a fault to mend before anything is built on it.
             failed._replace(severity=dg.AssetCheckSeverity.ERROR),

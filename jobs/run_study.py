@@ -34,6 +34,7 @@ from preceptor.paths import writing_problem
 from preceptor.preflight import preflight
 from preceptor.progress import duration
 from preceptor.report.publish import report_uri
+from preceptor.study.advice import advice
 from preceptor.study.load import ReadStudy, StudyError, read_study
 from preceptor.study.schema import Study
 from preceptor.unchanged.receipt import receipts_folder
@@ -50,6 +51,8 @@ class Tally:
     done: int = 0
     failed: set[Need] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=dict)  # by what failed in the first place
+    causes: dict[Need, str] = field(default_factory=dict)  # of what was skipped
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -81,13 +84,23 @@ def _result(step: Step, instance: dg.DagsterInstance, unchanged: Unchanged) -> R
 def _sensible(planned: Iterable[Step], tally: Tally) -> Iterator[Step]:
     """Steps whose needs are met; the others are named as skipped."""
     for step in planned:
-        lacking = [need for need in step.needs if need in tally.failed]
-        if lacking:
+        lacking = step.lacking(tally.failed)
+        if lacking is not None:
             tally.done += 1
             tally.failed.add(step.place)
-            tally.failures.append(f"{step}: skipped, since {' '.join(p for p in lacking[0] if p)} failed")
+            need, words = lacking
+            cause = tally.causes.setdefault(step.place, tally.causes.get(need, words))
+            tally.skipped.setdefault(cause, []).append(str(step))
         else:
             yield step
+
+
+def _failures(tally: Tally) -> Iterator[str]:
+    """What failed, each by itself, and what was skipped for it: a line per cause, however many steps."""
+    yield from tally.failures
+    for cause, skipped in tally.skipped.items():
+        more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+        yield f"{', '.join(skipped[:3])}{more}: skipped, since {cause} failed"
 
 
 def _take_all(tally: Tally, results: Iterable[Result]) -> None:
@@ -116,7 +129,7 @@ def _report(study: Study, tally: Tally, seconds: float) -> None:
         print(agreement_text(*results))
     for check, sentences in tally.warnings.items():
         print(f"! {check}, {len(sentences)} ×, first: {sentences[0]}")
-    for failure in tally.failures:
+    for failure in _failures(tally):
         print(f"FAILED {failure}")
     print(f"\n{study.name} in {duration(seconds)}. Tables: {lake.home}")
     if ("study_report", None) not in tally.failed:
@@ -230,6 +243,8 @@ def main() -> None:
             f"{options.study}: there is no teacher yet: 'teachers' is empty, and so is what"
             " 'teacher_files' names"
         )
+    for sentence in advice(study):
+        print(f"{study.name}: {sentence}")
     if options.check:
         _check(read, options.study)
         return
@@ -246,7 +261,7 @@ def main() -> None:
         with watched(instance):
             run(planned, instance, options.processes, tally, unchanged)
     except (KeyboardInterrupt, BrokenProcessPool, HomeError) as error:
-        for failure in tally.failures:
+        for failure in _failures(tally):
             print(f"FAILED {failure}")
         why = {KeyboardInterrupt: f"stopped: {again}", BrokenProcessPool: f"{KILLED}: {again}"}
         sys.exit(why.get(type(error), str(error)))

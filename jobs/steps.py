@@ -1,6 +1,6 @@
 """Which partitions of which assets a study consists of, in dependency order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 import dagster as dg
@@ -14,11 +14,23 @@ Need = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Step:
-    """One asset's partition; `needs` are (asset, key) pairs without which it makes no sense."""
+    """One asset's partition; `needs` are (asset, key) pairs without which it makes no sense.
+
+    Of each group in `one_of` it needs one at least.
+    """
 
     asset: str
     key: str | dg.MultiPartitionKey | None = None
     needs: tuple[Need, ...] = ()
+    one_of: tuple[tuple[Need, ...], ...] = ()
+
+    def lacking(self, failed: Set[Need]) -> tuple[Need, str] | None:
+        """What it cannot do without, of all that has failed, and what to call that."""
+        alone = next((need for need in self.needs if need in failed), None)
+        if alone is not None:
+            return alone, " ".join(part for part in alone if part)
+        group = next((group for group in self.one_of if group and failed.issuperset(group)), None)
+        return None if group is None else (group[0], f"all of {group[0][0]}")
 
     @property
     def place(self) -> Need:
@@ -38,17 +50,27 @@ def steps(study: Study) -> Iterator[Step]:
     yield Step("raw_instructions")
     for teacher in study.teachers:
         yield Step("responses", teacher.name, (instructions,))
+    rewards, losses = list(_rewards(study)), list(_base_losses(study))
+    yield from rewards
+    yield from losses
+    whole = (tuple(step.place for step in rewards), tuple(step.place for step in losses))
+    yield Step("car_table", None, (instructions,), whole)
+    yield Step("car_beta_sweep", None, (("car_table", None),))
+    yield from _after_the_ranking(study)
+
+
+def _rewards(study: Study) -> Iterator[Step]:
     for model in study.reward_models:
         for teacher in study.teachers:
             key = dg.MultiPartitionKey({"reward_model": model.name, "teacher": teacher.name})
             yield Step("rewards", key, (("responses", teacher.name),))
+
+
+def _base_losses(study: Study) -> Iterator[Step]:
     for base in study.bases:
         for teacher in study.teachers:
             key = dg.MultiPartitionKey({"base": base.name, "teacher": teacher.name})
             yield Step("base_losses", key, (("responses", teacher.name),))
-    yield Step("car_table", None, (instructions,))
-    yield Step("car_beta_sweep", None, (("car_table", None),))
-    yield from _after_the_ranking(study)
 
 
 def _after_the_ranking(study: Study) -> Iterator[Step]:

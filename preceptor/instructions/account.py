@@ -112,6 +112,16 @@ class SourceCount:
             )
         yield from self.unread.losses(self.read, self.layout)
 
+    def alike(self, allowed: float) -> Iterator[str]:
+        """A sentence where more than the share `allowed` of the rows were dropped as near-duplicates."""
+        found = {reason: n for reason, n in self.dropped.items() if reason.startswith("near-duplicate")}
+        if (dropped := sum(found.values())) > allowed * self.read:
+            first = self.examples[next(iter(found))]
+            yield (
+                f"{dropped:,} of {self.read:,} rows were dropped, each nearly the text of an earlier one (the"
+                f" first is {first}): 'instructions: {{near_duplicate_threshold: null}}' keeps all"
+            )
+
     def merges(self) -> Iterator[str]:
         """A sentence where rows merged that a column tells apart; a few do so in every file of some size."""
         yield from self.merged.losses(self.read, lambda column: self.unread.cure(column, self.layout))

@@ -43,9 +43,9 @@ def listed(row: Mapping[str, Any]) -> str:
     return ", ".join(shown) + (" …" if len(row) > 8 else "")
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = 60) -> str:
     """The beginning of a text that would fill the sentence."""
-    return text if len(text) <= 60 else text[:60] + "…"
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def in_yaml(text: str) -> str:

@@ -1,5 +1,6 @@
 """Which instruction of the study a recorded answer belongs to: by the source's id, or by what was asked."""
 
+import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +11,12 @@ import polars as pl
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.identity import conversation_key
 from preceptor.instructions.layout import RecordError
-from preceptor.text import in_one_line
+from preceptor.text import in_one_line, normalise
 
 UNUSED = ["place", "source", "answer", "check"]
 Instruction = dict[str, Any]  # a row of raw_instructions, without these
+NO_WORD = re.compile(r"[\W_]+")
+UNKNOWN = "answers no instruction of the study"
 
 
 class AmbiguousError(RecordError):
@@ -54,12 +57,17 @@ class Matching:
         """By user turns alone."""
         return _unique((_lines(None, row["turns"]), row) for row in self.rows)
 
+    @cached_property
+    def words(self) -> frozenset[tuple[str, ...]]:
+        """The words of each instruction's turns, which records share that say the same in other signs."""
+        return frozenset(_words(row["turns"]) for row in self.rows)
+
     def by_id(self, record: Conversation) -> Instruction:
         """The instruction with the record's id. Raises RecordError where it is not exactly one."""
         if record.id is None:
             raise RecordError("holds no id to join on: name its column in 'columns.id'")
         if record.id not in self.ids:
-            raise RecordError("answers no instruction of the study")
+            raise RecordError(UNKNOWN)
         found = self.ids[record.id]
         if found is None:
             raise RecordError("its id belongs to several instructions: join on instruction instead")
@@ -79,7 +87,8 @@ class Matching:
             return found
         turns = _lines(None, record.user)
         if turns not in self.turns:
-            raise RecordError("answers no instruction of the study")
+            alike = _words(record.user) in self.words
+            raise RecordError(f"{UNKNOWN}, but for its capitals, quotes or punctuation" if alike else UNKNOWN)
         only = self.turns[turns]
         if record.system is None and only is not None:
             return only
@@ -95,6 +104,10 @@ class Matching:
 
 def _lines(system: str | None, turns: Iterable[str]) -> tuple[str, ...]:
     return tuple(in_one_line(turn) for turn in (system or "", *turns))
+
+
+def _words(turns: Iterable[str]) -> tuple[str, ...]:
+    return tuple(NO_WORD.sub(" ", normalise(turn).casefold()).strip() for turn in turns)
 
 
 def _unique(pairs: Iterable[tuple[Hashable, Instruction]]) -> Found:

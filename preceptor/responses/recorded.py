@@ -11,6 +11,7 @@ from preceptor.fingerprint import fingerprint
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.formats import ANSWERED, read_conversation
 from preceptor.instructions.layout import Layout, RecordError, layout_of
+from preceptor.instructions.missing_column import shortened
 from preceptor.instructions.unread import unread_text
 from preceptor.instructions.unread_count import UnreadCount
 from preceptor.lake.resume import Outcome, put
@@ -49,6 +50,7 @@ class RecordingCount:
     first_lost: str = ""
     without_system: int = 0
     unmatched: Counter[str] = field(default_factory=Counter)
+    asks: str = ""  # what the first record asks that answers no instruction
     places: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     unread: UnreadCount = field(default_factory=UnreadCount)
@@ -63,6 +65,11 @@ class RecordingCount:
         self.lost += 1
         self.first_lost = self.first_lost or f"{place}: {reason}"
         self.drop(reason, place)
+
+    def unanswered(self) -> str:
+        """How many rows answer no instruction, and why, in a sentence; empty where all do."""
+        first = next(iter(self.places), "").partition(": ")[0]
+        return f"of the recording {_reasons(self)} (the first is {first})" if first else ""
 
     def losses(self) -> Iterator[str]:
         """A sentence per kind of loss, however small."""
@@ -96,6 +103,7 @@ def collect_recorded(
         raise NothingMatchedError(
             f"teacher {teacher.name!r}: no row of {teacher.origin} (format {teacher.format}, joined on"
             f" {teacher.joined_on}) answers an instruction: {_reasons(count) or 'it is empty'}"
+            f"{_told_apart(count, instructions)}"
         )
     if problems := list(count.problems(lost_rows)):
         raise LossyRecordingError(f"teacher {teacher.name!r}, {teacher.origin}: {'; '.join(problems)}")
@@ -138,6 +146,14 @@ def _refuse_unasked(record: dict[str, Any], layout: Layout) -> None:
         raise RecordError(f"{error}; or set 'join: id' to match ids") from None
 
 
+def _told_apart(count: RecordingCount, instructions: pl.DataFrame) -> str:
+    """What the first record asks beside what the study does: the wrong file or column shows at once."""
+    if not count.asks or instructions.is_empty():
+        return ""
+    study = shortened(instructions["turns"][0][0])
+    return f". The first asks {shortened(count.asks)!r}, the study {study!r}"
+
+
 def _reasons(count: RecordingCount) -> str:
     return "; ".join(f"{n} × {reason}" for reason, n in count.unmatched.most_common(5))
 
@@ -153,6 +169,7 @@ def _rows(
             instruction = matching.by_id(conversation) if on_id else matching.by_text(conversation)
         except RecordError as error:
             count.drop(str(error), place)
+            count.asks = count.asks or next(iter(conversation.user), "")
             continue
         count.matched += 1
         count.without_system += (

@@ -9,7 +9,7 @@ from preceptor.evaluation.scores import Account
 from preceptor.lake.schemas import REWARDS
 from preceptor.selection.shortfall import shortfall
 from preceptor.study.recipes import OneTeacher
-from preceptor.study.schema import Limits
+from preceptor.study.schema import Limits, RewardMap
 from preceptor.tuning.learning import doubt
 
 PLACE = {"reward_model": "rm", "teacher": "t"}
@@ -41,6 +41,12 @@ def test_responses_that_do_not_say_how_they_ended_are_not_counted_as_whole(endin
     assert (check.passed, check.description) == (passed, says)
 
 
+def test_rows_that_failed_say_why_most_of_them_did():
+    rows = pl.DataFrame({"error": ["too long"] * 2 + ["gone", None]})
+    says = "3 of 4 rows failed (75.0%), most often since: too long"
+    assert checks.failure_rate(rows, Limits()).description == says
+
+
 def test_what_reading_lost_is_a_warning_that_names_it():
     assert checks.read_whole([]).passed
     lost = checks.read_whole(["mine: 1 of 9 rows cannot be used", "column 'note' holds text"])
@@ -62,6 +68,30 @@ def test_a_recipe_that_gets_one_row_less_than_it_asks_for_says_so_and_why(found,
         " responses, and all of them are taken; 12 more were left out since they were cut at the limit of"
         " tokens (cut_responses: keep takes them)"
     )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind", "passed", "says"),
+    [
+        ([1.0, 2.0], "identity", True, "the mean reward, mapped, is 1.5"),
+        (
+            [3.0, -1.0],
+            "identity",
+            False,
+            "and 1 of 2 are below 0: CAR divides r, so near 0 the ranking hangs on",
+        ),
+        ([5.0] * 19 + [-1.0], "identity", True, "is 4.7"),
+        ([-3.0, 1.0], "identity", False, "is -1: the CAR table will refuse to rank. Of log-odds"),
+        ([-3.0, 1.0], "sigmoid", True, "is 0.3892"),  # (1/(1+e^3) + 1/(1+e^-1)) / 2
+        ([], "identity", True, "no reward"),
+    ],
+)
+def test_rewards_on_both_sides_of_0_are_warned_of_since_car_divides_them(numbers, kind, passed, says):
+    rows = pl.DataFrame({"reward": [*numbers, None]}, schema={"reward": pl.Float64})
+    check = checks.positive_mean_reward(rows, RewardMap(kind=kind))
+    assert check.passed == passed
+    assert says in check.description
+    assert passed or "'car: {reward_map: {kind: sigmoid}}'" in check.description
 
 
 def test_the_bound_of_truncated_rows_is_the_studys():

@@ -75,6 +75,19 @@ def test_bad_rows_are_counted_by_reason_with_the_first_place_of_each(tmp_path):
     assert count.examples["column 'text' holds a int, not text"] == "a.jsonl:3"
 
 
+def test_near_duplicates_beyond_the_limit_are_told_of_with_the_setting_that_keeps_them(tmp_path):
+    opening = "You are the agent of a telephone company. Answer politely in no more than three sentences. "
+    asked = source(tmp_path, "a", *(text(f"{opening}The bill of month {n} is wrong.") for n in range(10, 30)))
+    rows, [count] = collect_instructions(Instructions(sources=(asked,)))
+    assert rows.height == 1
+    [said] = count.alike(0.05)
+    assert said.startswith(
+        "19 of 20 rows were dropped, each nearly the text of an earlier one (the first is a"
+    )
+    assert "jsonl:2): 'instructions: {near_duplicate_threshold: null}' keeps all" in said
+    assert list(count.alike(0.95)) == []
+
+
 def test_a_line_that_is_not_json_is_counted_and_the_others_go_on(tmp_path):
     rows, [count] = collect(source(tmp_path, "a", text("one"), '{"text": ', text("two")))
     assert rows["turns"].to_list() == [["one"], ["two"]]

@@ -122,7 +122,7 @@ def test_a_broken_teacher_is_named_and_the_others_go_on(folder):
     result = run(folder, "broken.yaml")
     assert result.returncode == 1
     assert "FAILED responses brief: teacher 'brief': no row of" in result.stdout
-    assert "FAILED base_losses base-a × brief: skipped, since responses brief failed" in result.stdout
+    assert "base_losses base-a × brief: skipped, since responses brief failed" in result.stdout
     assert "car_table.completeness" not in result.stdout  # said once is enough
     table = Lake(str(folder / "store"), "broken").read(schemas.CAR_TABLE)
     missing = table.filter(pl.col("missing").is_not_null())
@@ -144,7 +144,7 @@ def test_a_teacher_that_mostly_fails_is_held_back_by_its_check(folder):
     assert "responses.failure_rate" in result.stdout
     said = "FAILED responses chatty: check failure_rate did not pass: 4 of 12 rows failed (33.3%)"
     assert said in result.stdout
-    assert "FAILED base_losses base-a × chatty: skipped, since responses chatty failed" in result.stdout
+    assert "base_losses base-a × chatty: skipped, since responses chatty failed" in result.stdout
     lake = Lake(str(folder / "store"), "failing")
     assert lake.read(schemas.RESPONSES, {"teacher": "chatty"}).height == 12
     assert set(lake.read(schemas.CAR_TABLE).filter(pl.col("missing").is_not_null())["teacher"]) == {"chatty"}

@@ -319,3 +319,19 @@ def test_a_recording_that_says_how_a_response_ended_is_believed(lake, tmp_path, 
     for record, format in zip(rows, ("plain", "fastchat", "fastchat"), strict=True):
         (row,) = collect_recorded(lake, teacher(tmp_path, record, format=format), asked)[0].rows.to_dicts()
         assert (row["turns"], row["finish_reason"], row["error"] is None) == (["a"], ended, usable)
+
+
+def test_a_record_that_differs_in_signs_alone_is_told_of_and_so_is_what_another_file_asks(lake, tmp_path):
+    asked = instructions(
+        tmp_path, {"instruction": 'What\'s a "stroke"?'}, {"instruction": "Two?"}, format="plain"
+    )
+    answers = [{"instruction": asks, "response": "a"} for asks in ("what’s a “stroke”", "Two?")]
+    near = teacher(tmp_path, *answers)
+    outcome, count = collect_recorded(lake, near, asked)
+    assert outcome.rows.height == 1
+    unlike = "answers no instruction of the study, but for its capitals, quotes or punctuation"
+    assert count.unanswered() == f"of the recording 1 × {unlike} (the first is answers.jsonl:1)"
+    other = teacher(tmp_path, {"instruction": "Another?", "response": "a"})
+    with pytest.raises(NothingMatchedError, match=r"The first asks 'Another\?', the study ") as refusal:
+        collect_recorded(lake, other, asked)
+    assert "1 × answers no instruction of the study." in str(refusal.value)

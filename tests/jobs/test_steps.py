@@ -1,0 +1,65 @@
+"""What a study's steps need of each other, and what is said of those that could not run."""
+
+import pytest
+
+from jobs.run_study import Tally, _failures, _sensible
+from jobs.steps import Step, steps
+from preceptor.study.advice import advice
+from preceptor.study.schema import Study
+
+SCORER = {"name": "rm", "engine": "sequence_classification", "model": "a/scorer"}
+SIGMOID = {"reward_map": {"kind": "sigmoid"}}
+
+
+def study(*teachers, car=None) -> Study:
+    recorded = [{"name": name, "engine": "recorded", "dataset": f"a/{name}"} for name in teachers]
+    return Study.model_validate(
+        {
+            "name": "small",
+            "instructions": {"sources": [{"name": "asked", "dataset": "a/asked"}]},
+            "teachers": recorded,
+            "bases": [{"name": "base", "model": "a/base"}],
+            "reward_models": [SCORER],
+            "car": car or {},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        (
+            {"raw_instructions"},
+            ["responses a, responses b, rewards rm × a and 6 more: skipped, since raw_instructions failed"],
+        ),
+        (
+            {"responses a"},
+            ["rewards rm × a, base_losses base × a: skipped, since responses a failed"],
+        ),
+        (
+            {"base_losses base × a", "base_losses base × b"},
+            ["car_table, car_beta_sweep, study_report: skipped, since all of base_losses failed"],
+        ),
+        ({"rewards rm × a", "base_losses base × b"}, []),
+    ],
+)
+def test_what_is_skipped_has_a_line_per_cause_and_nothing_runs_without_what_it_needs(failing, said):
+    planned = list(steps(study("a", "b")))
+    tally = Tally(len(planned))
+    for step in planned:
+        for sensible in _sensible([step], tally):
+            if str(sensible) in failing:
+                tally.failed.add(sensible.place)
+    assert list(_failures(tally)) == said
+
+
+def test_a_step_without_needs_lacks_nothing():
+    assert Step("raw_instructions").lacking({("responses", "a")}) is None
+
+
+def test_one_teacher_and_scores_that_nothing_maps_are_remarked_on():
+    assert list(advice(study("a", "b", car=SIGMOID))) == []
+    alone, unmapped = advice(study("a"))
+    assert alone.startswith("a is its only teacher")
+    assert "the scores of rm" in unmapped and "write 'car: {reward_map: {kind: sigmoid}}'" in unmapped
+    assert list(advice(study("a", "b", car={"reward_map": {"kind": "identity"}}))) == []  # on purpose
