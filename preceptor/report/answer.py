@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from preceptor.report.evidence import Evidence
+from preceptor.report.first_under import first_under_sentence
 from preceptor.report.outcome import Outcome, outcomes
 from preceptor.report.words import counted, listed, ranks
 from preceptor.study.schema import Study
@@ -18,6 +19,7 @@ class Answer:
     first: str | None
     rank: str
     sentence: str
+    settings: str  # how far the first place hangs on reward map and β; empty where nobody is ranked
     outcomes: tuple[Outcome, ...]
     silence: str  # why there is no outcome; empty where there is one
 
@@ -33,10 +35,11 @@ def _answer(study: Study, evidence: Evidence, base: str) -> Answer:
     found = outcomes(evidence, base, first)
     silence = "" if found else _silence(study, evidence, base)
     if not first:
-        return Answer(base, None, "", _unranked(evidence, base), found, silence)
+        return Answer(base, None, "", _unranked(evidence, base), "", found, silence)
     low, high = ranked.filter(rank=1).select(pl.col("rank_low").min(), pl.col("rank_high").max()).row(0)
     rank = f"rank {ranks(low, high)} of {ranked.height}"
-    return Answer(base, listed(first), rank, _ranking_sentence(ranked, first), found, silence)
+    settings = first_under_sentence(evidence.first_under.filter(base=base), first)
+    return Answer(base, listed(first), rank, _ranking_sentence(ranked, first), settings, found, silence)
 
 
 def _ranking_sentence(ranked: pl.DataFrame, first: list[str]) -> str:
@@ -44,7 +47,10 @@ def _ranking_sentence(ranked: pl.DataFrame, first: list[str]) -> str:
     if len(first) > 1:
         return f"{listed(first)} share the highest CAR."
     if not rivals:
-        return "No other teacher could be first: the rank intervals hold jointly over all of them."
+        return (
+            "Under this reward map, β and reward model no other teacher could be first: the rank intervals"
+            " hold jointly over all of them."
+        )
     return f"The data cannot tell it from {listed(rivals)}, which could be first as well."
 
 

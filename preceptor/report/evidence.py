@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.first_under import first_under
 from preceptor.report.judge_agreement import judge_agreements
 from preceptor.report.predicted import agreements, predicted_actual, teacher_means
 from preceptor.report.reward_check import RewardCheck, check_reward
+from preceptor.report.reward_models import reward_agreements, reward_means, reward_rankings
 from preceptor.report.seeds import NAME as SEED_DIFFERENCES
 from preceptor.study.schema import Study
 
@@ -29,6 +31,9 @@ class Evidence:
     selections: pl.DataFrame
     spreads: pl.DataFrame
     failures: pl.DataFrame
+    first_under: pl.DataFrame  # who is first by CAR under other reward maps and β
+    reward_rankings: pl.DataFrame  # by each of the study's reward models
+    reward_agreements: pl.DataFrame  # between two of them
     instructions: int
     reward_check: RewardCheck
 
@@ -40,8 +45,11 @@ def gather(warehouse: Warehouse, study: Study) -> Evidence:
     """
     predicted = predicted_actual(warehouse, study)
     recipes = [recipe.name for recipe in study.recipes]
+    ranking, means = warehouse.query("report/ranking"), reward_means(warehouse, study)
+    own = [model.name for model in study.reward_models].index(study.car_reward_model)
+    rankings = reward_rankings(means, study)
     return Evidence(
-        ranking=warehouse.query("report/ranking"),
+        ranking=ranking,
         sweep=warehouse.query("report/sweep"),
         means=teacher_means(predicted),
         agreements=agreements(predicted),
@@ -54,6 +62,9 @@ def gather(warehouse: Warehouse, study: Study) -> Evidence:
         selections=warehouse.query("report/selections").filter(pl.col("recipe").is_in(recipes)),
         spreads=warehouse.query("report/spreads"),
         failures=warehouse.query("report/failures"),
+        first_under=first_under(means.filter(reward_model_index=own), ranking, study),
+        reward_rankings=rankings,
+        reward_agreements=reward_agreements(warehouse, study, rankings),
         instructions=warehouse.query("instruction_indices").height,
         reward_check=check_reward(warehouse),
     )

@@ -82,7 +82,7 @@ def _untuned(evidence: Evidence, top: Row) -> str:
         return ""
     has = f"The untuned base has {measured(values[0], top['unit'])}"
     if top["differs"] is False:
-        return f"{has}, from which the highest student cannot be told by more than chance."
+        return f"{has}, from which the first student cannot be told by more than chance."
     return f"{has}."
 
 
@@ -101,12 +101,12 @@ def _fate(evidence: Evidence, ordered: pl.DataFrame, first: list[str], best: lis
         )
     if len(best) > 1:
         others = listed([teacher for teacher in best if teacher != pick["teacher"]])
-        return f"CAR's first teacher, {pick['teacher']}, shares the highest score with {others}, {among}."
+        return f"CAR's first teacher, {pick['teacher']}, shares the first place with {others}, {among}."
     if ordered.height == 1:
         return "That is CAR's first teacher: no other student was measured."
     second = ordered.row(1, named=True)
     return (
-        f"That is CAR's first teacher: the highest {among}, {_behind(second, top)} ahead of"
+        f"That is CAR's first teacher: the first {among}, {_behind(second, top)} ahead of"
         f" {second['teacher']}; {_compared(evidence, top, second)}."
     )
 

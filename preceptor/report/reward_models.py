@@ -1,0 +1,184 @@
+"""The ranking under each of the study's reward models, and how far they agree. CAR takes one of them."""
+
+import logging
+from itertools import combinations
+
+import polars as pl
+
+from preceptor.car.bootstrap import car
+from preceptor.lake.warehouse import Warehouse
+from preceptor.report.agreement import agreement
+from preceptor.report.words import listed
+from preceptor.rewards.recorded import recorded_reward_fingerprint
+from preceptor.rewards.score import reward_fingerprint
+from preceptor.study.reward_models import RecordedRewardModel
+from preceptor.study.schema import RewardMap, Study
+
+log = logging.getLogger(__name__)
+MEANS = {
+    "reward_model_index": pl.Int32,
+    **dict.fromkeys(("base", "teacher"), pl.String),
+    "instructions": pl.Int64,
+    **dict.fromkeys(("reward", "squashed", "loss", "scatter"), pl.Float64),
+}
+AGREEMENTS = {
+    **dict.fromkeys(("first", "second", "base"), pl.String),
+    "teachers": pl.Int64,
+    **dict.fromkeys(("rho_car", "tau_car", "rho_reward", "rho_responses"), pl.Float64),
+    **dict.fromkeys(("responses", "instructions"), pl.Int64),
+}
+
+
+def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
+    """Rows of sql/report/reward_means.sql, from a warehouse with register_current's views.
+
+    A reward model that cannot be found has none, and the log says so.
+    """
+    rows = []
+    for index, model in enumerate(study.reward_models):
+        for teacher in study.teachers:
+            try:
+                mark = (
+                    recorded_reward_fingerprint(model, teacher.name)
+                    if isinstance(model, RecordedRewardModel)
+                    else reward_fingerprint(model)
+                )
+            except (ValueError, OSError) as error:
+                log.warning("the report leaves out reward model %s: %s", model.name, error)
+                break
+            rows.append((model.name, index, teacher.name, mark))
+    columns = {"reward_model": pl.String, "reward_model_index": pl.Int32, "teacher": pl.String}
+    known = pl.DataFrame(rows, schema={**columns, "fingerprint": pl.String}, orient="row")
+    warehouse.register("study_rewards", known)
+    warehouse.register("report_instructions", warehouse.query("instruction_indices"))
+    return warehouse.query("report/reward_means", rows=study.car.rows).cast(MEANS)  # type: ignore[arg-type]
+
+
+def mapped(means: pl.DataFrame, reward_map: RewardMap) -> pl.Series:
+    """The mean of mapped rewards: an affine map of a mean is the mean of the mapped."""
+    if reward_map.kind == "sigmoid":
+        return means["squashed"]
+    shift, scale = (reward_map.shift, reward_map.scale) if reward_map.kind == "affine" else (0.0, 1.0)
+    return means["reward"] * scale + shift
+
+
+def reward_rankings(means: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """A row is a teacher for a base under a reward model: mean mapped reward, CAR, and its rank by CAR.
+
+    All by the study's map and β. Where one of a model's means is not positive its CARs would mislead: null.
+    """
+    names = [model.name for model in study.reward_models]
+    model = pl.col("reward_model_index").replace_strict(names_by_index(names), return_dtype=pl.String)
+    rewards = mapped(means, study.car.reward_map)
+    values = car(rewards.to_numpy(), means["loss"].to_numpy(), study.car.beta, study.car.form)
+    group = ["reward_model", "base"]
+    rows = means.with_columns(
+        reward_model=model, mean_reward=rewards, car=pl.Series(values, dtype=pl.Float64)
+    )
+    usable = pl.when((pl.col("mean_reward") > 0).all().over(group)).then("car")
+    return (
+        rows.with_columns(car=usable)
+        .with_columns(rank=pl.col("car").round(12).rank("min", descending=True).over(group).cast(pl.Int64))
+        .select(
+            *group, "teacher", "rank", "car", "mean_reward", mean_loss="loss", instructions="instructions"
+        )
+    )
+
+
+def names_by_index(names: list[str]) -> dict[int, str]:
+    """Each name's place in the study, as its rows have it."""
+    return dict(enumerate(names))
+
+
+def reward_agreements(warehouse: Warehouse, study: Study, rankings: pl.DataFrame) -> pl.DataFrame:
+    """A row is two reward models on one base: ρ and Kendall's τ of CAR, ρ of mean rewards over teachers, and
+
+    `rho_responses`, over the responses to the same instruction (sql/report/reward_agreement.sql).
+    """
+    if len(study.reward_models) < 2:
+        return pl.DataFrame(schema=AGREEMENTS)
+    names = [model.name for model in study.reward_models]
+    within = {
+        (names[row["first_index"]], names[row["second_index"]]): row
+        for row in warehouse.query("report/reward_agreement").to_dicts()
+    }
+    rows = [
+        _agreement(pair, base.name, rankings, within.get(pair, {}))
+        for pair in combinations(names, 2)
+        for base in study.bases
+    ]
+    return pl.DataFrame(rows, schema=AGREEMENTS)
+
+
+def _agreement(
+    pair: tuple[str, str], base: str, rankings: pl.DataFrame, within: dict[str, object]
+) -> dict[str, object]:
+    one, other = (rankings.filter(reward_model=name, base=base) for name in pair)
+    both = one.join(other, on="teacher", suffix="_other", maintain_order="left")
+    ranked = both.drop_nulls(["car", "car_other"])
+    return {
+        "first": pair[0],
+        "second": pair[1],
+        "base": base,
+        "teachers": both.height,
+        "rho_car": agreement(ranked["car"].to_list(), ranked["car_other"].to_list()).rho,
+        "tau_car": kendall(ranked["car"].to_list(), ranked["car_other"].to_list()),
+        "rho_reward": agreement(both["mean_reward"].to_list(), both["mean_reward_other"].to_list()).rho,
+        "rho_responses": within.get("rho"),
+        "responses": within.get("responses"),
+        "instructions": within.get("instructions"),
+    }
+
+
+def kendall(first: list[float], second: list[float]) -> float | None:
+    """τ-b, which knows ties; None where one side does not vary."""
+    from scipy.stats import kendalltau
+
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return float(kendalltau(first, second).statistic)
+
+
+def reward_model_sentences(study: Study, rankings: pl.DataFrame, agreements: pl.DataFrame) -> list[str]:
+    """One per base and further reward model: who is first under it, and how far it agrees with CAR's."""
+    own, found = study.car_reward_model, []
+    for base in study.bases:
+        first = _first(rankings, own, base.name)
+        for model in study.reward_models:
+            if model.name == own or not first:
+                continue
+            theirs = _first(rankings, model.name, base.name)
+            who = f"{base.name}, under {model.name} instead of {own}"
+            if not theirs:
+                found.append(f"{who}: no ranking, since it has no rewards or a mean that is not positive")
+                continue
+            same = "stays first" if theirs == first else f"is not first, but {listed(theirs)}"
+            pair = pl.concat(
+                [agreements.filter(base=base.name, first=a, second=b) for a, b in _both(own, model.name)]
+            )
+            found.append(f"{who}: {listed(first)} {same}{_how_far(pair.to_dicts())}")
+    return found
+
+
+def _both(one: str, other: str) -> list[tuple[str, str]]:
+    return [(one, other), (other, one)]
+
+
+def _first(rankings: pl.DataFrame, model: str, base: str) -> list[str]:
+    return rankings.filter(reward_model=model, base=base, rank=1)["teacher"].to_list()
+
+
+def _how_far(rows: list[dict[str, float | None]]) -> str:
+    """The agreement in numbers, none of them tested."""
+    if not rows:
+        return ""
+    said = [
+        f"{name} {rows[0][column]:.2f}"
+        for column, name in (
+            ("rho_car", "ρ of CAR over teachers"),
+            ("tau_car", "Kendall's τ"),
+            ("rho_responses", "ρ over responses to the same instruction"),
+        )
+        if rows[0][column] is not None
+    ]
+    return f" ({', '.join(said)})" if said else ""

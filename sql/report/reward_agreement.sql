@@ -1,0 +1,64 @@
+-- A row is two of the study's reward models: how they order the teachers' responses to the same instruction
+-- (Spearman's ρ within instructions, ties at their mean rank, pooled over instructions with two responses or more).
+WITH scored AS (
+    SELECT
+        study_rewards.reward_model_index,
+        current_responses.instruction_id,
+        rewards.response_id,
+        rewards.reward
+    FROM rewards
+    INNER JOIN study_rewards
+        ON study_rewards.reward_model = rewards.reward_model
+        AND study_rewards.teacher = rewards.teacher
+        AND study_rewards.fingerprint = rewards.fingerprint
+    INNER JOIN current_responses ON current_responses.response_id = rewards.response_id
+    WHERE rewards.reward IS NOT NULL
+),
+
+both_scored AS (
+    SELECT
+        one.reward_model_index AS first_index,
+        other.reward_model_index AS second_index,
+        one.instruction_id,
+        one.reward AS first_reward,
+        other.reward AS second_reward
+    FROM scored AS one
+    INNER JOIN scored AS other
+        ON other.response_id = one.response_id AND other.reward_model_index > one.reward_model_index
+),
+
+ranked AS (
+    SELECT
+        first_index,
+        second_index,
+        instruction_id,
+        rank() OVER (PARTITION BY first_index, second_index, instruction_id ORDER BY first_reward)
+        + count(*) OVER (PARTITION BY first_index, second_index, instruction_id, first_reward) / 2 AS first_rank,
+        rank() OVER (PARTITION BY first_index, second_index, instruction_id ORDER BY second_reward)
+        + count(*) OVER (PARTITION BY first_index, second_index, instruction_id, second_reward) / 2 AS second_rank,
+        count(*) OVER (PARTITION BY first_index, second_index, instruction_id) AS responses
+    FROM both_scored
+),
+
+centred AS (
+    SELECT
+        first_index,
+        second_index,
+        instruction_id,
+        first_rank - (responses + 2) / 2 AS first_apart,
+        second_rank - (responses + 2) / 2 AS second_apart
+    FROM ranked
+    WHERE responses > 1
+)
+
+SELECT
+    first_index,
+    second_index,
+    count(*) AS responses,
+    count(DISTINCT instruction_id) AS instructions,
+    round(
+        sum(first_apart * second_apart) / nullif(sqrt(sum(first_apart ^ 2) * sum(second_apart ^ 2)), 0), 9
+    ) AS rho
+FROM centred
+GROUP BY first_index, second_index
+ORDER BY first_index, second_index
