@@ -65,6 +65,6 @@ def gather(warehouse: Warehouse, study: Study) -> Evidence:
         first_under=first_under(means.filter(reward_model_index=own), ranking, study),
         reward_rankings=rankings,
         reward_agreements=reward_agreements(warehouse, study, rankings),
-        instructions=warehouse.query("instruction_indices").height,
+        instructions=int(warehouse.query("report/instruction_count").item()),
         reward_check=check_reward(warehouse),
     )

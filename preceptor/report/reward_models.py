@@ -50,7 +50,6 @@ def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     columns = {"reward_model": pl.String, "reward_model_index": pl.Int32, "teacher": pl.String}
     known = pl.DataFrame(rows, schema={**columns, "fingerprint": pl.String}, orient="row")
     warehouse.register("study_rewards", known)
-    warehouse.register("report_instructions", warehouse.query("instruction_indices"))
     return warehouse.query("report/reward_means", rows=study.car.rows).cast(MEANS)  # type: ignore[arg-type]
 
 

@@ -1,11 +1,19 @@
 -- A row is one teacher for one base under one reward model: means over the instructions that CAR would take, of raw
 -- and of squashed rewards and of the loss, and how far raw rewards scatter. $rows is the study's car.rows.
-WITH scored AS (
+-- Indices stand for names, which keeps ten million rows quick to join and group.
+WITH numbered AS (
+    SELECT
+        instruction_id,
+        row_number() OVER (ORDER BY instruction_id)::INTEGER AS instruction_index
+    FROM raw_instructions
+),
+
+scored AS (
     SELECT
         study_rewards.reward_model_index,
         current_responses.response_id,
         current_responses.teacher_index,
-        report_instructions.instruction_index,
+        numbered.instruction_index,
         rewards.reward
     FROM rewards
     INNER JOIN study_rewards
@@ -13,7 +21,7 @@ WITH scored AS (
         AND study_rewards.teacher = rewards.teacher
         AND study_rewards.fingerprint = rewards.fingerprint
     INNER JOIN current_responses ON current_responses.response_id = rewards.response_id
-    INNER JOIN report_instructions ON report_instructions.instruction_id = current_responses.instruction_id
+    INNER JOIN numbered ON numbered.instruction_id = current_responses.instruction_id
     WHERE rewards.reward IS NOT NULL
 ),
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from preceptor.car.table import beta_sweep, build_car_table
 from preceptor.current import current_fingerprints
+from preceptor.lake.resume import put as put_rows
 from preceptor.lake.schemas import (
     BASE_LOSSES,
     CAR_BETA_SWEEP,
@@ -117,6 +118,19 @@ def compare_runs(warehouse, study) -> pl.DataFrame:
     warehouse.register(EVAL_DIFFERENCES.name, differences(study, tested))
     warehouse.register(SEED_DIFFERENCES, seed_differences(study, tested))
     return warehouse.rows(EVAL_DIFFERENCES.name)
+
+
+def stored(folder, tables) -> Warehouse:
+    """A lake of pairs of a table and its rows, a fingerprint a partition, and a warehouse with them."""
+    warehouse, named = Warehouse(Lake(str(folder), "demo"), SQL), []
+    for table, rows in tables:
+        frame = pl.DataFrame(rows, schema=table.schema)
+        for key, part in frame.group_by(*table.partition_by, "fingerprint", maintain_order=True):
+            partition = dict(zip(table.partition_by, key, strict=False))
+            put_rows(warehouse.lake, table, partition, key[-1] or "made", part)
+        named.append(table)
+    warehouse.attach(*named)
+    return warehouse
 
 
 def put(warehouse, table, rows) -> None:
@@ -264,10 +278,8 @@ def full_warehouse(folder, study, tuned=True) -> Warehouse:
     rows = rows_of_responses(study, dice)
     for table, some in zip((RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES), rows, strict=True):
         put(warehouse, table, some)
-    # The ranking leaves its frames in its session, so it gets one of its own.
-    ranking = empty_warehouse(folder)
-    for table, some in zip((RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES), rows, strict=True):
-        put(ranking, table, some)
+    # The ranking reads the lake itself, and leaves its frames in its session.
+    ranking = stored(folder, zip((RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES), rows, strict=True))
     table = build_car_table(ranking, study, current_fingerprints(study))
     put(ranking, CAR_TABLE, table.to_dicts())
     put(warehouse, CAR_TABLE, table.to_dicts())

@@ -22,7 +22,7 @@ from preceptor.report.reward_models import (
 )
 from preceptor.rewards.recorded import recorded_reward_fingerprint
 from preceptor.study.schema import Study
-from tests.report.lakes import BASES, empty_warehouse, put, small_study
+from tests.report.lakes import BASES, empty_warehouse, put, small_study, stored
 
 TEACHERS = ("a", "b", "c", "d")
 ITEMS, SAMPLES = 12, 2
@@ -64,14 +64,13 @@ def two_models(tmp_path, request):
     stale = {**rewards[0], "fingerprint": "older", "reward": 99.0}
     asked = [{"instruction_id": f"i{n:02}", "turns": ["?"]} for n in range(ITEMS)]
     tables = [(RAW_INSTRUCTIONS, asked), (RESPONSES, responses)]
-    tables += [(REWARDS, [*rewards, stale]), (BASE_LOSSES, losses)]
-    warehouses = empty_warehouse(tmp_path), empty_warehouse(tmp_path)
-    for warehouse in warehouses:
-        for table, rows in tables:
-            put(warehouse, table, rows)
-    table = build_car_table(warehouses[0], study, current)
-    register_current(warehouses[1], study, current)
-    return study, warehouses[1], table, pl.DataFrame(rewards)
+    tables += [(REWARDS, rewards), (BASE_LOSSES, losses)]
+    table = build_car_table(stored(tmp_path, tables), study, current)
+    warehouse = empty_warehouse(tmp_path)
+    for each, rows in [*tables, (REWARDS, [*rewards, stale])]:
+        put(warehouse, each, rows)
+    register_current(warehouse, study, current)
+    return study, warehouse, table, pl.DataFrame(rewards)
 
 
 def test_means_are_those_of_the_car_table(two_models):
