@@ -47,8 +47,8 @@ def test_a_score_stands_with_its_interval_n_account_judge_and_reference(text, nu
     around = told[0][-600:] + told[1][:900]
     assert f" {shown} " in around
     assert " 12 12 1 1 14 " in around  # items, judged, failed, filtered, expected
-    base = around.index("untuned-notes-base notes-base untuned base")  # behind its students, and no recipe
-    assert around.index("notes-a notes-base of-a") < base
+    base = around.index(" untuned-notes-base ")  # behind its students, and no recipe
+    assert around.index(" notes-a ") < base < around.index(" notes-base untuned base ")
     compared = told[1].split("Compared with: ")[1].split(".")[0]
     assert (compared == "the right answers") == (name in RIGHT_ANSWERS)
     judged = {"alpaca-eval", "lima", "arena", "grades"}
