@@ -59,12 +59,12 @@ class Heat:
 
 
 def outcome_listing(answers: Sequence[Answer], agreements: pl.DataFrame) -> Listing:
-    """Per base and benchmark the highest student, and how well CAR predicted all of them."""
+    """Per base and benchmark the first student, and how well CAR predicted all of them."""
     columns = (
         "base and benchmark",
-        "highest student",
+        "first student",
         "CAR's ρ",
-        "p",
+        "p adjusted",
         "its 95 % interval",
         "score (95 % interval)",
     )
@@ -75,7 +75,7 @@ def outcome_listing(answers: Sequence[Answer], agreements: pl.DataFrame) -> List
 def _outcome(base: str, outcome: Outcome, agreements: pl.DataFrame) -> tuple[str, ...]:
     found = agreements.filter(base=base, benchmark=outcome.benchmark, predictor="CAR").row(0, named=True)
     interval = span(decimals(found["low"]), decimals(found["high"]))
-    agreed = decimals(found["rho"]), p_value(found["p_value"]), interval
+    agreed = decimals(found["rho"]), p_value(found["p_adjusted"]), interval
     return f"{base} on {outcome.benchmark}", outcome.best, *agreed, f"{outcome.metric} {outcome.score}"
 
 

@@ -75,7 +75,7 @@ def _best(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> tuple[
 
 
 def _untuned(evidence: Evidence, top: Row) -> str:
-    """What the base could do before any tuning, and whether the highest student is another."""
+    """What the base could do before any tuning, and whether the first student is another."""
     rows = evidence.scores.filter("main", "untuned", base=top["base"], benchmark=top["benchmark"])
     values = rows["value"].drop_nulls()
     if values.is_empty():

@@ -31,7 +31,13 @@ from preceptor.report.listings import (
 )
 from preceptor.report.missing import doubtful_runs, runs_without_results, unlike_runs, unranked
 from preceptor.report.ranking_charts import car_chart, sweep_chart
+from preceptor.report.reward_models import reward_model_sentences
 from preceptor.report.row_charts import loss_curve_chart, spread_chart
+from preceptor.report.settings_listings import (
+    first_under_listings,
+    reward_agreement_listing,
+    reward_model_listings,
+)
 from preceptor.report.words import counted
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
@@ -137,6 +143,12 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
         "agreements": predictor_listings(evidence.agreements),
         "rho_tests": evidence.agreements["p_value"].count(),
         "level": LEVEL,
+        "first_under": first_under_listings(evidence.first_under),
+        "reward_models": reward_model_listings(evidence.reward_rankings),
+        "reward_model_sentences": reward_model_sentences(
+            study, evidence.reward_rankings, evidence.reward_agreements
+        ),
+        "reward_agreements": reward_agreement_listing(evidence.reward_agreements),
         "reward": evidence.reward_check,
         "rewards_listing": reward_listing(evidence.reward_check),
         "main_scores": score_listings(evidence.scores, main=True),

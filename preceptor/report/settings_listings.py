@@ -1,0 +1,76 @@
+"""Tables of what a ranking hangs on: who is first under other maps and β, ranks by other reward models."""
+
+import polars as pl
+
+from preceptor.report.first_under import LOSS_ALONE, REWARD_ALONE
+from preceptor.report.listings import Listing
+from preceptor.report.words import NOTHING, decimals, listed, number
+
+
+def first_under_listings(rows: pl.DataFrame) -> list[Listing]:
+    """A table a base: maps down, β across, who is first in the cells."""
+    listings = []
+    for (base,), of_base in rows.group_by("base", maintain_order=True):
+        grid = of_base.filter(~pl.col("map").is_in([LOSS_ALONE, REWARD_ALONE]))
+        betas = grid["beta"].unique().sort().to_list()
+        lines = []
+        for (name,), of_map in grid.group_by("map", maintain_order=True):
+            found = {row["beta"]: listed(row["first"]) for row in of_map.iter_rows(named=True)}
+            lines.append((str(name), *(found.get(beta, NOTHING) for beta in betas)))
+        limits = [
+            f"{name[:1].upper()}{name[1:]}: {listed(first)}."
+            for name, first in of_base.filter(pl.col("map").is_in([LOSS_ALONE, REWARD_ALONE]))
+            .select("map", "first")
+            .iter_rows()
+        ]
+        columns = ("reward map", *(f"β = {beta:g}" for beta in betas))
+        listings.append(Listing(columns, lines, words=len(columns), title=str(base), notes=tuple(limits)))
+    return listings
+
+
+def reward_model_listings(rankings: pl.DataFrame) -> list[Listing]:
+    """A table a base, where there are several models: each teacher's rank, CAR and mean reward by each."""
+    models = rankings["reward_model"].unique(maintain_order=True).to_list()
+    if len(models) < 2:
+        return []
+    columns = ("teacher", *(f"{model}: {name}" for model in models for name in ("rank", "CAR", "r")))
+    listings = []
+    for (base,), of_base in rankings.group_by("base", maintain_order=True):
+        lines = []
+        for (teacher,), of_teacher in of_base.group_by("teacher", maintain_order=True):
+            by_model = {row["reward_model"]: row for row in of_teacher.iter_rows(named=True)}
+            cells = [text for model in models for text in _cells(by_model.get(model))]
+            lines.append((str(teacher), *cells))
+        listings.append(Listing(columns, lines, title=str(base)))
+    return listings
+
+
+def _cells(row: dict[str, float | None] | None) -> tuple[str, str, str]:
+    if row is None:
+        return NOTHING, NOTHING, NOTHING
+    rank = row["rank"]
+    return NOTHING if rank is None else f"{rank:g}", number(row["car"]), number(row["mean_reward"])
+
+
+def reward_agreement_listing(agreements: pl.DataFrame) -> Listing:
+    """Every two reward models on a base: how far they order teachers, and responses, alike."""
+    columns = (
+        *("reward models", "base", "ρ of CAR", "Kendall's τ of CAR", "ρ of r", "teachers"),
+        *("ρ of responses", "responses"),
+    )
+    rows = [
+        (
+            f"{row['first']} and {row['second']}",
+            row["base"],
+            *(decimals(row[name]) for name in ("rho_car", "tau_car", "rho_reward")),
+            str(row["teachers"]),
+            decimals(row["rho_responses"]),
+            number(row["responses"], 9),
+        )
+        for row in agreements.iter_rows(named=True)
+    ]
+    notes = (
+        "ρ and τ over teachers, of CAR and of the mean reward r by the study's map and β; nothing is tested.",
+        "ρ of responses: Spearman's within instructions, over responses that both models scored.",
+    )
+    return Listing(columns, rows, words=2, notes=notes)
