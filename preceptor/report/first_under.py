@@ -15,7 +15,7 @@ from preceptor.study.schema import RewardMap, Study
 NAMED: dict[str, pl.DataType | type[pl.DataType]] = {"base": pl.String, "map": pl.String}
 SCHEMA = NAMED | {"beta": pl.Float64, "first": pl.List(pl.String), "agrees": pl.Boolean}
 SHIFTS = (1, 10)  # standard deviations of the rewards that the lowest teacher's mean is lifted to
-LOSS_ALONE, REWARD_ALONE = "loss alone: the shift grows without end", "reward alone"
+LOSS_ALONE, REWARD_ALONE = "loss alone (a shift without end)", "reward alone"
 DIGITS = 12
 
 

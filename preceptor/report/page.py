@@ -142,6 +142,7 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
         "car_form": CAR_FORMS[study.car.form],
         "agreements": predictor_listings(evidence.agreements),
         "rho_tests": evidence.agreements["p_value"].count(),
+        "untested": evidence.agreements["untested"].drop_nulls().unique(maintain_order=True).to_list(),
         "level": LEVEL,
         "first_under": first_under_listings(evidence.first_under),
         "reward_models": reward_model_listings(evidence.reward_rankings),
