@@ -1,11 +1,14 @@
 """What a study's steps need of each other, and what is said of those that could not run."""
 
 import pytest
+import yaml
 
 from jobs.run_study import Tally, _failures, _sensible
 from jobs.steps import Step, steps
 from preceptor.study.advice import advice
+from preceptor.study.load import load_study
 from preceptor.study.schema import Study
+from tests.studies import document, with_runs, write_benchmarks, write_study
 
 SCORER = {"name": "rm", "engine": "sequence_classification", "model": "a/scorer"}
 SIGMOID = {"reward_map": {"kind": "sigmoid"}}
@@ -63,3 +66,18 @@ def test_one_teacher_and_scores_that_nothing_maps_are_remarked_on():
     assert alone.startswith("a is its only teacher")
     assert "the scores of rm" in unmapped and "write 'car: {reward_map: {kind: sigmoid}}'" in unmapped
     assert list(advice(study("a", "b", car={"reward_map": {"kind": "identity"}}))) == []  # on purpose
+
+
+def test_each_base_that_is_tuned_is_examined_untuned_on_every_benchmark_before_the_tuning(tmp_path):
+    path = write_study(tmp_path)
+    write_benchmarks(tmp_path)
+    path.write_text(yaml.safe_dump(with_runs(document("small"))))
+    study = load_study(path)
+    planned = list(steps(study))
+    untuned = [str(step) for step in planned if step.asset == "base_results"]
+    tuned = {run.base for run in study.runs}
+    assert untuned == [f"base_results {base} × {e.name}" for e in study.evaluations for base in sorted(tuned)]
+    assert len(study.bases) > len(tuned)  # a base without runs is not examined
+    assets = [step.asset for step in planned]
+    assert assets.index("base_results") < assets.index("tuned_checkpoint")
+    assert all(step.needs == () for step in planned if step.asset == "base_results")
