@@ -129,6 +129,7 @@ def test_a_disk_that_is_full_in_mid_run_is_the_same_sentence(monkeypatch):
         "definitions",
         SimpleNamespace(defs=SimpleNamespace(assets=[], resources={})),
     )
+    monkeypatch.setitem(sys.modules, "assets.study", SimpleNamespace(STUDY=STUDY))
     with pytest.raises(
         HomeError, match=r"home here cannot be used: \[Errno 28\] No space left on device\. Set"
     ):

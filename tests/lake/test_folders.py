@@ -69,17 +69,17 @@ class Killed(BaseException):
 
 def test_a_kill_leaves_nothing_visible_and_the_next_one_clears_up(lake, tmp_path, monkeypatch):
     uri = folder_uri(lake, "run", "f1")
-    synchronise = folders._synchronise
+    synchronise = folders.synchronise
 
     def killed(folder):
         raise Killed
 
-    monkeypatch.setattr(folders, "_synchronise", killed)
+    monkeypatch.setattr(folders, "synchronise", killed)
     with pytest.raises(Killed):
         publish(lake, make_folder(tmp_path / "made"), uri)
     assert not exists(lake, uri)
     assert len(list(Path(uri).parent.glob(".incoming-*"))) == 1
-    monkeypatch.setattr(folders, "_synchronise", synchronise)
+    monkeypatch.setattr(folders, "synchronise", synchronise)
     publish(lake, make_folder(tmp_path / "again"), uri)
     assert sorted(path.name for path in Path(uri).parent.iterdir()) == [".lock", "f1"]
 
