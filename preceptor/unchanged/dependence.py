@@ -181,7 +181,10 @@ def _study_report(study: Study, _: Key, tables: LiveTables) -> Dependence:
     found = {table.name: tables.version(table) for table in REPORT_TABLES}
     versions = {name: version for name, version in found.items() if version is not None}
     _current(study)
-    results = [_settings_of(study, run.name) for run in study.runs]
+    results: list[Any] = [
+        scores_fingerprint(model, teacher.name) for model in study.reward_models for teacher in study.teachers
+    ]
+    results += [_settings_of(study, run.name) for run in study.runs]
     results += [untuned_fingerprint(study.base(base)) for base in untuned_runs(study).values()]
     results += [evaluated(evaluation) for evaluation in study.evaluations]
     return Dependence(
