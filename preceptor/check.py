@@ -39,7 +39,8 @@ def check_study(study: Study) -> Checked:
         if away:
             remarks.append(
                 f"the hub does not answer ({error}). Not known here, and so not checked:"
-                f" {', '.join(map(str, away))}"
+                f" {', '.join(map(str, away))}. Their steps fail unless it answers by then: give folders"
+                " (./folder), or download them first"
             )
     return Checked(tuple(problems), tuple(remarks))
 

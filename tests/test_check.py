@@ -1,13 +1,20 @@
 """What `--check` says of keys, engines and names on a hub."""
 
+from pathlib import Path
+
 import yaml
 
 from preceptor import check as check_module
-from preceptor.check import check_study
+from preceptor.check import Checked, check_study
 from preceptor.hub import HubName, UnreachableError
+from preceptor.instructions.collect import collect_instructions
+from preceptor.instructions.layout import layout_of
+from preceptor.responses.matching import Matching
+from preceptor.responses.recorded import RecordingCount, read_recording
 from preceptor.study.load import load_study
 from tests.studies import document, with_runs, write_benchmarks, write_study
 
+STUDIES = Path(__file__).parents[1] / "studies"
 REMOTE = {"name": "remote", "engine": "openai", "model": "m", "api_key_variable": "SOME_KEY"}
 
 
@@ -73,7 +80,7 @@ def test_a_hub_that_does_not_answer_is_a_remark(tmp_path, monkeypatch):
     assert found.problems == ()
     (told,) = found.remarks
     assert "the hub does not answer (no route)" in told
-    assert "model 'org/model' at 'v2', dataset 'org/scores'" in told
+    assert "model 'org/model' at 'v2', dataset 'org/scores'. Their steps fail unless it answers by" in told
 
 
 def test_every_file_of_rows_is_opened_and_what_is_wrong_with_it_said(tmp_path):
@@ -92,3 +99,15 @@ def test_every_file_of_rows_is_opened_and_what_is_wrong_with_it_said(tmp_path):
     assert "asked.jsonl: holds a JSON list, not one object a line: name it .json" in listed
     assert "column 'context' holds text in 1 of 1 rows" in unread
     assert "more.csv:2: no column 'question_id' (there are id, model, score)" in columns
+
+
+def test_the_first_study_that_newcomers_copy_is_sound_and_its_answers_are_to_its_questions():
+    study = load_study(STUDIES / "first.yaml")
+    assert check_study(study) == Checked((), ())
+    asked, _ = collect_instructions(study.instructions)
+    assert asked.height == 40
+    matching = Matching.of(asked)
+    for teacher in study.teachers:
+        count = RecordingCount(layout_of(teacher))
+        found = {matching.by_text(said)["instruction_id"] for _, said, _ in read_recording(teacher, count)}
+        assert len(found) == count.read == 40
