@@ -65,7 +65,7 @@ class Matching:
     def by_id(self, record: Conversation) -> Instruction:
         """The instruction with the record's id. Raises RecordError where it is not exactly one."""
         if record.id is None:
-            raise RecordError("holds no id to join on: name its column in 'columns.id'")
+            raise RecordError("holds no id to join on: name its column as in 'columns: {id: …}'")
         if record.id not in self.ids:
             raise RecordError(UNKNOWN)
         found = self.ids[record.id]

@@ -145,7 +145,7 @@ def _refuse_other_ids(
         there = "and the study's instructions have no ids"
     raise RecordsError(
         f"{file} has {here} in column {reward_model.columns.id!r}, {there}. Name the column with the right"
-        " ids: 'columns.id' of the reward model, or of the instruction source"
+        " ids, as in 'columns: {id: …}', in the reward model or in the instruction source"
     )
 
 

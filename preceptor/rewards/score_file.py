@@ -11,16 +11,20 @@ from typing import Any
 import polars as pl
 
 from preceptor.fingerprint import fingerprint
+from preceptor.instructions.column_names import last_word
+from preceptor.instructions.missing_column import in_yaml, listed
 from preceptor.lake.content import content_hash
 from preceptor.records import RecordsError, read_records, records_identity
 from preceptor.rewards.score_cache import Kept, keep, kept, kept_scores
-from preceptor.study.reward_models import RecordedRewardModel
+from preceptor.study.reward_models import RecordedRewardModel, RewardColumns
 from preceptor.text import repair
 
 VERSION = 1
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 # A row is one id's score by one model, or why it has none.
 SCHEMA = {"id": pl.String, "value": pl.Float64, "error": pl.String, "missing": pl.String}
+# How people name the columns of a file of scores.
+USUAL = {"id": ("id", "uid"), "model": ("model", "teacher"), "score": ("score", "reward", "rating", "grade")}
 OWN = ["id", "value", "error"]  # what rewards are made of; `missing` only tells people why there is none
 
 
@@ -137,11 +141,21 @@ def _cells(reward_model: RecordedRewardModel, row: dict[str, Any], place: str) -
     for column in (columns.id, columns.model, columns.score):
         if column not in row:
             raise RecordsError(
-                f"reward model {reward_model.name!r}, {place}: no column {column!r}"
-                f" (there are {', '.join(map(str, row))}); set 'columns'"
+                f"reward model {reward_model.name!r}, {place}: no column {column!r} (there are {listed(row)})"
+                f"; set '{_setting(columns, row)}': scores are found by the instructions' ids"
             )
     id, model = row[columns.id], row[columns.model]
     return "" if id is None else repair(str(id)), "" if model is None else repair(str(model))
+
+
+def _setting(columns: RewardColumns, row: dict[str, Any]) -> str:
+    """The columns of a file of scores as a study names them; … where nobody but its author can know."""
+    found: dict[str, str] = {}
+    for role, column in columns.model_dump().items():
+        usual = (name for name in row if last_word(name) in USUAL[role])
+        name = column if column in row else next(usual, None)
+        found[role] = "…" if name is None else in_yaml(name)
+    return f"columns: {{{', '.join(f'{role}: {column}' for role, column in found.items())}}}"
 
 
 def _score(row: dict[str, Any], reward_model: RecordedRewardModel, place: str) -> float | Score:

@@ -113,7 +113,7 @@ def test_unmatched_records_are_counted_by_reason_and_each_is_listed_with_its_pla
     assert outcome.rows.height == count.matched == 1
     assert count.read == count.matched + count.unmatched.total() == 6
     assert count.unmatched["answers no instruction of the study"] == 2
-    assert count.unmatched["holds no id to join on: name its column in 'columns.id'"] == 1
+    assert count.unmatched["holds no id to join on: name its column as in 'columns: {id: …}'"] == 1
     assert (count.lost, count.first_lost.split(": ")[0]) == (2, "answers.jsonl:3")
     assert [place.split(": ")[0] for place in count.places] == [
         f"answers.jsonl:{line}" for line in (2, 3, 4, 5, 6)

@@ -9,7 +9,7 @@ from preceptor.instructions.collect import collect_instructions
 from preceptor.lake.schemas import REWARDS
 from preceptor.records import RecordsError
 from preceptor.responses.recorded import collect_recorded
-from preceptor.rewards.recorded import collect_recorded_rewards
+from preceptor.rewards.recorded import collect_recorded_rewards, refuse_unusable
 from preceptor.study.reward_models import RecordedRewardModel
 from preceptor.study.schema import InstructionColumns, Instructions, InstructionSource
 from preceptor.study.teachers import RecordedTeacher
@@ -117,7 +117,7 @@ def test_ids_that_are_not_those_of_the_study_are_refused_with_an_example_of_each
 ):
     with pytest.raises(RecordsError) as refusal:
         collect_recorded_rewards(lake, scores(tmp_path, "7,t,1", "8,t,1"), "t", answered, asked)
-    for part in ("'r'", "scores.csv", "2 scores of t", "such as '7'", "such as 'q1'", "'columns.id'"):
+    for part in ("'r'", "scores.csv", "2 scores of t", "such as '7'", "such as 'q1'", "'columns: {id: …}'"):
         assert part in str(refusal.value)
     nameless = asked.with_columns(source_ids=asked["source_ids"].list.head(0))
     with pytest.raises(RecordsError, match="the study's instructions have no ids"):
@@ -193,9 +193,26 @@ def test_a_missing_column_is_refused_with_those_that_are_there(lake, tmp_path, a
     header = HEADER.replace(column, "other")
     with pytest.raises(RecordsError) as refusal:
         collect_recorded_rewards(lake, scores(tmp_path, "q1,t,1", header=header), "t", answered, asked)
-    for part in ("'r'", f"no column {column!r}", f"(there are {header.replace(',', ', ')})", "set 'columns'"):
+    for part in (
+        "'r'",
+        f"no column {column!r}",
+        f"(there are {header.replace(',', ', ')})",
+        "set 'columns: {",
+    ):
         assert part in str(refusal.value)
     assert lake.version(REWARDS) is None
+
+
+def test_a_missing_column_is_answered_with_the_setting_as_far_as_it_can_be_known(tmp_path):
+    file = scores(tmp_path, "q1,t,1", header="Question ID,Teacher,my grade")
+    with pytest.raises(
+        RecordsError, match=r"set 'columns: \{id: Question ID, model: Teacher, score: my grade\}'"
+    ):
+        refuse_unusable(file, 0.05)
+    with pytest.raises(
+        RecordsError, match=r"set 'columns: \{id: …, model: model, score: score\}': scores are found"
+    ):
+        refuse_unusable(scores(tmp_path, "Why?,t,1", header="question,model,score"), 0.05)
 
 
 def test_columns_may_have_any_name(lake, tmp_path, asked, answered):
