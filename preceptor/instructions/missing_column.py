@@ -30,10 +30,13 @@ def missing_column(
 ) -> str:
     """Why a row lacks the column of a role, and the setting that names the right one."""
     there = f"no column {wanted!r} (there are {listed(row)})"
+    ways = [_named({**given, role: "…", **_usual(row, role, format, given)})]
+    other = _other_format(row, format)
+    if other:  # the likelier, unless a column is called like what is asked for
+        ways.insert(len(ways) if ways[0].startswith("write") else 0, other)
     if role == "messages":
-        return f"{there}: {_named({**given, role: '…'})}{_other_format(row, format)}{_as_rows(row)}"
-    named = _named({**given, role: "…", **_usual(row, role, format, given)})
-    return f"{there}: {named}{_other_format(row, format)}{_no_header(row)}"
+        ways += _as_rows(row)
+    return f"{there}: {', or '.join(ways)}{_no_header(row)}"
 
 
 def listed(row: Mapping[str, Any]) -> str:
@@ -98,7 +101,7 @@ def _other_format(row: Mapping[str, Any], format: str) -> str:
     for other, roles in ROLES.items():
         for name in roles.get("messages", ()):
             if other != format and name in row:
-                return f", or set 'format: {other}', which reads {name!r}"
+                return f"set 'format: {other}', which reads {name!r}"
     return ""
 
 
@@ -110,7 +113,7 @@ def _no_header(row: Mapping[str, Any]) -> str:
     return f". If {shortened(text)!r} is a row and no name, put a line with the columns' names above it"
 
 
-def _as_rows(row: Mapping[str, Any]) -> str:
+def _as_rows(row: Mapping[str, Any]) -> list[str]:
     """The setting for a file that holds no chat but a column each for what is asked and answered."""
     found = _usual(row, "response", "plain", {})
-    return f", or set 'format: plain' and '{naming(found)}'" if "instruction" in found else ""
+    return [f"set 'format: plain' and '{naming(found)}'"] if "instruction" in found else []

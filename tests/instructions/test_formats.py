@@ -325,7 +325,7 @@ BROKEN = {
     "messages: another format's": (
         "alpaca",
         {"conversations": [], "id": 1},
-        "or set 'format: sharegpt', which reads 'conversations'",
+        "set 'format: sharegpt', which reads 'conversations', or name",
     ),
     "messages: not all of one kind": ("messages", {"messages": ["Hi", 5]}, "messages[0] is not an object"),
     "messages: assistant first": ("messages", {"messages": CHAT[2:]}, "turns do not alternate"),
