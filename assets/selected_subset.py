@@ -14,7 +14,12 @@ from assets.study import STUDY, recipes
 from preceptor.current import current_fingerprints
 from preceptor.lake.resume import derive
 from preceptor.lake.schemas import SELECTED_SUBSET
-from preceptor.selection.recipes import select_rows, selection_fingerprint, selection_reads
+from preceptor.selection.recipes import (
+    select_rows,
+    selection_fingerprint,
+    selection_places,
+    selection_reads,
+)
 from preceptor.selection.shortfall import shortfall
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
@@ -48,7 +53,8 @@ def selected_subset(
     session = warehouse.open(*selection_reads(STUDY, name))
     store = lake.open().made_from(session.versions, STUDY.recipe(name).model_dump(mode="json"))
     current = current_fingerprints(STUDY)
-    fingerprint = selection_fingerprint(STUDY, name, current, session.versions)
+    read = session.files_of(selection_places(STUDY, name))
+    fingerprint = selection_fingerprint(STUDY, name, current, read)
     outcome = derive(
         store,
         SELECTED_SUBSET,

@@ -73,6 +73,12 @@ def partition_predicate(partition: Partition) -> str:
     return " AND ".join(terms) or "true"
 
 
+def data_files(delta: DeltaTable, partition: Partition) -> list[str]:
+    """The names of the files that hold a partition, or the whole table."""
+    where = [(column, "=", value) for column, value in partition.items()]
+    return [Path(uri).name for uri in delta.file_uris(file_pruning_predicate=where or None)]
+
+
 @dataclass(frozen=True)
 class Lake:
     """All tables of one study. `root` is a local folder or an `s3://bucket/prefix`.
@@ -222,7 +228,7 @@ class Lake:
         Raises LakeError that names a file which is not the one that was written.
         """
         if self.checked and not self.remote:
-            names = [Path(uri).name for uri in delta.file_uris(file_pruning_predicate=where or None)]
+            names = data_files(delta, {column: value for column, _, value in where or ()})
             if problem := trust(self.files(table)).data_problem(names):
                 raise self._changed(table, problem)
 

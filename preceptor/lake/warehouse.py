@@ -1,16 +1,17 @@
 """Analytics over the lake: in-memory DuckDB, one .sql file per statement, values only as parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import duckdb
 import polars as pl
+from deltalake import DeltaTable
 
 from preceptor.lake.reader import PROTOCOL, LakeFiles, stored_rows
 from preceptor.lake.schemas import Table
-from preceptor.lake.store import Lake
+from preceptor.lake.store import Lake, Partition, data_files
 
 
 class Warehouse:
@@ -56,6 +57,20 @@ class Warehouse:
                 self.register(table.name, table.stored.to_frame())
             else:
                 self.attach(table)
+
+    def files_of(self, places: Iterable[tuple[Table, Partition]]) -> dict[str, list[str]]:
+        """By table, the names of the files that hold these partitions in this session.
+
+        No two writers give two files one name, so they change whenever a row does.
+        """
+        found: dict[str, set[str]] = {}
+        opened: dict[str, DeltaTable] = {}
+        for table, partition in places:
+            if table.name not in opened:
+                opened[table.name] = self.lake.existing(table, self.versions[table.name])
+            names = found.setdefault(table.name, set())
+            names.update(data_files(opened[table.name], partition))
+        return {table: sorted(names) for table, names in found.items()}
 
     def register(self, name: str, rows: pl.DataFrame) -> None:
         """Make a frame queryable under a name."""

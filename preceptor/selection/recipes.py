@@ -1,16 +1,29 @@
 """Recipes: which rows a base is tuned on, each row with why it was chosen."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from preceptor.current import ROW_TABLES, Current, register_current
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.schemas import CAR_TABLE, SELECTED_SUBSET, Table
+from preceptor.lake.schemas import (
+    BASE_LOSSES,
+    CAR_TABLE,
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    REWARDS,
+    SELECTED_SUBSET,
+    Table,
+)
+from preceptor.lake.store import Partition
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.recipes import AnyRecipe, BestOfN, BestTeacher, OneTeacher, Random, TopK
 from preceptor.study.schema import Study
 
 VERSION = 2
 EVERYTHING = 2**62
+Place = tuple[Table, Partition]
 
 
 class EmptySelectionError(ValueError):
@@ -43,27 +56,57 @@ def selection_reads(study: Study, name: str) -> tuple[Table, ...]:
     return (*ROW_TABLES, CAR_TABLE) if isinstance(study.recipe(name), BestTeacher) else ROW_TABLES
 
 
-def selection_fingerprint(study: Study, name: str, current: Current, versions: dict[str, int]) -> str:
-    """Changes with the recipe, which rows count, and the versions of the tables that it reads."""
-    settings = {
-        "recipe": study.recipe(name).model_dump(),
-        "reward_model": study.car_reward_model,
-        **current.parts(),
+def selection_places(study: Study, name: str) -> list[Place]:
+    """The partitions that a recipe's rows depend on: what comes for another teacher changes none of them."""
+    recipe = study.recipe(name)
+    places: list[Place] = [(RAW_INSTRUCTIONS, {})]
+    for teacher in _teachers(study, recipe):
+        places.append((RESPONSES, {"teacher": teacher}))
+        if _by_reward(recipe):
+            places.append((REWARDS, {"reward_model": study.car_reward_model, "teacher": teacher}))
+        if base := _loss_base(recipe):
+            places.append((BASE_LOSSES, {"base": base, "teacher": teacher}))
+    return [*places, (CAR_TABLE, {})] if isinstance(recipe, BestTeacher) else places
+
+
+def selection_fingerprint(study: Study, name: str, current: Current, read: Mapping[str, Any]) -> str:
+    """Changes with the recipe, which rows count, and what it read: the files of `selection_places`."""
+    recipe = study.recipe(name)
+    teachers, base = _teachers(study, recipe), _loss_base(recipe)
+    settings: dict[str, Any] = {
+        "recipe": recipe.model_dump(),
+        "responses": {teacher: current.responses.get(teacher) for teacher in teachers},
     }
-    return fingerprint("selected_subset", VERSION, versions=versions, **settings)
+    if _by_reward(recipe):
+        settings["reward_model"] = study.car_reward_model
+        settings["rewards"] = {teacher: current.rewards.get(teacher) for teacher in teachers}
+    if base:
+        settings["losses"] = {base: current.losses.get(base)}
+    return fingerprint("selected_subset", VERSION, read=read, **settings)
+
+
+def _teachers(study: Study, recipe: AnyRecipe) -> list[str]:
+    """Whose responses the recipe chooses from."""
+    if isinstance(recipe, OneTeacher | BestOfN):
+        return [recipe.teacher]
+    if isinstance(recipe, Random | TopK) and recipe.teachers:
+        return list(recipe.teachers)
+    return [teacher.name for teacher in study.teachers]
+
+
+def _by_reward(recipe: AnyRecipe) -> bool:
+    return isinstance(recipe, BestOfN) or (isinstance(recipe, TopK) and recipe.column == "reward")
+
+
+def _loss_base(recipe: AnyRecipe) -> str:
+    """The base whose losses decide; nothing where none do."""
+    return recipe.base or "" if isinstance(recipe, TopK) and recipe.column != "reward" else ""
 
 
 def _candidates(warehouse: Warehouse, study: Study, recipe: AnyRecipe) -> list[str]:
     """Keep the responses that the recipe chooses from as `candidates`; returns whose they may be."""
-    teachers = [teacher.name for teacher in study.teachers]
-    base = ""
-    if isinstance(recipe, OneTeacher | BestOfN):
-        teachers = [recipe.teacher]
-    elif isinstance(recipe, Random | TopK) and recipe.teachers:
-        teachers = list(recipe.teachers)
-    if isinstance(recipe, BestTeacher | TopK):
-        base = recipe.base or ""
-    warehouse.keep("usable", "selection/usable", base=base, teachers=teachers)
+    teachers = _teachers(study, recipe)
+    warehouse.keep("usable", "selection/usable", base=_loss_base(recipe), teachers=teachers)
     warehouse.keep("candidates", "selection/candidates", cut_responses=recipe.cut_responses)
     return teachers
 

@@ -16,7 +16,12 @@ from preceptor.lake.schemas import CAR_TABLE, RAW_INSTRUCTIONS, RESPONSES, SELEC
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
 from preceptor.selection.conversations import CONVERSATION_TABLES, chosen_conversations
-from preceptor.selection.recipes import select_rows, selection_fingerprint, selection_reads
+from preceptor.selection.recipes import (
+    select_rows,
+    selection_fingerprint,
+    selection_places,
+    selection_reads,
+)
 from preceptor.study.load import load_study
 from preceptor.study.schema import Study
 from resources.evaluation import EvaluationResource
@@ -96,7 +101,8 @@ def tune(study: Study, lake: Lake) -> None:
         session = Warehouse(lake, SQL)
         session.attach(*selection_reads(study, recipe.name))
         current = current_fingerprints(study)
-        mark = selection_fingerprint(study, recipe.name, current, session.versions)
+        read = session.files_of(selection_places(study, recipe.name))
+        mark = selection_fingerprint(study, recipe.name, current, read)
         store = lake.made_from(session.versions, dump(recipe))
         rows = select_rows(session, study, recipe.name, current)
         put(store, SELECTED_SUBSET, {"recipe": recipe.name}, mark, rows)

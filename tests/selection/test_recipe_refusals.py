@@ -73,15 +73,20 @@ def test_the_fingerprint_stays_with_the_same_recipe_and_versions():
         (study({**TOP, "base": "base-b"}), {"responses": 1}),
         (study({**TOP, "teachers": ["c++"]}), {"responses": 1}),
         (study({**DRAWN, "rows": 9}), {"responses": 1}),
-        (study(TOP, reward_model="other"), {"responses": 1}),
         (study(TOP, teachers=("c++", "007")), {"responses": 1}),
         (study(TOP), {"responses": 2}),
         (study(TOP), {"responses": 1, "rewards": 1}),
     ],
-    ids=["rows", "order", "base", "teachers", "kind", "reward model", "teacher gone", "version", "table"],
+    ids=["rows", "order", "base", "teachers", "kind", "teacher gone", "version", "table"],
 )
 def test_the_fingerprint_changes_with_whatever_can_change_the_rows(changed, versions):
     assert stamp(changed, versions) != stamp(study(TOP), {"responses": 1})
+
+
+@pytest.mark.parametrize("recipe", [{**TOP, "column": "reward"}, PICKED, TOP])
+def test_another_reward_model_changes_recipes_by_reward_alone(recipe):
+    changed = stamp(study(recipe, reward_model="other"), {}) != stamp(study(recipe), {})
+    assert changed == (recipe != TOP)
 
 
 def test_the_fingerprint_changes_with_the_settings_that_rows_must_have_been_made_under():
