@@ -4,19 +4,20 @@ Otherwise a mistyped LoRA key would show after hours of generation. Models on a 
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from preceptor.compute.use import Use
+from preceptor.soundness import unless_sound
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.fields import Model
 from preceptor.study.judges import ClassifierJudge
 from preceptor.study.reward_models import ClassifierRewardModel
 from preceptor.study.schema import Base, Study
 from preceptor.study.teachers import TransformersTeacher, VllmTeacher
+from preceptor.study.tuning import Tuning
 from preceptor.template_check import template_problems
-
-if TYPE_CHECKING:
-    from preceptor.compute.check import Use
 
 
 def preflight(study: Study) -> list[str]:
@@ -47,19 +48,25 @@ def _models(study: Study) -> Iterator[str]:
     folders = (isinstance(part, Model) and Path(part.model).is_dir() for part in parts)
     if not any(folders) and not any(isinstance(t, VllmTeacher) and t.adapter for t in study.teachers):
         return  # torch takes seconds to import
-    from preceptor.compute.check import folder_problems
-
     told: set[str] = set()
     for place, part, use in _uses(study):
-        for problem in folder_problems(part.model, part.revision, use):
+        for problem in _folder_problems(part, use):
             if problem not in told:
                 told.add(problem)
                 yield f"{place}: {problem}"
 
 
-def _uses(study: Study) -> Iterator[tuple[str, Model, "Use"]]:
-    from preceptor.compute.check import Use
+def _folder_problems(part: Model, use: Use) -> list[str]:
+    def ask() -> list[str]:
+        from preceptor.compute.check import folder_problems
 
+        return folder_problems(part.model, part.revision, use)
+
+    folders = [part.model] if use.adapter is None else [part.model, use.adapter]
+    return unless_sound(["folder", part.model, part.revision, asdict(use)], folders, ask, sound=list[str]())
+
+
+def _uses(study: Study) -> Iterator[tuple[str, Model, Use]]:
     for teacher in study.teachers:
         if isinstance(teacher, VllmTeacher):
             use = Use("language model", teacher.prompt_format, vllm=True, adapter=teacher.adapter)
@@ -84,9 +91,7 @@ def _uses(study: Study) -> Iterator[tuple[str, Model, "Use"]]:
             yield f"evaluations.{evaluation.name}.judge", judge, use
 
 
-def _language_model(part: "TransformersTeacher | Base") -> "Use":
-    from preceptor.compute.check import Use
-
+def _language_model(part: TransformersTeacher | Base) -> Use:
     return Use("language model", part.prompt_format, max_length=part.max_length)
 
 
@@ -108,28 +113,42 @@ def _benchmarks(study: Study) -> Iterator[str]:
 def _adapters(study: Study) -> Iterator[str]:
     """Every adapter is put on every base that it is to tune, and merged: without weights, in a moment."""
     pairs = dict.fromkeys((run.base, run.tuning) for run in study.runs)
-    found = []
+    found: list[str] = []
     for base, tuning in ((study.base(base), study.tuning(tuning)) for base, tuning in pairs):
         if tuning.peft is not None:
-            from preceptor.tuning.adapter import try_adapter
-            from preceptor.tuning.task import TuningError
-
-            try:
-                try_adapter(base, tuning)
-            except TuningError as error:
-                found.append(str(error))
+            found += unless_sound(
+                ["adapter", base.model_dump(mode="json"), tuning.model_dump(mode="json")],
+                [base.model],
+                partial(_adapter, base, tuning),
+                sound=list[str](),
+            )
     yield from dict.fromkeys(found)
 
 
-def _end_of_turn(base: Base) -> Iterator[str]:
-    if not Path(base.model).is_dir():
-        return
-    from preceptor.compute.conversation import TemplateProblem
-    from preceptor.compute.load import ModelError, load_tokenizer
-    from preceptor.tuning.examples import end_of_turn
+def _adapter(base: Base, tuning: Tuning) -> list[str]:
+    from preceptor.tuning.adapter import try_adapter
     from preceptor.tuning.task import TuningError
 
     try:
-        end_of_turn(load_tokenizer(base.model, base.revision), base.prompt_format, base.name)
-    except (ModelError, TemplateProblem, TuningError) as error:
-        yield str(error)
+        try_adapter(base, tuning)
+    except TuningError as error:
+        return [str(error)]
+    return []
+
+
+def _end_of_turn(base: Base) -> list[str]:
+    def ask() -> list[str]:
+        from preceptor.compute.conversation import TemplateProblem
+        from preceptor.compute.load import ModelError, load_tokenizer
+        from preceptor.tuning.examples import end_of_turn
+        from preceptor.tuning.task import TuningError
+
+        try:
+            end_of_turn(load_tokenizer(base.model, base.revision), base.prompt_format, base.name)
+        except (ModelError, TemplateProblem, TuningError) as error:
+            return [str(error)]
+        return []
+
+    if not Path(base.model).is_dir():
+        return []
+    return unless_sound(["end of a turn", base.model_dump(mode="json")], [base.model], ask, sound=list[str]())

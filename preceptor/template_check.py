@@ -20,6 +20,7 @@ from preceptor.compute.conversation import (
     template_of,
 )
 from preceptor.instructions.conversation import Conversation as Recorded
+from preceptor.soundness import unless_sound
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.fields import Model
 from preceptor.study.schema import Study
@@ -29,6 +30,9 @@ Try = Callable[[Any, ChatTemplate, Conversation], object]
 # Whether there is a system prompt, how many user turns, and whether answers have thoughts.
 Shape = tuple[bool, int, bool]
 KINDS: tuple[Shape, ...] = tuple((*shape, thought) for thought in (False, True) for shape in SHAPES)
+
+
+SOUND: tuple[dict[Shape, str], str | None] = ({}, None)
 
 
 def template_problems(study: Study) -> Iterator[tuple[str, str]]:
@@ -71,6 +75,11 @@ def _asked(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -
 
 def _tried(part: Any, attempt: Try, kinds: Sequence[Shape]) -> tuple[dict[Shape, str], str | None]:
     """Which kinds of conversation a template cannot do and why, and what keeps it from doing any."""
+    asked = ["template", part.model_dump(mode="json"), attempt.__name__, kinds]
+    return unless_sound(asked, [part.model], lambda: _attempts(part, attempt, kinds), SOUND)
+
+
+def _attempts(part: Any, attempt: Try, kinds: Sequence[Shape]) -> tuple[dict[Shape, str], str | None]:
     from preceptor.compute.load import ModelError, load_tokenizer
 
     try:

@@ -1,5 +1,6 @@
 """Tiny random-weight models, built in memory, and small studies: what most tests stand on."""
 
+import itertools
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
@@ -17,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from preceptor import soundness
 from preceptor.lake.store import Lake
 from preceptor.rewards import score_cache
 
@@ -42,11 +44,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
+def nothing_is_known_to_be_sound(tmp_path_factory, monkeypatch):
+    """Each test checks for itself, and leaves nothing in the user's folder."""
+    own = tmp_path_factory.getbasetemp() / "sound" / str(next(NUMBERS))
+    monkeypatch.setattr(soundness, "cache_folder", lambda: own)
+
+
+@pytest.fixture(autouse=True)
 def no_scores_kept_elsewhere(tmp_path_factory, monkeypatch):
     """Files of scores are kept in a folder of the tests' own, not in the user's."""
     monkeypatch.setattr(score_cache, "cache_folder", lambda: tmp_path_factory.getbasetemp() / "cache")
 
 
+NUMBERS = itertools.count()
 REAL_DATA = Path(os.environ.get("PRECEPTOR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

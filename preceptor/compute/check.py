@@ -3,7 +3,6 @@
 One function for whoever asks before a study runs; each load asks the same of itself.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,10 @@ from preceptor.compute.adapter import refuse_adapter
 from preceptor.compute.configuration import GENERATION, refuse_wrong_generation
 from preceptor.compute.load import ModelError, context_length, load_tokenizer
 from preceptor.compute.reward import label_of
-from preceptor.compute.tensors import Head, meta_model
+from preceptor.compute.tensors import meta_model
+from preceptor.compute.use import Use
 from preceptor.compute.vocabulary import embedding_rows, tokenizer_problem
 from preceptor.compute.weights import ConfigError, FolderError
-
-
-@dataclass(frozen=True)
-class Use:
-    """What a model is wanted for, and a LoRA folder that goes with it.
-
-    `own_code`: its head is Python beside the weights, which only a load runs. `max_length` is what the study
-    says of its context, in tokens. `label`: which of a classifier's is the reward.
-    """
-
-    head: Head
-    prompt_format: str
-    vllm: bool = False
-    own_code: bool = False
-    adapter: str | None = None
-    max_length: int | None = None
-    label: int | None = None
 
 
 def folder_problems(model: str, revision: str, use: Use) -> list[str]:

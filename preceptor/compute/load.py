@@ -18,12 +18,12 @@ from transformers.utils import logging as transformers_logging
 from preceptor.compute.attention import caps_attention
 from preceptor.compute.configuration import CONFIG, GENERATION, refuse_absurd, refuse_wrong_generation
 from preceptor.compute.tensors import (
-    Head,
     loading_problem,
     meta_model,
     one_line,
     unread_tensors,
 )
+from preceptor.compute.use import Head
 from preceptor.compute.vocabulary import embedding_rows, is_panic, tokenizer_problem
 from preceptor.compute.weights import INDEX, FolderError, headers, shard_names, weights_named_by
 

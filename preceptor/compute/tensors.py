@@ -7,13 +7,14 @@ without memory, on torch's meta device, and loaded from the names and shapes in 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
 from preceptor.compute.configuration import refuse_absurd
+from preceptor.compute.use import Head
 from preceptor.compute.weights import (
     ConfigError,
     FolderError,
@@ -24,7 +25,6 @@ from preceptor.compute.weights import (
     weight_files,
 )
 
-Head = Literal["language model", "classifier"]
 AUTO = {"language model": AutoModelForCausalLM, "classifier": AutoModelForSequenceClassification}
 DTYPES = {
     "F64": torch.float64,
