@@ -101,16 +101,20 @@ def _compared(found: pl.DataFrame) -> dict[str, Any]:
 def _agreement(found: pl.DataFrame) -> pl.DataFrame:
     """How well CAR predicted what came out, few enough columns for the UI's window."""
     rows = [
-        (row["base"], row["benchmark"], _rho(row), p_value(row["p_value"]), row["n"])
+        (row["base"], row["benchmark"], _rho(row), _tested(row), row["n"])
         for row in found.filter(predictor="CAR").iter_rows(named=True)
     ]
-    return pl.DataFrame(rows, ["base", "benchmark", "ρ of CAR", "p", "teachers"], orient="row")
+    return pl.DataFrame(rows, ["base", "benchmark", "ρ of CAR", "p adjusted", "teachers"], orient="row")
 
 
 def _predictors(found: pl.DataFrame) -> pl.DataFrame:
     """ρ of every predictor, a line a benchmark: a line a predictor is higher than the UI's window."""
     rho = found.with_columns(pl.col("rho").round(2))
     return rho.pivot("predictor", index=["base", "benchmark"], values="rho")
+
+
+def _tested(row: dict[str, Any]) -> str:
+    return p_value(row["p_adjusted"]) if row["untested"] is None else "not tested"
 
 
 def _rho(row: dict[str, Any]) -> str:

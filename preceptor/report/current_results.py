@@ -105,14 +105,6 @@ def current_untuned(study: Study) -> dict[str, str]:
     return found
 
 
-def _digest(warehouse: Warehouse, recipe: str) -> str | None:
-    """What a task would say of the recipe's rows; of many recipes, one's words are in memory at a time."""
-    try:
-        return rows_digest(chosen_conversations(warehouse, recipe))
-    except (NotMaterializedError, OutdatedSelectionError):
-        return None
-
-
 def _keep(warehouse: Warehouse, table: Table, marks: Marks) -> None:
     keys = [*table.partition_by, "fingerprint"]
     wanted = pl.DataFrame(sorted(marks), schema=dict.fromkeys(keys, pl.String), orient="row")

@@ -75,7 +75,8 @@ def outcome_listing(answers: Sequence[Answer], agreements: pl.DataFrame) -> List
 def _outcome(base: str, outcome: Outcome, agreements: pl.DataFrame) -> tuple[str, ...]:
     found = agreements.filter(base=base, benchmark=outcome.benchmark, predictor="CAR").row(0, named=True)
     interval = span(decimals(found["low"]), decimals(found["high"]))
-    agreed = decimals(found["rho"]), p_value(found["p_adjusted"]), interval
+    tested = p_value(found["p_adjusted"]) if found["untested"] is None else "not tested"
+    agreed = decimals(found["rho"]), tested, interval
     return f"{base} on {outcome.benchmark}", outcome.best, *agreed, f"{outcome.metric} {outcome.score}"
 
 
