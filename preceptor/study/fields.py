@@ -1,5 +1,6 @@
 """The field types that a study is made of: names, files, records, models."""
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -114,7 +115,7 @@ def _model(value: str, info: ValidationInfo) -> str:
 def _refuse_folder_named_as_on_a_hub(value: str, info: ValidationInfo) -> None:
     """A folder without ./ would be looked up on the hub, in vain or worse."""
     folder: Path = (info.context or {}).get("folder", Path())
-    if (folder / value / "config.json").is_file():
+    if os.path.isfile(folder / value / "config.json"):  # noqa: PTH113 - False for a name beyond 255 bytes
         raise ValueError(
             "it is a hub's id as written, and a folder of that name lies beside the study: write"
             f" './{value}' for the folder, or let the folder have another name"
