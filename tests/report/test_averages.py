@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from preceptor.evaluation.item_values import SCHEMA, ItemValues
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.report.averages import add_averages, mean_interval
 from preceptor.report.predicted import predicted_actual
+from preceptor.report.tested_values import average_values
 from preceptor.study.averages import Average
 from tests.report.lakes import BASES, empty_warehouse, put, small_study
 
@@ -85,3 +87,30 @@ def test_a_study_without_averages_keeps_its_scores(tmp_path):
     before = warehouse.rows("eval_scores")
     add_averages(warehouse, small_study(("a",), (BASES[0],), True))
     assert pl.DataFrame(warehouse.rows("eval_scores")).equals(before)
+
+
+def values(**runs: dict[str, float]) -> ItemValues:
+    rows = [(run, item, value) for run, of_run in runs.items() for item, value in of_run.items()]
+    return ItemValues(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
+
+
+def test_an_averages_items_have_its_value_as_their_mean_and_shared_items_count_once():
+    """Two benchmarks of unlike size that share i0 and i1; run b lacks one item of the second."""
+    one = values(a={"i0": 1.0, "i1": 0.0, "i2": 1.0}, b={"i0": 0.0, "i1": 0.0, "i2": 1.0}, c={"i0": 1.0})
+    two = values(
+        a={f"i{n}": 0.2 for n in (0, 1, 3, 4)} | {"i5": 0.9}, b={f"i{n}": 0.4 + n / 10 for n in (0, 1, 3, 4)}
+    )
+    found = average_values([one, two])
+    means = dict(found.values.group_by("run").agg(pl.col("value").mean()).iter_rows())
+    assert means["a"] == pytest.approx((2 / 3 + 1.7 / 5) / 2)
+    items = {run: set(found.values.filter(run=run)["item_id"]) for run in "ab"}
+    assert items == {"a": {f"i{n}" for n in range(6)}, "b": {f"i{n}" for n in range(5)}}
+    assert set(found.why) == {"c"} and "c" not in means
+
+
+def test_the_same_benchmark_twice_is_as_sure_as_once():
+    """Taken to be independent, two copies would halve the variance."""
+    dice = np.random.default_rng(0)
+    part = values(**{run: {f"i{n}": float(dice.random() < 0.5) for n in range(50)} for run in "ab"})
+    twice = average_values([part, part]).values.sort("run", "item_id")
+    assert twice["value"].to_list() == pytest.approx(part.values.sort("run", "item_id")["value"].to_list())
