@@ -44,7 +44,7 @@ from preceptor.records import records_identity
 from preceptor.report.publish import REPORT_TABLES, report_fingerprint, report_uri
 from preceptor.rewards.score_file import read_scores
 from preceptor.selection.conversations import CONVERSATION_TABLES
-from preceptor.selection.recipes import selection_fingerprint, selection_reads
+from preceptor.selection.recipes import selection_fingerprint, selection_places
 from preceptor.study.reward_models import AnyRewardModel, RecordedRewardModel
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_name, untuned_runs
@@ -124,12 +124,14 @@ def _car_beta_sweep(study: Study, _: Key, tables: LiveTables) -> Dependence:
     return Dependence(mark, _whole(CAR_TABLE), _whole(CAR_BETA_SWEEP))
 
 
-def _selected_subset(study: Study, key: Key, tables: LiveTables) -> Dependence:
+def _selected_subset(study: Study, key: Key, _: LiveTables) -> Dependence:
     name = key["recipe"]
-    reads = selection_reads(study, name)
-    mark = selection_fingerprint(study, name, _current(study), _versions(tables, *reads))
+    # The files that the fingerprint covers too are told by `reads`, with their signatures.
+    mark = selection_fingerprint(study, name, _current(study), read={})
     return Dependence(
-        [mark, said_of(study.recipe(name))], reads=_whole(*reads), writes=((SELECTED_SUBSET, key),)
+        [mark, said_of(study.recipe(name))],
+        reads=tuple(selection_places(study, name)),
+        writes=((SELECTED_SUBSET, key),),
     )
 
 

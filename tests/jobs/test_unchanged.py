@@ -27,7 +27,8 @@ from tests.studies import one_base, with_runs, write_benchmarks, write_study
 
 ROWS = {"raw_instructions", "responses", "rewards", "base_losses", "tuned_checkpoint", "eval_results"}
 RANKED = {"car_table", "study_report"}
-CHOSEN = {f"selected_subset {name}" for name in ("best-for-a", "of-brief", "of-chatty")}
+OF_BRIEF = {"selected_subset best-for-a", "selected_subset of-brief"}  # the first chooses from all
+OF_CHATTY = {"selected_subset best-for-a", "selected_subset of-chatty"}
 pytestmark = [pytest.mark.slow, pytest.mark.story]  # half a minute
 
 
@@ -149,9 +150,9 @@ EVERY_RESPONSE = {"responses brief", "responses chatty"}
         ("tunings.0.epochs", 3, {"tuned_checkpoint a-brief", "study_report"}),
         ("runs.0.seed", 7, {"tuned_checkpoint a-brief", "study_report"}),
         ("recipes.2.rows", 5, {"selected_subset of-chatty", "study_report"}),
-        ("teachers.0.join", "id", {"responses brief", *CHOSEN, *RANKED}),
+        ("teachers.0.join", "id", {"responses brief", *OF_BRIEF, *RANKED}),
         ("evaluations.0.ignore", ["x"], {*SUMS, "study_report"}),
-        ("bases.0.max_length", 90, {*EVERY_LOSS, *CHOSEN, *RANKED, *TUNED}),
+        ("bases.0.max_length", 90, {*EVERY_LOSS, *RANKED, *TUNED}),
         ("description", "Another", {"study_report"}),
     ],
 )
@@ -166,8 +167,8 @@ def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
 @pytest.mark.parametrize(
     "name,old,new,expected",
     [
-        ("brief.jsonl", b"yes", b"no!", {"responses brief", *CHOSEN, *RANKED}),
-        ("scores.csv", b"brief,6", b"brief,8", {"rewards scores × brief", *CHOSEN, *RANKED}),
+        ("brief.jsonl", b"yes", b"no!", {"responses brief", *OF_BRIEF, *RANKED}),
+        ("scores.csv", b"brief,6", b"brief,8", {"rewards scores × brief", *RANKED}),
         ("scores.csv", b"0,stranger,9", b",0stranger,9", EVERY_REWARD),  # each says which row it cannot read
         ("questions.jsonl", b"Hamlet", b"Othell", {"raw_instructions"}),
         ("sums.jsonl", b"plus", b"PLUS", {*SUMS, "study_report"}),
@@ -175,7 +176,7 @@ def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
             "base-a/config.json",
             b'"use_cache": true',
             b'"use_cache": null',
-            {*EVERY_LOSS, *CHOSEN, *RANKED, "tuned_checkpoint a-brief", "base_results base-a × sums"},
+            {*EVERY_LOSS, *RANKED, "tuned_checkpoint a-brief", "base_results base-a × sums"},
         ),
     ],
 )
@@ -198,7 +199,7 @@ def test_other_code_or_packages_run_all_and_another_version_its_rows(made, monke
     assert made.to_run() == every
     monkeypatch.undo()
     monkeypatch.setattr("preceptor.losses.score.VERSION", 1000)
-    assert made.to_run() == {*EVERY_LOSS, *CHOSEN, *RANKED}
+    assert made.to_run() == {*EVERY_LOSS, *RANKED}
 
 
 def test_dagster_must_know_the_step_as_made_and_not_as_failed_since(made):
@@ -285,7 +286,7 @@ def test_unfinished_chunks_a_lost_model_and_a_changed_page_are_looked_at(made):
 def test_a_data_file_that_is_gone_or_was_touched_is_looked_at(made):
     lake = made.lake
     (file,) = Path(lake.uri(BASE_LOSSES)).glob("base=base-a/teacher=brief/*.parquet")
-    expected = {"base_losses base-a × brief", "study_report", "car_table", *CHOSEN}
+    expected = {"base_losses base-a × brief", "study_report", "car_table"}
     file.rename(made.folder / "away")
     assert made.to_run() == expected
     (made.folder / "away").rename(file)  # renaming changes the time that nobody can set
@@ -293,7 +294,7 @@ def test_a_data_file_that_is_gone_or_was_touched_is_looked_at(made):
 
 
 def test_a_table_that_was_changed_or_set_back_is_looked_at(made):
-    readers = {"car_table", *CHOSEN, "tuned_checkpoint a-brief", "study_report"}
+    readers = {*RANKED, *OF_CHATTY, "tuned_checkpoint a-brief"}
     made.lake.delete(RESPONSES, {"teacher": "chatty"})
     lost = of_teacher("chatty") | readers | {"base_losses base-a × brief"}  # of the test before
     assert made.to_run() == lost
