@@ -52,7 +52,7 @@ def select_rows(warehouse: Warehouse, study: Study, name: str, current: Current)
 
 
 def selection_reads(study: Study, name: str) -> tuple[Table, ...]:
-    """The tables that a recipe's rows depend on."""
+    """The tables that a recipe is chosen with; `selection_places` are what its rows depend on."""
     return (*ROW_TABLES, CAR_TABLE) if isinstance(study.recipe(name), BestTeacher) else ROW_TABLES
 
 
