@@ -33,6 +33,7 @@ from preceptor.report.missing import doubtful_runs, runs_without_results, unlike
 from preceptor.report.ranking_charts import car_chart, sweep_chart
 from preceptor.report.reward_models import reward_model_sentences
 from preceptor.report.row_charts import loss_curve_chart, spread_chart
+from preceptor.report.seed_listing import seed_listings
 from preceptor.report.settings_listings import (
     first_under_listings,
     reward_agreement_listing,
@@ -154,7 +155,7 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
         "rewards_listing": reward_listing(evidence.reward_check),
         "main_scores": score_listings(evidence.scores, main=True),
         "other_scores": score_listings(evidence.scores, main=False),
-        "differences": difference_listings(evidence.differences),
+        "differences": difference_listings(evidence.differences) + seed_listings(evidence.seeds),
         "judges": judge_listing(evidence.judge_agreements),
         "heats": task_heats(evidence.tasks),
         "checkpoints": checkpoint_listing(evidence.checkpoints),

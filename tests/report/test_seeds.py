@@ -7,6 +7,7 @@ from scipy.stats import binom, ttest_ind
 from preceptor.lake.schemas import CAR_TABLE, EVAL_RESULTS, EVAL_SCORES
 from preceptor.report.answer import answers
 from preceptor.report.evidence import gather
+from preceptor.report.seed_listing import seed_listings
 from preceptor.report.seeds import NAME, welch
 from preceptor.study.schema import Study
 from tests.report.lakes import BASES, compare_runs, empty_warehouse, put, small_study
@@ -112,3 +113,12 @@ def test_of_equal_teachers_seeds_call_few_different(counts):
         for _ in range(tries)
     )
     assert found <= binom.ppf(0.9999, tries, 0.07)
+
+
+def test_the_page_lists_every_pair_with_its_ps_or_why_not(tmp_path):
+    study = seeded({"a": 3, "b": 3, "c": 1})
+    rights = {"a-0": 150, "a-1": 152, "a-2": 149, "b-0": 95, "b-1": 96, "b-2": 94, "c-0": 50}
+    (listing,) = seed_listings(filled(tmp_path, study, rights).rows(NAME))
+    assert [row[0] for row in listing.rows] == ["a and b", "a and c", "b and c"]
+    assert listing.rows[0][2] == "0.277" and listing.rows[0][-1] == "3 and 3"
+    assert "c has one training seed" in listing.rows[1][1] and listing.rows[1][3] == "–"
