@@ -45,7 +45,8 @@ def main() -> None:
         lake = Lake(store_root(), study.name)
         match options.question:
             case "ranking":
-                sound = _audited(lake, audit_ranking(lake, SQL, options.version), options)
+                whole = options.export is not None
+                sound = _audited(lake, audit_ranking(lake, SQL, options.version, whole), options)
             case "checkpoint":
                 sound = _audited(lake, audit_checkpoint(lake, SQL, options.run, options.fingerprint), options)
             case "evaluation":

@@ -62,7 +62,7 @@ def _audit(config: AuditConfig, lake: LakeResource) -> Audit:
     if config.run is None:
         if config.benchmark is not None:
             raise Failed(f"benchmark {config.benchmark!r}: name the run too", allow_retries=False)
-        return audit_ranking(lake.open(), SQL)
+        return audit_ranking(lake.open(), SQL, whole=config.export is not None)
     if config.benchmark is None:
         return audit_checkpoint(lake.open(), SQL, config.run)
     return audit_evaluation(lake.open(), SQL, config.run, config.benchmark)

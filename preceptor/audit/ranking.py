@@ -17,15 +17,16 @@ from preceptor.lake.store import Lake, LakeError, NotMaterializedError
 from preceptor.lake.warehouse import Warehouse
 
 
-def audit_ranking(lake: Lake, sql_folder: Path, version: int | None = None) -> Audit:
+def audit_ranking(lake: Lake, sql_folder: Path, version: int | None = None, whole: bool = False) -> Audit:
     """Walk back from the ranking at a version of the CAR table, the newest by default.
 
-    Raises AuditError where nothing was ranked by then.
+    Its rows are the responses; `whole` gives one per base and response, with all words: at the paper's size
+    they fill tens of gigabytes. Raises AuditError where nothing was ranked by then.
     """
-    return audited(lake, partial(walk_ranking, sql_folder=sql_folder, version=version))
+    return audited(lake, partial(walk_ranking, sql_folder=sql_folder, version=version, whole=whole))
 
 
-def walk_ranking(lake: Lake, sql_folder: Path, version: int | None = None) -> Audit:
+def walk_ranking(lake: Lake, sql_folder: Path, version: int | None = None, whole: bool = False) -> Audit:
     """The way back alone."""
     trail = Trail(lake)
     ranking = commit_of(trail.history(CAR_TABLE), {}, version)
@@ -35,7 +36,7 @@ def walk_ranking(lake: Lake, sql_folder: Path, version: int | None = None) -> Au
     findings = list(trail.follow(CAR_TABLE, {}, ranking.version))
     rows = pl.DataFrame()
     try:
-        rows = ranking_rows(lake, sql_folder, ranking)
+        rows = ranking_rows(lake, sql_folder, ranking, whole)
         findings.append(_counted(rows))
     except (LakeError, NotMaterializedError, duckdb.Error) as error:
         findings.append(Finding("rows of the ranking", f"cannot be read: {error}", False))
@@ -43,17 +44,17 @@ def walk_ranking(lake: Lake, sql_folder: Path, version: int | None = None) -> Au
     return Audit(None, findings, rows, trail.commits, ranking)
 
 
-def ranking_rows(lake: Lake, sql_folder: Path, ranking: Commit) -> pl.DataFrame:
-    """A row per response of a ranked teacher, for each base, at the versions that the ranking read."""
+def ranking_rows(lake: Lake, sql_folder: Path, ranking: Commit, whole: bool) -> pl.DataFrame:
+    """A row per response of a ranked teacher, at the versions that it read; `whole`: for each base."""
     warehouse = Warehouse(lake, sql_folder)
     versions = ranking.reads | {CAR_TABLE.name: ranking.version}
     warehouse.attach(RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES, CAR_TABLE, versions=versions)
-    return warehouse.query("audit/ranking_rows")
+    return warehouse.query("audit/ranking_rows" if whole else "audit/ranking_responses")
 
 
 def _counted(rows: pl.DataFrame) -> Finding:
     """How many responses there are to the means; those to an instruction of another version count in none."""
-    known = rows.filter(pl.col("user").is_not_null())["response_id"].n_unique()
+    known = rows.filter(pl.col("source").is_not_null())["response_id"].n_unique()
     others = rows["response_id"].n_unique() - known
     says = f"{known:,} responses, each with its instruction"
     if others:

@@ -385,10 +385,13 @@ def test_a_ranking_is_walked_back_to_its_rows_without_any_run(made):
         assert part in says
     assert f"teacher chatty: {len(QUESTIONS)} rows; engine recorded" in says
     assert "terms chatty-terms" in says
-    assert audit.rows.height == 2 * len(QUESTIONS)  # of one base
+    assert audit.rows.height == 2 * len(QUESTIONS)
+    whole = audit_ranking(made.lake, SQL, whole=True)
+    assert (whole.findings, list(audit_text(whole))) == (audit.findings, list(audit_text(audit)))
+    assert whole.rows.height == 2 * len(QUESTIONS)  # of one base
     ranked = made.lake.read(CAR_TABLE)
     for teacher, reward, loss in ranked.select("teacher", "mean_reward", "mean_loss").iter_rows():
-        rows = audit.rows.filter(teacher=teacher)
+        rows = whole.rows.filter(teacher=teacher)
         assert (1 / (1 + (-rows["reward"]).exp())).mean() == pytest.approx(reward)  # mapped by a sigmoid
         assert (rows["nll_sum"] / rows["tokens"]).mean() == pytest.approx(loss)
     with pytest.raises(AuditError, match=r"nothing was ranked in .* by version 0 of car_table"):
