@@ -13,6 +13,8 @@ PART = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 REACHED_A_FILE = re.compile(r"operations are disabled|extensions is disabled|configuration has been locked")
+# What Python says where it opens a table's file for DuckDB: of it the last line counts.
+TRACEBACK = re.compile(r"^(?:Error: )?Traceback .*File \"[^\"]*\", line \d+, in \S+ (?:\w+: )?")
 GONE = re.compile(r"No such file|NoSuchKey|not found.*\.parquet|\.parquet.*not found", re.IGNORECASE)
 
 
@@ -40,6 +42,7 @@ def without_end(text: str) -> str:
 def sentence(message: str) -> str:
     """DuckDB's message in a line without the statement's excerpt, and what to do where that helps."""
     line = " ".join(re.split(r"\n\s*LINE \d+:", message)[0].split())
+    line = TRACEBACK.sub("", line)
     if REACHED_A_FILE.search(line):
         return f"{line}. This session reads the lake's tables only: redirect --command's output to a file."
     if GONE.search(line):

@@ -128,7 +128,7 @@ def test_nothing_that_is_typed_reaches_a_file(filled, session, attack):
     with pytest.raises(SqlError) as refusal:
         own = f"lake://{file.relative_to(filled.home)}"
         ask(session, attack.format(file=file, home=filled.home, own=own))
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(refusal.value) and "Traceback" not in str(refusal.value)
     assert files(filled.root) == before
     assert ask(session, COUNT) == [(4,)]
 
