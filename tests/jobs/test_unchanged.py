@@ -18,6 +18,7 @@ from jobs.steps import Step, steps
 from jobs.unchanged import RENEWED, WITH_FRESHNESS
 from preceptor.lake.schemas import BASE_LOSSES, RESPONSES, TABLES, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake
+from preceptor.selection.recipes import selection_reads
 from preceptor.study.load import read_study
 from preceptor.unchanged.dependence import STEPS, dependence
 from preceptor.unchanged.receipt import read_receipt, write_receipt
@@ -99,6 +100,8 @@ def test_no_step_opens_what_its_state_does_not_tell_of(made):
             )
             found = dependence(study, step.asset, key, tables)
         places = {table.name for table, _ in (*found.reads, *found.writes, *found.shared)}
+        if step.asset == "selected_subset":  # it joins what its recipe does not choose by
+            places |= {table.name for table in selection_reads(study, key["recipe"])}
         staged = {f"_staging/{table.name}" for table, _ in (*found.writes, *found.shared)}
         assert made.tables[str(step)] <= places | staged, step
         assert made.files[str(step)] <= hashed, step
