@@ -68,22 +68,28 @@ def _best(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> tuple[
     said = _fate(evidence, ordered, first, best) if first else ""
     if top["doubtful"]:
         said = f"{said} It may have learned little or nothing (see “Predicted and actual”).".strip()
-    untuned = _untuned(evidence, top)
-    if untuned and top["differs"] is not None and not ordered["differs"].fill_null(True).any():
-        return NOBODY, f"{untuned} No student differs from it by more than chance, so none is the best."
-    return listed(best), " ".join(part for part in (said, untuned) if part)
+    before = _untuned_score(evidence, top)
+    if before is None or top["differs"] is None:
+        return listed(best), said
+    has = f"The untuned base has {measured(before, top['unit'])}."
+    if not _better(ordered, before).any():
+        return NOBODY, f"{has} No student is better by more than chance, so none is the best."
+    if top["differs"] is False:
+        has = f"{has[:-1]}, from which the first student cannot be told by more than chance."
+    return listed(best), f"{said} {has}".strip()
 
 
-def _untuned(evidence: Evidence, top: Row) -> str:
-    """What the base could do before any tuning, and whether the first student is another."""
+def _untuned_score(evidence: Evidence, top: Row) -> float | None:
+    """What the base could do before any tuning."""
     rows = evidence.scores.filter("main", "untuned", base=top["base"], benchmark=top["benchmark"])
     values = rows["value"].drop_nulls()
-    if values.is_empty():
-        return ""
-    has = f"The untuned base has {measured(values[0], top['unit'])}"
-    if top["differs"] is False:
-        return f"{has}, from which the first student cannot be told by more than chance."
-    return f"{has}."
+    return None if values.is_empty() else float(values[0])
+
+
+def _better(ordered: pl.DataFrame, before: float) -> pl.Series:
+    """Which students are above the untuned base by more than chance; one that nobody tested may be."""
+    above = pl.when("higher_is_better").then(pl.col("value") > before).otherwise(pl.col("value") < before)
+    return ordered.select(above & pl.col("differs").fill_null(value=True)).to_series()
 
 
 def _fate(evidence: Evidence, ordered: pl.DataFrame, first: list[str], best: list[str]) -> str:

@@ -162,7 +162,10 @@ def test_nothing_is_the_best_where_nothing_differs_from_the_untuned_base(found):
     (outcome,) = answer.outcomes
     assert outcome.best == NOBODY and "The untuned base has 33.0 %" in outcome.sentence
     assert "not tested: no student differs from the untuned base" in outcome.conclusion
+    # c is worse than the base, which makes a no better; b is better, though a is no surer for it.
     (answer,) = answers(*found(rank(*ORDER), scores, differences=untuned(a=0.9, b=1.0, c=0.01)))
+    assert answer.outcomes[0].best == NOBODY and "No student is better" in answer.outcomes[0].sentence
+    (answer,) = answers(*found(rank(*ORDER), scores, differences=untuned(a=0.9, b=0.01, c=1.0)))
     (outcome,) = answer.outcomes
     assert outcome.best == "a" and "from which the first student cannot be told" in outcome.sentence
     assert "not tested" not in outcome.conclusion
