@@ -8,7 +8,9 @@ it is found again each time, and so is what a check only warned of.
 import hashlib
 import json
 import logging
+import os
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -67,12 +69,21 @@ def _files(folder: Path, now: int) -> Iterator[str]:
 @cache
 def _surroundings() -> list[str]:
     """Python, the packages by name and version, and this code."""
-    packages = {found.name for place in sys.path for found in Path(place).glob("*.dist-info")}
     here = Path(__file__).parent
     code = hashlib.sha256()
     for file in sorted(here.rglob("*.py")):
         code.update(f"{file.relative_to(here)}\0".encode() + file.read_bytes())
-    return [sys.version, *sorted(packages), code.hexdigest()]
+    return [sys.version, *installed_packages(), code.hexdigest()]
+
+
+def installed_packages() -> list[str]:
+    """Every package beside this Python or named by PYTHONPATH, with its version.
+
+    Not those of `sys.path`, which packages lengthen as they are imported.
+    """
+    named = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    places = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *named}
+    return sorted({found.name for place in places for found in Path(place).glob("*.*-info")})
 
 
 class _Ear(logging.Handler):

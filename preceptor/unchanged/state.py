@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from preceptor.soundness import installed_packages
 from preceptor.study.schema import Study
 from preceptor.unchanged.dependence import Dependence, Key, Place, dependence
 from preceptor.unchanged.tables import LiveTables
@@ -95,9 +96,7 @@ def made_by() -> str:
     if max(file.stat().st_ctime for file in files) > _began() - 2:  # seconds: file systems have clocks too
         return uuid.uuid4().hex
     code = {str(file.relative_to(CHECKOUT)): file.read_bytes().hex() for file in files}
-    folders = [Path(folder) for folder in sys.path]
-    packages = {found.name for folder in folders if folder.is_dir() for found in folder.glob("*.*-info")}
-    return _digest([code, sys.version, sorted(packages)])
+    return _digest([code, sys.version, installed_packages()])
 
 
 def _began() -> float:
