@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from preceptor.car.table import few_instructions
 from preceptor.report.evidence import Evidence
 from preceptor.report.first_under import first_under_sentence
 from preceptor.report.outcome import Outcome, outcomes
@@ -19,7 +20,7 @@ class Answer:
     first: str | None
     rank: str
     sentence: str
-    settings: str  # how far the first place hangs on reward map and β; empty where nobody is ranked
+    settings: str  # how far the first place hangs on reward map, β and too few rows; empty without a ranking
     outcomes: tuple[Outcome, ...]
     silence: str  # why there is no outcome; empty where there is one
 
@@ -38,7 +39,9 @@ def _answer(study: Study, evidence: Evidence, base: str) -> Answer:
         return Answer(base, None, "", _unranked(evidence, base), "", found, silence)
     low, high = ranked.filter(rank=1).select(pl.col("rank_low").min(), pl.col("rank_high").max()).row(0)
     rank = f"rank {ranks(low, high)} of {ranked.height}"
-    settings = first_under_sentence(evidence.first_under.filter(base=base), first)
+    hangs = first_under_sentence(evidence.first_under.filter(base=base), first)
+    few = few_instructions(ranked)
+    settings = f"{hangs} {few}.".strip() if few else hangs
     return Answer(base, listed(first), rank, _ranking_sentence(ranked, first), settings, found, silence)
 
 

@@ -67,6 +67,12 @@ def test_a_sure_winner_and_a_tie(found):
     assert tied.sentence == "a and b share the highest CAR."
 
 
+def test_a_ranking_of_few_instructions_says_so_on_the_first_screen(found):
+    few = [row | {"instructions": 12} for row in rank(*ORDER)]
+    (answer,), (enough,) = answers(*found(few)), answers(*found(rank(*ORDER)))
+    assert "stands on 12 instructions" in answer.settings and "stands on" not in enough.settings
+
+
 def test_the_prediction_was_right(found):
     (answer,) = answers(*found(rank(*ORDER), accuracy(a=0.8, b=0.5, c=0.6)))
     (outcome,) = answer.outcomes
