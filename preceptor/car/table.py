@@ -82,7 +82,9 @@ def few_instructions(table: pl.DataFrame) -> str:
     ranked = table.filter(pl.col("missing").is_null(), pl.col("instructions") < ENOUGH_ROWS)
     if ranked.is_empty():
         return ""
-    base, teacher, rows = ranked.sort("instructions").select("base", "teacher", "instructions").row(0)
+    base, teacher, rows = (
+        ranked.sort("instructions", "base", "teacher").select("base", "teacher", "instructions").row(0)
+    )
     stands = f"{teacher}'s CAR for {base} stands on {rows} instructions"
     if rows < MINIMUM_ROWS:
         return f"{stands}: too few for any interval, and every rank is possible. Ask {ENOUGH_ROWS} or more"

@@ -108,7 +108,7 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
         try:
             wait(lambda: cursor(home) is not None)
             assert run(tmp_path).returncode == 1
-            wait(lambda: len(said(server.taken)) >= 4)
+            wait(lambda: len(said(server.taken)) >= 5)
             before = len(server.taken)
             scores(tmp_path, brief=1, chatty=9)
             assert run(tmp_path).returncode == 1
@@ -118,7 +118,7 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
             daemon.wait(600)
             output.close()
     first, second = sorted(said(server.taken[:before])), sorted(said(server.taken[before:]))
-    tokens, completeness, failures, absent = first
+    tokens, completeness, few, failures, absent = first
     assert tokens == (
         "base_losses base-a × chatty: check tokens_scored did not pass: 83.6% of 712 response tokens fit into"
         " the context and are scored"
@@ -127,6 +127,9 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
     assert completeness == (
         "car_table: check completeness did not pass: 2 of 3 expected rows are there; the first that is not:"
         " failing: no rewards from scores"
+    )
+    assert few.startswith(
+        "car_table: check enough_instructions did not pass: brief's CAR for base-a stands on 12"
     )
     # Nobody is told that rewards and losses of the failing teacher were refused: this says why.
     assert failures.startswith(
