@@ -16,9 +16,7 @@ from preceptor.study.schema import Car, Study
 
 VERSION = 2
 MINIMUM_ROWS = 10  # resampling fewer instructions says nothing of what others would have given
-ENOUGH_ROWS = (
-    20  # with fewer, CAR's interval misses too often (benchmarks/RESULTS.md, "Do the intervals hold?")
-)
+ENOUGH_ROWS = 20  # with fewer CAR's interval misses too often: "Do the intervals hold?" in RESULTS.md
 Floats = NDArray[np.float64]
 
 
