@@ -75,9 +75,6 @@ def folded(text: str) -> str:
 
 def digest(*parts: str) -> str:
     """16 hexadecimal digits (64 bits) of SHA-256 over length-prefixed parts: a row's identity."""
-    sha = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        sha.update(len(data).to_bytes(8, "big"))
-        sha.update(data)
-    return sha.hexdigest()[:16]
+    encoded = [part.encode() for part in parts]
+    sized = b"".join([piece for data in encoded for piece in (len(data).to_bytes(8, "big"), data)])
+    return hashlib.sha256(sized).hexdigest()[:16]

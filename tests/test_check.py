@@ -106,8 +106,8 @@ def test_the_first_study_that_newcomers_copy_is_sound_and_its_answers_are_to_its
     assert check_study(study) == Checked((), ())
     asked, _ = collect_instructions(study.instructions)
     assert asked.height == 40
-    matching = Matching.of(asked)
+    matching = Matching(asked)
     for teacher in study.teachers:
         count = RecordingCount(layout_of(teacher))
-        found = {matching.by_text(said)["instruction_id"] for _, said, _ in read_recording(teacher, count)}
+        found = {matching.by_text(said).instruction_id for _, said, _ in read_recording(teacher, count)}
         assert len(found) == count.read == 40

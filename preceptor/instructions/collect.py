@@ -24,6 +24,8 @@ from preceptor.text import digest, written
 
 VERSION = 5  # 4: lists of plain turns are read, right answers of later copies too; 5: unseen marks count not
 
+ROWS_AT_ONCE = 10_000
+
 
 @dataclass(slots=True)
 class Instruction:
@@ -143,6 +145,12 @@ def _without_near_duplicates(
 
 
 def _frame(items: list[Instruction]) -> pl.DataFrame:
+    """A slice at a time: as dictionaries all rows would take more memory than everything before."""
+    slices = (items[start : start + ROWS_AT_ONCE] for start in range(0, len(items), ROWS_AT_ONCE))
+    return pl.concat([RAW_INSTRUCTIONS.frame([]), *map(_rows, slices)])
+
+
+def _rows(items: list[Instruction]) -> pl.DataFrame:
     return RAW_INSTRUCTIONS.frame(
         [
             {

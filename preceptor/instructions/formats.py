@@ -73,8 +73,10 @@ def _system(row: Row, layout: Layout) -> str | None:
 
 
 def _id(row: Row, layout: Layout) -> str | None:
-    value = next((v for v in (row.get(name) for name in layout.names.get("id", ())) if v is not None), None)
-    return None if value is None else repair(str(value))
+    for name in layout.names.get("id", ()):
+        if row.get(name) is not None:
+            return repair(str(row[name]))
+    return None
 
 
 def _plain(row: Row, layout: Layout, needs: tuple[Role, ...]) -> Conversation:

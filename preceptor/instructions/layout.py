@@ -73,7 +73,10 @@ class Layout:
 
     def value(self, row: Row, role: Role) -> Any:
         """What a row holds of a role that it may leave out: None where it does."""
-        return next((row[name] for name in self.names.get(role, ()) if name in row), None)
+        for name in self.names.get(role, ()):  # a loop: a generator costs more than all it does here
+            if name in row:
+                return row[name]
+        return None
 
     def unread(self, row: Row) -> Iterator[str]:
         """The row's columns that nothing reads."""

@@ -4,11 +4,14 @@ Measured against datasketch and an exact join in benchmarks/RESULTS.md. MinHash'
 similarity is too coarse to decide by.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rensa import RMinHash, RMinHashLSH
+import numpy as np
+from numpy.typing import NDArray
+from rensa import RMinHash
 
 from preceptor.text import in_one_line
 
@@ -18,9 +21,9 @@ PERMUTATIONS = 128
 # lowest threshold allowed, 0.6, and above 0.9999 from 0.75.
 BANDS = 32
 SEED = 0
+ODD = np.uint64(0x9E3779B97F4A7C15)  # mixes two halves of a band; what collides is told apart by Jaccard
 TEXTS_AT_ONCE = 1000
 SETS_KEPT = 256
-TEXTS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -41,28 +44,47 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, NearDup
 
     Texts are compared as they are: make them `comparable` first. The order decides which of a pair stays.
     """
-    index = RMinHashLSH(threshold, PERMUTATIONS, BANDS)
     exact = _Exact(texts)
+    kept: dict[tuple[int, int], list[int]] = defaultdict(list)  # by band and what it says
     dropped: dict[int, NearDuplicate] = {}
-    for number, sketch in enumerate(_sketches(texts)):
+    for number, bands in _meeting(_sketches(texts)):
         near = [
-            NearDuplicate(kept, exact.similarity(number, kept))
-            for kept in index.query(sketch)
-            if exact.most(number, kept) >= threshold
+            NearDuplicate(earlier, exact.similarity(number, earlier))
+            for earlier in {earlier for band in bands for earlier in kept[band]}
+            if exact.most(number, earlier) >= threshold
         ]
         best = max(near, key=lambda pair: (pair.similarity, -pair.of), default=None)
         if best is not None and best.similarity >= threshold:
             dropped[number] = best
         else:
-            index.insert(number, sketch)
+            for band in bands:
+                kept[band].append(number)
     return dropped
 
 
-def _sketches(texts: Sequence[str]) -> Iterator[RMinHash]:
-    """A text's shingles take a hundred times its memory: they go one by one, and no set of them is made."""
+def _sketches(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """(texts, BANDS): equal numbers in a column stand for texts that may be alike.
+
+    A text's shingles take a hundred times its memory: they go one by one, and no set of them is made.
+    """
+    sketches = np.empty((len(texts), BANDS), dtype=np.uint64)
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         some = map(_shingles, texts[start : start + TEXTS_AT_ONCE])
-        yield from RMinHash.from_token_sets(some, PERMUTATIONS, SEED)
+        rows = RMinHash.digest_matrix_from_token_sets(some, PERMUTATIONS, SEED).to_rows()
+        halves = np.array(rows, dtype=np.uint32).view(np.uint64).reshape(len(rows), BANDS, 2)
+        sketches[start : start + len(rows)] = halves[:, :, 0] * ODD + halves[:, :, 1]
+    return sketches
+
+
+def _meeting(sketches: NDArray[np.uint64]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """The few texts that meet another in some band, in order, and the bands in which they do."""
+    meets = np.zeros(sketches.shape, dtype=np.bool_)
+    for band in range(BANDS):
+        said, texts = np.unique(sketches[:, band], return_counts=True)
+        meets[:, band] = np.isin(sketches[:, band], said[texts > 1])
+    for number in np.flatnonzero(meets.any(axis=1)).tolist():
+        bands = np.flatnonzero(meets[number])
+        yield number, list(zip(bands.tolist(), sketches[number, bands].tolist(), strict=True))
 
 
 def _shingles(text: str) -> Iterator[str]:

@@ -1,10 +1,9 @@
 """Which instruction of the study a recorded answer belongs to: by the source's id, or by what was asked."""
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 
@@ -13,9 +12,8 @@ from preceptor.instructions.identity import conversation_key
 from preceptor.instructions.layout import RecordError
 from preceptor.text import in_one_line, normalise
 
-UNUSED = ["place", "source", "answer", "check"]
-Instruction = dict[str, Any]  # a row of raw_instructions, without these
 NO_WORD = re.compile(r"[\W_]+")
+PLAIN_SIGNS = {code: " " for code in range(128) if NO_WORD.fullmatch(chr(code))}
 UNKNOWN = "answers no instruction of the study"
 
 
@@ -23,46 +21,70 @@ class AmbiguousError(RecordError):
     """A record whose text is that of several instructions."""
 
 
-Found = dict[Hashable, Instruction | None]  # None where several instructions share a key
+Found = dict[Hashable, int | None]  # an instruction's number; None where several share a key
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An instruction that a record answers; `turns` are counted."""
+
+    instruction_id: str
+    prompt_hash: str
+    system: str | None
+    turns: int
 
 
 @dataclass(frozen=True)
 class Matching:
-    """The study's instructions by everything that a record may know of them, indexed where one asks so."""
+    """The study's instructions by everything that a record may know of them, indexed where one asks so.
 
-    rows: list[Instruction]
+    Rows of raw_instructions, of which ids, system prompt, turns and prompt_hash are read.
+    """
 
-    @classmethod
-    def of(cls, instructions: pl.DataFrame) -> "Matching":
-        """Of raw_instructions."""
-        return cls(instructions.drop(UNUSED, strict=False).to_dicts())
+    instructions: pl.DataFrame
+
+    @cached_property
+    def asked(self) -> list[Asked]:
+        """Each row, as whoever finds it needs it."""
+        known = self.instructions.select(
+            "instruction_id", "prompt_hash", "system", turns=pl.col("turns").list.len()
+        )
+        return [Asked(*row) for row in known.iter_rows()]
 
     @cached_property
     def ids(self) -> Found:
         """By the ids that sources gave them."""
-        return _unique((id, row) for row in self.rows for id in set(row["source_ids"]))
+        each = enumerate(self.instructions["source_ids"].to_list())
+        return _unique((id, number) for number, ids in each for id in set(ids))
 
     @cached_property
     def whole(self) -> Found:
         """By system prompt and user turns."""
-        return _unique((conversation_key(row["system"], row["turns"]), row) for row in self.rows)
+        return _numbered(conversation_key(system, turns) for system, turns in self._said())
 
     @cached_property
     def lines(self) -> Found:
         """The same, whatever its line breaks and blanks."""
-        return _unique((_lines(row["system"], row["turns"]), row) for row in self.rows)
+        return _numbered(self._lines)
 
     @cached_property
     def turns(self) -> Found:
         """By user turns alone."""
-        return _unique((_lines(None, row["turns"]), row) for row in self.rows)
+        return _numbered(("", *turns) for _, *turns in self._lines)
 
     @cached_property
     def words(self) -> frozenset[tuple[str, ...]]:
         """The words of each instruction's turns, which records share that say the same in other signs."""
-        return frozenset(_words(row["turns"]) for row in self.rows)
+        return frozenset(_words(turns) for _, turns in self._said())
 
-    def by_id(self, record: Conversation) -> Instruction:
+    @cached_property
+    def _lines(self) -> list[tuple[str, ...]]:
+        return [_lines(system, turns) for system, turns in self._said()]
+
+    def _said(self) -> Iterator[tuple[str | None, list[str]]]:
+        return zip(self.instructions["system"].to_list(), self.instructions["turns"].to_list(), strict=True)
+
+    def by_id(self, record: Conversation) -> Asked:
         """The instruction with the record's id. Raises RecordError where it is not exactly one."""
         if record.id is None:
             raise RecordError("holds no id to join on: name its column as in 'columns: {id: …}'")
@@ -71,9 +93,9 @@ class Matching:
         found = self.ids[record.id]
         if found is None:
             raise RecordError("its id belongs to several instructions: join on instruction instead")
-        return found
+        return self.asked[found]
 
-    def by_text(self, record: Conversation) -> Instruction:
+    def by_text(self, record: Conversation) -> Asked:
         """The instruction that says what the record says, up to blanks where that leaves no doubt.
 
         A record without a system prompt may answer the one instruction that has its turns under some system
@@ -81,17 +103,18 @@ class Matching:
         """
         if not record.user:
             raise RecordError("holds no instruction to join on: set 'join: id'")
-        exact = self.whole.get(conversation_key(record.system, record.user))
-        found = exact or self.lines.get(_lines(record.system, record.user))
+        found = self.whole.get(conversation_key(record.system, record.user))
+        if found is None:
+            found = self.lines.get(_lines(record.system, record.user))
         if found is not None:
-            return found
+            return self.asked[found]
         turns = _lines(None, record.user)
         if turns not in self.turns:
             alike = _words(record.user) in self.words
             raise RecordError(f"{UNKNOWN}, but for its capitals, quotes or punctuation" if alike else UNKNOWN)
         only = self.turns[turns]
         if record.system is None and only is not None:
-            return only
+            return self.asked[only]
         if record.system is not None:
             raise RecordError(
                 "its text is an instruction of the study, but under another system prompt or none"
@@ -107,14 +130,21 @@ def _lines(system: str | None, turns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _words(turns: Iterable[str]) -> tuple[str, ...]:
-    return tuple(NO_WORD.sub(" ", normalise(turn).casefold()).strip() for turn in turns)
+    return tuple(_in_words(normalise(turn).casefold()) for turn in turns)
 
 
-def _unique(pairs: Iterable[tuple[Hashable, Instruction]]) -> Found:
+def _in_words(text: str) -> str:
+    if text.isascii():  # the same at half the time
+        return " ".join(text.translate(PLAIN_SIGNS).split())
+    return NO_WORD.sub(" ", text).strip()
+
+
+def _numbered(keys: Iterable[Hashable]) -> Found:
+    return _unique((key, number) for number, key in enumerate(keys))
+
+
+def _unique(pairs: Iterable[tuple[Hashable, int]]) -> Found:
     found: Found = {}
-    for key, row in pairs:
-        same = key not in found or (
-            found[key] is not None and found[key]["instruction_id"] == row["instruction_id"]  # type: ignore[index]
-        )
-        found[key] = row if same else None
+    for key, number in pairs:
+        found[key] = number if found.get(key, number) == number else None
     return found

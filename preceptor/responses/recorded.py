@@ -161,7 +161,7 @@ def _reasons(count: RecordingCount) -> str:
 def _rows(
     teacher: RecordedTeacher, instructions: pl.DataFrame, count: RecordingCount
 ) -> Iterator[dict[str, Any]]:
-    matching = Matching.of(instructions)
+    matching = Matching(instructions)
     samples: Counter[str] = Counter()
     for place, conversation, ending in read_recording(teacher, count):
         try:
@@ -172,16 +172,14 @@ def _rows(
             count.asks = count.asks or next(iter(conversation.user), "")
             continue
         count.matched += 1
-        count.without_system += (
-            not on_id and conversation.system is None and instruction["system"] is not None
-        )
-        id, said, asked = instruction["instruction_id"], conversation.assistant, len(instruction["turns"])
+        count.without_system += not on_id and conversation.system is None and instruction.system is not None
+        id, said, asked = instruction.instruction_id, conversation.assistant, instruction.turns
         whole = None if len(said) == asked else f"the recording answers {len(said)} of {asked} turns"
         fault = fault_of(ending) or whole
         facts = {
             "source_id": conversation.id if on_id else None,
             "finish_reason": None if fault else ending,
         }
-        prompt = instruction["prompt_hash"]
+        prompt = instruction.prompt_hash
         yield response_row(teacher.name, id, prompt, samples[id], said[:asked], fault, **facts)
         samples[id] += 1

@@ -4,10 +4,9 @@ import pytest
 from scipy.stats import binomtest
 
 from preceptor.lake.schemas import EVAL_RESULTS
-from preceptor.report.evidence import gather
 from preceptor.report.listings import difference_listings
 from preceptor.report.predicted import register_study_runs
-from preceptor.report.untuned import against_untuned, differs_from_untuned
+from preceptor.report.untuned import untuned_sentence
 from preceptor.study.held_out import HeldOutLoss
 from tests.report.lakes import BASES, compare_runs, empty_warehouse, put, small_study
 
@@ -108,16 +107,9 @@ def test_runs_and_their_untuned_base_are_a_family_of_their_own(tmp_path):
     assert by_run["a"]["p_value"] == pytest.approx(2 / 2**10)
     assert by_run["a"]["p_adjusted"] == pytest.approx(3 * 2 / 2**10)  # three runs, hence three tests
     assert by_run["b"]["p_adjusted"] == 1.0
-    evidence = gather(warehouse, study)
-    told = against_untuned(evidence, BASES[0], "tasks-exam")
-    assert dict(told.select("run", "differs").iter_rows()) == {
-        f"{prefix}-a": True,
-        f"{prefix}-b": False,
-        f"{prefix}-c": False,
-    }
-    assert differs_from_untuned(evidence, BASES[0], "tasks-exam") is True
-    assert differs_from_untuned(evidence, BASES[1], "tasks-exam") is None  # nobody evaluated it
-    titles = [listing.title for listing in difference_listings(evidence.differences)]
+    assert untuned_sentence(found, True) == "1 of 3 students differs from the untuned base beyond chance"
+    register_study_runs(warehouse, study)
+    titles = [listing.title for listing in difference_listings(warehouse.query("report/differences"))]
     assert titles == [
         f"{BASES[0]} on tasks-exam",
         f"{BASES[0]} on tasks-exam, each run and the untuned base",
@@ -127,9 +119,11 @@ def test_runs_and_their_untuned_base_are_a_family_of_their_own(tmp_path):
 def test_one_student_alone_is_compared_with_its_untuned_base(tmp_path):
     prefix = BASES[0].removesuffix("-base")
     rows = outcomes(f"{prefix}-a", [0.0] * 10) + outcomes(f"untuned-{BASES[0]}", [0.0] * 10)
-    study, warehouse, found = compared(tmp_path, rows)
+    found = compared(tmp_path, rows)[2]
     assert found.select("first_run", "untuned", "p_value").rows() == [(f"{prefix}-a", True, 1.0)]
-    assert differs_from_untuned(gather(warehouse, study), BASES[0], "tasks-exam") is False
+    assert untuned_sentence(found, True) == (
+        "! none of 1 student differs from the untuned base beyond chance: none is known to have learned"
+    )
 
 
 def test_of_a_loss_the_student_with_less_is_ahead_of_its_untuned_base(tmp_path):
@@ -139,6 +133,8 @@ def test_of_a_loss_the_student_with_less_is_ahead_of_its_untuned_base(tmp_path):
     warehouse, values = empty_warehouse(tmp_path), [1.0 + n / 100 for n in range(14)]
     rows = outcomes(f"{prefix}-a", [v - 0.5 for v in values], "loss")
     put(warehouse, EVAL_RESULTS, rows + outcomes(f"untuned-{BASES[0]}", values, "loss"))
-    compare_runs(warehouse, study)
-    told = against_untuned(gather(warehouse, study), BASES[0], "loss")
-    assert told.select("ahead", "differs").rows() == [(pytest.approx(0.5), True)]
+    found = compare_runs(warehouse, study)
+    assert found["difference"].to_list() == [pytest.approx(-0.5)]
+    assert untuned_sentence(found, higher_is_better=False) == (
+        "1 of 1 student differs from the untuned base beyond chance"
+    )

@@ -28,7 +28,7 @@ def read_labels(evaluation: Pairwise, labels: HumanLabels, items: Sequence[Item]
     Raises BenchmarkError for a row without run or instruction, with another label, or that repeats another,
     and for one that could be of several items.
     """
-    matching = Matching.of(_instructions(items or ()))
+    matching = Matching(_instructions(items or ()))
     found = read_whole(
         labels,
         f"evaluation {evaluation.name!r}, human_labels",
@@ -42,7 +42,7 @@ def _instructions(items: Sequence[Item]) -> pl.DataFrame:
     """The items as rows of raw_instructions, as far as matching reads them."""
     rows = {
         "instruction_id": [item.item_id for item in items],
-        "source_ids": [list[str]() for _ in items],
+        "prompt_hash": ["" for _ in items],  # nobody reads it here
         "system": [item.system for item in items],
         "turns": [list(item.user) for item in items],
     }
@@ -69,7 +69,7 @@ def _item(columns: HumanLabels, system: str | None, turns: tuple[str, ...], matc
         ) from error
     except RecordError:  # of no item
         return digest(system or "", *turns)
-    return str(found["instruction_id"])
+    return found.instruction_id
 
 
 def _turns(row: Row, column: str) -> tuple[str, ...]:
