@@ -32,7 +32,7 @@ AGREEMENTS = {
 def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     """Rows of sql/report/reward_means.sql, from a warehouse with register_current's views.
 
-    A reward model that cannot be found has none, and the log says so.
+    Leaves the view `rewards_of_study` behind. A reward model that cannot be found has none, and the log says so.
     """
     rows = []
     for index, model in enumerate(study.reward_models):
@@ -50,6 +50,7 @@ def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     columns = {"reward_model": pl.String, "reward_model_index": pl.Int32, "teacher": pl.String}
     known = pl.DataFrame(rows, schema={**columns, "fingerprint": pl.String}, orient="row")
     warehouse.register("study_rewards", known)
+    warehouse.view("rewards_of_study", "report/rewards_of_study")
     return warehouse.query("report/reward_means", rows=study.car.rows).cast(MEANS)  # type: ignore[arg-type]
 
 

@@ -1,29 +1,14 @@
 -- A row is two of the study's reward models: how they order the teachers' responses to the same instruction
 -- (Spearman's ρ within instructions, ties at their mean rank, pooled over instructions with two responses or more).
-WITH scored AS (
-    SELECT
-        study_rewards.reward_model_index,
-        current_responses.instruction_id,
-        rewards.response_id,
-        rewards.reward
-    FROM rewards
-    INNER JOIN study_rewards
-        ON study_rewards.reward_model = rewards.reward_model
-        AND study_rewards.teacher = rewards.teacher
-        AND study_rewards.fingerprint = rewards.fingerprint
-    INNER JOIN current_responses ON current_responses.response_id = rewards.response_id
-    WHERE rewards.reward IS NOT NULL
-),
-
-both_scored AS (
+WITH both_scored AS (
     SELECT
         one.reward_model_index AS first_index,
         other.reward_model_index AS second_index,
         one.instruction_id,
         one.reward AS first_reward,
         other.reward AS second_reward
-    FROM scored AS one
-    INNER JOIN scored AS other
+    FROM rewards_of_study AS one
+    INNER JOIN rewards_of_study AS other
         ON other.response_id = one.response_id AND other.reward_model_index > one.reward_model_index
 ),
 

@@ -1,36 +1,33 @@
 -- A row is one teacher for one base under one reward model: means over the instructions that CAR would take, of raw
 -- and of squashed rewards and of the loss, and how far raw rewards scatter. $rows is the study's car.rows.
--- Indices stand for names, which keeps ten million rows quick to join and group.
+-- A `place` is an instruction for a base under a reward model, as one number: quick to group by, ten million times.
 WITH numbered AS (
     SELECT
         instruction_id,
-        row_number() OVER (ORDER BY instruction_id)::INTEGER AS instruction_index
+        row_number() OVER (ORDER BY instruction_id) - 1 AS instruction_index,
+        count(*) OVER () AS instructions
     FROM raw_instructions
 ),
 
 scored AS (
     SELECT
-        study_rewards.reward_model_index,
-        current_responses.response_id,
-        current_responses.teacher_index,
+        rewards_of_study.reward_model_index,
+        rewards_of_study.response_id,
+        rewards_of_study.teacher_index,
+        rewards_of_study.reward,
         numbered.instruction_index,
-        rewards.reward
-    FROM rewards
-    INNER JOIN study_rewards
-        ON study_rewards.reward_model = rewards.reward_model
-        AND study_rewards.teacher = rewards.teacher
-        AND study_rewards.fingerprint = rewards.fingerprint
-    INNER JOIN current_responses ON current_responses.response_id = rewards.response_id
-    INNER JOIN numbered ON numbered.instruction_id = current_responses.instruction_id
-    WHERE rewards.reward IS NOT NULL
+        numbered.instructions
+    FROM rewards_of_study
+    INNER JOIN numbered ON numbered.instruction_id = rewards_of_study.instruction_id
 ),
 
-cells AS (
+cells AS MATERIALIZED (
     SELECT
         scored.reward_model_index,
         study_bases.base_index,
         scored.teacher_index,
-        scored.instruction_index,
+        (scored.reward_model_index * (SELECT count(*) FROM study_bases) + study_bases.base_index)
+        * scored.instructions + scored.instruction_index AS place,
         avg(scored.reward) AS reward,
         avg(1 / (1 + exp(-scored.reward))) AS squashed,
         avg(base_losses.nll_sum / base_losses.tokens) AS loss
@@ -40,26 +37,31 @@ cells AS (
         AND study_bases.loss_fingerprint = base_losses.fingerprint
     INNER JOIN scored ON scored.response_id = base_losses.response_id
     WHERE base_losses.error IS NULL
-    GROUP BY scored.reward_model_index, study_bases.base_index, scored.teacher_index, scored.instruction_index
+    GROUP BY scored.reward_model_index, study_bases.base_index, scored.teacher_index, place
+),
+
+of_teachers AS (
+    SELECT DISTINCT reward_model_index, base_index, teacher_index FROM cells
 ),
 
 teachers AS (
     SELECT
         reward_model_index,
         base_index,
-        count(DISTINCT teacher_index) AS teachers
-    FROM cells
+        count(*) AS teachers
+    FROM of_teachers
     GROUP BY reward_model_index, base_index
 ),
 
-shared AS (
-    SELECT
-        reward_model_index,
-        base_index,
-        instruction_index,
-        count(*) AS teachers
+-- Places that some teacher lacks, usually few.
+incomplete AS (
+    SELECT cells.place
     FROM cells
-    GROUP BY reward_model_index, base_index, instruction_index
+    INNER JOIN teachers
+        ON teachers.reward_model_index = cells.reward_model_index AND teachers.base_index = cells.base_index
+    WHERE $rows = 'common'
+    GROUP BY cells.place, teachers.teachers
+    HAVING count(*) < teachers.teachers
 )
 
 -- Sums depend on the order of their terms in the last digits; a page shall not change with the threads.
@@ -73,14 +75,8 @@ SELECT
     round(avg(cells.loss), 9) AS loss,
     round(stddev_pop(cells.reward), 9) AS scatter
 FROM cells
-INNER JOIN teachers
-    ON teachers.reward_model_index = cells.reward_model_index AND teachers.base_index = cells.base_index
-INNER JOIN shared
-    ON shared.reward_model_index = cells.reward_model_index
-    AND shared.base_index = cells.base_index
-    AND shared.instruction_index = cells.instruction_index
+ANTI JOIN incomplete ON incomplete.place = cells.place
 INNER JOIN study_bases ON study_bases.base_index = cells.base_index
 INNER JOIN study_teachers ON study_teachers.teacher_index = cells.teacher_index
-WHERE $rows = 'available' OR shared.teachers = teachers.teachers
 GROUP BY cells.reward_model_index, cells.base_index, study_bases.base, cells.teacher_index, study_teachers.teacher
 ORDER BY cells.reward_model_index, cells.base_index, cells.teacher_index
