@@ -32,7 +32,7 @@ AGREEMENTS = {
 def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     """Rows of sql/report/reward_means.sql, from a warehouse with register_current's views.
 
-    Leaves the view `rewards_of_study` behind. A reward model that cannot be found has none, and the log says so.
+    Leaves the view `rewards_of_study` behind. A reward model that cannot be found has none, as the log says.
     """
     rows = []
     for index, model in enumerate(study.reward_models):
