@@ -6,6 +6,7 @@ No run waits for it.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 from preceptor.hub import HubName, UnreachableError, is_cached, unknown_names
 from preceptor.preflight import preflight
+from preceptor.soundness import unless_sound
 from preceptor.study.endpoint import Endpoint
 from preceptor.study.fields import Model, Records
 from preceptor.study.schema import Study
@@ -46,12 +48,14 @@ def check_study(study: Study) -> Checked:
 
 
 def _files(study: Study) -> Iterator[str]:
-    """Every local file of instructions, responses and scores, read through."""
+    """Every local file of instructions, responses and scores, read through unless it was found sound."""
     from preceptor.source_files import RowFile, file_problems
 
     for part in (*study.instructions.sources, *study.teachers, *study.reward_models):
         if isinstance(part, RowFile) and part.path is not None:
-            yield from file_problems(part, study.limits.lost_rows)
+            asked = ["rows", part.model_dump(mode="json"), study.limits.lost_rows]
+            look = partial(file_problems, part, study.limits.lost_rows)
+            yield from unless_sound(asked, [part.path], look, sound=list[str]())
 
 
 def _engines(study: Study) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""Checks that need torch and transformers, whose import takes seconds, are not made twice of the same thing.
+"""Checks that take seconds, by importing transformers or by reading a file through, are not made twice.
 
-What a check found sound is remembered for as long as all that it hangs on is the same: the files of the
-folders, what it was asked, the packages installed, Python, and this code. What is wrong is never remembered:
-it is found again each time, and so is what a check only warned of.
+What a check found sound is remembered for as long as all that it hangs on is the same: the files, or those
+in the folders, what it was asked, the packages installed, Python, and this code. What is wrong is never
+remembered: it is found again each time, and so is what a check only warned of.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ LOGGERS = (None, "transformers")  # which hands nothing on to the root
 Found = TypeVar("Found")
 
 
-def unless_sound(asked: Any, folders: Iterable[str], ask: Callable[[], Found], sound: Found) -> Found:
-    """What `ask` finds; `sound`, unasked, where that was found before of the same folders and settings.
+def unless_sound(asked: Any, places: Iterable[str], ask: Callable[[], Found], sound: Found) -> Found:
+    """What `ask` finds; `sound`, unasked, where that was found before of the same places and settings.
 
-    `asked` says in JSON what is asked of the folders; one that is not there counts as that.
+    `asked` says in JSON what is asked of these files and folders; one that is not there counts as that.
     """
     began = time_ns()
     try:
-        files = [line for folder in folders for line in _files(Path(folder), began)]
+        files = [line for place in places for line in _files(Path(place), began)]
     except OSError:  # which the check will say in its own words
         return ask()
     text = json.dumps([asked, files, _surroundings()], sort_keys=True, default=str)
@@ -50,10 +50,10 @@ def unless_sound(asked: Any, folders: Iterable[str], ask: Callable[[], Found], s
     return found
 
 
-def _files(folder: Path, now: int) -> Iterator[str]:
+def _files(place: Path, now: int) -> Iterator[str]:
     """A line per file that changes with it; an empty one for a file that may yet change unseen."""
-    yield f"{folder} {folder.is_dir()}"
-    for file in sorted(folder.rglob("*")):
+    yield f"{place} {place.is_dir()}"
+    for file in [place] if place.is_file() else sorted(place.rglob("*")):
         if not file.is_file():
             continue
         there = file.stat()
@@ -63,7 +63,7 @@ def _files(folder: Path, now: int) -> Iterator[str]:
             mark = ""
         else:  # nobody can set the second time back
             mark = f"{there.st_size} {there.st_mtime_ns} {there.st_ctime_ns} {there.st_ino}"
-        yield f"{file.relative_to(folder)} {mark}" if mark else ""
+        yield f"{file.relative_to(place)} {mark}" if mark else ""
 
 
 @cache

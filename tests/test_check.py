@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from preceptor import check as check_module
+from preceptor import source_files
 from preceptor.check import Checked, check_study
 from preceptor.hub import HubName, UnreachableError
 from preceptor.instructions.collect import collect_instructions
@@ -99,6 +100,36 @@ def test_every_file_of_rows_is_opened_and_what_is_wrong_with_it_said(tmp_path):
     assert "asked.jsonl: holds a JSON list, not one object a line: name it .json" in listed
     assert "column 'context' holds text in 1 of 1 rows" in unread
     assert "more.csv:2: no column 'question_id' (there are id, model, score)" in columns
+
+
+def test_a_file_of_rows_is_read_again_when_it_or_what_is_asked_of_it_changed(tmp_path, monkeypatch):
+    read, look = [], source_files.file_problems
+    monkeypatch.setattr(
+        source_files, "file_problems", lambda part, lost: read.append(part.name) or look(part, lost)
+    )
+
+    def again(change=lambda study: None):
+        read.clear()
+        write_study(tmp_path)  # the same content at another time
+        for path, content in changed.items():
+            path.write_text(content)
+        study = document("small")
+        change(study)
+        (tmp_path / "again.yaml").write_text(yaml.safe_dump(study))
+        problems = check_study(load_study(tmp_path / "again.yaml")).problems
+        return sorted(read), problems
+
+    changed = {}
+    everything, _ = again()
+    assert len(everything) > 3
+    assert again() == ([], ())
+    (recorded,) = [t for t in document("small")["teachers"] if t["engine"] == "recorded"][:1]
+    changed[tmp_path / recorded["path"]] = "{}\n"
+    for _ in range(2):
+        names, problems = again()
+        assert names == [recorded["name"]] and recorded["name"] in problems[0]
+    changed.clear()
+    assert again(lambda study: study.update(limits={"lost_rows": 0.5}))[0] == everything
 
 
 def test_the_first_study_that_newcomers_copy_is_sound_and_its_answers_are_to_its_questions():
