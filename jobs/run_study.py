@@ -20,6 +20,7 @@ from jobs.agreement import agreement_text
 from jobs.home import HomeError, home_folder, open_instance, told
 from jobs.instance import release_dead_runs, synchronise
 from jobs.materialize import Result, materialize, show_progress
+from jobs.processes import after_a_step
 from jobs.ranking import ranking_text
 from jobs.slots import watched
 from jobs.steps import Need, Step, steps
@@ -77,6 +78,7 @@ def _result(step: Step, instance: dg.DagsterInstance, unchanged: Unchanged) -> R
     if (said := unchanged.result(step)) is not None:
         return said
     result = materialize(step, instance)
+    after_a_step()
     unchanged.forget()
     return result
 

@@ -10,7 +10,7 @@ import dagster as dg
 
 from jobs.home import told
 from jobs.materialize import Result, materialize, show_progress
-from jobs.processes import end_with_parent
+from jobs.processes import after_a_step, end_with_parent
 from jobs.steps import Step
 
 POOL = "gpu"
@@ -65,4 +65,6 @@ def _begin() -> None:
 def _one(step: Step) -> Result:
     with told(os.environ["DAGSTER_HOME"]):
         instance = dg.DagsterInstance.get()
-    return materialize(step, instance)
+    result = materialize(step, instance)
+    after_a_step()
+    return result
