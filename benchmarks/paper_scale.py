@@ -166,6 +166,7 @@ def _partitions(step: str) -> None:
     from jobs.home import open_instance
     from jobs.instance import synchronise
     from jobs.materialize import materialize
+    from jobs.processes import after_a_step
     from jobs.steps import steps
 
     assert defs
@@ -180,6 +181,7 @@ def _partitions(step: str) -> None:
         if result.failure:
             sys.exit(f"{partition}: {result.failure}")
         each.append(time.process_time() - before)
+        after_a_step()
     spent = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
     note = f"{len(each)} partitions, {sorted(each)[len(each) // 2]:.2f} each" if len(each) > 1 else ""
     print(json.dumps(spent | {"note": note}))
