@@ -1,7 +1,7 @@
 """Which instruction of the study a recorded answer belongs to: by the source's id, or by what was asked."""
 
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,6 @@ import polars as pl
 from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.identity import conversation_key
 from preceptor.instructions.layout import RecordError
-from preceptor.text import in_one_line, normalise
 
 NO_WORD = re.compile(r"[\W_]+")
 PLAIN_SIGNS = {code: " " for code in range(128) if NO_WORD.fullmatch(chr(code))}
@@ -21,6 +20,7 @@ class AmbiguousError(RecordError):
     """A record whose text is that of several instructions."""
 
 
+Key = tuple[str, ...]  # system prompt and user turns, in some form
 Found = dict[Hashable, int | None]  # an instruction's number; None where several share a key
 
 
@@ -60,7 +60,7 @@ class Matching:
     @cached_property
     def whole(self) -> Found:
         """By system prompt and user turns."""
-        return _numbered(conversation_key(system, turns) for system, turns in self._said())
+        return _numbered(self._keys)
 
     @cached_property
     def lines(self) -> Found:
@@ -70,19 +70,21 @@ class Matching:
     @cached_property
     def turns(self) -> Found:
         """By user turns alone."""
-        return _numbered(("", *turns) for _, *turns in self._lines)
+        return _numbered(map(_without_system, self._lines))
 
     @cached_property
-    def words(self) -> frozenset[tuple[str, ...]]:
+    def words(self) -> frozenset[Key]:
         """The words of each instruction's turns, which records share that say the same in other signs."""
-        return frozenset(_words(turns) for _, turns in self._said())
+        return frozenset(map(_words, self._lines))
 
     @cached_property
-    def _lines(self) -> list[tuple[str, ...]]:
-        return [_lines(system, turns) for system, turns in self._said()]
+    def _keys(self) -> list[Key]:
+        said = zip(self.instructions["system"].to_list(), self.instructions["turns"].to_list(), strict=True)
+        return [conversation_key(system, turns) for system, turns in said]
 
-    def _said(self) -> Iterator[tuple[str | None, list[str]]]:
-        return zip(self.instructions["system"].to_list(), self.instructions["turns"].to_list(), strict=True)
+    @cached_property
+    def _lines(self) -> list[Key]:
+        return list(map(_in_one_line, self._keys))
 
     def by_id(self, record: Conversation) -> Asked:
         """The instruction with the record's id. Raises RecordError where it is not exactly one."""
@@ -103,14 +105,17 @@ class Matching:
         """
         if not record.user:
             raise RecordError("holds no instruction to join on: set 'join: id'")
-        found = self.whole.get(conversation_key(record.system, record.user))
-        if found is None:
-            found = self.lines.get(_lines(record.system, record.user))
+        key = conversation_key(record.system, record.user)
+        found = self.whole.get(key)
         if found is not None:
             return self.asked[found]
-        turns = _lines(None, record.user)
+        lines = _in_one_line(key)
+        found = self.lines.get(lines)
+        if found is not None:
+            return self.asked[found]
+        turns = _without_system(lines)
         if turns not in self.turns:
-            alike = _words(record.user) in self.words
+            alike = _words(lines) in self.words
             raise RecordError(f"{UNKNOWN}, but for its capitals, quotes or punctuation" if alike else UNKNOWN)
         only = self.turns[turns]
         if record.system is None and only is not None:
@@ -125,12 +130,16 @@ class Matching:
         )
 
 
-def _lines(system: str | None, turns: Iterable[str]) -> tuple[str, ...]:
-    return tuple(in_one_line(turn) for turn in (system or "", *turns))
+def _in_one_line(key: Key) -> Key:
+    return tuple(" ".join(text.split()) for text in key)
 
 
-def _words(turns: Iterable[str]) -> tuple[str, ...]:
-    return tuple(_in_words(normalise(turn).casefold()) for turn in turns)
+def _without_system(key: Key) -> Key:
+    return ("", *key[1:])
+
+
+def _words(lines: Key) -> Key:
+    return tuple(_in_words(text.casefold()) for text in lines[1:])
 
 
 def _in_words(text: str) -> str:
