@@ -125,6 +125,8 @@ class Trust:
             if found not in (sha, None):  # a file that is gone fails by itself, or is not needed
                 return f"{name} is not the file that was written"
             self._sound[name] = signature
+            if found is None:
+                settled.pop(name, None)
         if settled:
             keep_sound(self.files.uri, settled)
         return None
