@@ -59,8 +59,8 @@ def reason(found: Lead, form: str) -> str:
 def in_numbers(found: Lead) -> str:
     """Both factors in words, beside the others' average."""
     return (
-        f"against the other teachers' average its reward makes CAR {_changed(found.reward)} and its loss"
-        f" {_changed(found.loss)}"
+        f"CAR against the other teachers' average: {_changed(found.reward)} by its reward,"
+        f" {_changed(found.loss)} by its loss"
     )
 
 

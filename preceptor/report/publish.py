@@ -42,7 +42,7 @@ from preceptor.report.tested_values import tested_values
 from preceptor.study.schema import Study
 
 log = logging.getLogger(__name__)
-VERSION = 7  # 7: no student is the best where none is better than the untuned base
+VERSION = 8  # 8: what reward and loss each make of CAR is said of each
 HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
 REPORT_TABLES = (
     RAW_INSTRUCTIONS,

@@ -67,7 +67,7 @@ def test_a_low_loss_is_told_from_a_high_reward_and_rivals_are_named():
     assert (found.first, found.rank) == ("a", "rank 1 to 2 of 3")
     assert found.sentence.startswith("notes: a ranks first of 3 by its low loss, in spite of a lower reward;")
     assert "b could be first" in found.sentence and "c could" not in found.sentence
-    assert "reward makes CAR 17 % smaller" in found.numbers
+    assert "17 % smaller by its reward" in found.numbers
 
 
 @pytest.mark.parametrize("overlap", [True, False])
