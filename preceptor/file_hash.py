@@ -1,4 +1,4 @@
-"""A file's hash, remembered for as long as the file is the same: weights of gigabytes are asked for often.
+"""A file's hash, remembered for as long as the file is the same: weights and tables are asked for often.
 
 The same is a file of which size, number (inode) and both times are: when it was written, and when its content
 or name last changed by any means. A program can set the first time back, and nobody the second, so an edit

@@ -19,7 +19,6 @@ from transformers import (
 )
 
 from preceptor import soundness
-from preceptor.lake import found_sound
 from preceptor.lake.store import Lake
 from preceptor.rewards import score_cache
 
@@ -52,10 +51,9 @@ def nothing_is_known_to_be_sound(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_kept_elsewhere(tmp_path_factory, monkeypatch):
-    """Scores, and what is known of data files, are kept in a folder of the tests' own, not in the user's."""
-    for kept in (score_cache, found_sound):
-        monkeypatch.setattr(kept, "cache_folder", lambda: tmp_path_factory.getbasetemp() / "cache")
+def no_scores_kept_elsewhere(tmp_path_factory, monkeypatch):
+    """Files of scores are kept in a folder of the tests' own, not in the user's."""
+    monkeypatch.setattr(score_cache, "cache_folder", lambda: tmp_path_factory.getbasetemp() / "cache")
 
 
 NUMBERS = itertools.count()

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from preceptor.file_hash import file_hash
 from preceptor.lake.s3 import object_key
 
 if TYPE_CHECKING:
@@ -81,8 +82,17 @@ class TableFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def known_sha256(self, name: str) -> str | None:
+        """The same; of a large local file as an earlier process found it, if nothing touched it since."""
+        if self.filesystem is not None:
+            return self.sha256(name)
+        try:
+            return file_hash(Path(self.uri, name))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def each(self, ask: Callable[[str], Found], names: Iterable[str]) -> list[Found]:
-        """`read` or `sha256` of many files, in their order."""
+        """`read` or a hash of many files, in their order."""
         if self.filesystem is None:
             return [ask(name) for name in names]
         with ThreadPoolExecutor(REQUESTS) as pool:

@@ -1,9 +1,9 @@
 """Whether a table's files are still those that were written: asked before a library parses them.
 
-What was found sound is not read again unless its time or size changes: by this process, and of large files by
-later ones (found_sound.py). Where a file of hashes is gone or damaged, nothing tells of what it guarded: that
-is said, and read all the same, since the rows may well be sound, and an audit compares them by other means.
-What the other files guard stays guarded.
+What was found sound is not read again unless its time or size changes, of large files by later processes too
+(file_hash.py). Where a file of hashes is gone or damaged, nothing tells of what it guarded: that is said, and
+read all the same, since the rows may well be sound, and an audit compares them by other means. What the other
+files guard stays guarded.
 """
 
 import logging
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from preceptor.lake.found_sound import found_sound, is_settled, keep_sound
 from preceptor.lake.ledger import (
     LAST_CHECKPOINT,
     DamagedError,
@@ -28,7 +27,6 @@ from preceptor.lake.table_files import Signature, TableFiles
 from preceptor.lake.unguarded import Listed, unguarded
 
 log = logging.getLogger(__name__)
-Signed = tuple[str, str, Signature | None]  # a file's name, its hash, and what it looks like now
 
 
 @dataclass
@@ -118,27 +116,12 @@ class Trust:
     def _first_changed(self, hashes: Iterable[tuple[str, str]]) -> str | None:
         signed = [(name, sha, self.files.signature(name)) for name, sha in hashes]
         new = [found for found in signed if found[0] not in self._sound or self._sound[found[0]] != found[2]]
-        new = self._unknown(new)
-        settled = {name: (sha, signature) for name, sha, signature in new if is_settled(signature)}
-        now = self.files.each(self.files.sha256, [name for name, _, _ in new])
+        now = self.files.each(self.files.known_sha256, [name for name, _, _ in new])
         for (name, sha, signature), found in zip(new, now, strict=True):
             if found not in (sha, None):  # a file that is gone fails by itself, or is not needed
                 return f"{name} is not the file that was written"
             self._sound[name] = signature
-            if found is None:
-                settled.pop(name, None)
-        if settled:
-            keep_sound(self.files.uri, settled)
         return None
-
-    def _unknown(self, signed: list[Signed]) -> list[Signed]:
-        """Those that no earlier process found to be sound as they are now."""
-        if not any(is_settled(signature) for _, _, signature in signed):
-            return signed
-        earlier = found_sound(self.files.uri)
-        known = {name: now for name, sha, now in signed if earlier.get(name) == (sha, now)}
-        self._sound |= known
-        return [found for found in signed if found[0] not in known]
 
 
 _known: dict[str, Trust] = {}
