@@ -24,8 +24,13 @@ from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
 from assets.study import READ, STUDY
-from preceptor.car.plot import car_plot
-from preceptor.car.table import (
+from preceptor.current import ROW_TABLES, current_fingerprints
+from preceptor.lake.resume import derive
+from preceptor.lake.schemas import CAR_BETA_SWEEP, CAR_TABLE
+from preceptor.lake.store import NotMaterializedError
+from preceptor.report.headline import sentences
+from preceptor.suitability.plot import car_plot
+from preceptor.suitability.table import (
     NothingToRankError,
     beta_sweep,
     build_car_table,
@@ -33,17 +38,12 @@ from preceptor.car.table import (
     few_instructions,
     sweep_fingerprint,
 )
-from preceptor.current import ROW_TABLES, current_fingerprints
-from preceptor.lake.resume import derive
-from preceptor.lake.schemas import CAR_BETA_SWEEP, CAR_TABLE
-from preceptor.lake.store import NotMaterializedError
-from preceptor.report.headline import sentences
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
 # The tags of a run that a sensor, a schedule or an automation condition has started.
 BY_ITSELF = {"dagster/from_automation_condition", "dagster/sensor_name", "dagster/schedule_name"}
-UNANSWERED = "no responses"  # as sql/car_table.sql has it
+UNANSWERED = "no responses"  # as sql/ranking/car_table.sql has it
 RANKING = os.environ.get("PRECEPTOR_RANKING_URL")  # jobs/serve.py draws it, and says where
 DESCRIPTION = (
     "Teachers ranked for each base by Compatibility-Adjusted Reward, with intervals, and who is missing.\n\n"

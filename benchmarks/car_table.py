@@ -24,13 +24,13 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from preceptor.car.cells import read_cells
-from preceptor.car.table import build_car_table
 from preceptor.current import ROW_TABLES, Current
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS, Table
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Study
+from preceptor.suitability.cells import read_cells
+from preceptor.suitability.table import build_car_table
 from preceptor.text import digest
 
 SQL = Path(__file__).parent.parent / "sql"

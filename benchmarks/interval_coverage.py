@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.car.bootstrap import car, expanded_interval, percentile_interval, resampled_means
-from preceptor.car.ranks import rank_intervals
+from preceptor.statistics.bootstrap import car, expanded_interval, percentile_interval, resampled_means
+from preceptor.statistics.ranks import rank_intervals
 
 Floats = NDArray[np.float64]
 CONFIDENCE, BETA = 0.95, 3.0

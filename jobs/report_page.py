@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from preceptor.car.plot import car_plot, words_picture
 from preceptor.lake.files import read_text
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.store import Lake, LakeError
 from preceptor.report.headline import sentences
 from preceptor.report.publish import report_uri
+from preceptor.suitability.plot import car_plot, words_picture
 
 REPORT, RANKING = "/report.html", "/ranking.png"
 NONE_YET = "There is no report yet: it follows the ranking (car_table); start with raw_instructions."

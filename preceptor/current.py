@@ -118,4 +118,4 @@ def register_current(warehouse: Warehouse, study: Study, current: Current) -> No
         ).cast({"base_index": pl.Int32, "loss_fingerprint": pl.String, "lost": pl.String}),
     )
     for view in VIEWS:
-        warehouse.view(view, view)
+        warehouse.view(view, f"rows/{view}")

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from preceptor.car.table import build_car_table, car_fingerprint
 from preceptor.compute.loss import ResponseLoss
 from preceptor.current import ROW_TABLES, current_fingerprints
 from preceptor.instructions.collect import collect_instructions, instructions_fingerprint
@@ -30,6 +29,7 @@ from preceptor.selection.recipes import (
     selection_reads,
 )
 from preceptor.study.schema import Study
+from preceptor.suitability.table import build_car_table, car_fingerprint
 from tests.selection.lakes import SQL
 
 COUNT = 12

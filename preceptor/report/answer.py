@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from preceptor.car.table import few_instructions
 from preceptor.report.evidence import Evidence
 from preceptor.report.first_under import first_under_sentence
 from preceptor.report.outcome import Outcome, outcomes
 from preceptor.report.words import counted, listed, ranks
 from preceptor.study.schema import Study
+from preceptor.suitability.table import few_instructions
 
 
 @dataclass(frozen=True)

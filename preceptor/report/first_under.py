@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from preceptor.car.bootstrap import car
 from preceptor.report.reward_models import mapped
 from preceptor.report.words import counted, listed
+from preceptor.statistics.bootstrap import car
 from preceptor.study.schema import RewardMap, Study
 
 NAMED: dict[str, pl.DataType | type[pl.DataType]] = {"base": pl.String, "map": pl.String}

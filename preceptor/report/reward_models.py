@@ -5,12 +5,12 @@ from itertools import combinations
 
 import polars as pl
 
-from preceptor.car.bootstrap import car
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.agreement import agreement
 from preceptor.report.words import listed
 from preceptor.rewards.recorded import recorded_reward_fingerprint
 from preceptor.rewards.score import reward_fingerprint
+from preceptor.statistics.bootstrap import car
 from preceptor.study.reward_models import RecordedRewardModel
 from preceptor.study.schema import RewardMap, Study
 

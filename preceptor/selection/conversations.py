@@ -21,12 +21,12 @@ def chosen_conversations(warehouse: Warehouse, recipe: str) -> pl.DataFrame:
     Raises NotMaterializedError where nothing is chosen yet, OutdatedSelectionError where responses were
     replaced after they were chosen.
     """
-    chosen, teachers = warehouse.query("chosen_count", recipe=recipe).row(0)
+    chosen, teachers = warehouse.query("selection/chosen_count", recipe=recipe).row(0)
     if not chosen:
         raise NotMaterializedError(
             f"recipe {recipe!r} chose nothing yet: materialize `selected_subset` for it"
         )
-    rows = warehouse.query("chosen_conversations", recipe=recipe, teachers=teachers)
+    rows = warehouse.query("selection/chosen_conversations", recipe=recipe, teachers=teachers)
     if rows.height != chosen:
         raise OutdatedSelectionError(
             f"recipe {recipe!r}: of {chosen} chosen responses {chosen - rows.height} are gone, or their"

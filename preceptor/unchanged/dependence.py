@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.car.table import car_fingerprint, sweep_fingerprint
 from preceptor.current import (
     ROW_TABLES,
     Current,
@@ -48,6 +47,7 @@ from preceptor.selection.recipes import selection_fingerprint, selection_places
 from preceptor.study.reward_models import AnyRewardModel, RecordedRewardModel
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_name, untuned_runs
+from preceptor.suitability.table import car_fingerprint, sweep_fingerprint
 from preceptor.tuning.task import task_fingerprint
 from preceptor.tuning.untuned import untuned_fingerprint
 from preceptor.unchanged.settings import evaluated, said_of

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import yaml
 
-from preceptor.car.table import build_car_table, car_fingerprint
 from preceptor.current import ROW_TABLES, current_fingerprints
 from preceptor.endpoint.completion import Completion, Usage
 from preceptor.endpoint.questions import Answer
@@ -24,6 +23,7 @@ from preceptor.selection.recipes import (
 )
 from preceptor.study.load import load_study
 from preceptor.study.schema import Study
+from preceptor.suitability.table import build_car_table, car_fingerprint
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
 from resources.loss import LossResource

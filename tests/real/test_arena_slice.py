@@ -18,7 +18,6 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from preceptor.car.table import build_car_table
 from preceptor.compute.loss import LossScorer
 from preceptor.current import ROW_TABLES, current_fingerprints
 from preceptor.instructions.collect import collect_instructions
@@ -30,6 +29,7 @@ from preceptor.losses.score import score_losses
 from preceptor.responses.recorded import collect_recorded
 from preceptor.rewards.recorded import collect_recorded_rewards
 from preceptor.study.load import load_study
+from preceptor.suitability.table import build_car_table
 from tests.conftest import REAL_DATA
 
 MODELS = REAL_DATA.parent / "models"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import polars as pl
 
-from preceptor.car.table import beta_sweep, build_car_table
 from preceptor.current import current_fingerprints
 from preceptor.lake.resume import put as put_rows
 from preceptor.lake.schemas import (
@@ -35,6 +34,7 @@ from preceptor.report.seeds import NAME as SEED_DIFFERENCES
 from preceptor.report.seeds import SCHEMA, seed_differences
 from preceptor.report.tested_values import tested_values
 from preceptor.study.schema import Study
+from preceptor.suitability.table import beta_sweep, build_car_table
 
 SQL = Path(__file__).parents[2] / "sql"
 # name → (share of right answers, words around an answer, loss under the first base, under the second)

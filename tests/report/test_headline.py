@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.car.bootstrap import car
 from preceptor.report.headline import headline, sentences, told_apart
 from preceptor.report.lead import Lead, lead, reason
+from preceptor.statistics.bootstrap import car
 
 NUMBERS = st.floats(0.01, 100)
 TEACHERS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=2, max_size=9)

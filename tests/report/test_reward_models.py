@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from preceptor.car.table import build_car_table
 from preceptor.current import current_fingerprints, register_current
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS
 from preceptor.report.first_under import (
@@ -22,6 +21,7 @@ from preceptor.report.reward_models import (
 )
 from preceptor.rewards.recorded import recorded_reward_fingerprint
 from preceptor.study.schema import Study
+from preceptor.suitability.table import build_car_table
 from tests.report.lakes import BASES, empty_warehouse, put, small_study, stored
 
 TEACHERS = ("a", "b", "c", "d")

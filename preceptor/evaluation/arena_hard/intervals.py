@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.car.bootstrap import percentile_interval
 from preceptor.evaluation.arena_hard.games import Games
+from preceptor.statistics.bootstrap import percentile_interval
 
 Floats = NDArray[np.float64]
 SAME = 1e-9  # of numbers around 1; what differs by less differs by rounding

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from preceptor.car.bootstrap import expanded_interval, resampled_means
 from preceptor.evaluation.estimates import NOTHING, Estimate, unvaried
+from preceptor.statistics.bootstrap import expanded_interval, resampled_means
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95

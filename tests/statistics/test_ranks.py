@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.car.bootstrap import car, expanded_interval, resampled_means
-from preceptor.car.ranks import rank_intervals, ranks, surely_better
+from preceptor.statistics.bootstrap import car, expanded_interval, resampled_means
+from preceptor.statistics.ranks import rank_intervals, ranks, surely_better
 
 TRUE_MEANS = np.array([5.0] * 8 + [5.5, 6.0])  # eight teachers that are equally good, and two better ones
 

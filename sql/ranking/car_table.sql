@@ -1,7 +1,7 @@
 -- A row is one teacher for one base: CAR, its interval and rank, what it is made of, and what is missing.
 -- CAR = r / (1 + β·L), or r · (1 + β·L) in the product form (arXiv 2411.07133). The means come with the
 -- intervals, from one sum in a fixed order, so that threads cannot change a digit. Counts and estimates are
--- registered by preceptor/car/table.py.
+-- registered by preceptor/suitability/table.py.
 SELECT
     study_bases.base,
     study_teachers.teacher,

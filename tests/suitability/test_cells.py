@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.car import cells
-from preceptor.car.cells import Cells
-from preceptor.car.used import used_cells, used_values
 from preceptor.current import ROW_TABLES, Current
 from preceptor.study.schema import Study
+from preceptor.suitability import cells
+from preceptor.suitability.cells import Cells
+from preceptor.suitability.used import used_cells, used_values
 
 ASKED = ["i3", "i1", "i2", "i4"]  # as stored; cells are in the order of ids
 TEACHERS, BASES = ("a", "b"), ("x", "y")

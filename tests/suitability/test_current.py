@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from preceptor.car.table import RankingError, build_car_table
 from preceptor.current import ROW_TABLES, Current, current_fingerprints
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Study
+from preceptor.suitability.table import RankingError, build_car_table
 from tests.conftest import save_language_model
 
 SQL = Path(__file__).parents[2] / "sql"

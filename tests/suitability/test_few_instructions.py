@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from preceptor.car.table import ENOUGH_ROWS, MINIMUM_ROWS, few_instructions
+from preceptor.suitability.table import ENOUGH_ROWS, MINIMUM_ROWS, few_instructions
 
 
 def table(*instructions: int) -> pl.DataFrame:

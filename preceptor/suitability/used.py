@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.car.cells import Cells, Floats
+from preceptor.suitability.cells import Cells, Floats
 
 Truth = NDArray[np.bool_]
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from preceptor.car import bootstrap
-from preceptor.car.bootstrap import expanded_interval, percentile_interval, resampled_means
+from preceptor.statistics import bootstrap
+from preceptor.statistics.bootstrap import expanded_interval, percentile_interval, resampled_means
 
 ROWS = np.random.default_rng(3).gamma(2.0, 1.0, (80, 3))
 

@@ -4,15 +4,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from preceptor.car.bootstrap import car, expanded_interval, resampled_means
-from preceptor.car.cells import read_cells
-from preceptor.car.ranks import rank_intervals, ranks
-from preceptor.car.used import Truth, used_cells, used_values
 from preceptor.current import Current, register_current
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.warehouse import Warehouse
+from preceptor.statistics.bootstrap import car, expanded_interval, resampled_means
+from preceptor.statistics.ranks import rank_intervals, ranks
 from preceptor.study.schema import Car, Study
+from preceptor.suitability.cells import read_cells
+from preceptor.suitability.used import Truth, used_cells, used_values
 
 VERSION = 2
 MINIMUM_ROWS = 10  # resampling fewer instructions says nothing of what others would have given
@@ -43,7 +43,7 @@ def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused below
         warehouse.register("car_estimates", _estimates(used_values(counted.cells, used), study))
     table = warehouse.query(
-        "car_table",
+        "ranking/car_table",
         expected=used.shape[-1],
         reward_model=study.car_reward_model,
         beta=settings.beta,
@@ -58,7 +58,7 @@ def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.
 def beta_sweep(warehouse: Warehouse, settings: Car) -> pl.DataFrame:
     """Rows of `car_beta_sweep`, from a warehouse with CAR_TABLE attached."""
     warehouse.register("betas", pl.DataFrame({"beta": sorted({*settings.sweep, settings.beta})}))
-    return warehouse.query("car_beta_sweep", form=settings.form)
+    return warehouse.query("ranking/car_beta_sweep", form=settings.form)
 
 
 def car_fingerprint(study: Study, current: Current, versions: dict[str, int]) -> str:

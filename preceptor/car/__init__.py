@@ -1,1 +1,0 @@
-"""Compatibility-Adjusted Reward, its intervals and its ranks."""

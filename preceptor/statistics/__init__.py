@@ -1,0 +1,1 @@
+"""Statistics on estimates, whatever they estimate: resampling, intervals, ranks and tests."""

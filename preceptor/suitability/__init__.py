@@ -1,0 +1,1 @@
+"""How well each teacher suits each base: CAR, its intervals and its ranks."""
