@@ -14,6 +14,7 @@ from assets.rewards import rewards
 from assets.selected_subset import selected_subset
 from assets.study import STUDY
 from assets.study_report import study_report
+from assets.suitability import suitability
 from assets.tuned_checkpoint import tuned_checkpoint
 from jobs.alerts import alerts
 from jobs.audit_job import audit
@@ -47,6 +48,7 @@ defs = dg.Definitions(
         base_losses,
         car_table,
         car_beta_sweep,
+        suitability,
         *selection,
         *tuning,
         *evaluation,

@@ -137,21 +137,28 @@ def _nothing_yet(why: str) -> Iterator[dg.AssetCheckResult]:
 
 
 @dg.asset(
-    deps=[car_table],
+    deps=[
+        car_table,
+        raw_instructions,
+        dg.AssetDep(responses, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(rewards, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(base_losses, partition_mapping=dg.AllPartitionMapping()),
+    ],
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
     automation_condition=when_updated("car_table", needed=("car_table",), last="study_report"),
 )
 @told
 def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
-    """How much the ranking hangs on β: CAR and rank of every teacher at every β of the study's sweep.
+    """How sensitive the ranking is to β: CAR, its interval and its rank at every β of the study's sweep.
 
     A row is one ranked teacher for one base at one β.
     """
-    session = warehouse.open(CAR_TABLE)
-    store = lake.open().made_from(session.versions)
-    fingerprint = sweep_fingerprint(STUDY.car, session.versions)
-    outcome = derive(store, CAR_BETA_SWEEP, {}, fingerprint, lambda: beta_sweep(session, STUDY.car))
+    session = warehouse.open(*ROW_TABLES)
+    store = lake.open().made_from(session.versions, STUDY.car.model_dump(mode="json"))
+    current = current_fingerprints(STUDY)
+    fingerprint = sweep_fingerprint(STUDY, current, session.versions)
+    outcome = derive(store, CAR_BETA_SWEEP, {}, fingerprint, lambda: beta_sweep(session, STUDY, current))
     return materialized(
         store,
         outcome,

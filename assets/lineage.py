@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from preceptor.lake.schemas import BASE_LOSSES
+from preceptor.suitability.metrics import METRICS
+
 Columns = tuple[tuple[str, str], ...]  # (table, column)
 
 ASKED: Columns = (("raw_instructions", "system"), ("raw_instructions", "turns"))
@@ -16,6 +19,12 @@ SUMS = (
     " squared_probability_sum prompt_tokens prompt_nll_sum steps head1_tokens head1_nll_sum head2_tokens"
     " head2_nll_sum unconditional_tokens unconditional_nll_sum"
 ).split()
+SUITED: Columns = tuple(
+    ("base_losses", name)
+    for name in dict.fromkeys(name for metric in METRICS.values() for name in metric.reads)
+    if name in BASE_LOSSES.row_schema
+)
+ESTIMATED = ("value", "low", "high", "rank", "rank_low", "rank_high", "instructions", "missing")
 RANKED = ("rank", "rank_low", "rank_high", "car", "car_low", "car_high")
 
 LINEAGE: Mapping[str, Mapping[str, Columns]] = {
@@ -49,12 +58,8 @@ LINEAGE: Mapping[str, Mapping[str, Columns]] = {
         "without_loss": (("responses", "response_id"), *LOSS),
         "tokens_scored": (("base_losses", "tokens"), ("base_losses", "response_tokens")),
     },
-    "car_beta_sweep": {
-        "car": (("car_table", "mean_reward"), ("car_table", "mean_loss")),
-        "rank": (("car_table", "mean_reward"), ("car_table", "mean_loss")),
-        "base": (("car_table", "base"),),
-        "teacher": (("car_table", "teacher"),),
-    },
+    "car_beta_sweep": dict.fromkeys(RANKED, CAR),
+    "suitability": dict.fromkeys(ESTIMATED, (*REWARD, *SUITED)),
     "selected_subset": {
         "response_id": (("responses", "response_id"),),
         "instruction_id": (("responses", "instruction_id"),),

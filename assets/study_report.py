@@ -18,8 +18,9 @@ from assets.responses import responses
 from assets.rewards import rewards
 from assets.selected_subset import selected_subset
 from assets.study import STUDY
+from assets.suitability import suitability
 from assets.tuned_checkpoint import tuned_checkpoint
-from preceptor.lake.schemas import CAR_TABLE
+from preceptor.lake.schemas import CAR_TABLE, SUITABILITY
 from preceptor.report.predicted import agreements
 from preceptor.report.publish import REPORT_TABLES, publish_report
 from preceptor.report.words import decimals, p_value
@@ -50,6 +51,7 @@ if STUDY.runs and STUDY.evaluations:
         raw_instructions,
         car_table,
         car_beta_sweep,
+        suitability,
         *(dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping()) for asset in PARTITIONED),
     ],
     group_name="report",
@@ -57,6 +59,7 @@ if STUDY.runs and STUDY.evaluations:
     description=DESCRIPTION,
     automation_condition=when_updated(
         "car_beta_sweep",
+        "suitability",
         "selected_subset",
         "tuned_checkpoint",
         "base_results",
@@ -73,7 +76,7 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
     store.versions(CAR_TABLE)  # a page without a ranking would say nothing
     session = warehouse.open_existing(*REPORT_TABLES)
     published = publish_report(store.made_from(session.versions), STUDY, session)
-    found = agreements(published.predicted_actual)
+    found = agreements(published.predicted_actual, session.rows(SUITABILITY.name), STUDY.car.form)
     return dg.MaterializeResult(
         metadata={
             **{name: shown(answer) for name, answer in answers(store.read(CAR_TABLE)).items()},

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.statistics.bootstrap import car, expanded_interval, percentile_interval, resampled_means
+from preceptor.statistics.bootstrap import expanded_interval, percentile_interval, resampled_means
 from preceptor.statistics.ranks import rank_intervals
+from preceptor.suitability.metrics import car
 
 Floats = NDArray[np.float64]
 CONFIDENCE, BETA = 0.95, 3.0
@@ -39,7 +40,7 @@ def draw(
 
 def value(reward: Floats, loss: Floats) -> Floats:
     """CAR of columns of rows."""
-    return car(reward.mean(0), loss.mean(0), BETA, "ratio")
+    return car(reward.mean(0), loss.mean(0), BETA)
 
 
 def coverage(kind: str, instructions: int, teachers: int, studies: int, resamples: int) -> list[float]:
@@ -52,7 +53,7 @@ def coverage(kind: str, instructions: int, teachers: int, studies: int, resample
             np.random.default_rng([study, instructions, teachers]), kind, instructions, teachers
         )
         means = resampled_means(np.concatenate([reward, loss], axis=1), resamples, study)
-        draws = car(means[:, :teachers], means[:, teachers:], BETA, "ratio")
+        draws = car(means[:, :teachers], means[:, teachers:], BETA)
         best, worst = rank_intervals(value(reward, loss), draws, CONFIDENCE, counts, study)
         expanded = expanded_interval(draws, CONFIDENCE, counts)
         ends = [expanded, percentile_interval(draws, CONFIDENCE)]

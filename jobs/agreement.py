@@ -7,19 +7,24 @@ import polars as pl
 
 from preceptor.report.agreement import as_agreement, conclusion
 from preceptor.report.missing import doubtful_runs
-from preceptor.report.predicted import GROUP, agreements, teacher_means
+from preceptor.report.predicted import GROUP, teacher_means
 from preceptor.report.untuned import untuned_sentence
 
 
 def agreement_text(
-    predicted_actual: pl.DataFrame, checkpoints: pl.DataFrame, differences: pl.DataFrame
+    predicted_actual: pl.DataFrame,
+    found: pl.DataFrame,
+    checkpoints: pl.DataFrame,
+    differences: pl.DataFrame,
 ) -> str:
     """One block per base and benchmark: every teacher's place in both orders, then Spearman's ρ of CAR.
+
+    `found` are the `agreements` of all predictors, among which CAR's is one of many tests.
 
     Before ρ stands what takes its meaning away: students that do not differ from their untuned base (rows of
     `eval_differences`), or that hardly learned (rows of `tuned_checkpoint`).
     """
-    means, found = teacher_means(predicted_actual), agreements(predicted_actual).filter(predictor="CAR")
+    means, found = teacher_means(predicted_actual), found.filter(predictor="CAR")
     doubts = doubtful_runs(checkpoints)
     lines = []
     for key, teachers in means.group_by(GROUP, maintain_order=True):

@@ -5,13 +5,35 @@ from collections.abc import Iterator
 import polars as pl
 
 from preceptor.report.headline import PAIRED, told_apart
+from preceptor.report.words import listed
+from preceptor.suitability.metrics import Form, labelled
 
 
-def ranking_text(table: pl.DataFrame) -> str:
-    """One block per base: rank, CAR, their intervals, what CAR is made of, and who is missing."""
+def ranking_text(table: pl.DataFrame, suitability: pl.DataFrame) -> str:
+    """One block per base: rank, CAR, their intervals, what CAR is made of, who is missing, and who is first
+
+    by every other metric. Rows of `car_table` and of `suitability`.
+    """
     return "\n".join(
-        line for base in table["base"].unique(maintain_order=True) for line in _block(table, base)
+        line
+        for base in table["base"].unique(maintain_order=True)
+        for line in (*_block(table, base), *_first_by(suitability.filter(base=base), table["form"][0]), "")
     )
+
+
+def _first_by(suitability: pl.DataFrame, form: Form) -> Iterator[str]:
+    """Who is first by each metric but CAR, a line a metric; nothing where none has a value."""
+    metrics = {label: metric for label, metric in labelled(form).items() if label != "CAR"}
+    width = max(map(len, metrics))
+    for label, metric in metrics.items():
+        rows = suitability.filter(metric=metric.name)
+        first = rows.filter(rank=1)
+        if not first.is_empty():
+            row = first.row(0, named=True)
+            value = f"{_number(row['value'], 0, 4)} {_interval(row['low'], row['high'])}"
+            yield f"  first by {label:{width}}  {listed(first['teacher'])}, {value}"
+        elif not rows.is_empty():
+            yield f"  first by {label:{width}}  nobody: {rows['missing'][0]}"
 
 
 def _block(table: pl.DataFrame, base: str) -> Iterator[str]:
@@ -24,7 +46,6 @@ def _block(table: pl.DataFrame, base: str) -> Iterator[str]:
         yield from _ranked(ranked, base)
     for row in missing.iter_rows(named=True):
         yield f"     -  missing     {row['teacher']}: {row['missing']}"
-    yield ""
 
 
 def _ranked(ranked: pl.DataFrame, base: str) -> Iterator[str]:

@@ -29,11 +29,18 @@ from jobs.unchanged import Unchanged
 from jobs.workers import allowed_at_once, side_by_side, workers
 from preceptor.check import check_study
 from preceptor.lake.gaps import gaps
-from preceptor.lake.schemas import CAR_TABLE, EVAL_DIFFERENCES, PREDICTED_ACTUAL, TUNED_CHECKPOINT
+from preceptor.lake.schemas import (
+    CAR_TABLE,
+    EVAL_DIFFERENCES,
+    PREDICTED_ACTUAL,
+    SUITABILITY,
+    TUNED_CHECKPOINT,
+)
 from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.paths import writing_problem
 from preceptor.preflight import preflight
 from preceptor.progress import duration
+from preceptor.report.predicted import agreements
 from preceptor.report.publish import report_uri
 from preceptor.study.advice import advice
 from preceptor.study.load import ReadStudy, StudyError, read_study
@@ -125,10 +132,11 @@ def _take_all(tally: Tally, results: Iterable[Result]) -> None:
 def _report(study: Study, tally: Tally, seconds: float) -> None:
     lake = Lake(store_root(), study.name)
     if ("car_table", None) not in tally.failed:
-        print(f"\n{ranking_text(lake.read(CAR_TABLE))}")
+        print(f"\n{ranking_text(lake.read(CAR_TABLE), lake.read(SUITABILITY))}")
     if study.runs and ("study_report", None) not in tally.failed:
-        results = (lake.read(table) for table in (PREDICTED_ACTUAL, TUNED_CHECKPOINT, EVAL_DIFFERENCES))
-        print(agreement_text(*results))
+        compared = lake.read(PREDICTED_ACTUAL)
+        found = agreements(compared, lake.read(SUITABILITY), study.car.form)
+        print(agreement_text(compared, found, lake.read(TUNED_CHECKPOINT), lake.read(EVAL_DIFFERENCES)))
     for check, sentences in tally.warnings.items():
         print(f"! {check}, {len(sentences)} ×, first: {sentences[0]}")
     for failure in _failures(tally):

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.car_table import car_beta_sweep, car_table
 from assets.study import PARTITIONS, STUDY
 from assets.study_report import study_report
+from assets.suitability import suitability
 from jobs.instance import partition_changes, present, release_dead_runs
 from jobs.slots import held
 from preceptor.lake.schemas import CAR_TABLE
@@ -16,7 +17,7 @@ from preceptor.text import digest
 from resources.lake import LakeResource
 
 SECONDS = 30
-RANKING = [car_table.key, car_beta_sweep.key, study_report.key]
+RANKING = [car_table.key, car_beta_sweep.key, suitability.key, study_report.key]
 Requests = list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]
 
 automation = dg.AutomationConditionSensorDefinition(

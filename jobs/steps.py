@@ -56,6 +56,7 @@ def steps(study: Study) -> Iterator[Step]:
     whole = (tuple(step.place for step in rewards), tuple(step.place for step in losses))
     yield Step("car_table", None, (instructions,), whole)
     yield Step("car_beta_sweep", None, (("car_table", None),))
+    yield Step("suitability", None, (("car_table", None),))
     yield from _after_the_ranking(study)
 
 
@@ -88,7 +89,8 @@ def _after_the_ranking(study: Study) -> Iterator[Step]:
             key = dg.MultiPartitionKey({"benchmark": evaluation.name, "run": run.name})
             yield Step("eval_results", key, (("tuned_checkpoint", run.name),))
     # The report names what failed: it needs no run and no evaluation.
-    yield Step("study_report", None, (("car_table", None), ("car_beta_sweep", None)))
+    ranking = ("car_table", None), ("car_beta_sweep", None), ("suitability", None)
+    yield Step("study_report", None, ranking)
 
 
 def _origin(recipe: Recipe) -> Need:

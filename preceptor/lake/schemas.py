@@ -216,6 +216,28 @@ CAR_TABLE = Table(
     },
 )
 
+SUITABILITY = Table(
+    name="suitability",
+    row="one teacher for one base by one metric; a metric without a value says what is missing",
+    partition_by=(),
+    key=("base", "teacher", "metric"),
+    columns={
+        "base": (pl.String, "base model"),
+        "teacher": (pl.String, "teacher"),
+        "metric": (pl.String, "car, mean_loss, ifd, …: docs/metrics.md has each"),
+        "value": (pl.Float64, "the teacher's, from means over its instructions"),
+        "low": (pl.Float64, "lower end of its interval; all metrics share their resamples"),
+        "high": (pl.Float64, "upper end"),
+        "rank": (pl.Int64, "1 is the best by this metric"),
+        "rank_low": (pl.Int64, "best rank that the data allow, jointly over all teachers"),
+        "rank_high": (pl.Int64, "worst rank that the data allow"),
+        "better": (pl.String, "whether higher or lower values are better"),
+        "beta": (pl.Float64, "weight of the loss; null for a metric without one"),
+        "instructions": (pl.Int64, "that the means are taken over"),
+        "missing": (pl.String, "why there is no value; null where there is one"),
+    },
+)
+
 CAR_BETA_SWEEP = Table(
     name="car_beta_sweep",
     row="one teacher for one base at one β",
@@ -227,6 +249,10 @@ CAR_BETA_SWEEP = Table(
         "beta": (pl.Float64, "weight of the loss"),
         "car": (pl.Float64, "Compatibility-Adjusted Reward at this β"),
         "rank": (pl.Int64, "1 is the highest CAR at this β"),
+        "car_low": (pl.Float64, "lower end of its interval, from the resamples of the CAR table"),
+        "car_high": (pl.Float64, "upper end"),
+        "rank_low": (pl.Int64, "best rank that the data allow at this β"),
+        "rank_high": (pl.Int64, "worst rank that the data allow"),
     },
 )
 
@@ -435,6 +461,7 @@ TABLES = {
         RESPONSES,
         REWARDS,
         BASE_LOSSES,
+        SUITABILITY,
         CAR_TABLE,
         CAR_BETA_SWEEP,
         SELECTED_SUBSET,

@@ -81,9 +81,16 @@ class Warehouse:
         """Give a statement without parameters a name, to be run wherever later statements read it."""
         self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {self._sql(statement)}')
 
+    def add_columns(self, name: str, source: str, columns: Mapping[str, str]) -> None:
+        """Name a view of another one with columns added: SQL by name, the code's own and never a user's."""
+        added = ", ".join(f'{sql} AS "{column}"' for column, sql in columns.items())
+        self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT *, {added} FROM "{source}"')
+
     def keep(self, name: str, statement: str, **parameters: Any) -> None:
         """Run a statement once and keep its rows under a name for later statements."""
-        self._session.execute(f'CREATE TEMP TABLE "{name}" AS {self._sql(statement)}', parameters or None)
+        self._session.execute(
+            f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self._sql(statement)}', parameters or None
+        )
 
     def query(self, statement: str, **parameters: Any) -> pl.DataFrame:
         """The rows that sql/<statement>.sql gives, with its $parameters bound."""

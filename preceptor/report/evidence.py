@@ -19,6 +19,7 @@ class Evidence:
     """One frame per statement of sql/report, and what is made of them."""
 
     ranking: pl.DataFrame
+    suitability: pl.DataFrame  # by every metric
     sweep: pl.DataFrame
     means: pl.DataFrame  # main metric by base, benchmark and teacher
     agreements: pl.DataFrame
@@ -44,15 +45,17 @@ def gather(warehouse: Warehouse, study: Study) -> Evidence:
     Raises ValueError for a model whose revision cannot be looked up.
     """
     predicted = predicted_actual(warehouse, study)
+    suitability = warehouse.query("report/suitability")
     recipes = [recipe.name for recipe in study.recipes]
     ranking, means = warehouse.query("report/ranking"), reward_means(warehouse, study)
     own = [model.name for model in study.reward_models].index(study.car_reward_model)
     rankings = reward_rankings(means, study)
     return Evidence(
         ranking=ranking,
+        suitability=suitability,
         sweep=warehouse.query("report/sweep"),
         means=teacher_means(predicted),
-        agreements=agreements(predicted),
+        agreements=agreements(predicted, suitability, study.car.form),
         scores=warehouse.query("report/scores"),
         differences=warehouse.query("report/differences"),
         seeds=warehouse.rows(SEED_DIFFERENCES),

@@ -9,8 +9,8 @@ import polars as pl
 
 from preceptor.report.reward_models import mapped
 from preceptor.report.words import counted, listed
-from preceptor.statistics.bootstrap import car
 from preceptor.study.schema import RewardMap, Study
+from preceptor.suitability.metrics import CAR, car_metric
 
 NAMED: dict[str, pl.DataType | type[pl.DataType]] = {"base": pl.String, "map": pl.String}
 SCHEMA = NAMED | {"beta": pl.Float64, "first": pl.List(pl.String), "agrees": pl.Boolean}
@@ -49,14 +49,14 @@ def first_under(means: pl.DataFrame, ranking: pl.DataFrame, study: Study) -> pl.
 def _settings(means: pl.DataFrame, study: Study) -> list[tuple[str, float | None, pl.Series]]:
     """Every map at every β, then reward alone and loss alone."""
     betas = sorted({beta for beta in (*study.car.sweep, study.car.beta) if beta > 0})
-    losses, form, ways = means["loss"], study.car.form, _ways(means, study.car.reward_map)
+    losses, metric, ways = means["loss"], car_metric(study.car.form), _ways(means, study.car.reward_map)
     found: list[tuple[str, float | None, pl.Series]] = [
-        (way.name, beta, pl.Series(car(way.rewards.to_numpy(), losses.to_numpy(), beta, form)))
+        (way.name, beta, pl.Series(metric.of_means(way.rewards.to_numpy(), losses.to_numpy(), beta)))
         for way in ways
         for beta in betas
     ]
     found.append((REWARD_ALONE, 0.0, ways[0].rewards))
-    return [*found, (LOSS_ALONE, None, -losses if form == "ratio" else losses)]
+    return [*found, (LOSS_ALONE, None, -losses if metric is CAR else losses)]
 
 
 def _ways(means: pl.DataFrame, own: RewardMap) -> list[Way]:

@@ -38,6 +38,7 @@ from preceptor.report.settings_listings import (
     first_under_listings,
     reward_agreement_listing,
     reward_model_listings,
+    suitability_listings,
 )
 from preceptor.report.words import counted
 from preceptor.study.recipes import OneTeacher
@@ -145,6 +146,7 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
         "rho_tests": evidence.agreements["p_value"].count(),
         "untested": evidence.agreements["untested"].drop_nulls().unique(maintain_order=True).to_list(),
         "level": LEVEL,
+        "suitability": suitability_listings(evidence.suitability, evidence.ranking, study.car.form),
         "first_under": first_under_listings(evidence.first_under),
         "reward_models": reward_model_listings(evidence.reward_rankings),
         "reward_model_sentences": reward_model_sentences(

@@ -1,5 +1,6 @@
 """Predicted against actual: runs tuned on one teacher's rows, beside what was known before tuning."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import polars as pl
@@ -14,16 +15,9 @@ from preceptor.report.main_metric import main_metrics
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_runs
+from preceptor.suitability.metrics import Form, car_metric, labelled
 from preceptor.tuning.learning import doubt
 
-# What predicts: column of `predicted_actual`, and the sign that makes more of it better (arXiv 2411.07133,
-# Table 4, sets CAR beside the mean reward, the loss and the length of the responses).
-PREDICTORS = {
-    "CAR": ("car", 1),
-    "reward alone": ("mean_reward", 1),
-    "low loss alone": ("mean_loss", -1),
-    "response length": ("mean_characters", 1),
-}
 GROUP = ["base", "benchmark", "metric"]
 AGREEMENTS = pl.Schema(
     {
@@ -106,7 +100,6 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
 
     Items are the same in all of them, so the mean of the ends holds the sampling of items, not the seeds.
     """
-    predictors = [column for column, _ in PREDICTORS.values()]
     return (
         predicted_actual.filter("main")
         .group_by([*GROUP, "teacher"], maintain_order=True)
@@ -114,23 +107,24 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
             pl.col("value", "low", "high").fill_nan(None).mean(),
             pl.col("value").count().alias("runs"),
             pl.col("run").first(),
-            pl.col(*predictors, "car_rank", "unit", "higher_is_better", "style").first(),
+            pl.col("car", "car_rank", "unit", "higher_is_better", "style").first(),
             pl.col("differs").any(ignore_nulls=False),
             doubtful=pl.col("doubt").is_not_null().any(),
         )
     )
 
 
-def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
+def agreements(predicted_actual: pl.DataFrame, suitability: pl.DataFrame, form: Form) -> pl.DataFrame:
     """A row is the agreement of one predictor with one base's results on one benchmark (main metric).
 
-    Teachers without a prediction or an outcome are counted in `left_out`. `p_adjusted` is Holm's over all
+    CAR of the study's form predicts, and every other metric that `suitability` has a value of. Teachers
+    without a prediction or an outcome are counted in `left_out`. `p_adjusted` is Holm's over all
     `tests` of the frame. Where teachers share a style nothing is tested, and `untested` says so.
     """
     rows = []
     for key, teachers in teacher_means(predicted_actual).group_by(GROUP, maintain_order=True):
-        for predictor in PREDICTORS:
-            found, left_out = _agreement(teachers, predictor)
+        for predictor, predicted in _predicted(teachers, suitability, form):
+            found, left_out = _agreement(predicted)
             named = dict(zip(GROUP, key, strict=True))
             rows.append({**named, "predictor": predictor, **asdict(found), "left_out": left_out})
     found_all = pl.DataFrame(rows, schema=AGREEMENTS)
@@ -139,12 +133,24 @@ def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
     return found_all.with_columns(p_adjusted=pl.Series(adjusted, dtype=pl.Float64), tests=pl.lit(tests))
 
 
-def _agreement(teachers: pl.DataFrame, predictor: str) -> tuple[Agreement, int]:
-    column, sign = PREDICTORS[predictor]
+def _predicted(
+    teachers: pl.DataFrame, suitability: pl.DataFrame, form: Form
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Each metric by its label, and the teachers with what it `predicted`: more is better."""
+    own = car_metric(form)
+    yield "CAR", teachers.with_columns(predicted="car")
+    for label, metric in labelled(form).items():
+        known = suitability.filter(metric=metric.name).drop_nulls("value")
+        if metric is not own and not known.is_empty():
+            values = known.select("base", "teacher", predicted=pl.col("value") * metric.sign)
+            yield label, teachers.join(values, on=["base", "teacher"], how="left", maintain_order="left")
+
+
+def _agreement(teachers: pl.DataFrame) -> tuple[Agreement, int]:
     better = pl.when("higher_is_better").then(pl.col("value")).otherwise(-pl.col("value"))
-    pairs = teachers.select(pl.col(column) * sign, "teacher", "style", "differs", "doubtful", value=better)
-    pairs = pairs.drop_nulls([column, "value"])
-    found = agreement(pairs[column].to_list(), pairs["value"].to_list())
+    pairs = teachers.select("predicted", "teacher", "style", "differs", "doubtful", value=better)
+    pairs = pairs.drop_nulls(["predicted", "value"])
+    found = agreement(pairs["predicted"].to_list(), pairs["value"].to_list())
     return unless(found, _nothing_learned(pairs) or _shared(pairs)), teachers.height - pairs.height
 
 

@@ -25,6 +25,7 @@ from preceptor.lake.schemas import (
     RESPONSES,
     REWARDS,
     SELECTED_SUBSET,
+    SUITABILITY,
     TUNED_CHECKPOINT,
     Table,
 )
@@ -42,7 +43,7 @@ from preceptor.report.tested_values import tested_values
 from preceptor.study.schema import Study
 
 log = logging.getLogger(__name__)
-VERSION = 8  # 8: what reward and loss each make of CAR is said of each
+VERSION = 9  # 9: every suitability metric
 HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
 REPORT_TABLES = (
     RAW_INSTRUCTIONS,
@@ -51,6 +52,7 @@ REPORT_TABLES = (
     BASE_LOSSES,
     CAR_TABLE,
     CAR_BETA_SWEEP,
+    SUITABILITY,
     SELECTED_SUBSET,
     TUNED_CHECKPOINT,
     JUDGMENTS,

@@ -10,9 +10,10 @@ from preceptor.report.agreement import agreement
 from preceptor.report.words import listed
 from preceptor.rewards.recorded import recorded_reward_fingerprint
 from preceptor.rewards.score import reward_fingerprint
-from preceptor.statistics.bootstrap import car
 from preceptor.study.reward_models import RecordedRewardModel
 from preceptor.study.schema import RewardMap, Study
+from preceptor.suitability.metrics import car_metric
+from preceptor.suitability.reward_map import SIGMOID
 
 log = logging.getLogger(__name__)
 MEANS = {
@@ -51,6 +52,7 @@ def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     known = pl.DataFrame(rows, schema={**columns, "fingerprint": pl.String}, orient="row")
     warehouse.register("study_rewards", known)
     warehouse.view("rewards_of_study", "report/rewards_of_study")
+    warehouse.add_columns("mapped_rewards", "rewards_of_study", {"squashed": SIGMOID})
     return warehouse.query("report/reward_means", rows=study.car.rows).cast(MEANS)  # type: ignore[arg-type]
 
 
@@ -70,7 +72,8 @@ def reward_rankings(means: pl.DataFrame, study: Study) -> pl.DataFrame:
     names = [model.name for model in study.reward_models]
     model = pl.col("reward_model_index").replace_strict(names_by_index(names), return_dtype=pl.String)
     rewards = mapped(means, study.car.reward_map)
-    values = car(rewards.to_numpy(), means["loss"].to_numpy(), study.car.beta, study.car.form)
+    metric = car_metric(study.car.form)
+    values = metric.of_means(rewards.to_numpy(), means["loss"].to_numpy(), study.car.beta)
     group = ["reward_model", "base"]
     rows = means.with_columns(
         reward_model=model, mean_reward=rewards, car=pl.Series(values, dtype=pl.Float64)

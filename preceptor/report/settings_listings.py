@@ -1,10 +1,13 @@
 """Tables of what a ranking hangs on: who is first under other maps and β, ranks by other reward models."""
 
+from typing import Any
+
 import polars as pl
 
 from preceptor.report.first_under import LOSS_ALONE, REWARD_ALONE
 from preceptor.report.listings import Listing
-from preceptor.report.words import NOTHING, decimals, listed, number
+from preceptor.report.words import NOTHING, decimals, listed, number, ranks
+from preceptor.suitability.metrics import Form, labelled
 
 
 def first_under_listings(rows: pl.DataFrame) -> list[Listing]:
@@ -26,6 +29,35 @@ def first_under_listings(rows: pl.DataFrame) -> list[Listing]:
         columns = ("reward map", *(f"β = {beta:g}" for beta in betas))
         listings.append(Listing(columns, lines, words=len(columns), title=str(base), notes=tuple(limits)))
     return listings
+
+
+def suitability_listings(rows: pl.DataFrame, ranking: pl.DataFrame, form: Form) -> list[Listing]:
+    """A table a base: its ranked teachers in the order of CAR, and their rank by every metric."""
+    metrics = labelled(form)
+    listings = []
+    for (base,), of_base in rows.group_by("base", maintain_order=True):
+        ranks_by = {(row["teacher"], row["metric"]): row for row in of_base.iter_rows(named=True)}
+        ranked = ranking.filter(pl.col("base") == base, pl.col("missing").is_null())["teacher"].to_list()
+        lines = [
+            (teacher, *(_possible(ranks_by.get((teacher, metric.name))) for metric in metrics.values()))
+            for teacher in ranked
+        ]
+        without = of_base.filter(pl.col("value").is_null().all().over("metric"))
+        reasons = dict(without.unique("metric", maintain_order=True).select("metric", "missing").iter_rows())
+        notes = tuple(
+            f"{label}: {reasons[metric.name]}." for label, metric in metrics.items() if metric.name in reasons
+        )
+        if lines:
+            listings.append(Listing(("teacher", *metrics), lines, title=str(base), notes=notes))
+    return listings
+
+
+def _possible(row: dict[str, Any] | None) -> str:
+    """A rank, and those that the data allow."""
+    if row is None or row["rank"] is None:
+        return NOTHING
+    possible = ranks(row["rank_low"], row["rank_high"])
+    return possible if possible == str(row["rank"]) else f"{row['rank']} ({possible})"
 
 
 def reward_model_listings(rankings: pl.DataFrame) -> list[Listing]:

@@ -1,5 +1,6 @@
 """Recipes: which rows a base is tuned on, each row with why it was chosen."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from preceptor.lake.store import Partition
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.recipes import AnyRecipe, BestOfN, BestTeacher, OneTeacher, Random, TopK
 from preceptor.study.schema import Study
+from preceptor.suitability.metrics import row_columns
 
 VERSION = 2
 EVERYTHING = 2**62
@@ -106,18 +108,25 @@ def _loss_base(recipe: AnyRecipe) -> str:
 def _candidates(warehouse: Warehouse, study: Study, recipe: AnyRecipe) -> list[str]:
     """Keep the responses that the recipe chooses from as `candidates`; returns whose they may be."""
     teachers = _teachers(study, recipe)
-    warehouse.keep("usable", "selection/usable", base=_loss_base(recipe), teachers=teachers)
+    warehouse.keep("usable_sums", "selection/usable", base=_loss_base(recipe), teachers=teachers)
+    value = row_columns()[recipe.column].sql if isinstance(recipe, TopK) else "NULL::DOUBLE"
+    warehouse.add_columns("usable", "usable_sums", {"value": value})
     warehouse.keep("candidates", "selection/candidates", cut_responses=recipe.cut_responses)
     return teachers
 
 
 def _left_out(warehouse: Warehouse, recipe: AnyRecipe, teachers: list[str]) -> tuple[int, int]:
-    column = recipe.column if isinstance(recipe, TopK) else ""
     counts = warehouse.query(
-        "selection/left_out", cut_responses=recipe.cut_responses, column=column, teachers=teachers
+        "selection/left_out", cut_responses=recipe.cut_responses, at_most=_at_most(recipe), teachers=teachers
     )
     cut, above_one = counts.row(0)
     return cut, above_one
+
+
+def _at_most(recipe: AnyRecipe) -> float:
+    """The value above which the recipe chooses no row."""
+    most = row_columns()[recipe.column].at_most if isinstance(recipe, TopK) else None
+    return math.inf if most is None else most
 
 
 def _in_words(cut: int, above_one: int) -> str:
@@ -136,6 +145,7 @@ def _chosen(warehouse: Warehouse, recipe: AnyRecipe) -> pl.DataFrame:
         case Random(rows=rows, seed=seed):
             return warehouse.query(statement, rows=rows, seed=str(seed))
         case TopK(rows=rows, column=column, order=order):
-            return warehouse.query(statement, rows=rows, column=column, order=order)
+            at_most = _at_most(recipe)
+            return warehouse.query(statement, rows=rows, column=column, order=order, at_most=at_most)
         case BestOfN(n=n, order=order):
             return warehouse.query(statement, n=n or EVERYTHING, order=order)

@@ -60,13 +60,6 @@ def _ahead(made: Iterator[Floats]) -> Iterator[Floats]:
             yield ready
 
 
-def car(reward: Floats, loss: Floats, beta: float, form: str) -> Floats:
-    """CAR from mean rewards and mean losses: r / (1 + β·L), or r · (1 + β·L) (arXiv 2411.07133)."""
-    discount = 1 + beta * loss
-    result: Floats = reward / discount if form == "ratio" else reward * discount
-    return result
-
-
 def percentile_interval(draws: Floats, confidence: float) -> tuple[Floats, Floats]:
     """Per column of (resamples, columns), the interval that holds the middle share of the draws.
 

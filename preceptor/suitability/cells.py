@@ -1,10 +1,12 @@
-"""What CAR is made of: for each base, teacher and instruction a mean reward and a mean loss.
+"""What every metric is made of: for each base, teacher and instruction the mean of some row columns.
 
 Read teacher by teacher, needed columns only, straight into dense arrays: ten million losses never lie in one
 table. Where two tables list the same ids in the same order, as after an undisturbed run, nothing is joined.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -14,20 +16,24 @@ from preceptor.current import ROW_TABLES, Current
 from preceptor.lake.partitions import Partitions
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS
 from preceptor.lake.warehouse import Warehouse
-from preceptor.study.schema import RewardMap, Study
+from preceptor.study.schema import Study
+from preceptor.suitability.metrics import MEAN_NLL, REWARD, Floats, RowColumn
+from preceptor.suitability.reward_map import reward_expression
 
-Floats = NDArray[np.float64]
+CAR_COLUMNS = (REWARD, MEAN_NLL)
+Truth = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Cells:
     """Dense (bases, teachers, instructions), in the order of instruction ids.
 
-    `there` says for which a sample has both a reward and a loss; `values` are the mean rewards and the mean
-    losses of such samples, (2, bases, teachers, instructions), NaN where there are none.
+    `there` says for which a sample has both a reward and a loss; `values` are the means of each of `columns`
+    over such samples, (columns, bases, teachers, instructions), NaN where there are none.
     """
 
-    there: NDArray[np.bool_]
+    columns: tuple[str, ...]
+    there: Truth
     values: Floats
 
 
@@ -40,31 +46,65 @@ class Counted:
     losses: pl.DataFrame
 
 
-def read_cells(warehouse: Warehouse, study: Study, current: Current) -> Counted:
-    """Cells of the study's teachers and bases, at the versions attached. Only current rows count."""
+def read_cells(
+    warehouse: Warehouse, study: Study, current: Current, columns: Sequence[RowColumn] = CAR_COLUMNS
+) -> Counted:
+    """Cells of the study's teachers and bases, at the versions attached. Only current rows count.
+
+    `columns` are those of CAR first, whatever follows.
+    """
     tables = {
         table.name: Partitions(warehouse.lake, table, warehouse.versions[table.name]) for table in ROW_TABLES
     }
     instructions = _indexed(tables[RAW_INSTRUCTIONS.name].rows({}, ["instruction_id"]))
     shape = len(study.bases), len(study.teachers), instructions.height
-    cells = Cells(np.zeros(shape, dtype=bool), np.full((2, *shape), np.nan))
+    names = tuple(column.name for column in columns)
+    cells = Cells(names, np.zeros(shape, dtype=bool), np.full((len(names), *shape), np.nan))
     response_counts, loss_counts = [], []
     for teacher_index, teacher in enumerate(study.teachers):
         place = {"teacher": teacher.name, "reward_model": study.car_reward_model}
         answers = _answers(tables[RESPONSES.name], place, current.responses.get(teacher.name), instructions)
         scores = _current(tables[REWARDS.name], place, ["reward"], current.rewards[teacher.name])
-        mapped = _mapped(study.car.reward_map).alias("reward")
+        mapped = pl.sql_expr(reward_expression(study.car.reward_map)).alias(REWARD.name)
         answers = answers.with_columns(_aligned(answers, scores).select(mapped))
         response_counts.append({"teacher_index": teacher_index, **_response_counts(answers)})
         for base_index, base in enumerate(study.bases):
             place = {"teacher": teacher.name, "base": base.name}
-            losses = _losses(tables[BASE_LOSSES.name], place, current.losses.get(base.name), answers)
+            rows = _losses(tables[BASE_LOSSES.name], place, current.losses.get(base.name), answers, columns)
+            valued = rows.select(_valued(column) for column in columns if column.needs_losses)
             at = (base_index, teacher_index)
-            _fill(cells, at, answers, losses["loss"])
+            _fill(cells, at, answers["place"], valued.with_columns(answers[REWARD.name]))
             indices = {"base_index": base_index, "teacher_index": teacher_index}
-            counts = {**_loss_counts(losses), "available": int(cells.there[at].sum())}
+            counts = {**_loss_counts(rows, valued[MEAN_NLL.name]), "available": int(cells.there[at].sum())}
             loss_counts.append({**indices, **counts})
     return Counted(cells, pl.DataFrame(response_counts), pl.DataFrame(loss_counts))
+
+
+def used_cells(there: Truth, rows: Literal["common", "available"]) -> Truth:
+    """(bases, teachers, instructions): which cells the means are taken over, of those that are there.
+
+    With `common` rows the means of a base are paired: an instruction counts where every teacher that the
+    base can rank has a cell. With `available` ones it counts for whoever has it.
+    """
+    if rows == "available":
+        return there
+    ranked = there.any(axis=2, keepdims=True)
+    common: Truth = (there | ~ranked).all(axis=1, keepdims=True) & there
+    return common
+
+
+def used_values(cells: Cells, used: Truth, columns: Sequence[str]) -> Floats:
+    """(columns, bases, teachers, instructions): the values of the cells used, NaN for the others.
+
+    An instruction that nothing uses is left out: it would be resampled for nothing.
+    """
+    chosen = [cells.columns.index(name) for name in columns]
+    of_columns = cells.values if chosen == list(range(len(cells.columns))) else cells.values[chosen]
+    if used.all():
+        return of_columns
+    values = of_columns[..., used.any(axis=(0, 1))]
+    values[:, ~used[..., used.any(axis=(0, 1))]] = np.nan
+    return values
 
 
 def _indexed(instructions: pl.DataFrame) -> pl.DataFrame:
@@ -75,28 +115,39 @@ def _indexed(instructions: pl.DataFrame) -> pl.DataFrame:
 
 
 def _answers(
-    responses: Partitions, place: dict[str, str], mark: str | None, instructions: pl.DataFrame
+    responses: Partitions, place: dict[str, str], fingerprint: str | None, instructions: pl.DataFrame
 ) -> pl.DataFrame:
     """A teacher's current responses to the study's instructions: id, place of the instruction, error."""
-    rows = _current(responses, place, ["instruction_id", "error"], mark)
+    rows = _current(responses, place, ["instruction_id", "error"], fingerprint)
     if rows["instruction_id"].equals(instructions["instruction_id"]):
         return rows.with_columns(instructions["place"])
     return rows.join(instructions, on="instruction_id", maintain_order="left")
 
 
 def _losses(
-    losses: Partitions, place: dict[str, str], mark: str | None, answers: pl.DataFrame
+    losses: Partitions,
+    place: dict[str, str],
+    fingerprint: str | None,
+    answers: pl.DataFrame,
+    columns: Sequence[RowColumn],
 ) -> pl.DataFrame:
-    """For each answer the tokens and the mean NLL under a base; null where it has none."""
-    rows = _current(losses, place, ["nll_sum", "tokens", "response_tokens", "error"], mark)
-    scored = pl.when(pl.col("error").is_null()).then(pl.col("nll_sum") / pl.col("tokens"))
-    return _aligned(answers, rows).select("tokens", "response_tokens", loss=scored)
+    """For each answer what the columns are made of under a base; null where it has none."""
+    made_of = [name for column in columns if column.needs_losses for name in column.reads]
+    stored = list(dict.fromkeys(["tokens", "response_tokens", *made_of, "error"]))
+    return _aligned(answers, _current(losses, place, stored, fingerprint)).select(stored)
 
 
-def _current(table: Partitions, place: dict[str, str], columns: list[str], mark: str | None) -> pl.DataFrame:
+def _valued(column: RowColumn) -> pl.Expr:
+    """A row's value; null where it failed."""
+    return pl.when(pl.col("error").is_null()).then(pl.sql_expr(column.sql)).alias(column.name)
+
+
+def _current(
+    table: Partitions, place: dict[str, str], columns: list[str], fingerprint: str | None
+) -> pl.DataFrame:
     """Rows with this fingerprint: ids and the columns asked for."""
     rows = table.rows(place, ["response_id", *columns, "fingerprint"])
-    made_now = rows["fingerprint"].eq_missing(mark or "")
+    made_now = rows["fingerprint"].eq_missing(fingerprint or "")
     return (rows if made_now.all() else rows.filter(made_now)).drop("fingerprint")
 
 
@@ -107,27 +158,21 @@ def _aligned(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     return answers.select("response_id").join(rows, on="response_id", how="left", maintain_order="left")
 
 
-def _mapped(reward_map: RewardMap) -> pl.Expr:
-    """What CAR takes for a reward: a function of the row alone."""
-    reward = pl.col("reward")
-    match reward_map.kind:
-        case "sigmoid":
-            return 1 / (1 + (-reward).exp())
-        case "affine":
-            return reward_map.shift + reward_map.scale * reward
-        case _:
-            return reward
+def _fill(cells: Cells, at: tuple[int, int], places: pl.Series, rows: pl.DataFrame) -> None:
+    """Average a teacher's samples per instruction: those that have both a reward and a loss.
 
-
-def _fill(cells: Cells, at: tuple[int, int], answers: pl.DataFrame, losses: pl.Series) -> None:
-    """Average a teacher's samples per instruction: those that have both a reward and a loss."""
-    both = (answers["reward"].is_not_null() & losses.is_not_null()).to_numpy()
-    places = answers["place"].to_numpy()[both]
-    counts = np.bincount(places, minlength=cells.there.shape[-1])
-    cells.there[at] = counts > 0
-    for column, values in enumerate((answers["reward"], losses)):
-        sums = np.bincount(places, weights=values.to_numpy()[both], minlength=len(counts))
-        np.divide(sums, counts, out=cells.values[(column, *at)], where=counts > 0)
+    Of a column that CAR is not made of, values that are not finite are left out.
+    """
+    both = rows[REWARD.name].is_not_null() & rows[MEAN_NLL.name].is_not_null()
+    for number, name in enumerate(cells.columns):
+        is_there = both if number < len(CAR_COLUMNS) else both & rows[name].is_finite().fill_null(False)
+        chosen = is_there.to_numpy()
+        of_instruction = places.to_numpy()[chosen]
+        counts = np.bincount(of_instruction, minlength=cells.there.shape[-1])
+        sums = np.bincount(of_instruction, weights=rows[name].to_numpy()[chosen], minlength=len(counts))
+        np.divide(sums, counts, out=cells.values[(number, *at)], where=counts > 0)
+        if number == 0:
+            cells.there[at] = counts > 0
 
 
 def _response_counts(answers: pl.DataFrame) -> dict[str, int]:
@@ -135,13 +180,13 @@ def _response_counts(answers: pl.DataFrame) -> dict[str, int]:
     return {
         "answers": usable.height,
         "answered": usable["place"].n_unique(),
-        "rewarded": answers["reward"].count(),
+        "rewarded": answers[REWARD.name].count(),
     }
 
 
-def _loss_counts(losses: pl.DataFrame) -> dict[str, int]:
+def _loss_counts(rows: pl.DataFrame, losses: pl.Series) -> dict[str, int]:
     return {
-        "scored": losses["loss"].count(),
-        "tokens": int(losses["tokens"].sum()),
-        "response_tokens": int(losses["response_tokens"].sum()),
+        "scored": losses.count(),
+        "tokens": int(rows["tokens"].sum()),
+        "response_tokens": int(rows["response_tokens"].sum()),
     }

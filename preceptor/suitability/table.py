@@ -1,23 +1,24 @@
-"""The CAR table: teachers ranked per base, with intervals, and who is missing."""
+"""The tables of the ranking: `suitability` by every metric, `car_table` by CAR, `car_beta_sweep` by β."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from preceptor.current import Current, register_current
 from preceptor.fingerprint import fingerprint
-from preceptor.lake.schemas import CAR_TABLE
+from preceptor.lake.schemas import CAR_BETA_SWEEP, CAR_TABLE, SUITABILITY
 from preceptor.lake.warehouse import Warehouse
-from preceptor.statistics.bootstrap import car, expanded_interval, resampled_means
-from preceptor.statistics.ranks import rank_intervals, ranks
 from preceptor.study.schema import Car, Study
-from preceptor.suitability.cells import read_cells
-from preceptor.suitability.used import Truth, used_cells, used_values
+from preceptor.suitability.cells import CAR_COLUMNS, Truth, read_cells, used_cells
+from preceptor.suitability.estimates import MINIMUM_ROWS, estimates, resample
+from preceptor.suitability.metrics import METRICS, Metric, car_metric
 
 VERSION = 2
-MINIMUM_ROWS = 10  # resampling fewer instructions says nothing of what others would have given
+SUITABILITY_VERSION = 1
+SWEEP_VERSION = 3  # 3: with intervals
 ENOUGH_ROWS = 20  # with fewer CAR's interval misses too often: "Do the intervals hold?" in RESULTS.md
-Floats = NDArray[np.float64]
 
 
 class RankingError(ValueError):
@@ -34,20 +35,11 @@ def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.
     Raises RankingError where a ranking would mislead.
     """
     settings = study.car
-    register_current(warehouse, study, current)
-    counted = read_cells(warehouse, study, current)
-    warehouse.register("response_counts", counted.responses)
-    warehouse.register("loss_counts", counted.losses)
-    used = used_cells(counted.cells.there, study.car.rows)
-    _refuse_no_common_rows(counted.cells.there, used, study)
-    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused below
-        warehouse.register("car_estimates", _estimates(used_values(counted.cells, used), study))
+    ranked_by = car_metric(settings.form)
+    shown = [ranked_by, METRICS["mean_reward"], METRICS["mean_loss"]]
+    _register_estimates(warehouse, study, current, [(metric, settings.beta) for metric in shown])
     table = warehouse.query(
-        "ranking/car_table",
-        expected=used.shape[-1],
-        reward_model=study.car_reward_model,
-        beta=settings.beta,
-        form=settings.form,
+        "ranking/car_table", metric=ranked_by.name, beta=settings.beta, form=settings.form
     )
     table = CAR_TABLE.conform(table)
     _refuse_not_positive(table, settings)
@@ -55,24 +47,64 @@ def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.
     return table
 
 
-def beta_sweep(warehouse: Warehouse, settings: Car) -> pl.DataFrame:
-    """Rows of `car_beta_sweep`, from a warehouse with CAR_TABLE attached."""
-    warehouse.register("betas", pl.DataFrame({"beta": sorted({*settings.sweep, settings.beta})}))
-    return warehouse.query("ranking/car_beta_sweep", form=settings.form)
+def build_suitability(warehouse: Warehouse, study: Study, current: Current) -> pl.DataFrame:
+    """Rows of `suitability`, from a warehouse with ROW_TABLES attached: every metric at the study's β.
+
+    CAR's are those of `car_table`, digit for digit. Raises RankingError as `build_car_table` does.
+    """
+    metrics = list(METRICS.values())
+    _register_estimates(warehouse, study, current, [(metric, study.car.beta) for metric in metrics])
+    named = pl.DataFrame(
+        [(metric.name, metric.better, ", ".join(metric.reads)) for metric in metrics],
+        schema=["metric", "better", "reads"],
+        orient="row",
+    )
+    warehouse.register("metrics", named.with_row_index("metric_index"))
+    return SUITABILITY.conform(warehouse.query("ranking/suitability"))
+
+
+def beta_sweep(warehouse: Warehouse, study: Study, current: Current) -> pl.DataFrame:
+    """Rows of `car_beta_sweep`, from a warehouse with ROW_TABLES attached: CAR at every β of the sweep."""
+    metric = car_metric(study.car.form)
+    _register_estimates(warehouse, study, current, [(metric, beta) for beta in _betas(study.car)])
+    return CAR_BETA_SWEEP.conform(warehouse.query("ranking/car_beta_sweep"))
+
+
+def _register_estimates(
+    warehouse: Warehouse, study: Study, current: Current, metrics: Sequence[tuple[Metric, float]]
+) -> None:
+    """Give the warehouse `coverage` and `estimates` of the study's teachers and bases."""
+    columns = tuple(dict.fromkeys((*CAR_COLUMNS, *(c for metric, _ in metrics for c in metric.columns))))
+    register_current(warehouse, study, current)
+    counted = read_cells(warehouse, study, current, columns)
+    warehouse.register("response_counts", counted.responses)
+    warehouse.register("loss_counts", counted.losses)
+    used = used_cells(counted.cells.there, study.car.rows)
+    _refuse_no_common_rows(counted.cells.there, used, study)
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused below
+        found = resample(counted.cells, used, columns, study.car)
+        warehouse.register("estimates", estimates(found, metrics, study.car))
+    warehouse.keep(
+        "coverage", "ranking/coverage", expected=used.shape[-1], reward_model=study.car_reward_model
+    )
 
 
 def car_fingerprint(study: Study, current: Current, versions: dict[str, int]) -> str:
     """Changes with the CAR settings, who takes part, which rows count, and the tables' versions."""
-    names = {"teachers": [t.name for t in study.teachers], "bases": [b.name for b in study.bases]}
-    settings = study.car.model_dump(exclude={"sweep"})
-    parts = {**names, **current.parts(), "settings": settings, "reward_model": study.car_reward_model}
-    return fingerprint("car_table", VERSION, versions=versions, **parts)
+    return fingerprint("car_table", VERSION, **_parts(study, current, versions, exclude={"sweep"}))
 
 
-def sweep_fingerprint(settings: Car, versions: dict[str, int]) -> str:
-    """Changes with the values of β and the version of the CAR table."""
-    betas = sorted({*settings.sweep, settings.beta})
-    return fingerprint("car_beta_sweep", VERSION, betas=betas, form=settings.form, versions=versions)
+def suitability_fingerprint(study: Study, current: Current, versions: dict[str, int]) -> str:
+    """Changes with all that the CAR table's changes with, and with the metrics."""
+    parts = _parts(study, current, versions, exclude={"sweep"})
+    metrics = {metric.name: metric.definition for metric in METRICS.values()}
+    return fingerprint("suitability", SUITABILITY_VERSION, metrics=metrics, **parts)
+
+
+def sweep_fingerprint(study: Study, current: Current, versions: dict[str, int]) -> str:
+    """Changes with the values of β, and with all else that the CAR table's changes with."""
+    parts = _parts(study, current, versions, exclude={"sweep", "beta"})
+    return fingerprint("car_beta_sweep", SWEEP_VERSION, betas=_betas(study.car), **parts)
 
 
 def few_instructions(table: pl.DataFrame) -> str:
@@ -92,54 +124,20 @@ def few_instructions(table: pl.DataFrame) -> str:
     )
 
 
-def _estimates(used: Floats, study: Study) -> pl.DataFrame:
-    """Per base and ranked teacher: mean reward and loss, CAR's interval, the rank and its interval."""
-    settings = study.car
-    draws = _resampled(used, settings)
-    rewards, losses = used
-    frames = []
-    for base in range(len(study.bases)):
-        ranked = np.flatnonzero((~np.isnan(rewards[base])).any(axis=1))
-        if not len(ranked):
-            continue
-        means = np.nanmean(rewards[base, ranked], axis=1), np.nanmean(losses[base, ranked], axis=1)
-        values = car(*means, settings.beta, settings.form)
-        used_rows = (~np.isnan(rewards[base, ranked])).sum(axis=1)
-        replicates = np.where(used_rows < MINIMUM_ROWS, np.nan, draws[:, base, ranked])
-        frame = _base_intervals(base, ranked, values, replicates, used_rows, settings)
-        columns = {"mean_reward": means[0], "mean_loss": means[1], "instructions": used_rows}
-        frames.append(frame.with_columns(pl.Series(name, column) for name, column in columns.items()))
-    return pl.concat(frames)
+def _parts(study: Study, current: Current, versions: dict[str, int], exclude: set[str]) -> dict[str, Any]:
+    names = {"teachers": [t.name for t in study.teachers], "bases": [b.name for b in study.bases]}
+    settings = study.car.model_dump(exclude=exclude)
+    return {
+        **names,
+        **current.parts(),
+        "settings": settings,
+        "reward_model": study.car_reward_model,
+        "versions": versions,
+    }
 
 
-def _base_intervals(
-    base: int,
-    ranked: NDArray[np.int64],
-    values: Floats,
-    draws: Floats,
-    instructions: NDArray[np.int64],
-    settings: Car,
-) -> pl.DataFrame:
-    low, high = expanded_interval(draws, settings.confidence, instructions)
-    best, worst = rank_intervals(values, draws, settings.confidence, instructions, settings.seed)
-    return pl.DataFrame(
-        {
-            "base_index": np.full(len(ranked), base, dtype=np.int32),
-            "teacher_index": ranked.astype(np.int32),
-            "rank": ranks(values),
-            "rank_low": best,
-            "rank_high": worst,
-            "car_low": low,
-            "car_high": high,
-        }
-    ).with_columns(pl.col("car_low", "car_high").fill_nan(None))
-
-
-def _resampled(used: Floats, settings: Car) -> Floats:
-    """CAR of every resample: (resamples, bases, teachers)."""
-    means = resampled_means(used.reshape(-1, used.shape[-1]).T, settings.resamples, settings.seed)
-    reward, loss = means.reshape(settings.resamples, *used.shape[:-1]).swapaxes(0, 1)
-    return car(reward, loss, settings.beta, settings.form)
+def _betas(settings: Car) -> list[float]:
+    return sorted({*settings.sweep, settings.beta})
 
 
 def _refuse_no_common_rows(there: Truth, used: Truth, study: Study) -> None:

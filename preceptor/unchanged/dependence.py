@@ -34,6 +34,7 @@ from preceptor.lake.schemas import (
     REWARDS,
     SELECTED_SUBSET,
     STUDENT_RESPONSES,
+    SUITABILITY,
     TUNED_CHECKPOINT,
     Table,
 )
@@ -47,7 +48,7 @@ from preceptor.selection.recipes import selection_fingerprint, selection_places
 from preceptor.study.reward_models import AnyRewardModel, RecordedRewardModel
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_name, untuned_runs
-from preceptor.suitability.table import car_fingerprint, sweep_fingerprint
+from preceptor.suitability.table import car_fingerprint, suitability_fingerprint, sweep_fingerprint
 from preceptor.tuning.task import task_fingerprint
 from preceptor.tuning.untuned import untuned_fingerprint
 from preceptor.unchanged.settings import evaluated, said_of
@@ -120,8 +121,13 @@ def _car_table(study: Study, _: Key, tables: LiveTables) -> Dependence:
 
 
 def _car_beta_sweep(study: Study, _: Key, tables: LiveTables) -> Dependence:
-    mark = sweep_fingerprint(study.car, _versions(tables, CAR_TABLE))
-    return Dependence(mark, _whole(CAR_TABLE), _whole(CAR_BETA_SWEEP))
+    mark = sweep_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
+    return Dependence(mark, _whole(*ROW_TABLES), _whole(CAR_BETA_SWEEP))
+
+
+def _suitability(study: Study, _: Key, tables: LiveTables) -> Dependence:
+    mark = suitability_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
+    return Dependence(mark, _whole(*ROW_TABLES), _whole(SUITABILITY))
 
 
 def _selected_subset(study: Study, key: Key, _: LiveTables) -> Dependence:
@@ -204,6 +210,7 @@ STEPS: Mapping[str, Callable[[Study, Key, LiveTables], Dependence]] = {
     "base_losses": _base_losses,
     "car_table": _car_table,
     "car_beta_sweep": _car_beta_sweep,
+    "suitability": _suitability,
     "selected_subset": _selected_subset,
     "tuned_checkpoint": _tuned_checkpoint,
     "eval_results": _eval_results,

@@ -1,25 +1,17 @@
--- A row is one ranked teacher for one base at one β: how far the ranking hangs on a value that the paper's
--- readers could not verify.
-WITH swept AS (
-    SELECT
-        car_table.base,
-        car_table.teacher,
-        betas.beta,
-        car_table.mean_reward
-        * CASE $form
-            WHEN 'ratio' THEN 1 / (1 + betas.beta * car_table.mean_loss)
-            ELSE 1 + betas.beta * car_table.mean_loss
-        END AS car
-    FROM car_table
-    CROSS JOIN betas
-    WHERE car_table.missing IS NULL
-)
-
+-- A row is one ranked teacher for one base at one β: how sensitive the ranking is to a setting whose published value
+-- could not be verified.
 SELECT
-    base,
-    teacher,
-    beta,
-    car,
-    rank() OVER (PARTITION BY base, beta ORDER BY car DESC) AS rank
-FROM swept
-ORDER BY base, beta, rank, teacher
+    coverage.base,
+    coverage.teacher,
+    estimates.beta,
+    estimates.value AS car,
+    estimates.rank,
+    estimates.low AS car_low,
+    estimates.high AS car_high,
+    estimates.rank_low,
+    estimates.rank_high
+FROM estimates
+INNER JOIN coverage
+    ON coverage.base_index = estimates.base_index
+    AND coverage.teacher_index = estimates.teacher_index
+ORDER BY coverage.base, estimates.beta, estimates.rank, coverage.teacher

@@ -11,14 +11,15 @@ WITH numbered AS (
 
 scored AS (
     SELECT
-        rewards_of_study.reward_model_index,
-        rewards_of_study.response_id,
-        rewards_of_study.teacher_index,
-        rewards_of_study.reward,
+        mapped_rewards.reward_model_index,
+        mapped_rewards.response_id,
+        mapped_rewards.teacher_index,
+        mapped_rewards.reward,
+        mapped_rewards.squashed,
         numbered.instruction_index,
         numbered.instructions
-    FROM rewards_of_study
-    INNER JOIN numbered ON numbered.instruction_id = rewards_of_study.instruction_id
+    FROM mapped_rewards
+    INNER JOIN numbered ON numbered.instruction_id = mapped_rewards.instruction_id
 ),
 
 cells AS MATERIALIZED (
@@ -29,7 +30,7 @@ cells AS MATERIALIZED (
         (scored.reward_model_index * (SELECT count(*) FROM study_bases) + study_bases.base_index)
         * scored.instructions + scored.instruction_index AS place,
         avg(scored.reward) AS reward,
-        avg(1 / (1 + exp(-scored.reward))) AS squashed,
+        avg(scored.squashed) AS squashed,
         avg(base_losses.nll_sum / base_losses.tokens) AS loss
     FROM base_losses
     INNER JOIN study_bases

@@ -7,7 +7,7 @@ from tests.assets.served import World, code_location
 from tests.studies import document, with_runs, write_benchmarks, write_study
 
 TEACHERS, BASES, MODELS = ["brief", "chatty", "tiny"], ["base-a", "base-b"], ["classifier", "scores"]
-RANKING = {"car_table": [], "car_beta_sweep": [], "study_report": []}
+RANKING = {"car_table": [], "car_beta_sweep": [], "suitability": [], "study_report": []}
 NEVER = ("raw_instructions", "selected_subset", "tuned_checkpoint", "base_results", "eval_results")
 
 
@@ -165,7 +165,7 @@ def test_a_score_that_comes_while_the_ranking_is_made_leads_to_one_more(full, mo
     if moment == "as it ends":
         full.make("rewards", "scores|chatty")
     assert full.tick() == {}  # the sweep and the report of the same run are still to come
-    for asset in ("car_beta_sweep", "study_report"):
+    for asset in ("car_beta_sweep", "suitability", "study_report"):
         full.make(asset, run=run)
     full.end(run)
     assert full.tick() == RANKING

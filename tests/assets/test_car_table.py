@@ -6,7 +6,7 @@ import pytest
 from tests.assets.served import code_location
 from tests.studies import write_study
 
-RANKING = ["car_table", "car_beta_sweep", "study_report"]
+RANKING = ["car_table", "car_beta_sweep", "suitability", "study_report"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

@@ -52,7 +52,7 @@ def test_the_graph_is_the_designs(seen):
     assert sorted(seen[:-3]) == [
         "base_losses ['raw_instructions', 'responses'] MultiPartitionsDefinition",
         "base_results [] MultiPartitionsDefinition",
-        "car_beta_sweep ['car_table'] NoneType",
+        "car_beta_sweep ['base_losses', 'car_table', 'raw_instructions', 'responses', 'rewards'] NoneType",
         "car_table ['base_losses', 'raw_instructions', 'responses', 'rewards'] NoneType",
         "eval_results ['tuned_checkpoint'] MultiPartitionsDefinition",
         "raw_instructions [] NoneType",
@@ -61,7 +61,9 @@ def test_the_graph_is_the_designs(seen):
         "selected_subset ['base_losses', 'car_table', 'raw_instructions', 'responses', 'rewards']"
         " StaticPartitionsDefinition",
         "study_report ['base_losses', 'base_results', 'car_beta_sweep', 'car_table', 'eval_results',"
-        " 'raw_instructions', 'responses', 'rewards', 'selected_subset', 'tuned_checkpoint'] NoneType",
+        " 'raw_instructions', 'responses', 'rewards', 'selected_subset', 'suitability', 'tuned_checkpoint']"
+        " NoneType",
+        "suitability ['base_losses', 'car_table', 'raw_instructions', 'responses', 'rewards'] NoneType",
         "tuned_checkpoint ['raw_instructions', 'responses', 'selected_subset'] StaticPartitionsDefinition",
     ]
 

@@ -4,7 +4,8 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from jobs.agreement import agreement_text
-from preceptor.lake.schemas import EVAL_DIFFERENCES, PREDICTED_ACTUAL, TUNED_CHECKPOINT
+from preceptor.lake.schemas import EVAL_DIFFERENCES, PREDICTED_ACTUAL, SUITABILITY, TUNED_CHECKPOINT
+from preceptor.report.predicted import agreements
 
 VALUES = {"alpha": 0.4, "beta": 0.7, "gamma": 0.5, "delta": None}
 CARS = {"alpha": 0.1, "beta": 0.3, "gamma": 0.05, "delta": 0.2}
@@ -52,9 +53,14 @@ def differences(**p_values) -> pl.DataFrame:
     return pl.DataFrame(made, schema=EVAL_DIFFERENCES.schema)
 
 
+def found(table):
+    return agreements(table, SUITABILITY.stored.to_frame(), "ratio")
+
+
 def said(tuned=None, compared=None) -> str:
     tuned = checkpoints() if tuned is None else tuned
-    return agreement_text(rows(), tuned, differences() if compared is None else compared)
+    compared = differences() if compared is None else compared
+    return agreement_text(rows(), found(rows()), tuned, compared)
 
 
 def test_what_takes_the_meaning_from_rho_stands_before_it():
@@ -96,4 +102,5 @@ def test_rho_is_taken_over_teachers_with_both_and_says_what_it_cannot():
 
 
 def test_without_runs_there_is_nothing_to_say():
-    assert agreement_text(rows().clear(), checkpoints(), differences()) == ""
+    none = rows().clear()
+    assert agreement_text(none, found(none), checkpoints(), differences()) == ""

@@ -108,7 +108,7 @@ def test_a_new_teacher_computes_only_itself(folder, first):
     computed = [
         line for line in result.stdout.splitlines() if line.startswith("[") and "up to date" not in line
     ]
-    derived = ("car_table", "car_beta_sweep", "selected_subset", "study_report")
+    derived = ("car_table", "car_beta_sweep", "suitability", "selected_subset", "study_report")
     assert all(" new:" in line or any(name in line for name in derived) for line in computed), computed
     assert "completeness" in result.stdout
 

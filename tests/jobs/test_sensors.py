@@ -106,6 +106,7 @@ def test_who_leaves_loses_the_partition_and_the_ranking_is_made_again_once(serve
     assert {key.to_user_string() for key in request.asset_selection} == {
         "car_table",
         "car_beta_sweep",
+        "suitability",
         "study_report",
     }
     assert served.teachers() == {"brief", "chatty"}

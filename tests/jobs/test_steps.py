@@ -41,7 +41,7 @@ def study(*teachers, car=None) -> Study:
         ),
         (
             {"base_losses base × a", "base_losses base × b"},
-            ["car_table, car_beta_sweep, study_report: skipped, since all of base_losses failed"],
+            ["car_table, car_beta_sweep, suitability and 1 more: skipped, since all of base_losses failed"],
         ),
         ({"rewards rm × a", "base_losses base × b"}, []),
     ],

@@ -32,8 +32,8 @@ pytestmark = [
 CHECKOUT = Path(__file__).parents[2]
 SCREENSHOTS = os.environ.get("PRECEPTOR_SCREENSHOTS")
 GOING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-ASSETS = ("raw_instructions responses rewards base_losses car_table car_beta_sweep selected_subset"
-          " study_report").split()  # fmt: skip
+ASSETS = ("raw_instructions responses rewards base_losses car_table car_beta_sweep suitability"
+          " selected_subset study_report").split()  # fmt: skip
 CUT_OFF = """e => { for (let box = e.parentElement; box; box = box.parentElement)
   if (e.getBoundingClientRect().right > box.getBoundingClientRect().right + 1) return true; return false }"""
 SECOND = 1000  # Playwright counts milliseconds

@@ -23,6 +23,7 @@ from preceptor.lake.schemas import (
     RESPONSES,
     REWARDS,
     SELECTED_SUBSET,
+    SUITABILITY,
     TUNED_CHECKPOINT,
 )
 from preceptor.lake.store import Lake
@@ -34,7 +35,7 @@ from preceptor.report.seeds import NAME as SEED_DIFFERENCES
 from preceptor.report.seeds import SCHEMA, seed_differences
 from preceptor.report.tested_values import tested_values
 from preceptor.study.schema import Study
-from preceptor.suitability.table import beta_sweep, build_car_table
+from preceptor.suitability.table import beta_sweep, build_car_table, build_suitability
 
 SQL = Path(__file__).parents[2] / "sql"
 # name → (share of right answers, words around an answer, loss under the first base, under the second)
@@ -280,10 +281,12 @@ def full_warehouse(folder, study, tuned=True) -> Warehouse:
         put(warehouse, table, some)
     # The ranking reads the lake itself, and leaves its frames in its session.
     ranking = stored(folder, zip((RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES), rows, strict=True))
-    table = build_car_table(ranking, study, current_fingerprints(study))
+    current = current_fingerprints(study)
+    table = build_car_table(ranking, study, current)
     put(ranking, CAR_TABLE, table.to_dicts())
     put(warehouse, CAR_TABLE, table.to_dicts())
-    put(warehouse, CAR_BETA_SWEEP, beta_sweep(ranking, study.car).to_dicts())
+    put(warehouse, CAR_BETA_SWEEP, beta_sweep(ranking, study, current).to_dicts())
+    put(warehouse, SUITABILITY, build_suitability(ranking, study, current).to_dicts())
     if tuned and study.runs:
         fill_runs(warehouse, study, dice)
     return warehouse

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from preceptor.report.headline import headline, sentences, told_apart
 from preceptor.report.lead import Lead, lead, reason
-from preceptor.statistics.bootstrap import car
+from preceptor.suitability.metrics import car_metric
 
 NUMBERS = st.floats(0.01, 100)
 TEACHERS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=2, max_size=9)
@@ -28,7 +28,7 @@ def table(*rows, form="ratio", beta=3.0):
 def test_reward_and_loss_make_up_the_whole_lead(teachers, beta, form):
     rows = [(f"t{n}", 1, 1, 1, 0.0, 0.0, r, loss) for n, (r, loss) in enumerate(teachers)]
     found = lead(table(*rows, form=form, beta=beta), "t0")
-    own, *others = (car(r, loss, beta, form) for r, loss in teachers)
+    own, *others = (car_metric(form).of_means(r, loss, beta) for r, loss in teachers)
     average = math.exp(sum(map(math.log, others)) / len(others))
     assert found.whole == pytest.approx(own / average)
     assert found.reward == pytest.approx(

@@ -4,8 +4,15 @@ import pytest
 from scipy import stats
 
 from preceptor.current import current_fingerprints
-from preceptor.lake.schemas import CAR_TABLE, EVAL_SCORES, PREDICTED_ACTUAL, RAW_INSTRUCTIONS, RESPONSES
-from preceptor.report.predicted import PREDICTORS, agreements, predicted_actual, teacher_means
+from preceptor.lake.schemas import (
+    CAR_TABLE,
+    EVAL_SCORES,
+    PREDICTED_ACTUAL,
+    RAW_INSTRUCTIONS,
+    RESPONSES,
+    SUITABILITY,
+)
+from preceptor.report.predicted import agreements, predicted_actual, teacher_means
 from preceptor.study.schema import Study
 from tests.report.lakes import BASES, SILENT, TEACHERS, empty_warehouse, put, small_study
 
@@ -38,6 +45,16 @@ def filled(tmp_path):
     named = ("teacher", "rank", "car", "mean_reward", "mean_loss")
     table = [{"base": base, **dict(zip(named, row, strict=True))} for row in ranked]
     put(warehouse, CAR_TABLE, [*table, {"base": base, "teacher": "d", "missing": "no rewards"}])
+    predictions = {"mean_reward": (5.0, 6.0, 4.0), "mean_loss": (2.0, 1.0, 3.0), "car": (0.9, 0.5, 0.1)}
+    put(
+        warehouse,
+        SUITABILITY,
+        [
+            {"base": base, "teacher": teacher, "metric": metric, "value": value}
+            for metric, values in predictions.items()
+            for teacher, value in zip("abc", values, strict=True)
+        ],
+    )
     exam = {"benchmark": "tasks-exam", "metric": "accuracy", "category": "", "unit": "share", "n": 10}
     values = {"notes-a": 0.4, "notes-a-again": 0.6, "notes-b": 0.3, "notes-c": 0.7, "notes-d": 0.9}
     scores = [{"run": r, "value": v, "low": v - 0.1, "high": v + 0.2, **exam} for r, v in values.items()]
@@ -53,6 +70,11 @@ def filled(tmp_path):
     strangers = [{"run": "random", "value": 1.0, **exam}, {"run": "gone", "value": 1.0, **exam}]
     put(warehouse, EVAL_SCORES, [*scores, *others, *strangers])
     return warehouse, study
+
+
+def compared(filled):
+    warehouse, study = filled
+    return agreements(predicted_actual(warehouse, study), warehouse.rows("suitability"), study.car.form)
 
 
 def test_rows_hold_what_was_known_beside_what_came_out(filled):
@@ -86,15 +108,14 @@ def test_seeds_are_averaged_and_unranked_teachers_counted(filled):
     exam = {row["teacher"]: row for row in teacher_means(table).filter(benchmark="tasks-exam").to_dicts()}
     assert (exam["a"]["value"], exam["a"]["runs"]) == (pytest.approx(0.5), 2)
     assert (exam["a"]["low"], exam["a"]["high"]) == pytest.approx((0.4, 0.7))
-    found = agreements(table).filter(benchmark="tasks-exam")
-    assert found["predictor"].to_list() == list(PREDICTORS)
-    assert found["left_out"].to_list() == [1, 1, 1, 1]
+    found = compared(filled).filter(benchmark="tasks-exam")
+    assert found["predictor"].to_list() == ["CAR", "reward alone", "low loss alone"]
+    assert found["left_out"].to_list() == [1, 1, 1]
     outcome = [0.5, 0.3, 0.7]  # a, b, c
     for column, known in {
         "CAR": [0.9, 0.5, 0.1],
         "reward alone": [5.0, 6.0, 4.0],
         "low loss alone": [-2.0, -1.0, -3.0],
-        "response length": [4.5, 5.0, 2.0],
     }.items():
         expected = stats.spearmanr(known, outcome).statistic
         assert found.filter(predictor=column)["rho"].item() == pytest.approx(expected)
@@ -107,20 +128,20 @@ def test_a_main_metric_without_a_value_is_left_out(filled):
         if row["run"] == "notes-c":
             row["value"] = None
     put(warehouse, EVAL_SCORES, scores)
-    found = agreements(predicted_actual(warehouse, study)).filter(predictor="CAR", benchmark="tasks-exam")
+    found = compared((warehouse, study)).filter(predictor="CAR", benchmark="tasks-exam")
     assert found.select("n", "left_out").row(0) == (2, 2)
 
 
 def test_a_study_without_runs_has_neither_rows_nor_agreements(tmp_path):
     table = predicted_actual(empty_warehouse(tmp_path), small_study(runs=False))
-    assert table.is_empty() and agreements(table).is_empty()
+    assert table.is_empty() and agreements(table, SUITABILITY.stored.to_frame(), "ratio").is_empty()
     assert table.schema == PREDICTED_ACTUAL.row_schema
 
 
 def test_the_realistic_study_has_one_row_a_run_and_metric(warehouse, study):
     table = predicted_actual(warehouse, study)
     assert table.height == (2 * len(TEACHERS) + 1) * 3  # one silent teacher's student of two was measured
-    found = agreements(table).filter(predictor="CAR")
+    found = compared((warehouse, study)).filter(predictor="CAR")
     assert found["n"].to_list() == [8, 8, 8, 8]
     assert found["left_out"].to_list() == [0, 0, 1, 1]
     assert SILENT in table.filter(base=BASES[1])["teacher"].to_list()
@@ -133,13 +154,13 @@ def test_teachers_of_one_style_are_no_evidence_of_so_many(filled):
     study = Study.model_validate({**study.model_dump(), "teachers": [*styled, *rest]})
     table = predicted_actual(warehouse, study)
     assert dict(table.select("teacher", "style").iter_rows()) == {"a": "x", "b": "x", "c": "y", "d": None}
-    found = agreements(table).filter(benchmark="tasks-exam", predictor="CAR").row(0, named=True)
+    found = compared((warehouse, study)).filter(benchmark="tasks-exam", predictor="CAR").row(0, named=True)
     assert found["rho"] is not None and found["p_value"] is found["p_adjusted"] is found["low"] is None
     assert found["untested"].startswith("n = 2 styles, not 3 teachers")
 
 
 def test_ps_are_adjusted_over_all_that_is_tested(filled):
-    found = agreements(predicted_actual(*filled)).drop_nulls("p_value")
+    found = compared(filled).drop_nulls("p_value")
     assert set(found["tests"]) == {found.height}
     assert (found["p_adjusted"] >= found["p_value"]).all()
     assert found["p_adjusted"].min() == min(1.0, found.height * found["p_value"].min())

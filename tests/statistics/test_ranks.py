@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.statistics.bootstrap import car, expanded_interval, resampled_means
+from preceptor.statistics.bootstrap import expanded_interval, resampled_means
 from preceptor.statistics.ranks import rank_intervals, ranks, surely_better
 
 TRUE_MEANS = np.array([5.0] * 8 + [5.5, 6.0])  # eight teachers that are equally good, and two better ones
@@ -100,12 +100,6 @@ def test_the_estimated_rank_lies_in_its_interval_and_better_is_never_mutual(item
 
 def test_ranks_share_the_better_place_in_a_tie():
     assert ranks(np.array([2.0, 3.0, 2.0, 1.0])).tolist() == [2, 1, 2, 4]
-
-
-def test_both_forms_of_car():
-    # r = 6, L = 4, β = 3: 6 / (1 + 12) and 6 · (1 + 12), arXiv 2411.07133 and the digest's form
-    assert car(np.array([6.0]), np.array([4.0]), 3.0, "ratio")[0] == pytest.approx(6 / 13)
-    assert car(np.array([6.0]), np.array([4.0]), 3.0, "product")[0] == pytest.approx(78)
 
 
 def test_an_item_without_draws_is_sure_of_nothing():

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from preceptor.current import ROW_TABLES, Current
 from preceptor.study.schema import Study
 from preceptor.suitability import cells
-from preceptor.suitability.cells import Cells
-from preceptor.suitability.used import used_cells, used_values
+from preceptor.suitability.cells import Cells, used_cells, used_values
 
 ASKED = ["i3", "i1", "i2", "i4"]  # as stored; cells are in the order of ids
 TEACHERS, BASES = ("a", "b"), ("x", "y")
@@ -165,5 +164,5 @@ def test_common_cells_are_of_instructions_that_all_of_a_bases_ranked_teachers_ha
         np.testing.assert_array_equal(used_cells(there, rows_wanted), used)
         kept = [place for place in range(5) if used[:, :, place].any()]
         whole = np.where(used, values, np.nan)[..., kept]
-        both = Cells(there, np.array([values, -values]))
-        np.testing.assert_array_equal(used_values(both, used), np.array([whole, -whole]))
+        both = Cells(("one", "other"), there, np.array([values, -values]))
+        np.testing.assert_array_equal(used_values(both, used, both.columns), np.array([whole, -whole]))
