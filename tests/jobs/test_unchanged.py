@@ -28,6 +28,7 @@ from tests.studies import one_base, with_runs, write_benchmarks, write_study
 
 ROWS = {"raw_instructions", "responses", "rewards", "base_losses", "tuned_checkpoint", "eval_results"}
 RANKED = {"car_table", "study_report"}
+RESAMPLED = RANKED | {"car_beta_sweep", "suitability"}  # all that reads the rows of every teacher
 OF_BRIEF = {"selected_subset best-for-a", "selected_subset of-brief"}  # the first chooses from all
 OF_CHATTY = {"selected_subset best-for-a", "selected_subset of-chatty"}
 pytestmark = [pytest.mark.slow, pytest.mark.story]  # half a minute
@@ -63,7 +64,7 @@ def test_all_runs_once_and_nothing_the_second_time(made, said, capsys):
     second = made.run(capsys)
     assert made.ran == []
     lines = [line for line in second.splitlines() if line.startswith("[")]
-    assert len(lines) == len(ran) == 16
+    assert len(lines) == len(ran) == 17
     assert all(", up to date" in line for line in lines)
     assert "rewards scores × brief: 12 rows, up to date, 1 failed, mostly: score 'five'" in second
     assert "eval_results sums × a-brief: 6 rows, up to date; accuracy" in second
@@ -142,8 +143,8 @@ EVERY_RESPONSE = {"responses brief", "responses chatty"}
 @pytest.mark.parametrize(
     "path,value,expected",
     [
-        ("car.beta", 2.0, RANKED | {"car_beta_sweep"}),
-        ("car.reward_map", {"kind": "sigmoid"}, RANKED | EVERY_REWARD),
+        ("car.beta", 2.0, RESAMPLED),
+        ("car.reward_map", {"kind": "sigmoid"}, RESAMPLED | EVERY_REWARD),
         ("car.sweep", [1.0, 2.0, 3.0], {"car_beta_sweep", "study_report"}),
         (
             "limits",
@@ -153,9 +154,9 @@ EVERY_RESPONSE = {"responses brief", "responses chatty"}
         ("tunings.0.epochs", 3, {"tuned_checkpoint a-brief", "study_report"}),
         ("runs.0.seed", 7, {"tuned_checkpoint a-brief", "study_report"}),
         ("recipes.2.rows", 5, {"selected_subset of-chatty", "study_report"}),
-        ("teachers.0.join", "id", {"responses brief", *OF_BRIEF, *RANKED}),
+        ("teachers.0.join", "id", {"responses brief", *OF_BRIEF, *RESAMPLED}),
         ("evaluations.0.ignore", ["x"], {*SUMS, "study_report"}),
-        ("bases.0.max_length", 90, {*EVERY_LOSS, *RANKED, *TUNED}),
+        ("bases.0.max_length", 90, {*EVERY_LOSS, *RESAMPLED, *TUNED}),
         ("description", "Another", {"study_report"}),
     ],
 )
@@ -170,8 +171,8 @@ def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
 @pytest.mark.parametrize(
     "name,old,new,expected",
     [
-        ("brief.jsonl", b"yes", b"no!", {"responses brief", *OF_BRIEF, *RANKED}),
-        ("scores.csv", b"brief,6", b"brief,8", {"rewards scores × brief", *RANKED}),
+        ("brief.jsonl", b"yes", b"no!", {"responses brief", *OF_BRIEF, *RESAMPLED}),
+        ("scores.csv", b"brief,6", b"brief,8", {"rewards scores × brief", *RESAMPLED}),
         ("scores.csv", b"0,stranger,9", b",0stranger,9", EVERY_REWARD),  # each says which row it cannot read
         ("questions.jsonl", b"Hamlet", b"Othell", {"raw_instructions"}),
         ("sums.jsonl", b"plus", b"PLUS", {*SUMS, "study_report"}),
@@ -179,7 +180,7 @@ def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
             "base-a/config.json",
             b'"use_cache": true',
             b'"use_cache": null',
-            {*EVERY_LOSS, *RANKED, "tuned_checkpoint a-brief", "base_results base-a × sums"},
+            {*EVERY_LOSS, *RESAMPLED, "tuned_checkpoint a-brief", "base_results base-a × sums"},
         ),
     ],
 )
@@ -202,14 +203,14 @@ def test_other_code_or_packages_run_all_and_another_version_its_rows(made, monke
     assert made.to_run() == every
     monkeypatch.undo()
     monkeypatch.setattr("preceptor.losses.score.VERSION", 1000)
-    assert made.to_run() == {*EVERY_LOSS, *RANKED}
+    assert made.to_run() == {*EVERY_LOSS, *RESAMPLED}
 
 
 def test_dagster_must_know_the_step_as_made_and_not_as_failed_since(made):
     shutil.move(made.folder / "dagster", made.folder / "elsewhere")
     (made.folder / "dagster").mkdir()
     shutil.copytree(made.folder / "elsewhere" / "receipts", made.folder / "dagster" / "receipts")
-    assert len(made.to_run()) == 16
+    assert len(made.to_run()) == 17
     shutil.rmtree(made.folder / "dagster")
     shutil.move(made.folder / "elsewhere", made.folder / "dagster")
     assert made.to_run() == set()
@@ -289,7 +290,7 @@ def test_unfinished_chunks_a_lost_model_and_a_changed_page_are_looked_at(made):
 def test_a_data_file_that_is_gone_or_was_touched_is_looked_at(made):
     lake = made.lake
     (file,) = Path(lake.uri(BASE_LOSSES)).glob("base=base-a/teacher=brief/*.parquet")
-    expected = {"base_losses base-a × brief", "study_report", "car_table"}
+    expected = {"base_losses base-a × brief", *RESAMPLED}
     file.rename(made.folder / "away")
     assert made.to_run() == expected
     (made.folder / "away").rename(file)  # renaming changes the time that nobody can set
@@ -297,7 +298,7 @@ def test_a_data_file_that_is_gone_or_was_touched_is_looked_at(made):
 
 
 def test_a_table_that_was_changed_or_set_back_is_looked_at(made):
-    readers = {*RANKED, *OF_CHATTY, "tuned_checkpoint a-brief"}
+    readers = {*RESAMPLED, *OF_CHATTY, "tuned_checkpoint a-brief"}
     made.lake.delete(RESPONSES, {"teacher": "chatty"})
     lost = of_teacher("chatty") | readers | {"base_losses base-a × brief"}  # of the test before
     assert made.to_run() == lost
