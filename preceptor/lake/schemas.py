@@ -1,6 +1,6 @@
 """The lake's tables: what a row is, its columns, its key and its partitions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,10 @@ Type = pl.DataType | type[pl.DataType]
 TEXTS = pl.List(pl.String)
 # The blanks of ASCII by name: what \\s stands for, Polars and DuckDB do not agree on.
 SEEN = r"[^\t\n\f\r \pZ]"
+
+
+class UndeclaredColumnError(ValueError):
+    """Rows with a column that their table does not declare: it would be lost in silence."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,28 @@ class Table:
         """Rows with the columns that follow from their others."""
         return rows.with_columns(column.of.alias(name) for name, column in self.derived.items())
 
+    def refuse_undeclared(self, columns: Iterable[str]) -> None:
+        """Raise UndeclaredColumnError where a column is none of this table's."""
+        if undeclared := sorted(set(columns) - set(self.stored)):
+            raise UndeclaredColumnError(
+                f"table {self.name} declares no column {', '.join(undeclared)}: add it to the table's columns"
+                " in preceptor/lake/schemas.py, or do not compute it"
+            )
+
     def conform(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The row's own columns, in order and in their types."""
+        """The row's own columns, in order and in their types. Raises UndeclaredColumnError."""
+        self.refuse_undeclared(rows.columns)
         return rows.select(pl.col(name).cast(dtype) for name, dtype in self.row_schema.items())
 
     def frame(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         """Rows, by column, as a frame in `row_schema`; what a row leaves out is null.
 
         By way of Arrow: polars itself makes a series of each list, at several times the memory.
+        Raises UndeclaredColumnError.
         """
         import pyarrow as pa
 
+        self.refuse_undeclared({name for row in rows for name in row})
         arrow = pl.DataFrame(schema=self.row_schema).to_arrow().schema
         found = pl.from_arrow(pa.Table.from_pylist(rows, schema=arrow))
         assert isinstance(found, pl.DataFrame)
