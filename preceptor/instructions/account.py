@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from preceptor.instructions.both_sides import BothSides
-from preceptor.instructions.layout import Layout
 from preceptor.instructions.merging import Merged
 from preceptor.instructions.right_answers import RightAnswer, RightAnswers
-from preceptor.instructions.unread import Unread
-from preceptor.instructions.unread_count import UnreadCount
+from preceptor.records.layout import Layout
+from preceptor.records.unread import Unread
+from preceptor.records.unread_count import UnreadCount
 from preceptor.study.schema import InstructionSource
 
 

@@ -8,8 +8,7 @@ another question.
 import json
 from typing import Any
 
-from preceptor.instructions.conversation import Conversation, text_of
-from preceptor.instructions.layout import RecordError
+from preceptor.records.layout import Conversation, RecordError, text_of
 
 SPEAKER = ("role", "from")
 TEXT = ("content", "value")

@@ -7,9 +7,9 @@ sides.
 from collections.abc import Callable
 from typing import Any
 
-from preceptor.instructions.chat import ASSISTANT, SPEAKER, USER, chat, parsed, turn_texts
-from preceptor.instructions.conversation import Conversation, text_of
-from preceptor.instructions.layout import Layout, RecordError, Row
+from preceptor.records.chat import ASSISTANT, SPEAKER, USER, chat, parsed, turn_texts
+from preceptor.records.layout import Conversation, Layout, RecordError, text_of
+from preceptor.records.opening import Row
 from preceptor.study.conversations import Role
 from preceptor.text import repair
 

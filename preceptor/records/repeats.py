@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from preceptor.evaluation.checkers import CHECKS
-from preceptor.instructions.column_names import ANSWERS, APART, MATERIAL, last_word, words_of
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.layout import Layout, Row
+from preceptor.records.column_names import ANSWERS, APART, MATERIAL, last_word, words_of
+from preceptor.records.layout import Conversation, Layout
+from preceptor.records.opening import Row
 from preceptor.study.conversations import Role
 from preceptor.text import folded, written
 

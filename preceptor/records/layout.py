@@ -1,13 +1,15 @@
-"""Where a row keeps what: the columns of its format, those that the study names, and those it passes over."""
+"""What a row says, and in which columns: those of its format, those that the study names or ignores."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from preceptor.instructions.missing_column import missing_column
+from preceptor.records.missing_column import missing_column
+from preceptor.records.opening import Row
 from preceptor.study.conversations import ROLES, Columns, Conversations, Names, Role
+from preceptor.text import repair
 
-Row = dict[str, Any]
 # What the public files of a format carry beside the conversation.
 KNOWN: dict[str, frozenset[str]] = {
     "plain": frozenset(),
@@ -40,6 +42,16 @@ OWN = Columns()
 
 class RecordError(ValueError):
     """A record that holds no usable conversation; its text is the reason that is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The source's own id, and the turns of each side."""
+
+    id: str | None
+    system: str | None
+    user: tuple[str, ...]
+    assistant: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -103,3 +115,14 @@ def layout(
 def layout_of(records: Conversations, more: Iterable[str | None] = ()) -> Layout:
     """The layout of a source, a recording or a benchmark file."""
     return layout(records.format, records.columns, records.ignore, more)
+
+
+def text_of(value: Any, column: str) -> str:
+    """A cell's text. Raises RecordError for whatever is none."""
+    if value is None:
+        raise RecordError(f"column {column!r} is null")
+    if isinstance(value, float) and math.isnan(value):
+        raise RecordError(f"column {column!r} holds NaN, not text: write null where nothing is")
+    if not isinstance(value, str):
+        raise RecordError(f"column {column!r} holds a {type(value).__name__}, not text")
+    return repair(value)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.instructions.chat import READ, messages_of, parsed
-from preceptor.instructions.column_names import ANSWERS, LABELS, PROMPTS, last_word
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.cure import cure
-from preceptor.instructions.layout import Layout, RecordError, Row
-from preceptor.instructions.repeats import Around, Piece, around, folded_pieces, pieces, repeated, texts
+from preceptor.records.chat import READ, messages_of, parsed
+from preceptor.records.column_names import ANSWERS, LABELS, PROMPTS, last_word
+from preceptor.records.cure import cure
+from preceptor.records.layout import Conversation, Layout, RecordError
+from preceptor.records.opening import Row
+from preceptor.records.repeats import Around, Piece, around, folded_pieces, pieces, repeated, texts
 from preceptor.text import folded, normalise
 
 WORDS = 5  # a label has no more of them

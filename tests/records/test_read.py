@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from preceptor.records import RecordsError, documents, read_records, records_identity, row
+from preceptor.records import RecordsError, json_files, opening, read_records, records_identity
 from preceptor.study.fields import Records
 
 ODD = "a\u2028b\x85c\u2029d\x0b\x0c\x1ce"  # all of them line ends to str.splitlines()
@@ -215,8 +215,8 @@ def test_identity_changes_with_content_and_limit_and_not_with_the_place(tmp_path
 
 @pytest.fixture
 def small_bounds(monkeypatch):
-    monkeypatch.setattr(row, "LARGEST_ROW", 1000)
-    monkeypatch.setattr(documents, "LARGEST_DOCUMENT", 5000)
+    monkeypatch.setattr(opening, "LARGEST_ROW", 1000)
+    monkeypatch.setattr(json_files, "LARGEST_DOCUMENT", 5000)
 
 
 LONG = "x" * 1500
@@ -273,10 +273,10 @@ def test_an_empty_json_list_has_no_rows(tmp_path, data):
 
 BOMBS = """
 import resource, sys
-from preceptor.records import RecordsError, documents, read_records
+from preceptor.records import RecordsError, json_files, read_records
 from preceptor.study.fields import Records
 import pyarrow.parquet
-documents.LARGEST_DOCUMENT = 64 * 2**20
+json_files.LARGEST_DOCUMENT = 64 * 2**20
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
 try:

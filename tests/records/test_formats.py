@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.formats import ANSWERED, read_conversation
-from preceptor.instructions.layout import RecordError, layout
+from preceptor.records.formats import ANSWERED, read_conversation
+from preceptor.records.layout import Conversation, RecordError, layout
 from preceptor.study.conversations import Columns, Conversations
 
 ANSWER = {"content": "Hello", "token_len": 1}

@@ -10,9 +10,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from preceptor.records import row as bounds
-from preceptor.records.opening import Binary, beginning, not_utf8, open_binary
-from preceptor.records.row import Placed, RecordsError, Row, refuse_repeated, too_large
+from preceptor.records import opening as bounds
+from preceptor.records.opening import (
+    Binary,
+    Placed,
+    RecordsError,
+    Row,
+    beginning,
+    not_utf8,
+    open_binary,
+    refuse_repeated,
+    too_large,
+)
 
 QUOTES = (
     "fields with quotes, separators or line ends stand in quotes, and a quote inside them is doubled: He said"

@@ -2,12 +2,11 @@
 
 import pytest
 
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.cure import cure
-from preceptor.instructions.formats import read_conversation
-from preceptor.instructions.layout import RecordError, layout
-from preceptor.instructions.unread import refuse_unread, unread_text
-from preceptor.instructions.unread_count import UnreadCount
+from preceptor.records.cure import cure
+from preceptor.records.formats import read_conversation
+from preceptor.records.layout import Conversation, RecordError, layout
+from preceptor.records.unread import refuse_unread, unread_text
+from preceptor.records.unread_count import UnreadCount
 from preceptor.study.conversations import Columns
 
 PLAIN = layout("plain")

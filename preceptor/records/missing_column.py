@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from preceptor.instructions.column_names import last_word
+from preceptor.records.column_names import last_word
 from preceptor.study.conversations import ROLES, Role
 
 # How people name what a role holds, the likeliest first.

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from preceptor.instructions.column_names import ANSWERS, EXPLANATIONS, last_word
-from preceptor.instructions.layout import Layout
-from preceptor.instructions.missing_column import ignoring, naming
+from preceptor.records.column_names import ANSWERS, EXPLANATIONS, last_word
+from preceptor.records.layout import Layout
+from preceptor.records.missing_column import ignoring, naming
 from preceptor.study.conversations import ROLES, Role
 
 ASKED = ("input", "system")

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from preceptor.instructions.cure import cure
-from preceptor.instructions.layout import Layout
-from preceptor.instructions.missing_column import ignoring
-from preceptor.instructions.repeats import Around
-from preceptor.instructions.unread import Unread
+from preceptor.records.cure import cure
+from preceptor.records.layout import Layout
+from preceptor.records.missing_column import ignoring
+from preceptor.records.repeats import Around
+from preceptor.records.unread import Unread
 
 Cell = tuple[str, Around | None]  # a column, and what stands around the texts that it repeats
 MOST = 1000  # forms of what stands around: a rendered prompt has a few, and any other text one a row
