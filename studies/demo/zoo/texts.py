@@ -7,7 +7,7 @@ the bases read was changed later, until they could be taught at all (docs/miniat
 from dataclasses import dataclass
 from typing import Literal
 
-from preceptor.miniature.tasks import Task
+from studies.demo.zoo.tasks import Task
 
 Style = Literal["terse", "plain", "chatty", "steps"]
 STYLES: tuple[Style, ...] = ("terse", "plain", "chatty", "steps")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from preceptor.miniature.tasks import Task, draw_task
 from preceptor.text import digest, folded
+from studies.demo.zoo.tasks import Task, draw_task
 
 Split = Literal["making", "tuning", "evaluation"]
 

@@ -10,11 +10,11 @@ from typing import Any
 from preceptor.compute.conversation import ChatTemplate, Conversation, render
 from preceptor.compute.request import Decoding, Request
 from preceptor.evaluation.checkers import CHECKS
-from preceptor.miniature.language_models import make_talker, save
-from preceptor.miniature.splits import distinct_tasks
-from preceptor.miniature.tasks import Task
-from preceptor.miniature.train import Row, right_or_wrong_loss, shuffled_batches, train
-from preceptor.miniature.zoo import Grader
+from studies.demo.zoo.language_models import make_talker, save
+from studies.demo.zoo.models import Grader
+from studies.demo.zoo.splits import distinct_tasks
+from studies.demo.zoo.tasks import Task
+from studies.demo.zoo.train import Row, right_or_wrong_loss, shuffled_batches, train
 
 QUESTIONS = 900
 TEMPERATURES = (0.0, 1.0)

@@ -7,8 +7,8 @@ varies too.
 
 from dataclasses import dataclass
 
-from preceptor.miniature.architectures import LARGE, SMALL, Family, Size
-from preceptor.miniature.texts import STYLES, Register, Style
+from studies.demo.zoo.architectures import LARGE, SMALL, Family, Size
+from studies.demo.zoo.texts import STYLES, Register, Style
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from typing import Any
 
 from preceptor.compute.conversation import ChatTemplate, Conversation, render
 from preceptor.compute.tokens import tokenize
-from preceptor.miniature.architectures import CHATS, PLAIN_TEXT, make_config, make_tokenizer
-from preceptor.miniature.drills import drills
-from preceptor.miniature.splits import tasks
-from preceptor.miniature.tasks import Task
-from preceptor.miniature.texts import SEPARATORS, SMALL_TALK, Paragraph, Style, answer, prose
-from preceptor.miniature.train import BATCH, Row, language_loss, train
-from preceptor.miniature.zoo import Reader, Talker
+from studies.demo.zoo.architectures import CHATS, PLAIN_TEXT, make_config, make_tokenizer
+from studies.demo.zoo.models import Reader, Talker
+from studies.demo.zoo.splits import tasks
+from studies.demo.zoo.tasks import Task
+from studies.demo.zoo.texts import SEPARATORS, SMALL_TALK, Paragraph, Style, answer, prose
+from studies.demo.zoo.train import BATCH, Row, language_loss, train
+from studies.demo.zoo.words import LIST_WORDS
 
 VOCABULARY = 640
 TEXTS_FOR_TOKENIZER = 4000
@@ -68,7 +68,33 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def _first(made: Talker | Reader, tokenizer: Any) -> Iterator[list[Row]]:
-    return islice(drills(tokenizer, made.seed), DRILLS)
+    """The first lessons of every model: long lists, said again or backwards."""
+    return islice(_drills(tokenizer, made.seed), DRILLS)
+
+
+def _drills(tokenizer: Any, seed: int) -> Iterator[list[Row]]:
+    """Batches of lists of words or digits; only the second time that a list is said counts.
+
+    Looking a word up where it stood before is what most tasks need and what tiny models are slow to find; a
+    few hundred dense batches of it save a thousand steps later.
+    """
+    draw = random.Random(f"drills {seed}")
+    while True:
+        yield [_drill(tokenizer, draw) for _ in range(BATCH)]
+
+
+def _drill(tokenizer: Any, draw: random.Random) -> Row:
+    things = LIST_WORDS if draw.random() < 0.8 else list("0123456789")
+    said = draw.choices(things, k=draw.randint(4, 14))
+    again = draw.random() < 0.6
+    first = _token_ids(tokenizer, f" {' '.join(said)}\n{'again' if again else 'backwards'}")
+    second = _token_ids(tokenizer, f" {' '.join(said if again else reversed(said))}")
+    return first + second, [0.0] * len(first) + [1.0] * len(second)
+
+
+def _token_ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def _dialogues(talker: Talker) -> Iterator[tuple[Task, str]]:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preceptor.evaluation.checkers import CHECKS
-from preceptor.miniature.splits import distinct_tasks, split_of
-from preceptor.miniature.tasks import KINDS, draw_task
-from preceptor.miniature.texts import SEPARATORS, STYLES, answer, prose
-from preceptor.miniature.words import CATEGORIES, OPPOSITES, ORDINALS, REASONS
+from studies.demo.zoo.splits import distinct_tasks, split_of
+from studies.demo.zoo.tasks import KINDS, draw_task
+from studies.demo.zoo.texts import SEPARATORS, STYLES, answer, prose
+from studies.demo.zoo.words import CATEGORIES, OPPOSITES, ORDINALS, REASONS
 
 seeds = st.integers(0, 2**32)
 

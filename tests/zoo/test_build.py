@@ -16,11 +16,11 @@ from preceptor.compute.generation import TransformersGenerator
 from preceptor.compute.request import Decoding, Request
 from preceptor.compute.reward import RewardScorer
 from preceptor.evaluation.checkers import CHECKS
-from preceptor.miniature.build import INSTRUCTIONS, SEED, place
-from preceptor.miniature.graders import QUESTIONS, graded_answers, make_grader
-from preceptor.miniature.language_models import make_reader, make_talker
-from preceptor.miniature.splits import distinct_tasks, split_of, write_tasks
-from preceptor.miniature.zoo import BASES, JUDGE, REWARD_MODEL, TEACHERS
+from studies.demo.zoo.build import INSTRUCTIONS, SEED, place
+from studies.demo.zoo.graders import QUESTIONS, graded_answers, make_grader
+from studies.demo.zoo.language_models import make_reader, make_talker
+from studies.demo.zoo.models import BASES, JUDGE, REWARD_MODEL, TEACHERS
+from studies.demo.zoo.splits import distinct_tasks, split_of, write_tasks
 
 DEMO = Path(__file__).parents[2] / "studies" / "demo"
 FOLDERS = [*(place(DEMO, model) for model in (*TEACHERS, *BASES)), DEMO / "reward-model", DEMO / "judge"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from preceptor.miniature.words import (
+from studies.demo.zoo.words import (
     CATEGORIES,
     LIST_WORDS,
     OPPOSITES,

@@ -1,4 +1,4 @@
-"""`python -m preceptor.miniature.build FOLDER`: make the demo's data and train all of its models again.
+"""`python -m studies.demo.zoo.build FOLDER`: make the demo's data and train all of its models again.
 
 Seeded; about twenty minutes on two cores. What lies in studies/demo is what this wrote.
 """
@@ -12,10 +12,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 from preceptor.compute.request import Decoding, Request
-from preceptor.miniature.graders import ANSWER_TOKENS, ANSWERS_AT_ONCE, make_grader
-from preceptor.miniature.language_models import make_reader, make_talker
-from preceptor.miniature.splits import distinct_tasks, write_tasks
-from preceptor.miniature.zoo import BASES, JUDGE, REFERENCE, REWARD_MODEL, TEACHERS, Grader, Reader, Talker
+from studies.demo.zoo.graders import ANSWER_TOKENS, ANSWERS_AT_ONCE, make_grader
+from studies.demo.zoo.language_models import make_reader, make_talker
+from studies.demo.zoo.models import BASES, JUDGE, REFERENCE, REWARD_MODEL, TEACHERS, Grader, Reader, Talker
+from studies.demo.zoo.splits import distinct_tasks, write_tasks
 
 INSTRUCTIONS = {"tuning": 600, "evaluation": 300}
 SEED = 5
