@@ -7,11 +7,10 @@ from typing import Any
 import polars as pl
 
 from preceptor.fingerprint import fingerprint
-from preceptor.instructions.account import SourceCount
+from preceptor.instructions.account import RightAnswer, RightAnswers, SourceCount
 from preceptor.instructions.identity import conversation_key, first_id, further_id
 from preceptor.instructions.merging import told_apart_by
 from preceptor.instructions.near_duplicates import comparable, near_duplicates
-from preceptor.instructions.right_answers import RightAnswer, RightAnswers
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.records import read_records, records_identity
 from preceptor.records.formats import read_conversation

@@ -21,8 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from preceptor.lake.entry import entry
 from preceptor.lake.ledger import HASHED, head_at, record
-from preceptor.lake.place import PlaceError, absolute
-from preceptor.lake.s3 import object_key, s3_filesystem
+from preceptor.lake.place import PlaceError, absolute, object_key, s3_filesystem
 from preceptor.lake.schemas import Table
 from preceptor.lake.table_files import TableFiles
 from preceptor.lake.trust import trust

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.responses.failing import FailingTeacherError, refuse_failing
+from preceptor.responses.rows import FailingTeacherError, refuse_failing
 
 
 def responses(failed: int, good: int) -> pl.DataFrame:
