@@ -3,7 +3,7 @@ PYTHON ?= python3
 STUDY ?= studies/demo.yaml
 PORT ?= 3000
 BIN := .venv/bin
-TARGETS := assets definitions.py jobs preceptor resources benchmarks tests
+TARGETS := assets definitions.py jobs preceptor resources studies benchmarks tests
 
 export PRECEPTOR_STUDY = $(STUDY)
 
@@ -63,7 +63,7 @@ soak: .venv/vllm demo ## hundreds of kills, and of flipped bytes in the demo's s
 	$(BIN)/python -m pytest -m soak -p no:randomly -o log_cli=true --log-level=INFO
 
 miniature: .venv/core ## train the demo's models again (about twenty minutes)
-	$(BIN)/python -m preceptor.miniature.build studies/demo
+	$(BIN)/python -m studies.demo.zoo.build studies/demo
 
 benchmarks: .venv/vllm ## measure again what benchmarks/RESULTS.md reports
 	for script in benchmarks/[a-z]*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done

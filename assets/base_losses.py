@@ -10,7 +10,7 @@ from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_base
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES
-from preceptor.responses.failing import refuse_failing
+from preceptor.responses.rows import refuse_failing
 from resources.lake import LakeResource
 from resources.loss import LossResource
 

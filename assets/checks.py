@@ -10,10 +10,10 @@ import dagster as dg
 import polars as pl
 
 from preceptor.evaluation.scores import Account
-from preceptor.instructions.missing_column import shortened
 from preceptor.lake.schemas import Table
 from preceptor.lake.store import Lake, LakeError, Partition
 from preceptor.reasons import reasons
+from preceptor.records.missing_column import shortened
 from preceptor.rewards.drift import RECENT, drift_since_last_week
 from preceptor.study.schema import Limits, RewardMap
 

@@ -11,7 +11,7 @@ from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.study import STUDY, dimensions, teacher_and_reward_model
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, REWARDS
-from preceptor.responses.failing import refuse_failing
+from preceptor.responses.rows import refuse_failing
 from preceptor.rewards.recorded import ScoreCount
 from resources.lake import LakeResource
 from resources.reward import RewardResource

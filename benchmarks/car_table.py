@@ -99,7 +99,7 @@ def lost(rows: pl.DataFrame, column: str, seed: int) -> pl.DataFrame:
 def padded(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows, and nulls for the table's other columns."""
     missing = [pl.lit(None).alias(name) for name in table.row_schema if name not in rows.columns]
-    return table.conform(rows.with_columns(missing))
+    return table.conform(rows.with_columns(missing).select(list(table.row_schema)))
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

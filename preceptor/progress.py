@@ -2,7 +2,10 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_REPORTS = 5.0
@@ -59,3 +62,22 @@ def duration(seconds: float) -> str:
 def in_words(facts: dict[str, int | float]) -> str:
     """Facts as a line of text: 3 retries, 1,204 prompt tokens."""
     return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in facts.items())
+
+
+class Engine(Protocol):
+    """What does the work, and says what it took."""
+
+    @property
+    def facts(self) -> dict[str, int | float]:
+        """What the work took so far, by name."""
+
+
+@contextmanager
+def keep_facts(engine: Engine, facts: dict[str, int | float], title: str) -> Iterator[None]:
+    """Add an engine's facts to `facts` and log them, also where the work is interrupted."""
+    try:
+        yield
+    finally:
+        facts.update(engine.facts)
+        if facts:
+            log.info("%s: %s", title, in_words(facts))

@@ -4,8 +4,8 @@ from collections import deque
 
 from preceptor.instructions.account import NoInstructionsError, SourceCount, source_problems
 from preceptor.instructions.collect import layout_of_source, read_source
-from preceptor.instructions.layout import layout_of
 from preceptor.records import RecordsError
+from preceptor.records.layout import layout_of
 from preceptor.responses.recorded import RecordingCount, read_recording
 from preceptor.rewards.recorded import refuse_unusable
 from preceptor.study.reward_models import RecordedRewardModel

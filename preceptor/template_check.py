@@ -19,7 +19,7 @@ from preceptor.compute.conversation import (
     sample,
     template_of,
 )
-from preceptor.instructions.conversation import Conversation as Recorded
+from preceptor.records.layout import Conversation as Recorded
 from preceptor.soundness import unless_sound
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.fields import Model
@@ -148,8 +148,8 @@ def _instructions(study: Study) -> Counter[Shape]:
 
 def _recordings(study: Study) -> dict[str, Counter[Shape]]:
     """How many recorded answers of each teacher have which shape, of files here that can be read."""
-    from preceptor.instructions.layout import layout_of
     from preceptor.records import RecordsError
+    from preceptor.records.layout import layout_of
     from preceptor.responses.recorded import RecordingCount, read_recording
 
     found = {}

@@ -1,19 +1,15 @@
 """The engine that measures how well a base digests responses: one forward pass by transformers."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 import polars as pl
 
 from preceptor.lake.resume import Outcome
 from preceptor.lake.store import Lake
 from preceptor.losses.score import score_losses
+from preceptor.scoring import ScoringEngine
 from preceptor.study.schema import Base
 from resources.gpu import claim_gpus
 from resources.model import hold
-
-if TYPE_CHECKING:
-    from preceptor.compute.loss import LossScorer
 
 
 class LossResource(dg.ConfigurableResource):
@@ -37,7 +33,7 @@ class LossResource(dg.ConfigurableResource):
             self.retry_failed,
         )
 
-    def _load(self, base: Base) -> "LossScorer":
+    def _load(self, base: Base) -> ScoringEngine:
         claim_gpus(self.device)
         from preceptor.compute.loss import LossScorer
 

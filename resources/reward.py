@@ -6,7 +6,8 @@ import polars as pl
 from preceptor.lake.resume import Outcome
 from preceptor.lake.store import Lake
 from preceptor.rewards.recorded import ScoreCount, collect_recorded_rewards
-from preceptor.rewards.score import RewardEngine, score_rewards
+from preceptor.rewards.score import score_rewards
+from preceptor.scoring import ScoringEngine
 from preceptor.study.reward_models import (
     AnyRewardModel,
     ClassifierRewardModel,
@@ -51,7 +52,7 @@ class RewardResource(dg.ConfigurableResource):
         )
         return outcome, None
 
-    def _load(self, reward_model: ScoringRewardModel) -> RewardEngine:
+    def _load(self, reward_model: ScoringRewardModel) -> ScoringEngine:
         match reward_model:
             case ClassifierRewardModel():
                 claim_gpus(self.device)

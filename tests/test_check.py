@@ -9,7 +9,7 @@ from preceptor import source_files
 from preceptor.check import Checked, check_study
 from preceptor.hub import HubName, UnreachableError
 from preceptor.instructions.collect import collect_instructions
-from preceptor.instructions.layout import layout_of
+from preceptor.records.layout import layout_of
 from preceptor.responses.matching import Matching
 from preceptor.responses.recorded import RecordingCount, read_recording
 from preceptor.study.load import load_study

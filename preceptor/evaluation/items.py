@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 from preceptor.evaluation.checkers import CHECKS, refusal
 from preceptor.evaluation.whole_file import read_whole
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.formats import ANSWERED, ASKED, read_conversation
-from preceptor.instructions.layout import Layout, RecordError, Row, layout, layout_of
-from preceptor.instructions.unread import refuse_unread
+from preceptor.records import Row
+from preceptor.records.formats import ANSWERED, ASKED, read_conversation
+from preceptor.records.layout import Conversation, Layout, RecordError, layout, layout_of
+from preceptor.records.unread import refuse_unread
 from preceptor.study.conversations import Columns, Role
 from preceptor.study.evaluation import Checkers, Grades, Pairwise
 from preceptor.text import digest, written

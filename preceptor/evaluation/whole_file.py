@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from preceptor.instructions.layout import RecordError
 from preceptor.records import Row, read_records
+from preceptor.records.layout import RecordError
 from preceptor.study.fields import Records
 
 Read = TypeVar("Read")

@@ -7,18 +7,16 @@ from typing import Any
 import polars as pl
 
 from preceptor.fingerprint import fingerprint
-from preceptor.instructions.account import SourceCount
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.formats import read_conversation
+from preceptor.instructions.account import RightAnswer, RightAnswers, SourceCount
 from preceptor.instructions.identity import conversation_key, first_id, further_id
-from preceptor.instructions.layout import Layout, RecordError, layout_of
 from preceptor.instructions.merging import told_apart_by
 from preceptor.instructions.near_duplicates import comparable, near_duplicates
-from preceptor.instructions.repeats import showing
-from preceptor.instructions.right_answers import RightAnswer, RightAnswers
-from preceptor.instructions.unread import unread_text
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.records import read_records, records_identity
+from preceptor.records.formats import read_conversation
+from preceptor.records.layout import Conversation, Layout, RecordError, layout_of
+from preceptor.records.repeats import showing
+from preceptor.records.unread import unread_text
 from preceptor.study.schema import Instructions, InstructionSource
 from preceptor.text import digest, written
 

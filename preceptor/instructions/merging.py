@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any
 
-from preceptor.instructions.column_names import (
+from preceptor.records import Row
+from preceptor.records.column_names import (
     ANSWERS,
     APART,
     PROMPTS,
@@ -20,10 +21,9 @@ from preceptor.instructions.column_names import (
     last_word,
     words_of,
 )
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.layout import Layout, Row
-from preceptor.instructions.repeats import find, folded_pieces, pieces
-from preceptor.instructions.unread import LABEL_CHARACTERS, OPAQUE
+from preceptor.records.layout import Conversation, Layout
+from preceptor.records.repeats import find, folded_pieces, pieces
+from preceptor.records.unread import LABEL_CHARACTERS, OPAQUE
 from preceptor.text import folded
 
 NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?|true|false|null|none|nan", re.IGNORECASE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyarrow.fs import LocalFileSystem, copy_files
 
-from preceptor.lake.s3 import object_key
+from preceptor.lake.place import object_key
 from preceptor.lake.store import Lake, LakeError
 
 REPORT = "report.html"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from preceptor.lake.s3 import object_key
+from preceptor.lake.place import object_key
 from preceptor.lake.store import Lake, LakeError
 from preceptor.paths import cache_folder
 from preceptor.text import digest

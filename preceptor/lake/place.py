@@ -1,4 +1,6 @@
-"""Which places a store can have. delta-rs makes a URL of every path, and that is not always the same place.
+"""Where a store can lie, and S3 as PyArrow reads and writes it.
+
+delta-rs makes a URL of every path, and that is not always the same place.
 
 Tried with deltalake 1.6.6: what looks like a percent escape is decoded on the way to the log and not on the
 way to the data; of an object's key `#` and `?` end the path; brackets and their like make it panic. Blanks,
@@ -6,7 +8,13 @@ quotes, other alphabets and a bare `%` come back as they went in.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pyarrow.fs import S3FileSystem
 
 ESCAPE = r"%[0-9A-Fa-f]{2}"
 UNUSABLE = rf"{ESCAPE}|[\[\]|^\\\x00-\x1f\x7f]"
@@ -33,6 +41,29 @@ def absolute(root: str) -> str:
     place = "/" + str(path.resolve() if ".." in path.parts else path).lstrip("/")
     _refuse(place, UNUSABLE)
     return place
+
+
+def object_key(uri: str) -> str:
+    """Bucket and path, as PyArrow names an object; a local path as it is."""
+    return uri.removeprefix("s3://")
+
+
+def s3_filesystem(options: Mapping[str, str]) -> "S3FileSystem":
+    """A client under the settings that delta-rs has: the AWS_* variables.
+
+    Without keys among them AWS's own chain of credentials is asked.
+    """
+    from pyarrow.fs import S3FileSystem
+
+    endpoint = urlsplit(options.get("AWS_ENDPOINT_URL") or options.get("AWS_ENDPOINT") or "")
+    return S3FileSystem(
+        access_key=options.get("AWS_ACCESS_KEY_ID"),
+        secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
+        session_token=options.get("AWS_SESSION_TOKEN"),
+        region=options.get("AWS_REGION") or options.get("AWS_DEFAULT_REGION"),
+        endpoint_override=endpoint.netloc + endpoint.path.rstrip("/") or None,
+        scheme=endpoint.scheme or "https",
+    )
 
 
 def _refuse(place: str, unusable: str) -> None:

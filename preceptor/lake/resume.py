@@ -50,6 +50,11 @@ class Work:
     wanted: pl.DataFrame
     retry_failed: bool = False
 
+    @property
+    def title(self) -> str:
+        """Table and partition, as logs and errors name them."""
+        return f"{self.table.name} {' × '.join(self.partition.values())}".strip()
+
 
 @dataclass(frozen=True)
 class Published:
@@ -113,7 +118,7 @@ def _computed(
     lake: Lake, work: Work, missing: pl.DataFrame, compute: Compute
 ) -> tuple[list[pl.DataFrame], dict[str, int | float]]:
     lake.create(work.table)  # an unwritable store fails here, before the expensive part
-    progress = Progress(_title(work), missing.height)
+    progress = Progress(work.title, missing.height)
     chunks = []
 
     def commit(rows: list[Row]) -> None:
@@ -137,10 +142,6 @@ def _tokens(row: Row) -> int:
 
 def _staging(table: Table) -> Table:
     return replace(table, name=f"_staging/{table.name}")
-
-
-def _title(work: Work) -> str:
-    return f"{work.table.name} {' × '.join(work.partition.values())}".strip()
 
 
 def _rows(lake: Lake, table: Table, work: Work, version: int | None = None) -> pl.DataFrame:
@@ -177,7 +178,7 @@ def _stage(lake: Lake, work: Work, chunk: pl.DataFrame) -> None:
     while not chunk.is_empty():
         if lake.append(staging, chunk, work.partition, work.fingerprint, transaction):
             return
-        log.warning("%s: another process does the same work; keeping its rows", _title(work))
+        log.warning("%s: another process does the same work; keeping its rows", work.title)
         theirs = _rows(lake, staging, work)
         chunk = chunk.join(theirs, on=list(work.identity), how="anti")
 
@@ -191,7 +192,7 @@ def _clear_staging(lake: Lake, work: Work) -> None:
 def _refuse_incomplete(work: Work, finished: pl.DataFrame) -> None:
     lacking = work.wanted.height - finished.height
     if lacking:
-        raise RuntimeError(f"{_title(work)}: {lacking} of {work.wanted.height} rows were not computed")
+        raise RuntimeError(f"{work.title}: {lacking} of {work.wanted.height} rows were not computed")
 
 
 def _publish(lake: Lake, work: Work, published: Published, finished: pl.DataFrame) -> int:

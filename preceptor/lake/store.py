@@ -21,8 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from preceptor.lake.entry import entry
 from preceptor.lake.ledger import HASHED, head_at, record
-from preceptor.lake.place import PlaceError, absolute
-from preceptor.lake.s3 import object_key, s3_filesystem
+from preceptor.lake.place import PlaceError, absolute, object_key, s3_filesystem
 from preceptor.lake.schemas import Table
 from preceptor.lake.table_files import TableFiles
 from preceptor.lake.trust import trust
@@ -251,7 +250,8 @@ class Lake:
     def publish(self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str) -> Commit:
         """Replace a partition by these rows in one commit.
 
-        Raises LakeError for no rows (they would silently empty the partition) and for repeated keys.
+        Raises LakeError for no rows (they would silently empty the partition) and for repeated keys, and
+        UndeclaredColumnError.
         """
         if rows.is_empty():
             raise LakeError(f"refusing to replace {table.name} {dict(partition)} by no rows at all")
@@ -351,6 +351,7 @@ class Lake:
         self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str
     ) -> pl.DataFrame:
         """Add partition, fingerprint and what follows from the rows; hold the frame against the schema."""
+        table.refuse_undeclared(rows.columns)
         if not all(partition.values()):  # Delta would store null, which no read finds
             raise LakeError(f"{table.name} {dict(partition)}: a partition's name is empty")
         constants = {**partition, "fingerprint": fingerprint}

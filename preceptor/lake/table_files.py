@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from preceptor.file_hash import file_hash
-from preceptor.lake.s3 import object_key
+from preceptor.lake.place import object_key
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

@@ -1,21 +1,15 @@
-"""Losses of responses under an untuned base model, one row per response, committed as they come."""
+"""Losses of responses under an untuned base model, one row per response."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from preceptor.compute.conversation import Conversation
 from preceptor.fingerprint import fingerprint, prompt_identity
-from preceptor.lake.resume import Outcome, Rows, Work, complete
+from preceptor.lake.resume import Outcome
 from preceptor.lake.schemas import BASE_LOSSES
 from preceptor.lake.store import Lake
-from preceptor.responses.rows import with_prompts
+from preceptor.scoring import ScoringEngine, score_responses, scoring_work
 from preceptor.study.schema import Base
-
-if TYPE_CHECKING:
-    from preceptor.compute.loss import LossScorer
 
 VERSION = 4  # 4: a blank that a template sets before an answer is the answer's
 
@@ -26,35 +20,13 @@ def score_losses(
     teacher: str,
     responses: pl.DataFrame,
     instructions: pl.DataFrame,
-    load: Callable[[Base], "LossScorer"],
+    load: Callable[[Base], ScoringEngine],
     retry_failed: bool = False,
 ) -> Outcome:
     """Bring the (base, teacher) partition to one row per response: sums over its tokens or an `error`."""
-
-    facts: dict[str, int | float] = {}
-
-    def compute(missing: pl.DataFrame) -> Rows:
-        failed = missing.filter(pl.col("error").is_not_null())
-        yield from (_row(row, {"error": f"no response: {row['error']}"}) for row in failed.to_dicts())
-        rows = missing.filter(pl.col("error").is_null()).to_dicts()
-        if not rows:
-            return
-        scorer = load(base)
-        asked = [Conversation(r["system"], tuple(r["user"]), tuple(r["turns"])) for r in rows]
-        for number, loss in scorer.stream(asked):
-            yield _row(rows[number], vars(loss))
-        facts.update(scorer.facts)
-
-    work = Work(
-        BASE_LOSSES,
-        {"base": base.name, "teacher": teacher},
-        loss_fingerprint(base),
-        ("response_id", "instruction_id"),
-        with_prompts(responses, instructions),
-        retry_failed,
-    )
-    outcome = complete(lake, work, compute)
-    return replace(outcome, facts=outcome.facts | facts)
+    place = {"base": base.name, "teacher": teacher}
+    work = scoring_work(BASE_LOSSES, place, loss_fingerprint(base), responses, instructions, retry_failed)
+    return score_responses(lake, work, lambda: load(base))
 
 
 def loss_fingerprint(base: Base) -> str:
@@ -66,7 +38,3 @@ def loss_fingerprint(base: Base) -> str:
         **prompt_identity(base.model, base.revision, base.prompt_format, base.prompt_date),
         **base.model_dump(include=settings),
     )
-
-
-def _row(row: dict[str, Any], loss: dict[str, Any]) -> dict[str, Any]:
-    return {**{key: row[key] for key in ("response_id", "instruction_id", "sample")}, **loss}

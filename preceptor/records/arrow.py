@@ -4,8 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preceptor.records.opening import refuse_kind
-from preceptor.records.row import MEGABYTE, Placed, RecordsError, Row, numbered, refuse_repeated
+from preceptor.records.opening import (
+    MEGABYTE,
+    Placed,
+    RecordsError,
+    Row,
+    numbered,
+    refuse_kind,
+    refuse_repeated,
+)
 from preceptor.study.fields import Records
 
 if TYPE_CHECKING:

@@ -1,12 +1,21 @@
-"""A file opened for reading: only a regular one, and only one that holds what its name promises."""
+"""A file opened for reading, and what its reader gives for each row.
+
+Only a regular file is opened, and only one that holds what its name promises.
+"""
 
 import gzip
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from preceptor.paths import path_problem
-from preceptor.records.row import RecordsError
 
+Row = dict[str, Any]
+Placed = tuple[str, Row | str]  # a place, and its row or the sentence that says why there is none
+MEGABYTE = 2**20
+LARGEST_ROW = 16 * MEGABYTE  # bytes: some four million tokens
 GZIP = b"\x1f\x8b"
 # How files begin that are no text in UTF-8, what they are, and what to do about it. The longer mark first.
 BEGINNINGS = (
@@ -31,6 +40,10 @@ BOM = b"\xef\xbb\xbf"
 LEGACY = "save it as UTF-8 (from Windows or Latin-1: iconv -f CP1252 -t UTF-8)"
 
 Binary = gzip.GzipFile | BufferedReader
+
+
+class RecordsError(ValueError):
+    """A file that cannot be read at all, as opposed to one bad row in it."""
 
 
 def open_binary(path: Path) -> Binary:
@@ -71,3 +84,34 @@ def refuse_kind(path: Path, first: bytes) -> None:
 def not_utf8(error: UnicodeDecodeError) -> str:
     """Why bytes are no UTF-8, with the one at fault and the cure."""
     return f"not UTF-8 (byte {error.object[error.start]:#04x} at {error.start + 1}): {LEGACY}"
+
+
+def too_large(what: str) -> str:
+    """Why a row or line of more than LARGEST_ROW is not read."""
+    return f"{what} of more than {LARGEST_ROW // MEGABYTE} MiB, the most that is read: split or shorten it"
+
+
+def sized(row: Row) -> Row | str:
+    """The row, or why it is not read."""
+    return too_large("a row") if _characters(row) > LARGEST_ROW else row
+
+
+def numbered(rows: Iterable[Row], name: str) -> Iterator[Placed]:
+    """Rows with their index as place."""
+    for number, row in enumerate(rows):
+        yield f"{name}[{number}]", sized(row)
+
+
+def refuse_repeated(place: str, columns: Iterable[str]) -> None:
+    """Raise RecordsError where two columns have one name: a row could hold one of them only."""
+    repeated = [name for name, times in Counter(columns).items() if name and times > 1]
+    if repeated:
+        raise RecordsError(f"{place} names the column {repeated[0]!r} twice: rename one of them")
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_characters(item) for pair in value.items() for item in pair)
+    return sum(map(_characters, value)) if isinstance(value, list | tuple) else 1

@@ -10,10 +10,9 @@ from typing import Any
 from preceptor.fingerprint import file_identity
 from preceptor.paths import path_problem
 from preceptor.records.arrow import dataset_rows, parquet_rows, saved_dataset_rows
-from preceptor.records.documents import json_rows
-from preceptor.records.lines import jsonl_rows
-from preceptor.records.row import Placed, RecordsError
-from preceptor.records.tables import csv_rows
+from preceptor.records.csv_files import csv_rows
+from preceptor.records.json_files import json_rows, jsonl_rows
+from preceptor.records.opening import Placed, RecordsError
 from preceptor.study.fields import Records
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")

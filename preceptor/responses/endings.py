@@ -3,7 +3,7 @@
 from typing import Any
 
 from preceptor.endpoint.completion import BROKEN, CUT, WITHHELD
-from preceptor.instructions.layout import Row
+from preceptor.records import Row
 
 COLUMNS = ("finish_reason", "stop_reason")
 NO_END = (*WITHHELD, *BROKEN, "refusal")  # of these no whole response came

@@ -1,6 +1,5 @@
 """Responses that a teacher is asked for here: one row per instruction and sample, committed as they come."""
 
-import logging
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -13,12 +12,11 @@ from preceptor.fingerprint import file_identity, fingerprint, prompt_identity
 from preceptor.lake.resume import Outcome, Rows, Work, complete
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
-from preceptor.progress import in_words
+from preceptor.progress import keep_facts
 from preceptor.responses.rows import response_row
 from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, TransformersTeacher, VllmTeacher
 from preceptor.text import digest
 
-log = logging.getLogger(__name__)
 VERSION = 4  # 4: no prompt ends before the words that open an answer
 Load = Callable[[Any], Generator]
 
@@ -44,14 +42,9 @@ def generate_responses(
     def compute(missing: pl.DataFrame) -> Rows:
         rows = missing.to_dicts()
         requests = [_request(row, teacher.sampling.seed) for row in rows]
-        with closing(load(teacher)) as generator:
-            try:
-                for number, answer in generator.stream(requests):
-                    yield _row(teacher.name, rows[number], answer)
-            finally:
-                facts.update(generator.facts)
-                if facts:
-                    log.info("responses %s: %s", teacher.name, in_words(facts))
+        with closing(load(teacher)) as generator, keep_facts(generator, facts, work.title):
+            for number, answer in generator.stream(requests):
+                yield _row(teacher.name, rows[number], answer)
 
     identity = ("instruction_id", "sample", "prompt_hash")
     place = {"teacher": teacher.name}

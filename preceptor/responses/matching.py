@@ -7,9 +7,8 @@ from functools import cached_property
 
 import polars as pl
 
-from preceptor.instructions.conversation import Conversation
 from preceptor.instructions.identity import conversation_key
-from preceptor.instructions.layout import RecordError
+from preceptor.records.layout import Conversation, RecordError
 
 NO_WORD = re.compile(r"[\W_]+")
 PLAIN_SIGNS = {code: " " for code in range(128) if NO_WORD.fullmatch(chr(code))}

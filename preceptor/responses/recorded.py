@@ -8,16 +8,15 @@ from typing import Any
 import polars as pl
 
 from preceptor.fingerprint import fingerprint
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.formats import ANSWERED, read_conversation
-from preceptor.instructions.layout import Layout, RecordError, layout_of
-from preceptor.instructions.missing_column import shortened
-from preceptor.instructions.unread import unread_text
-from preceptor.instructions.unread_count import UnreadCount
 from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
 from preceptor.records import read_records, records_identity
+from preceptor.records.formats import ANSWERED, read_conversation
+from preceptor.records.layout import Conversation, Layout, RecordError, layout_of
+from preceptor.records.missing_column import shortened
+from preceptor.records.unread import unread_text
+from preceptor.records.unread_count import UnreadCount
 from preceptor.responses.endings import ending_of, fault_of
 from preceptor.responses.matching import Matching
 from preceptor.responses.rows import response_frame, response_row

@@ -1,4 +1,4 @@
-"""Rows of `responses`, and responses put back beside the instructions that they answer."""
+"""Rows of `responses`: made, put beside their instructions, and refused where too many of them failed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,10 @@ from preceptor.lake.schemas import RESPONSES
 from preceptor.text import digest, repair
 
 PROMPT_COLUMNS = ["instruction_id", "system", "turns"]
+
+
+class FailingTeacherError(ValueError):
+    """Too many of a teacher's responses carry an error; its text says how many and what to do."""
 
 
 def response_row(
@@ -42,6 +46,17 @@ def with_prompts(responses: pl.DataFrame, instructions: pl.DataFrame) -> pl.Data
     """Responses with their instruction's `system` and `user` turns; of other instructions' rows, none."""
     prompts = instructions.select(PROMPT_COLUMNS).rename({"turns": "user"})
     return responses.join(prompts, on="instruction_id", how="inner", maintain_order="left")
+
+
+def refuse_failing(teacher: str, responses: pl.DataFrame, allowed: float) -> None:
+    """Raise FailingTeacherError where the share of failed rows is beyond `allowed` (limits.failed_rows)."""
+    failed = responses["error"].count()
+    if failed > allowed * responses.height:
+        raise FailingTeacherError(
+            f"teacher {teacher!r}: {failed:,} of {responses.height:,} responses failed, more than"
+            f" 'limits.failed_rows' ({allowed:g}) allows. Mend the teacher and materialize its responses"
+            " again with retry_failed, or raise the limit"
+        )
 
 
 def chunks(rows: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:

@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from preceptor.fingerprint import fingerprint
-from preceptor.instructions.column_names import last_word
-from preceptor.instructions.missing_column import in_yaml, listed
 from preceptor.lake.content import content_hash
 from preceptor.records import RecordsError, read_records, records_identity
+from preceptor.records.column_names import last_word
+from preceptor.records.missing_column import in_yaml, listed
 from preceptor.rewards.score_cache import Kept, keep, kept, kept_scores
 from preceptor.study.reward_models import RecordedRewardModel, RewardColumns
 from preceptor.text import repair

@@ -9,7 +9,7 @@ import pytest
 
 from assets.failures import Failed, told
 from jobs.errors import error_sentence
-from preceptor.responses.failing import FailingTeacherError
+from preceptor.responses.rows import FailingTeacherError
 from preceptor.suitability.table import RankingError
 
 SENTENCE = "the mean reward of 1 teacher is not positive: set 'car.reward_map'"

@@ -13,7 +13,7 @@ from preceptor.alerts.state import State, StateError
 from preceptor.alerts.webhook import VARIABLE
 from preceptor.lake.schemas import CAR_TABLE
 from preceptor.lake.store import Lake
-from preceptor.responses.failing import refuse_failing
+from preceptor.responses.rows import refuse_failing
 from resources.lake import LakeResource
 from tests.alerts.webhook_server import WebhookServer
 

@@ -9,7 +9,7 @@ from pyarrow import fs
 
 from preceptor.lake import folders
 from preceptor.lake.folders import alone, exists, fetch, folder_uri, publish, read_manifest, workplace
-from preceptor.lake.s3 import object_key
+from preceptor.lake.place import object_key
 from preceptor.lake.store import Lake, LakeError
 from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
 

@@ -23,7 +23,12 @@ def publish(lake, table, partition, fingerprint="f", count=COUNT, **columns):
     rows = rows.with_columns(sample=0, response_id=pl.concat_str(pl.lit(teacher), "instruction_id"))
     rows = rows.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
     lacking = [pl.lit(None).alias(name) for name in table.row_schema if name not in rows.columns]
-    lake.publish(table, table.conform(rows.with_columns(lacking)), partition, fingerprint)
+    lake.publish(
+        table,
+        table.conform(rows.with_columns(lacking).select(list(table.row_schema))),
+        partition,
+        fingerprint,
+    )
 
 
 @pytest.fixture

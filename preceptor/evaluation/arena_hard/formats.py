@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 from preceptor.evaluation.arena_hard import Version
 from preceptor.evaluation.arena_hard.style import Style
 from preceptor.evaluation.whole_file import BenchmarkError
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.formats import read_conversation
-from preceptor.instructions.layout import RecordError, Row, layout
-from preceptor.records import read_records
+from preceptor.records import Row, read_records
+from preceptor.records.formats import read_conversation
+from preceptor.records.layout import Conversation, RecordError, layout
 from preceptor.study.fields import Records
 from preceptor.text import repair
 

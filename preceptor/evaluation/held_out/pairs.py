@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from preceptor.compute.conversation import Conversation
 from preceptor.evaluation.whole_file import read_whole
-from preceptor.instructions.formats import ANSWERED, ASKED, read_conversation
-from preceptor.instructions.layout import Layout, RecordError, Row, layout_of
-from preceptor.instructions.unread import refuse_unread
+from preceptor.records import Row
+from preceptor.records.formats import ANSWERED, ASKED, read_conversation
+from preceptor.records.layout import Layout, RecordError, layout_of
+from preceptor.records.unread import refuse_unread
 from preceptor.study.conversations import Conversations
 from preceptor.text import digest
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from preceptor.evaluation.whole_file import read_whole
-from preceptor.instructions.layout import RecordError
 from preceptor.records import Row
+from preceptor.records.layout import RecordError
 from preceptor.study.fields import Records
 
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")

@@ -7,10 +7,9 @@ import polars as pl
 from preceptor.evaluation.agreement.labels import LABELS
 from preceptor.evaluation.items import Item
 from preceptor.evaluation.whole_file import read_whole
-from preceptor.instructions.conversation import Conversation
-from preceptor.instructions.layout import RecordError
 from preceptor.lake.schemas import RAW_INSTRUCTIONS
 from preceptor.records import Row
+from preceptor.records.layout import Conversation, RecordError
 from preceptor.responses.matching import AmbiguousError, Matching
 from preceptor.study.evaluation import HumanLabels, Pairwise
 from preceptor.text import digest

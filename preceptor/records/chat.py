@@ -1,0 +1,142 @@
+"""Messages in the shapes that public files have: a list of objects or of texts, a dict of lists, or JSON.
+
+A message's text is a text or a list of parts of which each is text. Whatever says something that is no text
+(a picture, a tool's call or result) makes the record unusable, by name: answered without it, it would be
+another question.
+"""
+
+import json
+from typing import Any
+
+from preceptor.records.layout import Conversation, RecordError, text_of
+
+SPEAKER = ("role", "from")
+TEXT = ("content", "value")
+SYSTEM = ("system", "developer")
+USER = ("user", "human", "prompter")
+ASSISTANT = ("assistant", "gpt", "chatgpt", "bing", "bard", "model")
+TOOL = ("tool", "function", "observation", "function_call", "ipython")
+CALLS = ("tool_calls", "function_call", "tool_call_id")
+READ = frozenset({*SPEAKER, *TEXT, *CALLS})  # a message's keys that are read, or refused by name
+TEXT_PARTS = ("text", "input_text", "output_text")
+
+
+def chat(value: Any, column: str) -> Conversation:
+    """The turns of a conversation, which must alternate. Raises RecordError where it is none."""
+    system: str | None = None
+    user: list[str] = []
+    assistant: list[str] = []
+    for number, message in enumerate(messages_of(value, column)):
+        place = f"{column}[{number}]"
+        if not isinstance(message, dict):
+            raise RecordError(f"{place} is not an object")
+        key, speaker = _speaker(message)
+        if speaker in TOOL or any(message.get(call) for call in CALLS):
+            raise RecordError(f"{place} is a tool's call or result ({key} {speaker!r}), which is not read")
+        empty = [name for name in TEXT if name in message and message[name] in (None, "", [])]
+        if number == 0 and speaker in SYSTEM and empty:
+            continue
+        text = _text(message, place)
+        if speaker in SYSTEM and number == 0:
+            system = text if text.strip() else None
+        elif speaker in USER and len(user) == len(assistant):
+            user.append(text)
+        elif speaker in ASSISTANT and len(user) == len(assistant) + 1:
+            assistant.append(text)
+        else:
+            raise RecordError(
+                f"{column}: turns do not alternate between user and assistant ({key} {speaker!r})"
+            )
+    return Conversation(None, system, tuple(user), tuple(assistant))
+
+
+def messages_of(value: Any, column: str) -> list[Any]:
+    """The messages one by one. Raises RecordError where there are none."""
+    found = parsed(value, column)
+    if isinstance(found, dict):
+        found = _transposed(found, column)
+    if not isinstance(found, list) or not found:
+        raise RecordError(f"{column!r} holds no messages")
+    return _spoken(found) if all(isinstance(turn, str) for turn in found) else found
+
+
+def _spoken(turns: list[str]) -> list[dict[str, Any]]:
+    """Turns as plain texts, the user's first, as LIMA and UltraChat have them; the last may be either's.
+
+    Texts that each hold a message as JSON are those messages.
+    """
+    if all(turn.lstrip().startswith("{") for turn in turns):
+        found = [_message(turn) for turn in turns]
+        if all(found):
+            return [message for message in found if message]
+    return [{"role": (USER, ASSISTANT)[number % 2][0], "content": text} for number, text in enumerate(turns)]
+
+
+def _message(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and any(key in value for key in SPEAKER) else None
+
+
+def parsed(value: Any, column: str) -> Any:
+    """What a cell holds; CSV files and some datasets keep lists and objects as JSON in a text."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{column!r} holds text that is no JSON: {_without_place(error)}") from error
+
+
+def turn_texts(turns: Any, column: str) -> tuple[str, ...]:
+    """User or assistant turns of Arena-Hard and FastChat, which may wrap a turn as {"content": text}."""
+    turns = parsed(turns, column)
+    if not isinstance(turns, list) or not turns:
+        raise RecordError(f"{column!r} holds no turns")
+    return tuple(
+        _text(turn, f"{column}[{number}]") if isinstance(turn, dict) else text_of(turn, f"{column}[{number}]")
+        for number, turn in enumerate(turns)
+    )
+
+
+def _without_place(error: Exception) -> str:
+    """The reason alone: with the place of the mistake no two rows would have the same one."""
+    return str(error).split(":")[0]
+
+
+def _transposed(columns: dict[str, Any], column: str) -> list[dict[str, Any]]:
+    """A dict of lists, as `datasets` stores a sequence of objects, message by message."""
+    lists = {key: value for key, value in columns.items() if isinstance(value, list)}
+    if not lists or len({len(value) for value in lists.values()}) > 1 or len(lists) < len(columns):
+        raise RecordError(f"{column!r} holds an object that is no list of messages")
+    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+
+
+def _speaker(message: dict[str, Any]) -> tuple[str, Any]:
+    key = next((key for key in SPEAKER if key in message), SPEAKER[0])
+    return key, message.get(key)
+
+
+def _text(message: dict[str, Any], place: str) -> str:
+    key = next((key for key in TEXT if key in message), None)
+    if key is None:
+        there = ", ".join(map(str, list(message)[:8]))
+        raise RecordError(f"{place}: no column {TEXT[0]!r} (there are {there})")
+    content = message[key]
+    if isinstance(content, dict) and "answer" in content:
+        content = content["answer"]  # Arena-Hard 2 wraps an answer as {"answer": text}
+    if isinstance(content, list):
+        return "\n".join(_part(part, f"{place}.{key}[{number}]") for number, part in enumerate(content))
+    return text_of(content, f"{place}.{key}")
+
+
+def _part(part: Any, place: str) -> str:
+    """One of OpenAI's content parts."""
+    if isinstance(part, dict) and part.get("type", "text") in TEXT_PARTS:
+        return text_of(part.get("text"), f"{place}.text")
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind is not None:
+        raise RecordError(f"{place} is {kind!r} and no text, which is not read")
+    return text_of(part, place)
