@@ -100,12 +100,13 @@ def _benchmarks(study: Study) -> Iterator[str]:
     from preceptor.evaluation.kinds import KINDS
     from preceptor.evaluation.lm_eval.package import MissingPackageError
     from preceptor.evaluation.whole_file import BenchmarkError
+    from preceptor.judging.prompt_file import PromptError
     from preceptor.records import RecordsError
 
     for evaluation in study.evaluations:
         try:
             KINDS[evaluation.kind].check(evaluation)
-        except (BenchmarkError, RecordsError, SandboxError, MissingPackageError) as error:
+        except (BenchmarkError, PromptError, RecordsError, SandboxError, MissingPackageError) as error:
             named = "" if evaluation.name in str(error) else f"evaluation {evaluation.name!r}: "
             yield f"{named}{error}"
 

@@ -105,9 +105,9 @@ class EvaluationResource(dg.ConfigurableResource):
         return hold((judge, *options.values()), lambda: RewardScorer(**settings, **options))
 
     def _asked(self, judge: AskedJudge) -> Judge:
-        from preceptor.endpoint.questions import QuestionedJudge
+        from preceptor.judging.judge import EndpointJudge
 
-        return QuestionedJudge(judge)
+        return EndpointJudge(judge)
 
     def _losses(self, base: Base, folder: str | None) -> "LossScorer":
         claim_gpus(self.device)

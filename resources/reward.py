@@ -62,6 +62,6 @@ class RewardResource(dg.ConfigurableResource):
                 key = (reward_model, *options.values())
                 return hold(key, lambda: RewardScorer(**settings, **options))
             case JudgeRewardModel():
-                from preceptor.endpoint.judge import EndpointJudge
+                from preceptor.rewards.judge import RewardJudge
 
-                return EndpointJudge(reward_model)
+                return RewardJudge(reward_model)

@@ -1,7 +1,7 @@
 """Many rows asked at once: each row's result exactly once, as it finishes, a bounded number on their way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Generic, TypeVar
 
 from preceptor.endpoint.background import Outbox, in_background
@@ -38,7 +38,7 @@ class Rows(Generic[Item, Result]):
         self.limiter = AdaptiveLimit(endpoint.concurrency)
         self.parameters = Parameters(endpoint, optional)
 
-    def stream(self, items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
+    def stream(self, items: Iterable[Item]) -> Generator[tuple[int, Result], None, None]:
         """Yield (number of the item, its result); raises EndpointError after what was finished before it."""
 
         async def produce(outbox: Outbox[tuple[int, Result]]) -> None:
@@ -55,18 +55,17 @@ class _Work(Generic[Item, Result]):
         self,
         rows: Rows[Item, Result],
         client: Client,
-        items: Sequence[Item],
+        items: Iterable[Item],
         outbox: Outbox[tuple[int, Result]],
     ) -> None:
         self.rows = rows
         self.client = client
         self.items = enumerate(items)
-        self.workers = min(rows.endpoint.concurrency, len(items))
         self.outbox = outbox
         self.unanswered = Unanswered(client)
 
     async def run(self) -> None:
-        tasks = [asyncio.create_task(self._worker()) for _ in range(self.workers)]
+        tasks = [asyncio.create_task(self._worker()) for _ in range(self.rows.endpoint.concurrency)]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -11,8 +11,9 @@ import pytest
 
 from preceptor.compute.conversation import Conversation
 from preceptor.evaluation.items import Item
-from preceptor.evaluation.judging.ask import Case, prompt_hash
+from preceptor.evaluation.judging.ask import Case
 from preceptor.evaluation.judging.judge import judgments_fingerprint, protocol_of
+from preceptor.judging.question import prompt_hash
 from preceptor.rewards.score import reward_fingerprint
 from preceptor.study.judges import AnnotatorJudge, PromptedJudge
 from preceptor.study.reward_models import JudgeRewardModel
