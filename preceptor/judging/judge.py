@@ -2,17 +2,18 @@
 
 import json
 import logging
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from preceptor.endpoint.errors import NoText, RefusedRequest, RowError, WithheldAnswer, shortened
+from preceptor.endpoint.completion import Completion, NoText, WithheldAnswer
+from preceptor.endpoint.errors import RefusedRequest, RowError, shortened
+from preceptor.endpoint.usage import Spent, Usage, total
 from preceptor.judging.question import Question, Reading
 from preceptor.study.endpoint import Endpoint
 
 if TYPE_CHECKING:  # the HTTP client takes a second to import, and a fingerprint needs none
     from preceptor.endpoint.client import Client, Row
-    from preceptor.endpoint.completion import Completion, Usage
 
 log = logging.getLogger(__name__)
 OPTIONAL = {"temperature", "seed"}  # models that think first often take neither
@@ -40,7 +41,7 @@ class Answer:
 class UnreadableAnswer(RowError):
     """No answer could be read; `completion` is the last of them."""
 
-    def __init__(self, text: str, completion: "Completion") -> None:
+    def __init__(self, text: str, completion: Completion) -> None:
         super().__init__(text)
         self.completion = completion
 
@@ -54,7 +55,6 @@ class EndpointJudge:
 
     def __init__(self, endpoint: Endpoint) -> None:
         from preceptor.endpoint.rows import Rows
-        from preceptor.endpoint.spent import Spent
 
         self.endpoint = endpoint
         self._spent = Spent(endpoint.prices)
@@ -84,8 +84,8 @@ class EndpointJudge:
         return Answer(_raw(said), reading.verdict, reading.outcome, **self._cost(took))
 
     async def _read(
-        self, client: "Client", row: "Row", question: Question, took: "list[Usage]"
-    ) -> "tuple[Reading, Completion]":
+        self, client: "Client", row: "Row", question: Question, took: list[Usage]
+    ) -> tuple[Reading, Completion]:
         """What was read, and in which answer; `took` gets the usage of each. Raises UnreadableAnswer."""
         failures = 0
         while True:
@@ -98,7 +98,7 @@ class EndpointJudge:
             self._spent.add("parse_failures")
             self._again(row, failures, completion, question.wanted)
 
-    def _again(self, row: "Row", failures: int, completion: "Completion", wanted: str) -> None:
+    def _again(self, row: "Row", failures: int, completion: Completion, wanted: str) -> None:
         """Use up one of the row's attempts; raises UnreadableAnswer where it was the last."""
         row.faults += 1
         if row.faults >= self.endpoint.attempts:
@@ -110,7 +110,7 @@ class EndpointJudge:
             )
         self._spent.add("retries")
 
-    async def _asked(self, client: "Client", row: "Row", request: dict[str, Any]) -> "Completion":
+    async def _asked(self, client: "Client", row: "Row", request: dict[str, Any]) -> Completion:
         if "response_format" not in request:
             return await client.ask(row, **request)
         in_words = {name: value for name, value in request.items() if name != "response_format"}
@@ -127,7 +127,7 @@ class EndpointJudge:
 
     async def _asked_in_words(
         self, client: "Client", row: "Row", request: dict[str, Any], refusal: RefusedRequest
-    ) -> "Completion":
+    ) -> Completion:
         """Only if this works was `response_format` what the server refused."""
         completion = await client.ask(row, **request)
         if self._takes_schema is None:
@@ -137,14 +137,10 @@ class EndpointJudge:
             )
         return completion
 
-    def _cost(self, took: "Sequence[Usage]") -> dict[str, Any]:
+    def _cost(self, took: Iterable[Usage]) -> dict[str, Any]:
         """Tokens and price of some answers, null where the endpoint or the study does not say one."""
-        prompt = _sum([usage.prompt_tokens for usage in took])
-        response = _sum([usage.response_tokens for usage in took])
-        prices, price = self.endpoint.prices, None
-        if prices is not None and prompt is not None and response is not None:
-            price = (prompt * prices.prompt + response * prices.response) / 1e6
-        return {"prompt_tokens": prompt, "response_tokens": response, "price": price}
+        used = total(took)
+        return {**asdict(used), "price": used.price(self.endpoint.prices)}
 
 
 def _varied(request: dict[str, Any], failures: int) -> dict[str, Any]:
@@ -155,12 +151,7 @@ def _varied(request: dict[str, Any], failures: int) -> dict[str, Any]:
     return request | {"temperature": temperature, "seed": request["seed"] + failures}
 
 
-def _raw(completion: "Completion") -> str:
+def _raw(completion: Completion) -> str:
     """The answer's text, its token probabilities instead where they were asked for."""
     probabilities = completion.choice.get("logprobs")
     return completion.text if probabilities is None else json.dumps(probabilities)
-
-
-def _sum(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None

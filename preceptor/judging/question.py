@@ -3,13 +3,11 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from preceptor.endpoint.completion import Completion
 from preceptor.judging.prompt_file import PromptFile
 from preceptor.text import digest
-
-if TYPE_CHECKING:
-    from preceptor.endpoint.completion import Completion
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Question:
     """The body of a request (without the model), and how its answer is read; `wanted` names what is read."""
 
     body: dict[str, Any]
-    read: Callable[["Completion"], Reading | None]
+    read: Callable[[Completion], Reading | None]
     wanted: str = "verdict"
 
 
@@ -41,7 +39,7 @@ def question(
     if prompt.response_format is not None:
         body["response_format"] = prompt.response_format
 
-    def read(completion: "Completion") -> Reading | None:
+    def read(completion: Completion) -> Reading | None:
         # What was cut before its end may hold a verdict that it only quotes.
         label = None if completion.finish_reason == "length" else prompt.label(completion.text)
         if label is None:

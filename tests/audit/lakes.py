@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 from preceptor.current import ROW_TABLES, current_fingerprints
-from preceptor.endpoint.completion import Completion, Usage
+from preceptor.endpoint.completion import Completion
+from preceptor.endpoint.usage import Usage
 from preceptor.fingerprint import model_identity
 from preceptor.instructions.collect import collect_instructions, instructions_fingerprint
 from preceptor.judging.judge import Answer

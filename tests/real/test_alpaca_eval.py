@@ -13,7 +13,8 @@ from alpaca_eval.metrics import glm_winrate
 from scipy.special import logit
 
 from preceptor.compute.reward import Reward
-from preceptor.endpoint.completion import Completion, Usage
+from preceptor.endpoint.completion import Completion
+from preceptor.endpoint.usage import Usage
 from preceptor.evaluation import difficulty
 from preceptor.evaluation.difficulty import FILES
 from preceptor.evaluation.estimates import discrete_win_rate, win_rate

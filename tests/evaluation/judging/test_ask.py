@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.endpoint.completion import Completion, Usage
+from preceptor.endpoint.completion import Completion
+from preceptor.endpoint.usage import Usage
 from preceptor.evaluation.items import Item
 from preceptor.evaluation.judging.ask import Case, cases, orders, question
 from preceptor.judging.prompt_file import PromptFile, read_prompt
