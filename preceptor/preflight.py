@@ -15,7 +15,7 @@ from preceptor.study.fields import Model
 from preceptor.study.judges import ClassifierJudge
 from preceptor.study.reward_models import ClassifierRewardModel
 from preceptor.study.schema import Base, Study
-from preceptor.study.teachers import TransformersTeacher, VllmTeacher
+from preceptor.study.teachers import LocalTeacher, VllmTeacher
 from preceptor.study.tuning import Tuning
 from preceptor.template_check import template_problems
 
@@ -71,7 +71,7 @@ def _uses(study: Study) -> Iterator[tuple[str, Model, Use]]:
         if isinstance(teacher, VllmTeacher):
             use = Use("language model", teacher.prompt_format, vllm=True, adapter=teacher.adapter)
             yield f"teachers.{teacher.name}", teacher, use
-        elif isinstance(teacher, TransformersTeacher):
+        elif isinstance(teacher, LocalTeacher):
             yield f"teachers.{teacher.name}", teacher, _language_model(teacher)
     for base in study.bases:
         yield f"bases.{base.name}", base, _language_model(base)
@@ -91,7 +91,7 @@ def _uses(study: Study) -> Iterator[tuple[str, Model, Use]]:
             yield f"evaluations.{evaluation.name}.judge", judge, use
 
 
-def _language_model(part: TransformersTeacher | Base) -> Use:
+def _language_model(part: LocalTeacher | Base) -> Use:
     return Use("language model", part.prompt_format, max_length=part.max_length)
 
 
@@ -100,12 +100,13 @@ def _benchmarks(study: Study) -> Iterator[str]:
     from preceptor.evaluation.kinds import KINDS
     from preceptor.evaluation.lm_eval.package import MissingPackageError
     from preceptor.evaluation.whole_file import BenchmarkError
+    from preceptor.judging.prompt_file import PromptError
     from preceptor.records import RecordsError
 
     for evaluation in study.evaluations:
         try:
             KINDS[evaluation.kind].check(evaluation)
-        except (BenchmarkError, RecordsError, SandboxError, MissingPackageError) as error:
+        except (BenchmarkError, PromptError, RecordsError, SandboxError, MissingPackageError) as error:
             named = "" if evaluation.name in str(error) else f"evaluation {evaluation.name!r}: "
             yield f"{named}{error}"
 

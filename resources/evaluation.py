@@ -1,44 +1,43 @@
 """The engines that examine a tuned model or an untuned base: one answers; a program or a judge decides."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import dagster as dg
+from pydantic import field_validator
 
-from preceptor.compute.request import Decoding, Generator
 from preceptor.evaluation.evaluate import Evaluated, evaluate
 from preceptor.evaluation.examination import Checkpoint, Engines, Examination, Judge
 from preceptor.lake.folders import fetch
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, NotMaterializedError
 from preceptor.study.evaluation import AnyEvaluation
-from preceptor.study.fields import Sampling
-from preceptor.study.judges import AskedJudge, ClassifierJudge
+from preceptor.study.judges import AskedJudge
 from preceptor.study.schema import Base
 from preceptor.study.untuned import untuned_name
+from resources.engines import ENGINES, GeneratingResource, load_classifier
 from resources.gpu import claim_gpus
 from resources.model import hold, let_go
 
 if TYPE_CHECKING:
     from preceptor.compute.loss import LossScorer
-    from preceptor.compute.reward import RewardScorer
 
 
-class EvaluationResource(dg.ConfigurableResource):
-    """How this machine evaluates. None of these settings changes a row, beyond rounding.
+class EvaluationResource(GeneratingResource):
+    """How this machine evaluates; tuned models, and untuned bases, answer by `engine`."""
 
-    `retry_failed` tries again what carries an error. Tuned models answer by `engine`; vLLM takes
-    `memory_share` of each GPU.
-    """
-
-    engine: Literal["transformers", "vllm"] = "transformers"
-    device: str = "auto"
-    batch_size: int = 64
+    engine: str = "transformers"
     tokens_per_batch: int = 8192
     rows_at_once: int = 64
-    retry_failed: bool = False
-    memory_share: float = 0.9
-    enforce_eager: bool = False
+
+    @field_validator("engine")
+    @classmethod
+    def _runs_folders(cls, value: str) -> str:
+        known = [name for name, engine in ENGINES.items() if engine.runs_folders]
+        if value not in known:
+            raise ValueError(
+                f"no engine {value!r} runs a model's folder here: write one of {', '.join(known)}"
+            )
+        return value
 
     def evaluate(self, lake: Lake, run: str, base: Base, evaluation: AnyEvaluation) -> Evaluated:
         """Complete a (run, benchmark) partition of `eval_results` and what belongs to it."""
@@ -65,8 +64,8 @@ class EvaluationResource(dg.ConfigurableResource):
 
     def _engines(self, base: Base) -> Engines:
         return Engines(
-            partial(self._generator, base),
-            self._classifier,
+            partial(self.load_student, self.engine, base),
+            partial(load_classifier, device=self.device, tokens_per_batch=self.tokens_per_batch),
             self._asked,
             self._losses,
             self._make_room,
@@ -74,40 +73,14 @@ class EvaluationResource(dg.ConfigurableResource):
             self.batch_size,
         )
 
-    def _generator(self, base: Base, folder: str, sampling: Sampling, prompt_format: str) -> Generator:
-        decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
-        same = base.model_dump(include={"dtype", "prompt_date", "max_length"})
-        model = {"prompt_format": prompt_format, **same}
-        if self.engine == "vllm":
-            from preceptor.engines.vllm_generator import Machine, VllmGenerator
-
-            let_go()
-            claim_gpus(self.device)
-            machine = Machine(self.memory_share, enforce_eager=self.enforce_eager)
-            plain = {"revision": "main", "quantization": None, "adapter": None, "tensor_parallel_size": 1}
-            return VllmGenerator(folder, **model, **plain, decoding=decoding, machine=machine)
-        claim_gpus(self.device)
-        from preceptor.compute.generation import TransformersGenerator
-
-        options = {"device": self.device, "batch_size": self.batch_size}
-        return TransformersGenerator(folder, **model, decoding=decoding, **options)
-
     def _make_room(self) -> None:
         let_go()
         claim_gpus(self.device)
 
-    def _classifier(self, judge: ClassifierJudge) -> "RewardScorer":
-        claim_gpus(self.device)
-        from preceptor.compute.reward import RewardScorer
-
-        settings = judge.model_dump(exclude={"name", "engine"})
-        options = {"device": self.device, "tokens_per_batch": self.tokens_per_batch}
-        return hold((judge, *options.values()), lambda: RewardScorer(**settings, **options))
-
     def _asked(self, judge: AskedJudge) -> Judge:
-        from preceptor.endpoint.questions import QuestionedJudge
+        from preceptor.judging.judge import EndpointJudge
 
-        return QuestionedJudge(judge)
+        return EndpointJudge(judge)
 
     def _losses(self, base: Base, folder: str | None) -> "LossScorer":
         claim_gpus(self.device)

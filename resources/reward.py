@@ -15,8 +15,7 @@ from preceptor.study.reward_models import (
     RecordedRewardModel,
     ScoringRewardModel,
 )
-from resources.gpu import claim_gpus
-from resources.model import hold
+from resources.engines import load_classifier
 
 
 class RewardResource(dg.ConfigurableResource):
@@ -55,14 +54,8 @@ class RewardResource(dg.ConfigurableResource):
     def _load(self, reward_model: ScoringRewardModel) -> ScoringEngine:
         match reward_model:
             case ClassifierRewardModel():
-                claim_gpus(self.device)
-                from preceptor.compute.reward import RewardScorer
-
-                settings = reward_model.model_dump(exclude={"name", "engine"})
-                options = {"device": self.device, "tokens_per_batch": self.tokens_per_batch}
-                key = (reward_model, *options.values())
-                return hold(key, lambda: RewardScorer(**settings, **options))
+                return load_classifier(reward_model, self.device, self.tokens_per_batch)
             case JudgeRewardModel():
-                from preceptor.endpoint.judge import EndpointJudge
+                from preceptor.rewards.judge import RewardJudge
 
-                return EndpointJudge(reward_model)
+                return RewardJudge(reward_model)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from preceptor.endpoint.errors import Fault, OutOfTokens, TooLong, WithheldAnswer, shortened
+from preceptor.endpoint.errors import Fault, RowError, shortened
+from preceptor.endpoint.usage import Usage
 from preceptor.text import repair
 
 MOST_TOKENS = 10**9  # that a request can take; a larger count is a mistake of the endpoint's
@@ -20,12 +21,24 @@ THOUGHTS = {"reasoning", "reasoning_content"}
 Hide = Callable[[Any], Any]  # takes the key out of a text, or out of all texts of a JSON value
 
 
-@dataclass(frozen=True)
-class Usage:
-    """Tokens that the endpoint says a request took; None where it does not say."""
+class NoText(RowError):
+    """The model worked, but no text of it came that can be kept; `usage` is what that took."""
 
-    prompt_tokens: int | None
-    response_tokens: int | None
+    def __init__(self, text: str, usage: Usage) -> None:
+        super().__init__(text)
+        self.usage = usage
+
+
+class WithheldAnswer(NoText):
+    """The answer was filtered or is a refusal."""
+
+
+class OutOfTokens(NoText):
+    """The model used up its tokens before it wrote any text."""
+
+
+class TooLong(NoText):
+    """The answer is longer than the most tokens that were asked for can be."""
 
 
 @dataclass(frozen=True)

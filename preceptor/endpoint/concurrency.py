@@ -1,11 +1,18 @@
-"""How many requests to have in flight: the fewest that give nearly the most throughput, found by trying.
+"""How many requests are in flight, and which is next. The limit is found by trying.
+
+It is the fewest requests that give nearly the most throughput.
 
 What an endpoint can take is unknown and changes. Latency alone does not show it: a batching server slows
 every request a little with each one more and still gains. So throughput at different limits is compared:
 latency that grows without a gain in throughput is a queue, from which the limit goes back.
 """
 
+import asyncio
+import heapq
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
 
 START = 4
 FEWEST = 24  # requests that a round measures, or twice the limit if that is more
@@ -114,3 +121,52 @@ class AdaptiveLimit:
         smaller = max((n for n in self._known if n < settled), default=settled // 2)
         middle = round(math.sqrt(max(smaller, 1) * settled))
         return middle if middle not in self._known and smaller * NEAR < settled else settled
+
+
+class Gate:
+    """Admits requests up to the limit: older rows first, none while it rests. Lives in one event loop."""
+
+    def __init__(self, limiter: AdaptiveLimit) -> None:
+        self.limiter = limiter
+        self.in_flight = 0
+        self._closed_until = 0.0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    @asynccontextmanager
+    async def passage(self, row: int) -> AsyncIterator[int]:
+        """Wait for a place, hold it inside the block; gives the limiter's setting at the start."""
+        turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (row, next(self._order), turn))
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
+        try:
+            yield self.limiter.setting
+        finally:
+            self._leave()
+
+    def rest(self, seconds: float) -> None:
+        """Admit nobody for so long."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        if until > self._closed_until:
+            self._closed_until = until
+            loop.call_at(until, self._admit)
+
+    def _leave(self) -> None:
+        self.in_flight -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        if asyncio.get_running_loop().time() < self._closed_until:
+            return
+        while self._waiting and self.in_flight < self.limiter.limit:
+            turn = heapq.heappop(self._waiting)[-1]
+            if not turn.done():
+                self.in_flight += 1
+                turn.set_result(None)

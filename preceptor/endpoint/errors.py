@@ -1,11 +1,6 @@
 """The three ways in which a request fails: by the endpoint, by the row, or by chance."""
 
-from typing import TYPE_CHECKING
-
 from preceptor.text import repair
-
-if TYPE_CHECKING:
-    from preceptor.endpoint.completion import Usage
 
 
 class EndpointError(RuntimeError):
@@ -25,26 +20,6 @@ class RefusedRequest(RowError):
     def __init__(self, text: str, cure: str = "") -> None:
         super().__init__(text)
         self.cure = cure
-
-
-class NoText(RowError):
-    """The model worked, but no text of it came that can be kept; `usage` is what that took."""
-
-    def __init__(self, text: str, usage: "Usage") -> None:
-        super().__init__(text)
-        self.usage = usage
-
-
-class WithheldAnswer(NoText):
-    """The answer was filtered or is a refusal."""
-
-
-class OutOfTokens(NoText):
-    """The model used up its tokens before it wrote any text."""
-
-
-class TooLong(NoText):
-    """The answer is longer than the most tokens that were asked for can be."""
 
 
 class OutOfAttempts(RowError):

@@ -1,7 +1,11 @@
-"""Whose fault a failed request is: the row's, the endpoint's, or chance."""
+"""What a failed request means: whose fault it is, how long to wait, whether the endpoint answers at all."""
 
+import math
+import random
 import re
+import time
 from collections.abc import Mapping
+from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 
 import httpx2
@@ -11,7 +15,6 @@ from preceptor.endpoint.completion import decoded
 from preceptor.endpoint.errors import EndpointError, Fault, RefusedRequest, shortened
 from preceptor.endpoint.hidden import data_without_key, without_key
 from preceptor.endpoint.parameters import UNSUPPORTED, cure
-from preceptor.endpoint.waits import retry_after
 from preceptor.study.endpoint import Endpoint
 
 OVERLOADED = {429, 503, 504, 529}
@@ -29,6 +32,8 @@ NO_MONEY = re.compile(  # narrow: servers may quote the row's own text, and othe
 )
 FILTERED = re.compile(r"content.?(filter|policy)|moderation|flagged", re.IGNORECASE)
 NO_SUCH_MODEL = re.compile(r"model.*(not exist|not found|not_found)", re.IGNORECASE | re.DOTALL)
+FIRST_SECONDS = 1.0  # the longest wait after a row's first fault; it doubles with every further one
+LONGEST_SECONDS = 60.0
 
 
 def unanswered(error: openai.APIConnectionError, endpoint: Endpoint) -> Fault:
@@ -116,3 +121,75 @@ def _advice_on_key(endpoint: Endpoint) -> str:
 
 def _is_no_such_model(error: openai.APIStatusError, said: str) -> bool:
     return error.param == "model" or bool(NO_SUCH_MODEL.search(f"{error.code} {said}"))
+
+
+def backoff(faults: int) -> float:
+    """Seconds to wait after a row's n-th fault, uniform from zero: rows do not come back together."""
+    return random.uniform(0, min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(faults - 1, 30)))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that `retry-after-ms` or `retry-after` (seconds or a date) ask for; None where they do not."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    return _until(value) if seconds is None else seconds
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _until(value: str | None) -> float | None:
+    parsed = parsedate_tz(value or "")
+    if parsed is None:
+        return None
+    try:
+        return max(0.0, mktime_tz(parsed) - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+class Health:
+    """What the endpoint has shown of itself. `alive_at` is when the latest answered request was sent.
+
+    When it was sent and not when it was answered: answers still come in after the endpoint stopped taking
+    requests.
+    """
+
+    def __init__(self, address: str, attempts: int) -> None:
+        self.address = address
+        self.attempts = attempts
+        self.alive_at = -math.inf
+        self._unreachable = 0
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer ever came."""
+        return self.alive_at > -math.inf
+
+    def succeeded(self, sent_at: float) -> None:
+        """The model answered a request that was sent then."""
+        self.alive_at = max(self.alive_at, sent_at)
+        self._unreachable = 0
+
+    def failed(self, fault: Fault) -> None:
+        """A request went wrong. An endpoint that was never there is not waited for: EndpointError."""
+        self._unreachable = self._unreachable + 1 if fault.unreachable else 0
+        if not self.answered:
+            self.refuse_unreachable(fault)
+
+    def refuse_unreachable(self, fault: Fault) -> None:
+        """Raise EndpointError where connection after connection failed."""
+        if self._unreachable >= 2 * self.attempts:
+            raise EndpointError(
+                f"{self.address} cannot be reached: {self._unreachable} connections failed one after"
+                f" another; the last: {fault}. Check that the server runs and that 'base_url' is right, then"
+                " run again: finished rows are kept."
+            )

@@ -10,7 +10,7 @@ from preceptor.compute.request import Decoding, Generation, Request, ending
 from preceptor.endpoint.client import Client, Row
 from preceptor.endpoint.completion import Completion
 from preceptor.endpoint.rows import Rows
-from preceptor.endpoint.spent import Spent
+from preceptor.endpoint.usage import Spent, total
 from preceptor.study.teachers import OpenAITeacher
 
 OPTIONAL = {"seed"}  # the rest is the study's word
@@ -75,14 +75,10 @@ class EndpointGenerator:
 
 
 def _generation(completions: list[Completion]) -> Generation:
+    took = total(completion.usage for completion in completions)
     return Generation(
         turns=tuple(completion.text for completion in completions),
         finish_reason=ending(completion.finish_reason for completion in completions),
-        prompt_tokens=_sum([completion.usage.prompt_tokens for completion in completions]),
-        response_tokens=_sum([completion.usage.response_tokens for completion in completions]),
+        prompt_tokens=took.prompt_tokens,
+        response_tokens=took.response_tokens,
     )
-
-
-def _sum(counts: list[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None

@@ -7,10 +7,10 @@ from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.items import read_items
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.judge import Protocol, protocol_of
-from preceptor.evaluation.judging.prompt_file import read_prompt
 from preceptor.evaluation.judging.reliability import grading_reliability
 from preceptor.evaluation.scores import Named
 from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.judging.prompt_file import read_prompt
 from preceptor.records import records_identity
 from preceptor.study.evaluation import Grades
 

@@ -14,7 +14,13 @@ from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake
 from preceptor.progress import keep_facts
 from preceptor.responses.rows import response_row
-from preceptor.study.teachers import GeneratingTeacher, OpenAITeacher, TransformersTeacher, VllmTeacher
+from preceptor.study.teachers import (
+    GeneratingTeacher,
+    LocalTeacher,
+    OpenAITeacher,
+    TeacherFacts,
+    VllmTeacher,
+)
 from preceptor.text import digest
 
 VERSION = 4  # 4: no prompt ends before the words that open an answer
@@ -54,14 +60,11 @@ def generate_responses(
 
 
 def generation_fingerprint(teacher: GeneratingTeacher) -> str:
-    """Changes with the model, its template and how it decodes."""
+    """Changes with the model, its template, its engine's settings and how it decodes."""
     how: dict[str, Any] = {"engine": teacher.engine}
     match teacher:
-        case TransformersTeacher():
+        case LocalTeacher():
             how |= _local(teacher)
-        case VllmTeacher():
-            adapter = None if teacher.adapter is None else file_identity(teacher.adapter)
-            how |= _local(teacher) | {"quantization": teacher.quantization, "adapter": adapter}
         case OpenAITeacher():
             how |= teacher.identity
     return fingerprint("responses", VERSION, sampling=_sampling(teacher), **how)
@@ -78,11 +81,13 @@ def _sampling(teacher: GeneratingTeacher) -> dict[str, Any]:
     return sampling
 
 
-def _local(teacher: TransformersTeacher | VllmTeacher) -> dict[str, Any]:
-    return {
-        **prompt_identity(teacher.model, teacher.revision, teacher.prompt_format, teacher.prompt_date),
-        **teacher.model_dump(include={"dtype", "prompt_format", "max_length"}),
-    }
+def _local(teacher: LocalTeacher) -> dict[str, Any]:
+    named = {"engine", "model", "revision", "prompt_date", "sampling"}  # each told in another way
+    settings = teacher.model_dump(mode="json", exclude={*TeacherFacts.model_fields, *named, *teacher.NO_ROWS})
+    if isinstance(teacher, VllmTeacher) and teacher.adapter is not None:
+        settings["adapter"] = file_identity(teacher.adapter)
+    identity = prompt_identity(teacher.model, teacher.revision, teacher.prompt_format, teacher.prompt_date)
+    return {**identity, **settings}
 
 
 def _request(row: dict[str, Any], seed: int) -> Request:

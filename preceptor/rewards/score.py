@@ -44,7 +44,7 @@ def reward_fingerprint(reward_model: ScoringRewardModel) -> str:
             )
             return fingerprint("rewards", VERSION, **identity, **how)
         case JudgeRewardModel():
-            from preceptor.endpoint.judge import JUDGE_VERSION
+            from preceptor.rewards.judge import JUDGE_VERSION
 
             how = reward_model.model_dump(include={"engine", "rubric", "seed"}) | reward_model.identity
             return fingerprint("rewards", VERSION, judge=JUDGE_VERSION, **how)

@@ -44,21 +44,28 @@ class RecordedTeacher(TeacherFacts, Conversations):
         return self.join or ("id" if self.format == "fastchat" else "instruction")
 
 
-class TransformersTeacher(TeacherFacts, Model):
+class LocalTeacher(TeacherFacts, Model):
+    """A teacher whose weights are run here. Every setting of its engine changes its rows, but `NO_ROWS`."""
+
+    NO_ROWS: ClassVar[Set[str]] = frozenset()
+
+    prompt_format: PromptFormat = "own"
+    sampling: Sampling = Sampling()
+
+
+class TransformersTeacher(LocalTeacher):
     """A teacher run here by transformers, on a CPU or one GPU."""
 
     engine: Literal["transformers"]
-    prompt_format: PromptFormat = "own"
-    sampling: Sampling = Sampling()
 
 
-class VllmTeacher(TeacherFacts, Model):
+class VllmTeacher(LocalTeacher):
     """A teacher run here by vLLM, in a process of its own; `adapter` is a LoRA folder."""
+
+    NO_ROWS: ClassVar[Set[str]] = frozenset({"tensor_parallel_size"})
 
     engine: Literal["vllm"]
     dtype: Dtype = "bfloat16"
-    prompt_format: PromptFormat = "own"
-    sampling: Sampling = Sampling()
     quantization: str | None = None
     adapter: ExistingPath | None = None
     tensor_parallel_size: Annotated[Whole, Field(gt=0)] = 1

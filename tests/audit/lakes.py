@@ -6,10 +6,11 @@ from pathlib import Path
 import yaml
 
 from preceptor.current import ROW_TABLES, current_fingerprints
-from preceptor.endpoint.completion import Completion, Usage
-from preceptor.endpoint.questions import Answer
+from preceptor.endpoint.completion import Completion
+from preceptor.endpoint.usage import Usage
 from preceptor.fingerprint import model_identity
 from preceptor.instructions.collect import collect_instructions, instructions_fingerprint
+from preceptor.judging.judge import Answer
 from preceptor.lake.resume import derive, put
 from preceptor.lake.schemas import CAR_TABLE, RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake

@@ -2,9 +2,9 @@
 
 import pytest
 
-from preceptor.endpoint import waits
+from preceptor.endpoint import failures
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(waits, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(failures, "FIRST_SECONDS", 0.01)

@@ -3,7 +3,7 @@
 from preceptor.compute.conversation import Conversation
 from preceptor.compute.request import Decoding, Request
 from preceptor.endpoint.generator import EndpointGenerator
-from preceptor.endpoint.judge import EndpointJudge
+from preceptor.rewards.judge import RewardJudge
 from preceptor.study.reward_models import JudgeRewardModel
 from preceptor.study.teachers import OpenAITeacher
 from tests.endpoint.faulty_server import MODEL
@@ -17,10 +17,8 @@ def generator(url: str, decoding: Decoding | None = None, **settings) -> Endpoin
     return EndpointGenerator(teacher(url, **settings), decoding or Decoding(max_new_tokens=5))
 
 
-def judge(url: str, **settings) -> EndpointJudge:
-    return EndpointJudge(
-        JudgeRewardModel(name="judge", engine="openai", model=MODEL, base_url=url, **settings)
-    )
+def judge(url: str, **settings) -> RewardJudge:
+    return RewardJudge(JudgeRewardModel(name="judge", engine="openai", model=MODEL, base_url=url, **settings))
 
 
 def requests(count: int) -> list[Request]:

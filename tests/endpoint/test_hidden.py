@@ -7,7 +7,7 @@ import pytest
 
 from preceptor.compute.request import Decoding
 from preceptor.endpoint.hidden import data_without_key
-from preceptor.endpoint.unanswered import OTHER_WORDS
+from preceptor.endpoint.rows import OTHER_WORDS
 from tests.endpoint.faulty_server import FaultyServer, Play, answer, question, refusal
 from tests.endpoint.teachers import conversations, generator, judge, requests, teacher
 from tests.endpoint.test_encodings import BROKEN, ENCODINGS

@@ -8,10 +8,10 @@ import pytest
 from preceptor.compute.request import Decoding
 from preceptor.endpoint.errors import EndpointError
 from preceptor.endpoint.generator import EndpointGenerator
-from preceptor.endpoint.judge import EndpointJudge
 from preceptor.instructions.collect import collect_instructions
 from preceptor.lake.schemas import RESPONSES, REWARDS
 from preceptor.responses.generate import generate_responses
+from preceptor.rewards.judge import RewardJudge
 from preceptor.rewards.score import score_rewards
 from preceptor.study.reward_models import JudgeRewardModel
 from preceptor.study.schema import Instructions, InstructionSource
@@ -117,8 +117,8 @@ def test_a_judge_gives_each_response_its_reward(lake, asked):
         model = JudgeRewardModel(
             name="judge", engine="openai", model=MODEL, base_url=server.url, attempts=2, concurrency=8
         )
-        outcome = score_rewards(lake, model, "remote", generated.rows, asked, EndpointJudge)
-        again = score_rewards(lake, model, "remote", generated.rows, asked, EndpointJudge)
+        outcome = score_rewards(lake, model, "remote", generated.rows, asked, RewardJudge)
+        again = score_rewards(lake, model, "remote", generated.rows, asked, RewardJudge)
     rows = lake.read(REWARDS).join(asked, on="instruction_id")
     rewards = {
         int(turns[0][9:]): (reward, error)

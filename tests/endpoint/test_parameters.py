@@ -11,7 +11,7 @@ from preceptor.study.reward_models import JudgeRewardModel
 from tests.endpoint.faulty_server import FaultyServer, Play, echo, question, refusal
 from tests.endpoint.teachers import collected, conversations, generator, judge, requests, teacher
 from tests.endpoint.test_endpoint_errors import until_error
-from tests.endpoint.test_judge import by_number
+from tests.rewards.test_judge import by_number
 
 URL = "http://127.0.0.1:9/v1"
 EXTRA = (

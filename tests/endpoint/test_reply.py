@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preceptor.compute.request import Decoding, Generation, Request
-from preceptor.endpoint import reply
+from preceptor.endpoint import client
 from preceptor.endpoint.completion import parsed, read_completion, read_usage
 from preceptor.endpoint.errors import Fault, RowError
-from preceptor.endpoint.unanswered import OTHER_WORDS
+from preceptor.endpoint.rows import OTHER_WORDS
 from preceptor.responses.rows import response_frame, response_row
 from tests.endpoint.faulty_server import FaultyServer, Play, answer, echo, question, refusal
 from tests.endpoint.teachers import collected, generator, requests
@@ -19,7 +19,7 @@ from tests.endpoint.test_endpoint_errors import until_error
 
 
 def test_a_reply_without_end_is_broken_off_and_the_other_rows_go_on(monkeypatch):
-    monkeypatch.setattr(reply, "LARGEST", 20_000)
+    monkeypatch.setattr(client, "LARGEST_REPLY", 20_000)
 
     def script(body, attempt):
         return answer("x" * 50_000) if question(body) == "question 1" else echo(body, attempt)

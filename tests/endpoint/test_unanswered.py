@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from preceptor.compute.request import Decoding, Request
-from preceptor.endpoint.unanswered import MOST_UNANSWERED, OTHER_WORDS
+from preceptor.endpoint.rows import MOST_UNANSWERED, OTHER_WORDS
 from tests.endpoint.faulty_server import FaultyServer, Play, answer, echo, question, refusal
 from tests.endpoint.teachers import collected, conversations, generator, judge, requests
 from tests.endpoint.test_endpoint_errors import until_error

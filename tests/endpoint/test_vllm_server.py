@@ -6,9 +6,8 @@ import pytest
 
 from preceptor.compute.conversation import Conversation
 from preceptor.compute.request import Decoding, Request
-from preceptor.endpoint import judge as judging
 from preceptor.endpoint.errors import EndpointError
-from preceptor.endpoint.rubric import RESPONSE_FORMAT
+from preceptor.rewards import judge as rewards_judge
 from tests.endpoint.teachers import collected, generator, judge
 from tests.endpoint.vllm_server import DEMO, TEACHER, vllm_server
 
@@ -80,18 +79,17 @@ def test_a_wrong_model_or_address_marks_no_row(url, settings, advice):
         list(generator(address, **settings).stream(asked(3)))
 
 
-def test_a_judge_grades_every_row(url, monkeypatch):
-    # The tiny model rarely ends a text of its own accord: let the grammar end it.
-    properties = RESPONSE_FORMAT["json_schema"]["schema"]["properties"]
-    monkeypatch.setitem(properties, "reasoning", {"type": "string", "maxLength": 30})
+def test_a_judge_grades_every_row(url):
     engine = judge(url, attempts=3)
+    # The tiny model rarely ends a text of its own accord, so it is asked for the grade alone.
+    engine._prompt = engine._prompt.model_copy(update={"reasoning": False})
     rewards = collected(engine.stream(judged(12)), 12)
     assert all(reward.error is None and reward.reward in range(1, 11) for reward in rewards)
     assert engine.facts["parse_failures"] == 0
 
 
 def test_a_judge_that_finds_no_end_is_counted_and_quoted(url, monkeypatch):
-    monkeypatch.setattr(judging, "MAX_TOKENS", 200)
+    monkeypatch.setattr(rewards_judge, "MAX_TOKENS", 200)
     engine = judge(url, attempts=2, rubric="Give a number.")
     rewards = collected(engine.stream(judged(8)), 8)
     failed = [reward for reward in rewards if reward.reward is None]

@@ -7,9 +7,8 @@ from email.utils import format_datetime, formatdate
 
 import pytest
 
-from preceptor.endpoint import client, waits
-from preceptor.endpoint.concurrency import AdaptiveLimit
-from preceptor.endpoint.gate import Gate
+from preceptor.endpoint import client, failures
+from preceptor.endpoint.concurrency import AdaptiveLimit, Gate
 from tests.endpoint.faulty_server import FaultyServer, answer, echo, question, refusal
 from tests.endpoint.teachers import collected, generator, requests
 
@@ -31,18 +30,18 @@ from tests.endpoint.teachers import collected, generator, requests
     ],
 )
 def test_what_the_headers_ask_for(headers, seconds):
-    assert waits.retry_after(headers) == seconds
+    assert failures.retry_after(headers) == seconds
 
 
 def test_a_date_is_a_wait_until_then():
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    assert 85 < waits.retry_after({"retry-after": soon}) <= 90
+    assert 85 < failures.retry_after({"retry-after": soon}) <= 90
 
 
 def test_backoff_doubles_up_to_a_bound_with_full_jitter(monkeypatch):
-    monkeypatch.setattr(waits, "FIRST_SECONDS", 1.0)
+    monkeypatch.setattr(failures, "FIRST_SECONDS", 1.0)
     for faults, most in [(1, 1), (2, 2), (4, 8), (7, 60), (5000, 60)]:
-        drawn = [waits.backoff(faults) for _ in range(400)]
+        drawn = [failures.backoff(faults) for _ in range(400)]
         assert 0 <= min(drawn) < 0.1 * most
         assert 0.9 * most < max(drawn) <= most
 
@@ -65,7 +64,7 @@ def test_a_row_waits_no_longer_in_all_than_its_backoffs(monkeypatch):
     waited = []
 
     def recorded(faults: int) -> float:
-        waited.append((faults, waits.backoff(faults)))
+        waited.append((faults, failures.backoff(faults)))
         return waited[-1][1]
 
     monkeypatch.setattr(client, "backoff", recorded)

@@ -8,8 +8,8 @@ from pathlib import Path
 from preceptor.compute.loss import LossScorer
 from preceptor.compute.request import Generation
 from preceptor.compute.reward import Reward
-from preceptor.endpoint.questions import Answer
 from preceptor.evaluation.examination import Checkpoint, Engines, Examination
+from preceptor.judging.judge import Answer
 from preceptor.study.evaluation import Checkers, Pairwise
 from preceptor.study.judges import ClassifierJudge
 from preceptor.study.schema import Base

@@ -2,8 +2,8 @@
 
 import pytest
 
-from preceptor.endpoint.questions import Answer
 from preceptor.evaluation.evaluate import evaluate
+from preceptor.judging.judge import Answer
 from preceptor.study.evaluation import Grades
 from preceptor.study.fields import Sampling
 from preceptor.study.judges import PromptedJudge

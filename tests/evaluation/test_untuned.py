@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from preceptor.endpoint.questions import Answer
 from preceptor.evaluation.evaluate import current_fingerprints, evaluate
 from preceptor.evaluation.examination import Checkpoint, Examination, UnexaminableError
 from preceptor.evaluation.kinds import KINDS
+from preceptor.judging.judge import Answer
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
 from preceptor.study.evaluation import ArenaHard, Grades
 from preceptor.study.fields import Sampling

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from preceptor.endpoint.questions import Answer as Said
 from preceptor.evaluation.arena_hard.categories import authors_baseline
 from preceptor.evaluation.arena_hard.formats import Answer, read_answers, read_questions
 from preceptor.evaluation.arena_hard.style import FEATURES, style_features, style_of
 from preceptor.evaluation.evaluate import evaluate
+from preceptor.judging.judge import Answer as Said
 from preceptor.study.evaluation import ArenaHard
 from preceptor.study.fields import Records
 from preceptor.study.judges import PromptedJudge

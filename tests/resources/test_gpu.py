@@ -35,16 +35,16 @@ engines = {
     "rewards": ("preceptor.compute.reward", "RewardScorer", lambda: reward.RewardResource()._load(
         ClassifierRewardModel(name="r", engine="sequence_classification", model="org/r"))),
     "transformers": ("preceptor.compute.generation", "TransformersGenerator", lambda:
-        generation.GenerationResource()._load(
+        generation.GenerationResource().load_teacher(
             TransformersTeacher(name="t", engine="transformers", model="org/t"))),
     "vllm": ("preceptor.engines.vllm_generator", "VllmGenerator", lambda:
-        generation.GenerationResource()._load(
+        generation.GenerationResource().load_teacher(
             VllmTeacher(name="t", engine="vllm", model="org/t", tensor_parallel_size=2))),
     "students": ("preceptor.compute.generation", "TransformersGenerator", lambda:
-        evaluation.EvaluationResource()._generator(
-            Base(name="b", model="org/b"), "folder", Sampling(), "own")),
+        evaluation.EvaluationResource()._engines(Base(name="b", model="org/b")).generator(
+            "folder", Sampling(), "own")),
     "judge": ("preceptor.compute.reward", "RewardScorer", lambda:
-        evaluation.EvaluationResource()._classifier(
+        evaluation.EvaluationResource()._engines(Base(name="b", model="org/b")).classifier(
             ClassifierJudge(name="j", engine="sequence_classification", model="org/j"))),
     "tuning": ("resources.training", "tune", lambda:
         training.TrainingResource().tune(None, None, "run", None, {})),

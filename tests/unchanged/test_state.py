@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from preceptor.evaluation.judging import prompt_file
+from preceptor.judging import prompt_file
 from preceptor.lake.ledger import entry_name
 from preceptor.lake.schemas import RESPONSES
 from preceptor.lake.store import Lake

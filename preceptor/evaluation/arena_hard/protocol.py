@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from preceptor.endpoint.questions import Question
 from preceptor.evaluation.arena_hard.categories import OWN_BASELINE
 from preceptor.evaluation.arena_hard.verdicts import SPELLINGS, outcome
 from preceptor.evaluation.judging.ask import Case, Shown
 from preceptor.evaluation.judging.judge import Protocol, protocol_of
-from preceptor.evaluation.judging.prompt_file import PromptFile, read_prompt
 from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.judging.prompt_file import PromptFile, read_prompt
+from preceptor.judging.question import Question
 from preceptor.study.evaluation import ArenaHard
 from preceptor.study.judges import PromptedJudge
 

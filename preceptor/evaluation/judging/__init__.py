@@ -1,1 +1,1 @@
-"""Judges asked in words: prompt files, questions, verdicts that are kept, and how reliable they are."""
+"""Judges of benchmarks: questions about items, judgments that are kept, and how reliable a judge is."""

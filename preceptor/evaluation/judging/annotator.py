@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preceptor.endpoint.questions import Question, Reading
 from preceptor.evaluation.items import Item
 from preceptor.evaluation.judging.ask import DUEL, Case, Shown
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import file_identity
+from preceptor.judging.question import Question, Reading
 from preceptor.study.judges import ANNOTATED, AnnotatorJudge
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.endpoint.questions import Answer, Question
 from preceptor.evaluation.examination import Examination, Kind
 from preceptor.evaluation.judging.annotator import Annotator
-from preceptor.evaluation.judging.ask import Case, Shown, orders, prompt_hash, question
-from preceptor.evaluation.judging.prompt_file import PromptFile, read_prompt
+from preceptor.evaluation.judging.ask import Case, Shown, orders, question
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import fingerprint
+from preceptor.judging.judge import Answer
+from preceptor.judging.prompt_file import PromptFile, read_prompt
+from preceptor.judging.question import Question, prompt_hash
 from preceptor.lake.resume import Outcome, Rows, Work, complete
 from preceptor.lake.schemas import JUDGMENTS
 from preceptor.study.judges import AnnotatorJudge, PromptedJudge
@@ -41,7 +42,10 @@ class Protocol:
 
 
 def protocol_of(judge: AnnotatorJudge | PromptedJudge, prompt: str) -> Protocol:
-    """The protocol of a judge; `prompt` names the built-in prompt. Raises BenchmarkError for a bad file."""
+    """The protocol of a judge; `prompt` names the built-in prompt.
+
+    Raises PromptError for a file that cannot be used, and BenchmarkError for one of another kind.
+    """
     if isinstance(judge, AnnotatorJudge):
         return _annotating(judge)
     wanted, found = read_prompt(None, prompt).kind, read_prompt(judge.prompt, prompt)

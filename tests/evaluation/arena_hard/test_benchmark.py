@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from preceptor.endpoint.questions import Answer
 from preceptor.evaluation.arena_hard.battles import battles_of
 from preceptor.evaluation.arena_hard.benchmark import check
 from preceptor.evaluation.arena_hard.reading import read_arena
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.judging.judge import Answer
 from preceptor.study.evaluation import ArenaHard
 from preceptor.study.judges import PromptedJudge
 from tests.evaluation.benchmarks import NOTHING_LOADED, Asked, Student, engines, examination, write_lines

@@ -8,7 +8,8 @@ import yaml
 from alpaca_eval.annotators.pairwise_evaluator import SinglePairwiseAnnotator
 from alpaca_eval.constants import EVALUATORS_CONFIG_DIR
 
-from preceptor.endpoint.completion import Completion, Usage
+from preceptor.endpoint.completion import Completion
+from preceptor.endpoint.usage import Usage
 from preceptor.evaluation.items import Item
 from preceptor.evaluation.judging.annotator import Annotator
 from preceptor.evaluation.judging.ask import Case

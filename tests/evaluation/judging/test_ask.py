@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.endpoint.completion import Completion, Usage
+from preceptor.endpoint.completion import Completion
+from preceptor.endpoint.usage import Usage
 from preceptor.evaluation.items import Item
-from preceptor.evaluation.judging.ask import Case, cases, orders, prompt_hash, question
-from preceptor.evaluation.judging.prompt_file import PromptFile, read_prompt
+from preceptor.evaluation.judging.ask import Case, cases, orders, question
+from preceptor.judging.prompt_file import PromptFile, read_prompt
+from preceptor.judging.question import prompt_hash
 from preceptor.study.judges import PromptedJudge
 
 ITEM = Item("id", "Be kind.", ("one?", "two?"), reference=("theirs", "theirs too"))

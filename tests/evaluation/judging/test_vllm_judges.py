@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from preceptor.endpoint.errors import EndpointError
-from preceptor.endpoint.questions import QuestionedJudge
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.examination import Engines, Examination
+from preceptor.judging.judge import EndpointJudge
 from preceptor.lake.schemas import EVAL_SCORES, JUDGMENTS
 from preceptor.study.evaluation import ArenaHard, Grades, Pairwise
 from preceptor.study.fields import Sampling
@@ -30,7 +30,7 @@ def url(tmp_path_factory):
 
 def brief(tmp_path, protocol: str, **change) -> str:
     """A built-in prompt without reasons: the tiny model would write them for ever."""
-    from preceptor.evaluation.judging.prompt_file import BUILT_IN
+    from preceptor.judging.prompt_file import BUILT_IN
 
     prompt = yaml.safe_load((BUILT_IN / f"{protocol}.yaml").read_text())
     path = tmp_path / f"{protocol}.yaml"
@@ -47,7 +47,7 @@ def prompted(url: str, prompt: str, **settings) -> PromptedJudge:
 
 def run(lake, evaluation, rows=4):
     student = Student(lambda instruction: f"My answer to {instruction}.")
-    using = Engines(student.load, forbidden, QuestionedJudge, forbidden, forbidden)
+    using = Engines(student.load, forbidden, EndpointJudge, forbidden, forbidden)
     return evaluate(Examination(lake, "run", evaluation, checkpoint(), using, rows))
 
 
@@ -267,7 +267,7 @@ def test_a_server_that_dies_loses_no_verdict_and_resuming_asks_only_the_rest(lak
 
     with mortal_vllm_server(tmp_path / "first.txt", CONTEXT) as (address, kill):
 
-        class Dying(QuestionedJudge):
+        class Dying(EndpointJudge):
             def stream(self, questions):
                 for asked, answer in enumerate(super().stream(questions)):
                     yield answer
@@ -278,7 +278,7 @@ def test_a_server_that_dies_loses_no_verdict_and_resuming_asks_only_the_rest(lak
         with pytest.raises(EndpointError):
             evaluate(Examination(lake, "run", evaluation(address), checkpoint(), using, 2))
     with vllm_server(tmp_path / "second.txt", CONTEXT) as address:
-        using = Engines(forbidden, forbidden, QuestionedJudge, forbidden, forbidden)
+        using = Engines(forbidden, forbidden, EndpointJudge, forbidden, forbidden)
         found = evaluate(Examination(lake, "run", evaluation(address), checkpoint(), using, 2))
     assert found.account.judged == 40
     assert 4 <= found.judgments.reused < 80

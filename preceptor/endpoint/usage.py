@@ -1,7 +1,34 @@
 """What the work with an endpoint took: requests, tokens, money."""
 
-from preceptor.endpoint.completion import Usage
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from preceptor.study.endpoint import Prices
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens that the endpoint says a request took; None where it does not say."""
+
+    prompt_tokens: int | None
+    response_tokens: int | None
+
+    def price(self, prices: Prices | None) -> float | None:
+        """What the tokens cost; None where they, or the prices, are not known."""
+        if prices is None or self.prompt_tokens is None or self.response_tokens is None:
+            return None
+        return (self.prompt_tokens * prices.prompt + self.response_tokens * prices.response) / 1e6
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """What several requests took; None where one of them does not say."""
+    found = list(usages)
+    return Usage(_sum([u.prompt_tokens for u in found]), _sum([u.response_tokens for u in found]))
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 class Spent:

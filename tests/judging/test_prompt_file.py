@@ -7,8 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.evaluation.judging.prompt_file import BUILT_IN, PromptFile, read_prompt
-from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.judging.prompt_file import BUILT_IN, PromptError, PromptFile, read_prompt
 
 OWN = {
     "name": "own",
@@ -34,9 +33,10 @@ def written(tmp_path, document) -> str:
 def test_every_built_in_file_can_be_used_and_says_its_verdicts(protocol):
     prompt = read_prompt(None, protocol)
     assert prompt.name == protocol
-    verdict = prompt.response_format["json_schema"]["schema"]["properties"]["verdict"]
-    assert verdict["enum"] == list(prompt.labels)
-    assert all(f'"{label}"' in prompt.form for label in prompt.labels)
+    asked = prompt.response_format["json_schema"]["schema"]["properties"]
+    assert list(asked) == ["reasoning", "score" if protocol == "reward" else "verdict"]
+    assert [str(value) for value in asked.popitem()[1]["enum"]] == list(prompt.labels)
+    assert all(label in prompt.form for label in list(prompt.labels)[:: len(prompt.labels) - 1])
 
 
 def test_a_files_hash_changes_with_every_word_and_not_with_its_place(tmp_path):
@@ -57,6 +57,8 @@ def test_a_files_hash_changes_with_every_word_and_not_with_its_place(tmp_path):
             "show the judge neither {data} nor {instruction}, {answer_a}, {answer_b}",
         ),
         ({"labels": {"first": 1}}, "'labels' needs at least two verdicts"),
+        ({"rubric": "Be fair."}, "'rubric'"),
+        ({"kind": "reward"}, "neither {data} nor {rubric}, {mark}, {conversation}"),
         ({"labels": {"first": 2, "second": 0}}, "0 .B wins. to 1 .A wins."),
         ({"pattern": "verdict: .*", "user": "{data}"}, "exactly one group"),
         ({"pattern": "("}, "no regular expression"),
@@ -66,15 +68,15 @@ def test_a_files_hash_changes_with_every_word_and_not_with_its_place(tmp_path):
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_why(tmp_path, change, message):
-    with pytest.raises(BenchmarkError, match=f"prompt file .*prompt.yaml: .*{message}"):
+    with pytest.raises(PromptError, match=f"prompt file .*prompt.yaml: .*{message}"):
         read_prompt(written(tmp_path, OWN | change), "duel")
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):
-    with pytest.raises(BenchmarkError, match=r"prompt file .*absent.yaml: .*No such file"):
+    with pytest.raises(PromptError, match=r"prompt file .*absent.yaml: .*No such file"):
         read_prompt(str(tmp_path / "absent.yaml"), "duel")
     (tmp_path / "broken.yaml").write_text("name: [")
-    with pytest.raises(BenchmarkError, match=r"prompt file .*broken.yaml"):
+    with pytest.raises(PromptError, match=r"prompt file .*broken.yaml"):
         read_prompt(str(tmp_path / "broken.yaml"), "duel")
 
 
@@ -109,6 +111,56 @@ def test_a_verdict_is_read_by_a_pattern(answer, label):
     prompt = PromptFile.model_validate(MARKED)
     assert prompt.label(answer) == label
     assert prompt.response_format is None
+
+
+GRADES = {
+    '{"reasoning": "fine", "score": 7}': 7,
+    '{"score": 7.0}': 7,
+    '{"score": "7"}': 7,
+    '{"score": " 10 "}': 10,
+    'Here it is:\n```json\n{"reasoning": "a {brace} and \\"quotes\\"", "score": 1}\n```\nDone.': 1,
+    '{"reasoning": "two\nlines", "score": 3}': 3,
+    '<think>maybe {"score": 9}</think>{"score": 4}': 4,
+    '{"score": 6} and once more {"score": 6}': 6,
+    '{"note": 1} {"score": 2}': 2,
+}
+NO_GRADES = [
+    '{"score": 0}',
+    '{"score": 11}',
+    '{"score": -7}',
+    '{"score": 7.5}',
+    '{"score": true}',
+    '{"score": "7/10"}',
+    '{"score": "seven"}',
+    '{"score": "٧"}',
+    '{"score": null}',
+    '{"score": [7]}',
+    '{"score": NaN}',
+    '{"score": Infinity}',
+    '{"score": ' + "9" * 5000 + "}",
+    '{"reasoning": "cut off',
+    '{"reasoning": "it says {\\"score\\": 10} but cut off',
+    '{"score": 10} says the response; {"score": 2}',
+    '{"verdict": {"score": 10}}',
+    '<think>{"score": 9} and never an end',
+    '{"a":' * 3000,
+    "7",
+    "[7]",
+    "",
+]
+
+
+@pytest.mark.parametrize(("said", "grade"), GRADES.items())
+def test_a_grade_is_read_however_its_number_is_written(said, grade):
+    assert read_prompt(None, "reward").label(said) == str(grade)
+    labels = {f"{n}": n / 10 for n in range(1, 11)}
+    verdict = said.replace("score", "verdict")
+    assert PromptFile.model_validate(OWN | {"labels": labels}).label(verdict) == str(grade)
+
+
+@pytest.mark.parametrize("said", NO_GRADES)
+def test_what_is_no_certain_grade_is_none(said):
+    assert read_prompt(None, "reward").label(said) is None
 
 
 @given(st.sampled_from(["first", "second"]), st.text(max_size=60))

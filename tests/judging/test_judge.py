@@ -5,15 +5,16 @@ import json
 import pytest
 
 from preceptor.endpoint.completion import read_completion
-from preceptor.endpoint.questions import Question, QuestionedJudge, Reading
+from preceptor.judging.judge import EndpointJudge
+from preceptor.judging.question import Question, Reading
 from preceptor.study.judges import PromptedJudge
 from tests.endpoint.faulty_server import MODEL, FaultyServer, answer, refusal
 from tests.endpoint.faulty_server import question as last_turn
 from tests.endpoint.teachers import collected
 
 
-def judge(url: str, **settings) -> QuestionedJudge:
-    return QuestionedJudge(PromptedJudge(name="j", engine="openai", model=MODEL, base_url=url, **settings))
+def judge(url: str, **settings) -> EndpointJudge:
+    return EndpointJudge(PromptedJudge(name="j", engine="openai", model=MODEL, base_url=url, **settings))
 
 
 def read(completion) -> Reading | None:
