@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.report.agreement import as_agreement, conclusion
 from preceptor.report.missing import doubtful_runs
-from preceptor.report.predicted import GROUP, agreements, teacher_means
+from preceptor.report.predicted import GROUP, rank_correlations, teacher_means
+from preceptor.report.rank_correlation import conclusion, correlation_of
 from preceptor.report.untuned import untuned_sentence
 
 
@@ -19,7 +19,10 @@ def agreement_text(
     Before ρ stands what takes its meaning away: students that do not differ from their untuned base (rows of
     `eval_differences`), or that hardly learned (rows of `tuned_checkpoint`).
     """
-    means, found = teacher_means(predicted_actual), agreements(predicted_actual).filter(predictor="CAR")
+    means, found = (
+        teacher_means(predicted_actual),
+        rank_correlations(predicted_actual).filter(predictor="CAR"),
+    )
     doubts = doubtful_runs(checkpoints)
     lines = []
     for key, teachers in means.group_by(GROUP, maintain_order=True):
@@ -42,7 +45,7 @@ def _doubtful(sentences: list[str], runs: int) -> str | None:
 def _block(
     group: dict[str, object], teachers: pl.DataFrame, found: pl.DataFrame, remarks: list[str]
 ) -> Iterator[str]:
-    agreement = as_agreement(found.filter(**group).row(0, named=True))
+    correlation = correlation_of(found.filter(**group).row(0, named=True))
     yield f"{group['base']} on {group['benchmark']} ({group['metric']}): Spearman, predicted against actual"
     lower_is_better = pl.when("higher_is_better").then(-pl.col("value")).otherwise("value")
     ranked = teachers.with_columns(lower_is_better.rank("min").alias("place")).sort("place", nulls_last=True)
@@ -52,7 +55,7 @@ def _block(
         places = f"{_place(row['place']):>6}  {_place(row['car_rank']):>9}"
         yield f"  {places}  {row['teacher']:{width}}  {_score(row)}"
     yield from remarks
-    yield f"  {conclusion(agreement)}"
+    yield f"  {conclusion(correlation)}"
     yield ""
 
 

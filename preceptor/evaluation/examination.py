@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from preceptor.compute.request import Generator
 from preceptor.endpoint.questions import Answer, Question
-from preceptor.evaluation.estimates import Estimate
 from preceptor.lake.resume import Outcome
 from preceptor.lake.store import Lake, Partition
+from preceptor.statistics.estimates import Estimate
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.fields import Sampling
 from preceptor.study.judges import AskedJudge, ClassifierJudge

@@ -5,12 +5,12 @@ from dataclasses import asdict
 import polars as pl
 
 from preceptor.current import current_fingerprints, register_current
-from preceptor.evaluation.agreement.paired import adjusted_p_values
 from preceptor.lake.schemas import EVAL_SCORES, PREDICTED_ACTUAL, TUNED_CHECKPOINT
 from preceptor.lake.warehouse import Warehouse
-from preceptor.report.agreement import Agreement, agreement, unless
 from preceptor.report.averages import METRIC
 from preceptor.report.main_metric import main_metrics
+from preceptor.report.rank_correlation import PredictorCorrelation, predictor_correlation
+from preceptor.statistics.multiple import holm
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_runs
@@ -25,7 +25,7 @@ PREDICTORS = {
     "response length": ("mean_characters", 1),
 }
 GROUP = ["base", "benchmark", "metric"]
-AGREEMENTS = pl.Schema(
+RANK_CORRELATIONS = pl.Schema(
     {
         **dict.fromkeys([*GROUP, "predictor"], pl.String),
         "rho": pl.Float64,
@@ -121,8 +121,8 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
-    """A row is the agreement of one predictor with one base's results on one benchmark (main metric).
+def rank_correlations(predicted_actual: pl.DataFrame) -> pl.DataFrame:
+    """A row is the rank correlation of one predictor with one base's results on one benchmark (main metric).
 
     Teachers without a prediction or an outcome are counted in `left_out`. `p_adjusted` is Holm's over all
     `tests` of the frame. Where teachers share a style nothing is tested, and `untested` says so.
@@ -130,22 +130,23 @@ def agreements(predicted_actual: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for key, teachers in teacher_means(predicted_actual).group_by(GROUP, maintain_order=True):
         for predictor in PREDICTORS:
-            found, left_out = _agreement(teachers, predictor)
+            found, left_out = _correlation(teachers, predictor)
             named = dict(zip(GROUP, key, strict=True))
             rows.append({**named, "predictor": predictor, **asdict(found), "left_out": left_out})
-    found_all = pl.DataFrame(rows, schema=AGREEMENTS)
-    adjusted = adjusted_p_values(found_all["p_value"].to_list())
+    found_all = pl.DataFrame(rows, schema=RANK_CORRELATIONS)
+    adjusted = holm(found_all["p_value"].to_list())
     tests = found_all["p_value"].count()
     return found_all.with_columns(p_adjusted=pl.Series(adjusted, dtype=pl.Float64), tests=pl.lit(tests))
 
 
-def _agreement(teachers: pl.DataFrame, predictor: str) -> tuple[Agreement, int]:
+def _correlation(teachers: pl.DataFrame, predictor: str) -> tuple[PredictorCorrelation, int]:
     column, sign = PREDICTORS[predictor]
     better = pl.when("higher_is_better").then(pl.col("value")).otherwise(-pl.col("value"))
     pairs = teachers.select(pl.col(column) * sign, "teacher", "style", "differs", "doubtful", value=better)
     pairs = pairs.drop_nulls([column, "value"])
-    found = agreement(pairs[column].to_list(), pairs["value"].to_list())
-    return unless(found, _nothing_learned(pairs) or _shared(pairs)), teachers.height - pairs.height
+    untested = _nothing_learned(pairs) or _shared(pairs)
+    found = predictor_correlation(pairs[column].to_list(), pairs["value"].to_list(), untested)
+    return found, teachers.height - pairs.height
 
 
 def _nothing_learned(teachers: pl.DataFrame) -> str | None:

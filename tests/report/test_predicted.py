@@ -1,11 +1,11 @@
-"""Predicted against actual: which rows are compared, and the agreement of each predictor."""
+"""Predicted against actual: which rows are compared, and the rank correlation of each predictor."""
 
 import pytest
 from scipy import stats
 
 from preceptor.current import current_fingerprints
 from preceptor.lake.schemas import CAR_TABLE, EVAL_SCORES, PREDICTED_ACTUAL, RAW_INSTRUCTIONS, RESPONSES
-from preceptor.report.predicted import PREDICTORS, agreements, predicted_actual, teacher_means
+from preceptor.report.predicted import PREDICTORS, predicted_actual, rank_correlations, teacher_means
 from preceptor.study.schema import Study
 from tests.report.lakes import BASES, SILENT, TEACHERS, empty_warehouse, put, small_study
 
@@ -86,7 +86,7 @@ def test_seeds_are_averaged_and_unranked_teachers_counted(filled):
     exam = {row["teacher"]: row for row in teacher_means(table).filter(benchmark="tasks-exam").to_dicts()}
     assert (exam["a"]["value"], exam["a"]["runs"]) == (pytest.approx(0.5), 2)
     assert (exam["a"]["low"], exam["a"]["high"]) == pytest.approx((0.4, 0.7))
-    found = agreements(table).filter(benchmark="tasks-exam")
+    found = rank_correlations(table).filter(benchmark="tasks-exam")
     assert found["predictor"].to_list() == list(PREDICTORS)
     assert found["left_out"].to_list() == [1, 1, 1, 1]
     outcome = [0.5, 0.3, 0.7]  # a, b, c
@@ -107,20 +107,22 @@ def test_a_main_metric_without_a_value_is_left_out(filled):
         if row["run"] == "notes-c":
             row["value"] = None
     put(warehouse, EVAL_SCORES, scores)
-    found = agreements(predicted_actual(warehouse, study)).filter(predictor="CAR", benchmark="tasks-exam")
+    found = rank_correlations(predicted_actual(warehouse, study)).filter(
+        predictor="CAR", benchmark="tasks-exam"
+    )
     assert found.select("n", "left_out").row(0) == (2, 2)
 
 
-def test_a_study_without_runs_has_neither_rows_nor_agreements(tmp_path):
+def test_a_study_without_runs_has_neither_rows_nor_rank_correlations(tmp_path):
     table = predicted_actual(empty_warehouse(tmp_path), small_study(runs=False))
-    assert table.is_empty() and agreements(table).is_empty()
+    assert table.is_empty() and rank_correlations(table).is_empty()
     assert table.schema == PREDICTED_ACTUAL.row_schema
 
 
 def test_the_realistic_study_has_one_row_a_run_and_metric(warehouse, study):
     table = predicted_actual(warehouse, study)
     assert table.height == (2 * len(TEACHERS) + 1) * 3  # one silent teacher's student of two was measured
-    found = agreements(table).filter(predictor="CAR")
+    found = rank_correlations(table).filter(predictor="CAR")
     assert found["n"].to_list() == [8, 8, 8, 8]
     assert found["left_out"].to_list() == [0, 0, 1, 1]
     assert SILENT in table.filter(base=BASES[1])["teacher"].to_list()
@@ -133,13 +135,13 @@ def test_teachers_of_one_style_are_no_evidence_of_so_many(filled):
     study = Study.model_validate({**study.model_dump(), "teachers": [*styled, *rest]})
     table = predicted_actual(warehouse, study)
     assert dict(table.select("teacher", "style").iter_rows()) == {"a": "x", "b": "x", "c": "y", "d": None}
-    found = agreements(table).filter(benchmark="tasks-exam", predictor="CAR").row(0, named=True)
+    found = rank_correlations(table).filter(benchmark="tasks-exam", predictor="CAR").row(0, named=True)
     assert found["rho"] is not None and found["p_value"] is found["p_adjusted"] is found["low"] is None
     assert found["untested"].startswith("n = 2 styles, not 3 teachers")
 
 
 def test_ps_are_adjusted_over_all_that_is_tested(filled):
-    found = agreements(predicted_actual(*filled)).drop_nulls("p_value")
+    found = rank_correlations(predicted_actual(*filled)).drop_nulls("p_value")
     assert set(found["tests"]) == {found.height}
     assert (found["p_adjusted"] >= found["p_value"]).all()
     assert found["p_adjusted"].min() == min(1.0, found.height * found["p_value"].min())
