@@ -21,7 +21,7 @@ from assets.study import STUDY
 from assets.suitability import suitability
 from assets.tuned_checkpoint import tuned_checkpoint
 from preceptor.lake.schemas import CAR_TABLE, SUITABILITY
-from preceptor.report.predicted import agreements
+from preceptor.report.predicted import rank_correlations
 from preceptor.report.publish import REPORT_TABLES, publish_report
 from preceptor.report.words import decimals, p_value
 from resources.lake import LakeResource
@@ -76,7 +76,7 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
     store.versions(CAR_TABLE)  # a page without a ranking would say nothing
     session = warehouse.open_existing(*REPORT_TABLES)
     published = publish_report(store.made_from(session.versions), STUDY, session)
-    found = agreements(published.predicted_actual, session.rows(SUITABILITY.name), STUDY.car.form)
+    found = rank_correlations(published.predicted_actual, session.rows(SUITABILITY.name), STUDY.car.form)
     return dg.MaterializeResult(
         metadata={
             **{name: shown(answer) for name, answer in answers(store.read(CAR_TABLE)).items()},
@@ -96,12 +96,12 @@ def _compared(found: pl.DataFrame) -> dict[str, Any]:
     if found.is_empty():
         return {"agreement": "no runs yet"}
     return {
-        "agreement": shown(lambda: first_rows(_agreement(found), found.height)),
+        "agreement": shown(lambda: first_rows(_correlation(found), found.height)),
         "predictors": shown(lambda: first_rows(_predictors(found), found.height)),
     }
 
 
-def _agreement(found: pl.DataFrame) -> pl.DataFrame:
+def _correlation(found: pl.DataFrame) -> pl.DataFrame:
     """How well CAR predicted what came out, few enough columns for the UI's window."""
     rows = [
         (row["base"], row["benchmark"], _rho(row), _tested(row), row["n"])

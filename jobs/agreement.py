@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.report.agreement import as_agreement, conclusion
 from preceptor.report.missing import doubtful_runs
 from preceptor.report.predicted import GROUP, teacher_means
+from preceptor.report.rank_correlation import conclusion, correlation_of
 from preceptor.report.untuned import untuned_sentence
 
 
@@ -19,7 +19,7 @@ def agreement_text(
 ) -> str:
     """One block per base and benchmark: every teacher's place in both orders, then Spearman's ρ of CAR.
 
-    `found` are the `agreements` of all predictors, among which CAR's is one of many tests.
+    `found` are the `rank_correlations` of all predictors, among which CAR's is one of many tests.
 
     Before ρ stands what takes its meaning away: students that do not differ from their untuned base (rows of
     `eval_differences`), or that hardly learned (rows of `tuned_checkpoint`).
@@ -47,7 +47,7 @@ def _doubtful(sentences: list[str], runs: int) -> str | None:
 def _block(
     group: dict[str, object], teachers: pl.DataFrame, found: pl.DataFrame, remarks: list[str]
 ) -> Iterator[str]:
-    agreement = as_agreement(found.filter(**group).row(0, named=True))
+    correlation = correlation_of(found.filter(**group).row(0, named=True))
     yield f"{group['base']} on {group['benchmark']} ({group['metric']}): Spearman, predicted against actual"
     lower_is_better = pl.when("higher_is_better").then(-pl.col("value")).otherwise("value")
     ranked = teachers.with_columns(lower_is_better.rank("min").alias("place")).sort("place", nulls_last=True)
@@ -57,7 +57,7 @@ def _block(
         places = f"{_place(row['place']):>6}  {_place(row['car_rank']):>9}"
         yield f"  {places}  {row['teacher']:{width}}  {_score(row)}"
     yield from remarks
-    yield f"  {conclusion(agreement)}"
+    yield f"  {conclusion(correlation)}"
     yield ""
 
 

@@ -40,7 +40,7 @@ from preceptor.lake.store import Lake, LakeError, store_root
 from preceptor.paths import writing_problem
 from preceptor.preflight import preflight
 from preceptor.progress import duration
-from preceptor.report.predicted import agreements
+from preceptor.report.predicted import rank_correlations
 from preceptor.report.publish import report_uri
 from preceptor.study.advice import advice
 from preceptor.study.load import ReadStudy, StudyError, read_study
@@ -135,7 +135,7 @@ def _report(study: Study, tally: Tally, seconds: float) -> None:
         print(f"\n{ranking_text(lake.read(CAR_TABLE), lake.read(SUITABILITY))}")
     if study.runs and ("study_report", None) not in tally.failed:
         compared = lake.read(PREDICTED_ACTUAL)
-        found = agreements(compared, lake.read(SUITABILITY), study.car.form)
+        found = rank_correlations(compared, lake.read(SUITABILITY), study.car.form)
         print(agreement_text(compared, found, lake.read(TUNED_CHECKPOINT), lake.read(EVAL_DIFFERENCES)))
     for check, sentences in tally.warnings.items():
         print(f"! {check}, {len(sentences)} ×, first: {sentences[0]}")

@@ -5,7 +5,6 @@ from typing import Any
 import polars as pl
 
 from preceptor.evaluation.checkers import CHECKS
-from preceptor.evaluation.estimates import accuracy
 from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.items import Item, read_items
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
@@ -19,6 +18,7 @@ from preceptor.evaluation.results import (
 )
 from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
+from preceptor.statistics.proportions import mean_share
 from preceptor.study.evaluation import Checkers
 
 VERSION = 3  # of the checkers
@@ -64,7 +64,7 @@ def examine(examination: Examination[Checkers]) -> Examined:
 def metrics(_: Examination[Checkers], examined: Examined) -> list[Metric]:
     """The share of right answers."""
     outcomes = examined.results.rows["outcome"].drop_nulls()
-    return [Metric("accuracy", accuracy(outcomes.to_list()), METHOD, len(outcomes))]
+    return [Metric("accuracy", mean_share(outcomes.to_list()), METHOD, len(outcomes))]
 
 
 def _row(item: Item, answer: Answer) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from preceptor.evaluation.difficulty import (
     given_folder,
     why_unknown,
 )
-from preceptor.evaluation.estimates import accuracy, discrete_win_rate, win_rate
+from preceptor.evaluation.estimates import discrete_win_rate, win_rate
 from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.items import Item, read_items
 from preceptor.evaluation.judging.annotator import Annotator
@@ -36,6 +36,7 @@ from preceptor.evaluation.results import TURN_BREAK
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import file_identity
 from preceptor.records import records_identity
+from preceptor.statistics.proportions import mean_share
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.judges import AnnotatorJudge, ClassifierJudge, PromptedJudge
 
@@ -144,7 +145,9 @@ def wins_ties_losses(results: pl.DataFrame) -> list[Metric]:
     labels = results.drop_nulls("outcome").select(label_of(pl.col("outcome"))).to_series()
     method = "items on this side of 0.5, in the mean over orders and draws / items judged; Wilson's interval"
     return [
-        Metric(f"{label}_share", accuracy((labels == label).cast(pl.Float64).to_list()), method, len(labels))
+        Metric(
+            f"{label}_share", mean_share((labels == label).cast(pl.Float64).to_list()), method, len(labels)
+        )
         for label in LABELS
     ]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from preceptor.evaluation.difficulty import NO_FILES, is_fetched
-from preceptor.evaluation.estimates import Estimate
 from preceptor.evaluation.examination import Examination, Examined, Metric, UnexaminableError
 from preceptor.evaluation.examination import Kind as Evaluation
 from preceptor.evaluation.scores import Account, score_rows, scores_fingerprint
 from preceptor.lake.resume import Outcome, derive, put
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
 from preceptor.lake.store import Lake
+from preceptor.statistics.estimates import Estimate
 from preceptor.study.evaluation import AnyEvaluation, Pairwise
 
 if TYPE_CHECKING:

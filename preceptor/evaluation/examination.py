@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from preceptor.compute.request import Generator
-from preceptor.evaluation.estimates import Estimate
 from preceptor.judging.judge import Answer
 from preceptor.judging.question import Question
 from preceptor.lake.resume import Outcome
 from preceptor.lake.store import Lake, Partition
+from preceptor.statistics.estimates import Estimate
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.fields import Sampling
 from preceptor.study.judges import AskedJudge, ClassifierJudge

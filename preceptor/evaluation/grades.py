@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from preceptor.evaluation.estimates import NOTHING, Estimate, item_mean
+from preceptor.evaluation.estimates import item_mean
 from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.items import read_items
 from preceptor.evaluation.judging.benchmark import Judged
@@ -12,6 +12,7 @@ from preceptor.evaluation.scores import Named
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.judging.prompt_file import read_prompt
 from preceptor.records import records_identity
+from preceptor.statistics.estimates import NOTHING, Estimate
 from preceptor.study.evaluation import Grades
 
 PROMPT = "grade"

@@ -22,6 +22,7 @@ from preceptor.evaluation.items import read_items
 from preceptor.evaluation.length_control import FULL, METRICS, length_controlled_values
 from preceptor.evaluation.lm_eval.benchmark import preset_of
 from preceptor.lake.store import Lake
+from preceptor.statistics.clusters import ratio
 from preceptor.study.benchmarks import HumanEval, LmEval
 from preceptor.study.evaluation import AnyEvaluation, ArenaHard, Grades, Pairwise
 from preceptor.study.held_out import HeldOutLoss, ResponseRanking
@@ -104,13 +105,6 @@ def _by_run(rows: pl.DataFrame, make: Make) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def ratio_values(numerators: Floats, denominators: Floats) -> Floats:
-    """R + n·(y - R·x) / Σx of the ratio R = Σy / Σx over n items: their mean is R."""
-    total = float(numerators.sum() / denominators.sum())
-    values: Floats = total + len(numerators) * (numerators - total * denominators) / denominators.sum()
-    return values
-
-
 def _passing(rows: pl.DataFrame, k: int) -> tuple[list[str], Floats]:
     counts = rows.group_by("item_id", maintain_order=True).agg(n=pl.len(), c=pl.col("outcome").sum())
     enough = counts.filter(pl.col("n") >= k)
@@ -129,7 +123,7 @@ def _mean_of_tasks(rows: pl.DataFrame) -> tuple[list[str], Floats]:
 
 def _pairs_won(rows: pl.DataFrame, measure: str) -> tuple[list[str], Floats]:
     pairs = _measure(rows, f"{measure}_pairs")
-    return rows["item_id"].to_list(), ratio_values(pairs * _measure(rows, measure), pairs)
+    return rows["item_id"].to_list(), ratio(pairs * _measure(rows, measure), pairs).values
 
 
 def _losses(rows: pl.DataFrame) -> tuple[list[str], Floats]:
@@ -138,7 +132,7 @@ def _losses(rows: pl.DataFrame) -> tuple[list[str], Floats]:
 
 def _perplexity(rows: pl.DataFrame) -> tuple[list[str], Floats]:
     """exp of the loss by token; an item moves it by exp's slope times what it moves the loss."""
-    by_token = ratio_values(_measure(rows, "nll_sum"), _measure(rows, "tokens"))
+    by_token = ratio(_measure(rows, "nll_sum"), _measure(rows, "tokens")).values
     loss = float(by_token.mean())
     if loss > LARGEST_EXPONENT:
         return [], np.array([])

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from preceptor.evaluation.difficulty import Difficulty
-from preceptor.evaluation.estimates import NORMAL_95, NOTHING, Estimate, unvaried
+from preceptor.statistics.estimates import NORMAL_95, NOTHING, Estimate
+from preceptor.statistics.proportions import unvaried
 
 if TYPE_CHECKING:
     import numpy as np

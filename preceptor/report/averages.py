@@ -1,13 +1,11 @@
 """Scores of the study's averages, made from those of its benchmarks: a run that lacks one has no average."""
 
-import math
-from collections.abc import Sequence
-
 import polars as pl
 
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.main_metric import Main, main_metrics
+from preceptor.statistics.estimates import Estimate, mean_of
 from preceptor.study.averages import Average
 from preceptor.study.schema import Study
 from preceptor.study.untuned import examined_runs
@@ -34,22 +32,6 @@ def add_averages(warehouse: Warehouse, study: Study) -> None:
     warehouse.register(EVAL_SCORES.name, pl.concat([scores, found]))
 
 
-def mean_interval(
-    values: Sequence[float], lows: Sequence[float | None], highs: Sequence[float | None]
-) -> tuple[float, float | None, float | None]:
-    """The mean, and its interval from each part's own by the square-and-add method (MOVER).
-
-    low = m - √Σ(v - l)² / k, and high alike; none where a part has none.
-    """
-    count, mean = len(values), sum(values) / len(values)
-    ends: list[float | None] = []
-    for sign, bounds in ((-1, lows), (1, highs)):
-        there = [bound for bound in bounds if bound is not None]
-        apart = [value - bound for value, bound in zip(values, there, strict=False)]
-        ends.append(mean + sign * math.hypot(*apart) / count if len(there) == count else None)
-    return mean, ends[0], ends[1]
-
-
 def _parts(
     scores: pl.DataFrame, average: Average, run: str, main: dict[str, Main]
 ) -> list[dict[str, object]]:
@@ -65,16 +47,15 @@ def _row(average: Average, run: str, parts: list[dict[str, object]]) -> dict[str
     frame = pl.DataFrame(parts, schema=EVAL_SCORES.schema)
     there = frame["benchmark"].to_list()
     lacking = [benchmark for benchmark in average.of if benchmark not in there]
-    ends: tuple[float | None, ...] = (None, None, None)
-    if not lacking:
-        ends = mean_interval(*(frame[name].to_list() for name in ("value", "low", "high")))
+    ends = ("value", "low", "high")
+    mean = Estimate() if lacking else mean_of(*(frame[name].to_list() for name in ends))
     named = " + ".join(f"{part['benchmark']} ({_measure(part)})" for part in parts)
     return {
         "run": run,
         "benchmark": average.name,
         "metric": METRIC,
         "category": "",
-        **dict(zip(("value", "low", "high"), ends, strict=True)),
+        **{name: vars(mean)[name] for name in ends},
         "unit": "share",
         **{name: frame[name].sum() for name in COUNTS},
         "method": f"({named}) / {len(average.of)}; {INTERVAL}",

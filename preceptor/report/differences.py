@@ -2,9 +2,10 @@
 
 import polars as pl
 
-from preceptor.evaluation.agreement.paired import PairedDifference, adjusted_p_values, paired_differences
+from preceptor.evaluation.paired import PairedDifference, paired_differences
 from preceptor.lake.schemas import EVAL_DIFFERENCES
 from preceptor.report.tested_values import Tested
+from preceptor.statistics.multiple import holm
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_name
 
@@ -33,7 +34,7 @@ def differences(study: Study, tested: dict[str, Tested]) -> pl.DataFrame:
 def _rows(tested: Tested, runs: list[str], untuned: str | None = None) -> list[dict[str, object]]:
     """One family of tests: every two runs, or every run and its untuned base."""
     found = paired_differences(outcomes_of(tested, runs), SEED, tested.items.largest, against=untuned)
-    adjusted = adjusted_p_values([difference.p_value for *_, difference in found])
+    adjusted = holm([difference.p_value for *_, difference in found])
     return [
         {
             "first_run": first,

@@ -7,9 +7,9 @@ import polars as pl
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.first_under import first_under
 from preceptor.report.judge_agreement import judge_agreements
-from preceptor.report.predicted import agreements, predicted_actual, teacher_means
+from preceptor.report.predicted import predicted_actual, rank_correlations, teacher_means
 from preceptor.report.reward_check import RewardCheck, check_reward
-from preceptor.report.reward_models import reward_agreements, reward_means, reward_rankings
+from preceptor.report.reward_models import reward_correlations, reward_means, reward_rankings
 from preceptor.report.seeds import NAME as SEED_DIFFERENCES
 from preceptor.study.schema import Study
 
@@ -22,7 +22,7 @@ class Evidence:
     suitability: pl.DataFrame  # by every metric
     sweep: pl.DataFrame
     means: pl.DataFrame  # main metric by base, benchmark and teacher
-    agreements: pl.DataFrame
+    rank_correlations: pl.DataFrame
     scores: pl.DataFrame
     differences: pl.DataFrame  # between two runs of a base
     seeds: pl.DataFrame  # between two teachers of a base, over their training seeds
@@ -34,7 +34,7 @@ class Evidence:
     failures: pl.DataFrame
     first_under: pl.DataFrame  # who is first by CAR under other reward maps and β
     reward_rankings: pl.DataFrame  # by each of the study's reward models
-    reward_agreements: pl.DataFrame  # between two of them
+    reward_correlations: pl.DataFrame  # between two of them
     instructions: int
     reward_check: RewardCheck
 
@@ -55,7 +55,7 @@ def gather(warehouse: Warehouse, study: Study) -> Evidence:
         suitability=suitability,
         sweep=warehouse.query("report/sweep"),
         means=teacher_means(predicted),
-        agreements=agreements(predicted, suitability, study.car.form),
+        rank_correlations=rank_correlations(predicted, suitability, study.car.form),
         scores=warehouse.query("report/scores"),
         differences=warehouse.query("report/differences"),
         seeds=warehouse.rows(SEED_DIFFERENCES),
@@ -67,7 +67,7 @@ def gather(warehouse: Warehouse, study: Study) -> Evidence:
         failures=warehouse.query("report/failures"),
         first_under=first_under(means.filter(reward_model_index=own), ranking, study),
         reward_rankings=rankings,
-        reward_agreements=reward_agreements(warehouse, study, rankings),
+        reward_correlations=reward_correlations(warehouse, study, rankings),
         instructions=int(warehouse.query("report/instruction_count").item()),
         reward_check=check_reward(warehouse),
     )

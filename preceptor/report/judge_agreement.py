@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from preceptor.evaluation.agreement.labels import TIE, agreement_of_pairs, label_of, mean_share
+from preceptor.evaluation.agreement.labels import TIE, agreement_by_item, agreement_of_pairs, label_of
 from preceptor.lake.warehouse import Warehouse
+from preceptor.statistics.proportions import mean_share
 from preceptor.study.evaluation import ArenaHard, Pairwise
 from preceptor.study.schema import Study
 
@@ -35,11 +36,7 @@ def judge_agreements(warehouse: Warehouse, study: Study) -> pl.DataFrame:
 def _agreement(answers: pl.DataFrame) -> dict[str, float | int | None]:
     said = [answers.select(*ANSWER, label=label_of(pl.col(name))) for name in ("outcome", "other_outcome")]
     labels = pl.concat(said)
-    agreement = mean_share(_by_item(agreement_of_pairs(labels, ANSWER, half=TIE)))
-    plain = mean_share(items := _by_item(agreement_of_pairs(labels, ANSWER)))
+    agreement = mean_share(agreement_by_item(agreement_of_pairs(labels, ANSWER, half=TIE)))
+    plain = mean_share(items := agreement_by_item(agreement_of_pairs(labels, ANSWER)))
     found = {"agreement": agreement.value, "low": agreement.low, "high": agreement.high, "plain": plain.value}
     return {**found, "items": len(items), "answers": answers.height}
-
-
-def _by_item(agreements: pl.DataFrame) -> pl.Series:
-    return agreements.group_by("item_id").agg(pl.col("agreement").mean()).sort("item_id")["agreement"]

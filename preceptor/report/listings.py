@@ -58,7 +58,7 @@ class Heat:
     rows: list[tuple[str, list[tuple[str, float | None]]]]
 
 
-def outcome_listing(answers: Sequence[Answer], agreements: pl.DataFrame) -> Listing:
+def outcome_listing(answers: Sequence[Answer], correlations: pl.DataFrame) -> Listing:
     """Per base and benchmark the first student, and how well CAR predicted all of them."""
     columns = (
         "base and benchmark",
@@ -68,12 +68,12 @@ def outcome_listing(answers: Sequence[Answer], agreements: pl.DataFrame) -> List
         "its 95 % interval",
         "score (95 % interval)",
     )
-    rows = [_outcome(answer.base, outcome, agreements) for answer in answers for outcome in answer.outcomes]
+    rows = [_outcome(answer.base, outcome, correlations) for answer in answers for outcome in answer.outcomes]
     return Listing(columns, rows, words=2, last_words=1)
 
 
-def _outcome(base: str, outcome: Outcome, agreements: pl.DataFrame) -> tuple[str, ...]:
-    found = agreements.filter(base=base, benchmark=outcome.benchmark, predictor="CAR").row(0, named=True)
+def _outcome(base: str, outcome: Outcome, correlations: pl.DataFrame) -> tuple[str, ...]:
+    found = correlations.filter(base=base, benchmark=outcome.benchmark, predictor="CAR").row(0, named=True)
     interval = span(decimals(found["low"]), decimals(found["high"]))
     tested = p_value(found["p_adjusted"]) if found["untested"] is None else "not tested"
     agreed = decimals(found["rho"]), tested, interval
@@ -104,11 +104,11 @@ def ranking_listing(ranked: pl.DataFrame, confidence: float) -> Listing:
     return Listing(columns, rows, notes=paired)
 
 
-def predictor_listings(agreements: pl.DataFrame) -> list[Listing]:
+def predictor_listings(correlations: pl.DataFrame) -> list[Listing]:
     """ρ of every predictor, a table a base and benchmark, the highest first."""
     columns = ("predictor", "ρ", "95 % interval", "p", "p adjusted", "|ρ| needed", "teachers", "left out")
     listings = []
-    for (base, benchmark), rows in agreements.group_by("base", "benchmark", maintain_order=True):
+    for (base, benchmark), rows in correlations.group_by("base", "benchmark", maintain_order=True):
         highest = rows.sort("rho", descending=True, nulls_last=True, maintain_order=True)
         lines = [_predictor(row) for row in highest.iter_rows(named=True)]
         untested = rows["untested"].drop_nulls().unique(maintain_order=True).to_list()

@@ -5,9 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.report.agreement import LEVEL, as_agreement, conclusion
 from preceptor.report.evidence import Evidence
+from preceptor.report.rank_correlation import conclusion, correlation_of
 from preceptor.report.words import counted, listed, measured, p_equals, span
+from preceptor.statistics.multiple import LEVEL
 
 NOBODY = "nobody"
 DIGITS = 12  # sums of the same outcomes in another order differ behind these
@@ -45,7 +46,7 @@ def _placed(teachers: pl.DataFrame) -> pl.DataFrame:
 
 def _outcome(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> Outcome:
     top = ordered.row(0, named=True)
-    row = evidence.agreements.filter(base=top["base"], benchmark=top["benchmark"], predictor="CAR")
+    row = evidence.rank_correlations.filter(base=top["base"], benchmark=top["benchmark"], predictor="CAR")
     best, sentence = _best(evidence, ordered, first)
     value, low, high = (measured(top[name], top["unit"]) for name in ("value", "low", "high"))
     return Outcome(
@@ -54,7 +55,7 @@ def _outcome(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> Out
         best,
         f"{value} ({span(low, high)})",
         sentence,
-        conclusion(as_agreement(row.row(0, named=True))),
+        conclusion(correlation_of(row.row(0, named=True))),
     )
 
 

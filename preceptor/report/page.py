@@ -9,8 +9,6 @@ import polars as pl
 import yaml
 
 from preceptor.lake.warehouse import Warehouse
-from preceptor.report.agreement import LEVEL, as_agreement
-from preceptor.report.agreement_charts import predictor_chart, scatter_chart
 from preceptor.report.answer import answers
 from preceptor.report.chart import colour
 from preceptor.report.evidence import Evidence, gather
@@ -30,17 +28,20 @@ from preceptor.report.listings import (
     task_heats,
 )
 from preceptor.report.missing import doubtful_runs, runs_without_results, unlike_runs, unranked
+from preceptor.report.predicted_charts import predictor_chart, scatter_chart
+from preceptor.report.rank_correlation import correlation_of
 from preceptor.report.ranking_charts import car_chart, sweep_chart
 from preceptor.report.reward_models import reward_model_sentences
 from preceptor.report.row_charts import loss_curve_chart, spread_chart
 from preceptor.report.seed_listing import seed_listings
 from preceptor.report.settings_listings import (
     first_under_listings,
-    reward_agreement_listing,
+    reward_correlation_listing,
     reward_model_listings,
     suitability_listings,
 )
 from preceptor.report.words import counted
+from preceptor.statistics.multiple import LEVEL
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
 
@@ -101,7 +102,7 @@ def _answered(study: Study, evidence: Evidence) -> dict[str, Any]:
         "summary": _summary(study, evidence),
         "headlines": [headline(evidence.ranking, base.name) for base in study.bases],
         "answers": found,
-        "outcomes": outcome_listing(found, evidence.agreements),
+        "outcomes": outcome_listing(found, evidence.rank_correlations),
     }
 
 
@@ -123,7 +124,7 @@ def _charts(study: Study, evidence: Evidence) -> dict[str, Any]:
             evidence,
             "actual",
             lambda teachers, rows, name: scatter_chart(
-                teachers, as_agreement(rows.filter(predictor="CAR").row(0, named=True)), colours, name
+                teachers, correlation_of(rows.filter(predictor="CAR").row(0, named=True)), colours, name
             ),
         ),
         "predictors": _by_outcome(evidence, "predictors", lambda _, rows, name: predictor_chart(rows, name)),
@@ -142,17 +143,17 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
     )
     return {
         "car_form": CAR_FORMS[study.car.form],
-        "agreements": predictor_listings(evidence.agreements),
-        "rho_tests": evidence.agreements["p_value"].count(),
-        "untested": evidence.agreements["untested"].drop_nulls().unique(maintain_order=True).to_list(),
+        "rank_correlations": predictor_listings(evidence.rank_correlations),
+        "rho_tests": evidence.rank_correlations["p_value"].count(),
+        "untested": evidence.rank_correlations["untested"].drop_nulls().unique(maintain_order=True).to_list(),
         "level": LEVEL,
         "suitability": suitability_listings(evidence.suitability, evidence.ranking, study.car.form),
         "first_under": first_under_listings(evidence.first_under),
         "reward_models": reward_model_listings(evidence.reward_rankings),
         "reward_model_sentences": reward_model_sentences(
-            study, evidence.reward_rankings, evidence.reward_agreements
+            study, evidence.reward_rankings, evidence.reward_correlations
         ),
-        "reward_agreements": reward_agreement_listing(evidence.reward_agreements),
+        "reward_correlations": reward_correlation_listing(evidence.reward_correlations),
         "reward": evidence.reward_check,
         "rewards_listing": reward_listing(evidence.reward_check),
         "main_scores": score_listings(evidence.scores, main=True),
@@ -211,7 +212,7 @@ def _by_outcome(
     """A chart per base and benchmark that has a CAR and an outcome of any teacher."""
     charts = []
     for number, (key, rows) in enumerate(
-        evidence.agreements.group_by("base", "benchmark", "metric", maintain_order=True)
+        evidence.rank_correlations.group_by("base", "benchmark", "metric", maintain_order=True)
     ):
         base, benchmark, metric = key
         teachers = evidence.means.filter(base=base, benchmark=benchmark).drop_nulls(["car", "value"])

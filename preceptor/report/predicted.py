@@ -6,12 +6,12 @@ from dataclasses import asdict
 import polars as pl
 
 from preceptor.current import current_fingerprints, register_current
-from preceptor.evaluation.agreement.paired import adjusted_p_values
 from preceptor.lake.schemas import EVAL_SCORES, PREDICTED_ACTUAL, TUNED_CHECKPOINT
 from preceptor.lake.warehouse import Warehouse
-from preceptor.report.agreement import Agreement, agreement, unless
 from preceptor.report.averages import METRIC
 from preceptor.report.main_metric import main_metrics
+from preceptor.report.rank_correlation import PredictorCorrelation, predictor_correlation
+from preceptor.statistics.multiple import holm
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_runs
@@ -19,7 +19,7 @@ from preceptor.suitability.metrics import Form, car_metric, labelled
 from preceptor.tuning.learning import doubt
 
 GROUP = ["base", "benchmark", "metric"]
-AGREEMENTS = pl.Schema(
+RANK_CORRELATIONS = pl.Schema(
     {
         **dict.fromkeys([*GROUP, "predictor"], pl.String),
         "rho": pl.Float64,
@@ -114,8 +114,8 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def agreements(predicted_actual: pl.DataFrame, suitability: pl.DataFrame, form: Form) -> pl.DataFrame:
-    """A row is the agreement of one predictor with one base's results on one benchmark (main metric).
+def rank_correlations(predicted_actual: pl.DataFrame, suitability: pl.DataFrame, form: Form) -> pl.DataFrame:
+    """A row is the rank correlation of one predictor with one base's results on one benchmark (main metric).
 
     CAR of the study's form predicts, and every other metric that `suitability` has a value of. Teachers
     without a prediction or an outcome are counted in `left_out`. `p_adjusted` is Holm's over all
@@ -124,11 +124,11 @@ def agreements(predicted_actual: pl.DataFrame, suitability: pl.DataFrame, form: 
     rows = []
     for key, teachers in teacher_means(predicted_actual).group_by(GROUP, maintain_order=True):
         for predictor, predicted in _predicted(teachers, suitability, form):
-            found, left_out = _agreement(predicted)
+            found, left_out = _correlation(predicted)
             named = dict(zip(GROUP, key, strict=True))
             rows.append({**named, "predictor": predictor, **asdict(found), "left_out": left_out})
-    found_all = pl.DataFrame(rows, schema=AGREEMENTS)
-    adjusted = adjusted_p_values(found_all["p_value"].to_list())
+    found_all = pl.DataFrame(rows, schema=RANK_CORRELATIONS)
+    adjusted = holm(found_all["p_value"].to_list())
     tests = found_all["p_value"].count()
     return found_all.with_columns(p_adjusted=pl.Series(adjusted, dtype=pl.Float64), tests=pl.lit(tests))
 
@@ -146,12 +146,13 @@ def _predicted(
             yield label, teachers.join(values, on=["base", "teacher"], how="left", maintain_order="left")
 
 
-def _agreement(teachers: pl.DataFrame) -> tuple[Agreement, int]:
+def _correlation(teachers: pl.DataFrame) -> tuple[PredictorCorrelation, int]:
     better = pl.when("higher_is_better").then(pl.col("value")).otherwise(-pl.col("value"))
     pairs = teachers.select("predicted", "teacher", "style", "differs", "doubtful", value=better)
     pairs = pairs.drop_nulls(["predicted", "value"])
-    found = agreement(pairs["predicted"].to_list(), pairs["value"].to_list())
-    return unless(found, _nothing_learned(pairs) or _shared(pairs)), teachers.height - pairs.height
+    untested = _nothing_learned(pairs) or _shared(pairs)
+    found = predictor_correlation(pairs["predicted"].to_list(), pairs["value"].to_list(), untested)
+    return found, teachers.height - pairs.height
 
 
 def _nothing_learned(teachers: pl.DataFrame) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from preceptor.lake.warehouse import Warehouse
+from preceptor.statistics.correlation import auc
 
 WEAK = 0.75  # below this AUC the reward misplaces more than every fourth pair of right and wrong
 SCHEMA = {
@@ -68,18 +69,6 @@ def check_reward(warehouse: Warehouse) -> RewardCheck:
         auc(decided["reward"], decided["right"]),
         checked.height - decided.height,
     )
-
-
-def auc(scores: pl.Series, positive: pl.Series) -> float | None:
-    """Probability that a positive's score is above a negative's, ties half: the Mann-Whitney U by ranks.
-
-    None where all are positive, or none is.
-    """
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
-        return None
-    rank_sum = float(scores.rank("average").filter(positive).sum())
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
 
 def _decisions(rows: pl.DataFrame) -> list[bool | None]:

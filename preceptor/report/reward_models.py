@@ -1,4 +1,4 @@
-"""The ranking under each of the study's reward models, and how far they agree. CAR takes one of them."""
+"""The ranking under each of the study's reward models, and how far these correlate. CAR takes one of them."""
 
 import logging
 from itertools import combinations
@@ -6,10 +6,10 @@ from itertools import combinations
 import polars as pl
 
 from preceptor.lake.warehouse import Warehouse
-from preceptor.report.agreement import agreement
 from preceptor.report.words import listed
 from preceptor.rewards.recorded import recorded_reward_fingerprint
 from preceptor.rewards.score import reward_fingerprint
+from preceptor.statistics.correlation import kendall, spearman
 from preceptor.study.reward_models import RecordedRewardModel
 from preceptor.study.schema import RewardMap, Study
 from preceptor.suitability.metrics import car_metric
@@ -22,7 +22,7 @@ MEANS = {
     "instructions": pl.Int64,
     **dict.fromkeys(("reward", "squashed", "loss", "scatter"), pl.Float64),
 }
-AGREEMENTS = {
+CORRELATIONS = {
     **dict.fromkeys(("first", "second", "base"), pl.String),
     "teachers": pl.Int64,
     **dict.fromkeys(("rho_car", "tau_car", "rho_reward", "rho_responses"), pl.Float64),
@@ -93,27 +93,27 @@ def names_by_index(names: list[str]) -> dict[int, str]:
     return dict(enumerate(names))
 
 
-def reward_agreements(warehouse: Warehouse, study: Study, rankings: pl.DataFrame) -> pl.DataFrame:
+def reward_correlations(warehouse: Warehouse, study: Study, rankings: pl.DataFrame) -> pl.DataFrame:
     """A row is two reward models on one base: ρ and Kendall's τ of CAR, ρ of mean rewards over teachers, and
 
-    `rho_responses`, over the responses to the same instruction (sql/report/reward_agreement.sql).
+    `rho_responses`, over the responses to the same instruction (sql/report/reward_correlation.sql).
     """
     if len(study.reward_models) < 2:
-        return pl.DataFrame(schema=AGREEMENTS)
+        return pl.DataFrame(schema=CORRELATIONS)
     names = [model.name for model in study.reward_models]
     within = {
         (names[row["first_index"]], names[row["second_index"]]): row
-        for row in warehouse.query("report/reward_agreement").to_dicts()
+        for row in warehouse.query("report/reward_correlation").to_dicts()
     }
     rows = [
-        _agreement(pair, base.name, rankings, within.get(pair, {}))
+        _correlation(pair, base.name, rankings, within.get(pair, {}))
         for pair in combinations(names, 2)
         for base in study.bases
     ]
-    return pl.DataFrame(rows, schema=AGREEMENTS)
+    return pl.DataFrame(rows, schema=CORRELATIONS)
 
 
-def _agreement(
+def _correlation(
     pair: tuple[str, str], base: str, rankings: pl.DataFrame, within: dict[str, object]
 ) -> dict[str, object]:
     one, other = (rankings.filter(reward_model=name, base=base) for name in pair)
@@ -124,26 +124,17 @@ def _agreement(
         "second": pair[1],
         "base": base,
         "teachers": both.height,
-        "rho_car": agreement(ranked["car"].to_list(), ranked["car_other"].to_list()).rho,
+        "rho_car": spearman(ranked["car"].to_list(), ranked["car_other"].to_list()),
         "tau_car": kendall(ranked["car"].to_list(), ranked["car_other"].to_list()),
-        "rho_reward": agreement(both["mean_reward"].to_list(), both["mean_reward_other"].to_list()).rho,
+        "rho_reward": spearman(both["mean_reward"].to_list(), both["mean_reward_other"].to_list()),
         "rho_responses": within.get("rho"),
         "responses": within.get("responses"),
         "instructions": within.get("instructions"),
     }
 
 
-def kendall(first: list[float], second: list[float]) -> float | None:
-    """τ-b, which knows ties; None where one side does not vary."""
-    from scipy.stats import kendalltau
-
-    if len(set(first)) < 2 or len(set(second)) < 2:
-        return None
-    return float(kendalltau(first, second).statistic)
-
-
-def reward_model_sentences(study: Study, rankings: pl.DataFrame, agreements: pl.DataFrame) -> list[str]:
-    """One per base and further reward model: who is first under it, and how far it agrees with CAR's."""
+def reward_model_sentences(study: Study, rankings: pl.DataFrame, correlations: pl.DataFrame) -> list[str]:
+    """One per base and further reward model: who is first under it, and how far it correlates with CAR's."""
     own, found = study.car_reward_model, []
     for base in study.bases:
         first = _first(rankings, own, base.name)
@@ -157,7 +148,7 @@ def reward_model_sentences(study: Study, rankings: pl.DataFrame, agreements: pl.
                 continue
             same = "stays first" if theirs == first else f"is not first, but {listed(theirs)}"
             pair = pl.concat(
-                [agreements.filter(base=base.name, first=a, second=b) for a, b in _both(own, model.name)]
+                [correlations.filter(base=base.name, first=a, second=b) for a, b in _both(own, model.name)]
             )
             found.append(f"{who}: {listed(first)} {same}{_how_far(pair.to_dicts())}")
     return found
@@ -172,7 +163,7 @@ def _first(rankings: pl.DataFrame, model: str, base: str) -> list[str]:
 
 
 def _how_far(rows: list[dict[str, float | None]]) -> str:
-    """The agreement in numbers, none of them tested."""
+    """The rank correlations in numbers, none of them tested."""
     if not rows:
         return ""
     said = [

@@ -4,15 +4,16 @@ Tuning the same rows with other seeds moves a score by points, so that two model
 teachers that do not. Runs of one recipe and tuning that differ in their seed show how far.
 """
 
-import math
 from itertools import combinations
 
 import polars as pl
 
-from preceptor.evaluation.agreement.paired import PairedDifference, adjusted_p_values, paired_differences
+from preceptor.evaluation.paired import PairedDifference, paired_differences
 from preceptor.report.differences import SEED
 from preceptor.report.predicted import one_teacher
 from preceptor.report.tested_values import Tested
+from preceptor.statistics.differences import welch
+from preceptor.statistics.multiple import holm
 from preceptor.study.schema import Study
 from preceptor.study.tuning import Run
 
@@ -46,7 +47,7 @@ def seed_differences(study: Study, tested: dict[str, Tested]) -> pl.DataFrame:
             rows = [_row(of_benchmark, runs, pair, by_item.get(pair)) for pair in pairs]
             named = {"base": base.name, "benchmark": benchmark, "metric": of_benchmark.metric}
             frame = pl.DataFrame([{**named, **row} for row in rows], schema=SCHEMA)
-            adjusted = adjusted_p_values(frame["p_value"].to_list())
+            adjusted = holm(frame["p_value"].to_list())
             frames.append(frame.with_columns(p_adjusted=pl.Series(adjusted, dtype=pl.Float64)))
     return pl.concat(frames)
 
@@ -100,12 +101,3 @@ def _scores(tested: Tested, runs: list[Run]) -> list[float]:
     """The metric of each seed."""
     values = tested.items.values
     return [float(values.filter(run=run.name)["value"].to_numpy().mean()) for run in runs]
-
-
-def welch(first: list[float], second: list[float]) -> float | None:
-    """Two-sided p of Welch's t; None where neither sample varies."""
-    from scipy.stats import ttest_ind
-
-    if math.isclose(max(first), min(first)) and math.isclose(max(second), min(second)):
-        return None
-    return float(ttest_ind(first, second, equal_var=False).pvalue)

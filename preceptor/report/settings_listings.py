@@ -84,7 +84,7 @@ def _cells(row: dict[str, float | None] | None) -> tuple[str, str, str]:
     return NOTHING if rank is None else f"{rank:g}", number(row["car"]), number(row["mean_reward"])
 
 
-def reward_agreement_listing(agreements: pl.DataFrame) -> Listing:
+def reward_correlation_listing(correlations: pl.DataFrame) -> Listing:
     """Every two reward models on a base: how far they order teachers, and responses, alike."""
     columns = (
         *("reward models", "base", "ρ of CAR", "Kendall's τ of CAR", "ρ of r", "teachers"),
@@ -99,7 +99,7 @@ def reward_agreement_listing(agreements: pl.DataFrame) -> Listing:
             decimals(row["rho_responses"]),
             number(row["responses"], 9),
         )
-        for row in agreements.iter_rows(named=True)
+        for row in correlations.iter_rows(named=True)
     ]
     notes = (
         "ρ and τ over teachers, of CAR and of the mean reward r by the study's map and β; nothing is tested.",

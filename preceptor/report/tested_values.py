@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from preceptor.evaluation.estimates import NOTHING
 from preceptor.evaluation.item_values import LINEAR, SCHEMA, ItemValues, item_values
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
@@ -13,6 +12,7 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.records import RecordsError
 from preceptor.report.averages import METRIC
 from preceptor.report.main_metric import Main, main_metrics
+from preceptor.statistics.estimates import NOTHING
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.schema import Study
 from preceptor.study.untuned import examined_runs, untuned_runs

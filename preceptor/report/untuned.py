@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from preceptor.report.agreement import LEVEL
 from preceptor.report.words import counted
+from preceptor.statistics.multiple import LEVEL
 
 
 def untuned_sentence(differences: pl.DataFrame, higher_is_better: bool) -> str | None:

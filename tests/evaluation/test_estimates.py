@@ -5,31 +5,9 @@ import math
 import polars as pl
 import pytest
 
-from preceptor.evaluation.estimates import (
-    NOTHING,
-    Estimate,
-    accuracy,
-    discrete_win_rate,
-    item_mean,
-    win_rate,
-)
-
-Z = 1.959963984540054  # the normal distribution's 97.5 % point
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """Wilson (1927), JASA 22: the p0 with |p - p0| = z·√(p0(1 - p0)/n)."""
-    share = right / n
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return centre - half, centre + half
-
-
-@pytest.mark.parametrize(("right", "n"), [(7, 10), (0, 10), (10, 10), (1, 1), (299, 300)])
-def test_accuracy_has_wilsons_interval(right, n):
-    found = accuracy([1.0] * right + [0.0] * (n - right))
-    assert found.value == right / n
-    assert (found.low, found.high) == pytest.approx(wilson(right, n), abs=1e-9)
+from preceptor.evaluation.estimates import discrete_win_rate, item_mean, win_rate
+from preceptor.statistics.estimates import NOTHING, Estimate
+from preceptor.statistics.proportions import mean_share, unvaried
 
 
 def test_win_rate_is_the_mean_with_1_96_standard_errors():
@@ -56,7 +34,7 @@ def test_one_duel_has_a_value_but_no_interval(metric):
 def test_all_won_or_all_lost_has_wilsons_interval(metric, outcome):
     """Of 50 of 50 it reaches down to 0.929; 1.96 standard errors would be none at all."""
     found = metric([outcome] * 50)
-    expected = accuracy([outcome] * 50)
+    expected = mean_share([outcome] * 50)
     assert found.value == outcome
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-4)
     assert found.high - found.low > 0.07
@@ -73,14 +51,16 @@ def test_duels_that_are_won_by_any_margin_are_won():
     assert discrete_win_rate([0.7] * 5).low < 0.6
 
 
-def test_items_that_do_not_vary_have_wilsons_interval_between_the_ends():
+def test_an_items_answers_count_as_one_and_equal_items_have_wilsons_interval():
+    rows = pl.DataFrame({"item_id": list("aabbc"), "outcome": [1.0, 3.0, 4.0, None, 6.0]})
+    found, items = item_mean(rows)
+    assert (found.value, items) == (4.0, 3)  # of 2, 4 and 6
+    assert found.high == pytest.approx(4 + 1.96 * 2 / math.sqrt(3))
+    assert item_mean(rows, 1, 6)[0].high == 6.0
     same = pl.DataFrame({"item_id": list("abcd"), "outcome": [6.0] * 4})
-    found, items = item_mean(same, 1, 6)
-    assert (found.value, found.high, items) == (6.0, 6.0, 4)
-    assert found.low == pytest.approx(1 + 5 * 4 / (4 + 1.96**2))
-    assert item_mean(same) == (Estimate(6.0), 4)  # without ends nothing tells how far chance reaches
+    assert item_mean(same, 1, 6) == (unvaried(6.0, 4, 1, 6), 4)
 
 
-@pytest.mark.parametrize("metric", [accuracy, win_rate, discrete_win_rate])
+@pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
 def test_nothing_at_all_is_an_error(metric):
     assert metric([]) == Estimate(error=NOTHING)

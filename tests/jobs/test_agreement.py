@@ -5,7 +5,7 @@ from scipy.stats import spearmanr
 
 from jobs.agreement import agreement_text
 from preceptor.lake.schemas import EVAL_DIFFERENCES, PREDICTED_ACTUAL, SUITABILITY, TUNED_CHECKPOINT
-from preceptor.report.predicted import agreements
+from preceptor.report.predicted import rank_correlations
 
 VALUES = {"alpha": 0.4, "beta": 0.7, "gamma": 0.5, "delta": None}
 CARS = {"alpha": 0.1, "beta": 0.3, "gamma": 0.05, "delta": 0.2}
@@ -54,7 +54,7 @@ def differences(**p_values) -> pl.DataFrame:
 
 
 def found(table):
-    return agreements(table, SUITABILITY.stored.to_frame(), "ratio")
+    return rank_correlations(table, SUITABILITY.stored.to_frame(), "ratio")
 
 
 def said(tuned=None, compared=None) -> str:

@@ -1,14 +1,12 @@
 """Averages of benchmarks: AP as its paper has it, with an interval from the intervals of its parts."""
 
-import math
-
 import numpy as np
 import polars as pl
 import pytest
 
 from preceptor.evaluation.item_values import SCHEMA, ItemValues
 from preceptor.lake.schemas import EVAL_SCORES
-from preceptor.report.averages import add_averages, mean_interval
+from preceptor.report.averages import add_averages
 from preceptor.report.predicted import predicted_actual
 from preceptor.report.tested_values import average_values
 from preceptor.study.averages import Average
@@ -57,27 +55,6 @@ def test_a_part_without_a_value_leaves_no_average(tmp_path):
     _, warehouse = averaged(tmp_path, rows)
     (row,) = warehouse.rows("eval_scores").filter(benchmark="AP").to_dicts()
     assert (row["value"], row["error"]) == (None, "no value on open-ended")
-
-
-def test_the_interval_is_that_of_independent_parts():
-    """Of two normal estimates it is the textbook's, each end from its own side."""
-    mean, low, high = mean_interval([0.2, 0.4], [0.1, 0.3], [0.3, 0.5])
-    assert mean == pytest.approx(0.3)
-    assert (low, high) == pytest.approx((0.3 - math.hypot(0.1, 0.1) / 2, 0.3 + math.hypot(0.1, 0.1) / 2))
-    assert mean_interval([0.2, 0.4], [0.1, None], [0.3, 0.5])[1] is None
-
-
-def test_the_interval_holds_the_truth_as_often_as_it_says():
-    """Two shares of 200 items with Wilson's intervals, 2,000 draws: 95 % within three standard errors."""
-    from preceptor.evaluation.estimates import accuracy
-
-    draw = np.random.default_rng(0)
-    held = []
-    for one, other in zip(draw.binomial(200, 0.1, 2000), draw.binomial(200, 0.4, 2000), strict=True):
-        parts = [accuracy([1.0] * k + [0.0] * (200 - k)) for k in (one, other)]
-        _, low, high = mean_interval(*([getattr(p, end) for p in parts] for end in ("value", "low", "high")))
-        held.append(low <= 0.25 <= high)
-    assert abs(np.mean(held) - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)
 
 
 def test_a_study_without_averages_keeps_its_scores(tmp_path):

@@ -5,11 +5,11 @@ import re
 
 import polars as pl
 
-from preceptor.report.agreement import Agreement
-from preceptor.report.agreement_charts import label_sides, predictor_chart, scatter_chart
 from preceptor.report.chart import LABEL, colour, dash, label
+from preceptor.report.predicted_charts import label_sides, predictor_chart, scatter_chart
 from preceptor.report.ranking_charts import car_chart, sweep_chart
 from preceptor.report.row_charts import loss_curve_chart, spread_chart
+from preceptor.statistics.correlation import RankCorrelation
 
 
 def data(html):
@@ -62,7 +62,7 @@ def test_scatter_shows_rho_and_only_teachers_with_both():
         {"teacher": ["a", "b"], "car": [1.0, None], "value": [0.5, 0.6], "low": [0.4, 0.5]}
         | {"high": [0.7, 0.7], "runs": [1, 2], "unit": ["share"] * 2}
     )
-    _, figure = data(scatter_chart(teachers, Agreement(0.5, 4, -0.2, 0.9), COLOURS, "actual-0"))
+    _, figure = data(scatter_chart(teachers, RankCorrelation(0.5, 4, -0.2, 0.9), COLOURS, "actual-0"))
     assert figure["data"][0]["x"] == [1.0] and figure["data"][0]["text"] == ["a"]
     assert figure["layout"]["title"]["text"] == "ρ = 0.50 (-0.20 to 0.90)"
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from preceptor.evaluation.estimates import Estimate
 from preceptor.evaluation.examination import Metric
 from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.scores import Account, score_rows
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.report.page import build_report
+from preceptor.statistics.estimates import Estimate
 from tests.report.lakes import BASES, FACTS, empty_warehouse, put, small_study
 from tests.report.test_page import Reader
 from tests.study.test_evaluations import GOOD, study

@@ -103,7 +103,7 @@ def test_tables_begin_with_what_matters_the_best_first(study, warehouse):
     best = scores.sort("value", descending=True)["run"].to_list()
     bases = [[run for run in best if run.startswith(base)] for base in ("notes-", "diary-")]
     assert [row[0] for row in listing.rows] == [*bases[0], *bases[1]]
-    for found in predictor_listings(gather(warehouse, study).agreements):
+    for found in predictor_listings(gather(warehouse, study).rank_correlations):
         rho = [float(row[1]) for row in found.rows]
         assert rho == sorted(rho, reverse=True)
 

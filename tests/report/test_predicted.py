@@ -1,4 +1,4 @@
-"""Predicted against actual: which rows are compared, and the agreement of each predictor."""
+"""Predicted against actual: which rows are compared, and the rank correlation of each predictor."""
 
 import pytest
 from scipy import stats
@@ -12,7 +12,7 @@ from preceptor.lake.schemas import (
     RESPONSES,
     SUITABILITY,
 )
-from preceptor.report.predicted import agreements, predicted_actual, teacher_means
+from preceptor.report.predicted import predicted_actual, rank_correlations, teacher_means
 from preceptor.study.schema import Study
 from tests.report.lakes import BASES, SILENT, TEACHERS, empty_warehouse, put, small_study
 
@@ -74,7 +74,9 @@ def filled(tmp_path):
 
 def compared(filled):
     warehouse, study = filled
-    return agreements(predicted_actual(warehouse, study), warehouse.rows("suitability"), study.car.form)
+    return rank_correlations(
+        predicted_actual(warehouse, study), warehouse.rows("suitability"), study.car.form
+    )
 
 
 def test_rows_hold_what_was_known_beside_what_came_out(filled):
@@ -132,9 +134,9 @@ def test_a_main_metric_without_a_value_is_left_out(filled):
     assert found.select("n", "left_out").row(0) == (2, 2)
 
 
-def test_a_study_without_runs_has_neither_rows_nor_agreements(tmp_path):
+def test_a_study_without_runs_has_neither_rows_nor_rank_correlations(tmp_path):
     table = predicted_actual(empty_warehouse(tmp_path), small_study(runs=False))
-    assert table.is_empty() and agreements(table, SUITABILITY.stored.to_frame(), "ratio").is_empty()
+    assert table.is_empty() and rank_correlations(table, SUITABILITY.stored.to_frame(), "ratio").is_empty()
     assert table.schema == PREDICTED_ACTUAL.row_schema
 
 

@@ -14,7 +14,7 @@ from preceptor.report.first_under import (
     first_under_sentence,
 )
 from preceptor.report.reward_models import (
-    reward_agreements,
+    reward_correlations,
     reward_means,
     reward_model_sentences,
     reward_rankings,
@@ -113,7 +113,7 @@ def test_who_is_first_under_other_maps_and_betas(two_models):
 def test_two_reward_models_agree_as_their_ranks_do(two_models):
     study, warehouse, _, rewards = two_models
     rankings = reward_rankings(reward_means(warehouse, study), study)
-    found = reward_agreements(warehouse, study, rankings)
+    found = reward_correlations(warehouse, study, rankings)
     assert found["base"].to_list() == list(BASES)
     row = found.row(0, named=True)
     sides = [rankings.filter(reward_model=m, base=BASES[0]).sort("teacher") for m in ("grader", "second")]
@@ -140,7 +140,7 @@ def test_two_reward_models_agree_as_their_ranks_do(two_models):
 def test_a_sentence_for_each_further_model_says_who_is_first_there(two_models):
     study, warehouse, table, _ = two_models
     rankings = reward_rankings(reward_means(warehouse, study), study)
-    said = reward_model_sentences(study, rankings, reward_agreements(warehouse, study, rankings))
+    said = reward_model_sentences(study, rankings, reward_correlations(warehouse, study, rankings))
     assert len(said) == len(BASES)
     for sentence, base in zip(said, BASES, strict=True):
         own, theirs = (
@@ -158,5 +158,5 @@ def test_a_map_that_does_not_fit_another_model_ranks_nobody_by_it(two_models):
     )
     rankings = reward_rankings(reward_means(warehouse, study), plain)
     assert rankings.filter(reward_model="second")["car"].null_count() == len(BASES) * len(TEACHERS)
-    said = reward_model_sentences(plain, rankings, reward_agreements(warehouse, plain, rankings))
+    said = reward_model_sentences(plain, rankings, reward_correlations(warehouse, plain, rankings))
     assert said == [] or all("no ranking" in sentence for sentence in said)

@@ -15,7 +15,7 @@ from jobs.ranking import ranking_text
 from preceptor.current import current_fingerprints
 from preceptor.lake.schemas import BASE_LOSSES, CAR_TABLE, RAW_INSTRUCTIONS, RESPONSES, REWARDS, SUITABILITY
 from preceptor.report.page import build_report
-from preceptor.report.predicted import agreements, predicted_actual
+from preceptor.report.predicted import predicted_actual, rank_correlations
 from preceptor.study.schema import RewardMap
 from preceptor.suitability.metrics import METRICS, Metric, RowColumn, row_columns
 from preceptor.suitability.metrics import mean as mean_of
@@ -156,7 +156,7 @@ def test_a_metric_that_is_added_appears_everywhere(tmp_path, monkeypatch):
     rows = warehouse.rows(SUITABILITY.name)
     assert rows.filter(metric="mean_tokens")["rank"].count() == 16
     assert "first by scored tokens" in ranking_text(warehouse.rows(CAR_TABLE.name), rows)
-    found = agreements(predicted_actual(warehouse, study), rows, study.car.form)
+    found = rank_correlations(predicted_actual(warehouse, study), rows, study.car.form)
     assert "scored tokens" in found["predictor"].to_list()
     page = build_report(study, warehouse, FACTS)
     assert page.count('<th class="n">scored tokens</th>') == len(study.bases)

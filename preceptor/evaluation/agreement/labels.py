@@ -1,19 +1,17 @@
 """How far two judges of the same items agree, where a tie against a choice counts half (LIMA)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from preceptor.evaluation.estimates import NOTHING, Estimate
+from preceptor.statistics.estimates import Estimate
+from preceptor.statistics.proportions import mean_share
+from preceptor.statistics.reliability import cohens_kappa
 
 WIN, TIE, LOSE = LABELS = ("win", "tie", "lose")
-CONFIDENCE = 0.95
-RESAMPLES = 10_000
 ROUNDING = 1e-9  # means of the same outcomes in another order differ by less
 ITEM = ("item_id",)
 Floats = NDArray[np.float64]
@@ -43,7 +41,7 @@ class LabelAgreement:
 def label_agreement(first: pl.DataFrame, second: pl.DataFrame, seed: int) -> LabelAgreement:
     """Compare two judges' labels (columns `item_id` and `label`: win, tie or lose; null is not judged).
 
-    Intervals: `mean_share`'s; for kappa a bootstrap over items, none where every resample gives the same.
+    Intervals: `mean_share`'s; for kappa `cohens_kappa`'s.
     Raises ValueError for another label or an item that one judge has twice.
     """
     one, other = _judged(first, "first"), _judged(second, "second")
@@ -52,7 +50,7 @@ def label_agreement(first: pl.DataFrame, second: pl.DataFrame, seed: int) -> Lab
     return LabelAgreement(
         mean_share(agreement_of_pairs(labels, ITEM, half=TIE)["agreement"]),
         mean_share(agreement_of_pairs(labels, ITEM)["agreement"]),
-        _kappa_estimate(_contingency(both), seed),
+        cohens_kappa(_contingency(both), seed),
         both.height,
         one.height - both.height,
         other.height - both.height,
@@ -74,21 +72,11 @@ def agreement_of_pairs(labels: pl.DataFrame, keys: Sequence[str], half: str | No
     return several.select(*keys, (pl.col("points") / pl.col("pairs")).alias("agreement"), "pairs")
 
 
-def mean_share(values: pl.Series) -> Estimate:
-    """The mean of values from 0 to 1 with Wilson's interval (1927), which holds at 0 and 1 too.
-
-    Of 0s and 1s that is the share's own. Fractions with mean p vary less than p(1 - p) (Bhatia and Davis,
-    2000), so for them the interval is wider than need be.
-    """
-    n = len(values)
-    if n == 0:
-        return Estimate(error=NOTHING)
-    mean = math.fsum(values) / n
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    shrink = 1 + z**2 / n
-    centre = (mean + z**2 / (2 * n)) / shrink
-    margin = z / shrink * math.sqrt(max(mean * (1 - mean), 0) / n + z**2 / (4 * n**2))
-    return Estimate(mean, min(max(centre - margin, 0.0), mean), max(min(centre + margin, 1.0), mean))
+def agreement_by_item(pairs: pl.DataFrame) -> pl.Series:
+    """The mean points of each item's pairs, from `agreement_of_pairs`; sorted by item."""
+    points = pl.col("agreement") * pl.col("pairs")
+    items = pairs.group_by("item_id").agg(agreement=points.sum() / pl.col("pairs").sum())
+    return items.sort("item_id")["agreement"]
 
 
 def label_of(outcome: pl.Expr) -> pl.Expr:
@@ -120,26 +108,3 @@ def _contingency(both: pl.DataFrame) -> Floats:
         for other in LABELS
     ]
     return np.array(found, dtype=np.float64).reshape(len(LABELS), len(LABELS))
-
-
-def _kappa_estimate(table: Floats, seed: int) -> Estimate:
-    n = int(table.sum())
-    if n == 0:
-        return Estimate(error=NOTHING)
-    value = float(_kappa(table))
-    if math.isnan(value):
-        return Estimate(error="both judges gave every item the same label: chance would agree as much")
-    cells = np.random.default_rng(seed).multinomial(n, table.ravel() / n, size=RESAMPLES)
-    draws = _kappa(cells.reshape(RESAMPLES, *table.shape).astype(np.float64))
-    low, high = np.nanquantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value, float(low), float(high)) if high - low > ROUNDING else Estimate(value)
-
-
-def _kappa(table: Floats) -> Floats:
-    """(observed - expected) / (1 - expected) agreement of (…, labels, labels); NaN where that is 0 / 0."""
-    n = table.sum((-2, -1))
-    observed = np.trace(table, axis1=-2, axis2=-1) / n
-    expected = (table.sum(-1) * table.sum(-2)).sum(-1) / n**2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        kappa: Floats = (observed - expected) / np.where(expected == 1, np.nan, 1 - expected)
-    return kappa

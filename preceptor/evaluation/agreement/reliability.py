@@ -1,6 +1,5 @@
 """How far a judge can be relied on: the same in both orders, the same each time, the same as people."""
 
-import math
 from dataclasses import dataclass
 
 import polars as pl
@@ -9,13 +8,14 @@ from preceptor.evaluation.agreement.labels import (
     LOSE,
     WIN,
     LabelAgreement,
+    agreement_by_item,
     agreement_of_pairs,
     label_agreement,
     label_of,
-    mean_share,
 )
-from preceptor.evaluation.agreement.paired import mean_difference
-from preceptor.evaluation.estimates import Estimate
+from preceptor.statistics.differences import mean_difference
+from preceptor.statistics.estimates import Estimate, difference_of
+from preceptor.statistics.proportions import mean_share
 
 RESPONSE_FIRST, REFERENCE_FIRST, ALONE = ORDERS = ("response_first", "reference_first", "alone")
 SHOWING = ["item_id", "sample", "order"]
@@ -74,9 +74,8 @@ def position_bias(judgments: pl.DataFrame) -> PositionBias:
 def drawn_position_bias(judgments: pl.DataFrame) -> tuple[Estimate, int]:
     """The bias of `position_bias` where each item was judged in one order, drawn at random; and its items.
 
-    Mean outcome of the items whose response was shown first - that of those whose reference was. The interval
-    is made of the two means' Wilson intervals (Newcombe 1998, method 10). Raises ValueError for an order or
-    outcome that cannot be.
+    Mean outcome of the items whose response was shown first - that of those whose reference was, with
+    the interval of `difference_of`. Raises ValueError for an order or outcome that cannot be.
     """
     shown = _checked(judgments).drop_nulls("outcome").group_by("order", "item_id", maintain_order=True)
     items = shown.agg(pl.col("outcome").mean())
@@ -84,12 +83,7 @@ def drawn_position_bias(judgments: pl.DataFrame) -> tuple[Estimate, int]:
     first, second = mean_share(ours), mean_share(theirs)
     if first.value is None or second.value is None:
         return Estimate(error="no item has an outcome in one of the orders"), items.height
-    assert first.low is not None and first.high is not None
-    assert second.low is not None and second.high is not None
-    value = first.value - second.value
-    low = value - math.hypot(first.value - first.low, second.high - second.value)
-    high = value + math.hypot(first.high - first.value, second.value - second.low)
-    return Estimate(value, low, high), items.height
+    return difference_of(first, second), items.height
 
 
 def self_consistency(judgments: pl.DataFrame) -> SelfConsistency:
@@ -99,11 +93,9 @@ def self_consistency(judgments: pl.DataFrame) -> SelfConsistency:
     order or outcome that cannot be.
     """
     sides = _checked(judgments).with_columns(label=label_of(pl.col("outcome"))).drop_nulls("label")
-    shown = agreement_of_pairs(sides, SHOWING)
-    share = (pl.col("agreement") * pl.col("pairs")).sum() / pl.col("pairs").sum()
-    items = shown.group_by("item_id").agg(share=share).sort("item_id")
-    left_out = judgments["item_id"].n_unique() - items.height
-    return SelfConsistency(mean_share(items["share"]), items.height, left_out)
+    items = agreement_by_item(agreement_of_pairs(sides, SHOWING))
+    left_out = judgments["item_id"].n_unique() - len(items)
+    return SelfConsistency(mean_share(items), len(items), left_out)
 
 
 def human_agreement(judgments: pl.DataFrame, labels: pl.DataFrame, seed: int) -> LabelAgreement:

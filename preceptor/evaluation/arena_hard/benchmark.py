@@ -10,13 +10,13 @@ from preceptor.evaluation.arena_hard.categories import authors_baseline, main_ca
 from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates, win_rates
 from preceptor.evaluation.arena_hard.protocol import protocol
 from preceptor.evaluation.arena_hard.reading import Arena, read_arena
-from preceptor.evaluation.estimates import NOTHING, Estimate
 from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.reliability import reliability
 from preceptor.evaluation.scores import Named
 from preceptor.fingerprint import file_identity
 from preceptor.records import records_identity
+from preceptor.statistics.estimates import NOTHING, Estimate
 from preceptor.study.evaluation import ArenaHard
 
 GAMES = 2  # how verdicts become outcomes: v0.1's answers by one game alone have one

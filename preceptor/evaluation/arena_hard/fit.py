@@ -23,8 +23,8 @@ from preceptor.evaluation.arena_hard.games import (
     rates,
 )
 from preceptor.evaluation.arena_hard.intervals import SAME, Bootstrap, decided_interval, interval, resampled
-from preceptor.evaluation.arena_hard.logistic import maximum_likelihood
 from preceptor.evaluation.arena_hard.style import FEATURES, standardised, style_features
+from preceptor.statistics.logistic import maximum_likelihood
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from preceptor.evaluation.estimates import NORMAL_95, NOTHING, Estimate, unvaried
 from preceptor.evaluation.held_out.pairs import Pair
+from preceptor.statistics.clusters import clustered, ratio
+from preceptor.statistics.estimates import NOTHING, Estimate
 
 if TYPE_CHECKING:
     from preceptor.compute.loss import ResponseLoss
@@ -24,9 +24,7 @@ METHODS = {
     ),
     "perplexity": "exp of the token-weighted loss and of the ends of its interval",
 }
-ROUNDING = 1e-12  # deviations of items that are the same differ by less
 LARGEST_EXPONENT = 700.0  # nats: exp(710) is no number any more
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,14 +49,6 @@ class LossEstimates:
     tokens: int
     truncated: int
     left_out: int
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of two sums over items, and each item's linearised part in its error (they sum to 0)."""
-
-    value: float
-    deviations: Floats
 
 
 def item_losses(pairs: Sequence[Pair], losses: Sequence["ResponseLoss"]) -> list[ItemLoss]:
@@ -91,31 +81,6 @@ def loss_estimates(rows: Sequence[ItemLoss]) -> LossEstimates:
     )
 
 
-def ratio(numerators: ArrayLike, denominators: ArrayLike) -> Ratio:
-    """R = Σy / Σx over items, and (y - R·x) / Σx for each (Cochran, Sampling Techniques, 1977, chapter 6)."""
-    y, x = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
-    value = float(y.sum() / x.sum())
-    return Ratio(value, (y - value * x) / x.sum())
-
-
-def clustered(value: float, deviations: Floats, least: float, most: float = math.inf) -> Estimate:
-    """A value and 1.96 standard errors, cut to [least, most], where the items are what was drawn.
-
-    The variance is n / (n - 1) times the sum of the items' squared deviations. Where items do not vary, the
-    interval is that of `unvaried`; one item has none.
-    """
-    n = len(deviations)
-    if same(deviations):
-        return unvaried(value, n, least, most)
-    margin = NORMAL_95 * math.sqrt(n / (n - 1) * float(deviations @ deviations))
-    return Estimate(value, max(value - margin, least), min(value + margin, most))
-
-
-def same(deviations: Floats) -> bool:
-    """Whether no item deviates from the others."""
-    return float(np.abs(deviations).max()) < ROUNDING
-
-
 def _item_loss(item_id: str, loss: "ResponseLoss") -> ItemLoss:
     if loss.nll_sum is None:
         return ItemLoss(item_id, error=f"the response cannot be scored: {loss.error}")
@@ -133,9 +98,9 @@ def _metrics(measured: Sequence[dict[str, float]]) -> dict[str, Estimate]:
         return dict.fromkeys(METHODS, Estimate(error=NOTHING))
     means, sums, tokens = ([row[name] for row in measured] for name in ("mean_nll", "nll_sum", "tokens"))
     by_item, by_token = ratio(means, np.ones(len(means))), ratio(sums, tokens)
-    weighted = clustered(by_token.value, by_token.deviations, least=0.0)
+    weighted = clustered(by_token.value, by_token.deviations, lowest=0.0)
     return {
-        "held_out_loss": clustered(by_item.value, by_item.deviations, least=0.0),
+        "held_out_loss": clustered(by_item.value, by_item.deviations, lowest=0.0),
         "token_weighted_loss": weighted,
         "perplexity": _exponential(weighted),
     }

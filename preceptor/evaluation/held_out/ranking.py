@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from preceptor.compute.conversation import Conversation
-from preceptor.evaluation.agreement.paired import mean_difference
-from preceptor.evaluation.estimates import NOTHING, Estimate
-from preceptor.evaluation.held_out.loss import Ratio, clustered, ratio, same
 from preceptor.evaluation.held_out.pairs import Pair
 from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.statistics.clusters import Ratio, clustered, ratio, same
+from preceptor.statistics.differences import mean_difference
+from preceptor.statistics.estimates import NOTHING, Estimate
 from preceptor.text import digest
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _share(measure: str, rows: Sequence[RankedItem]) -> RankingEstimate:
     if not counted:
         return RankingEstimate(Estimate(error=NOTHING), 0, 0, len(rows), 0)
     found = _ratio(measure, counted)
-    estimate = clustered(found.value, found.deviations, least=0.0, most=1.0)
+    estimate = clustered(found.value, found.deviations, lowest=0.0, highest=1.0)
     return _estimate(estimate, measure, counted, len(rows))
 
 
@@ -230,7 +230,7 @@ def _difference(measure: str, both: Sequence[tuple[RankedItem, RankedItem]]) -> 
         return RankingEstimate(Estimate(error=NOTHING), 0, 0, len(both), 0)
     base, tuned = (_ratio(measure, rows) for rows in zip(*common, strict=True))
     gain, deviations = tuned.value - base.value, tuned.deviations - base.deviations
-    estimate = clustered(gain, deviations, least=-1.0, most=1.0)
+    estimate = clustered(gain, deviations, lowest=-1.0, highest=1.0)
     if same(deviations):
         estimate = mean_difference(np.full(len(common), gain))
     return _estimate(estimate, measure, [row for row, _ in common], len(both))

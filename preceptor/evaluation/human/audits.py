@@ -12,11 +12,12 @@ import polars as pl
 from preceptor.evaluation.agreement.labels import (
     LABELS,
     TIE,
+    agreement_by_item,
     agreement_of_pairs,
-    mean_share,
 )
-from preceptor.evaluation.estimates import Estimate
 from preceptor.evaluation.human.ratings import ACCEPTANCE, GRADES, duels, preference_labels
+from preceptor.statistics.estimates import Estimate
+from preceptor.statistics.proportions import mean_share
 
 YES = ACCEPTANCE[0]
 OUTPUT = ("item_id", "model", "other_model")
@@ -102,7 +103,6 @@ def _shares(labels: pl.DataFrame, words: Sequence[str]) -> dict[str, Share]:
 
 def _agreement(labels: pl.DataFrame, half: str | None) -> RaterAgreement:
     outputs = agreement_of_pairs(labels, OUTPUT, half)
-    agreed, pairs = pl.col("agreement") * pl.col("pairs"), pl.col("pairs")
-    items = outputs.group_by("item_id").agg(share=agreed.sum() / pairs.sum())
+    items = agreement_by_item(outputs)
     left_out = labels.select(OUTPUT).n_unique() - outputs.height
-    return RaterAgreement(mean_share(items["share"]), items.height, int(outputs["pairs"].sum()), left_out)
+    return RaterAgreement(mean_share(items), len(items), int(outputs["pairs"].sum()), left_out)

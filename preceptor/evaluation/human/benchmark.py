@@ -4,7 +4,6 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.estimates import NOTHING, Estimate
 from preceptor.evaluation.examination import Examination, Examined, Metric, UnexaminableError
 from preceptor.evaluation.human.audits import (
     Share,
@@ -18,6 +17,7 @@ from preceptor.evaluation.human.ratings import RatingColumns, duels, read_rating
 from preceptor.evaluation.results import Decision, decision_columns, publish_results, results_fingerprint
 from preceptor.evaluation.scores import Named
 from preceptor.records import records_identity
+from preceptor.statistics.estimates import NOTHING, Estimate
 from preceptor.study.human_ratings import HumanRatings
 
 WORTH = {

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from preceptor.evaluation.estimates import NOTHING, Estimate, unvaried
 from preceptor.statistics.bootstrap import expanded_interval, resampled_means
+from preceptor.statistics.estimates import NOTHING, Estimate
+from preceptor.statistics.proportions import unvaried
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from preceptor.evaluation.agreement.labels import agreement_of_pairs, mean_share
+from preceptor.evaluation.agreement.labels import agreement_by_item, agreement_of_pairs
 from preceptor.evaluation.agreement.reliability import (
     drawn_position_bias,
     human_agreement,
@@ -11,6 +11,7 @@ from preceptor.evaluation.agreement.reliability import (
 )
 from preceptor.evaluation.examination import Metric
 from preceptor.evaluation.judging.judge import SAME
+from preceptor.statistics.proportions import mean_share
 
 SEED = 0
 PLAIN = "items on which the judge's mean verdict is people's label / items with both; 95 % over items"
@@ -56,10 +57,8 @@ def grading_reliability(judgments: pl.DataFrame) -> list[Metric]:
     if not (judgments["draw"] > 0).any():
         return []
     labels = judgments.drop_nulls("verdict").select("item_id", "sample", label=pl.col("verdict"))
-    pairs = agreement_of_pairs(labels, ("item_id", "sample"))
-    share = (pl.col("agreement") * pl.col("pairs")).sum() / pl.col("pairs").sum()
-    items = pairs.group_by("item_id").agg(share=share).sort("item_id")
-    return [Metric("self_consistency", mean_share(items["share"]), GRADED, items.height)]
+    items = agreement_by_item(agreement_of_pairs(labels, ("item_id", "sample")))
+    return [Metric("self_consistency", mean_share(items), GRADED, len(items))]
 
 
 def agreement_with_people(judgments: pl.DataFrame, labels: pl.DataFrame) -> list[Metric]:

@@ -4,9 +4,10 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from preceptor.evaluation.estimates import NORMAL_95, NOTHING, Estimate, accuracy, unvaried
 from preceptor.evaluation.lm_eval.presets import Preset
 from preceptor.evaluation.lm_eval.responses import ItemResult
+from preceptor.statistics.estimates import NORMAL_95, NOTHING, Estimate, around
+from preceptor.statistics.proportions import mean_share, unvaried
 
 NORMAL = "1.96 standard errors of the mean, Wilson's interval where no task varies"
 
@@ -25,7 +26,7 @@ def aggregate(preset: Preset, items: Sequence[ItemResult]) -> Estimate:
     if empty:
         return Estimate(error=f"no item of {', '.join(empty)} has an outcome")
     if _wilson(strata):
-        return accuracy([outcome for outcomes in strata.values() for outcome in outcomes])
+        return mean_share([outcome for outcomes in strata.values() for outcome in outcomes])
     return _normal(list(strata.values()))
 
 
@@ -70,4 +71,4 @@ def _normal(strata: list[list[float]]) -> Estimate:
     margin = NORMAL_95 * math.sqrt(sum(variances)) / len(strata)
     if margin == 0:
         return unvaried(value, len(strata) ** 2 / sum(1 / len(outcomes) for outcomes in strata))
-    return Estimate(value, max(value - margin, 0.0), min(value + margin, 1.0))
+    return around(value, margin, 0.0, 1.0)

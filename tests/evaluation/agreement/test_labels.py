@@ -1,14 +1,11 @@
-"""Agreement between two judges against counts by hand, scipy and scikit-learn."""
+"""Agreement between two judges against counts by hand."""
 
 from itertools import combinations
 
-import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
-from sklearn.metrics import cohen_kappa_score
 
 from preceptor.evaluation.agreement.labels import (
     LABELS,
@@ -16,9 +13,8 @@ from preceptor.evaluation.agreement.labels import (
     agreement_of_pairs,
     label_agreement,
     label_of,
-    mean_share,
 )
-from preceptor.evaluation.estimates import NOTHING, Estimate
+from preceptor.statistics.estimates import NOTHING, Estimate
 
 quick = settings(max_examples=30)
 label = st.sampled_from(LABELS)
@@ -63,30 +59,6 @@ def test_kappa_by_hand_and_no_interval_where_judges_never_differ():
     assert compared([("win", "win"), ("lose", "lose")] * 9).kappa == Estimate(1.0)
 
 
-def test_the_bootstrap_of_kappa_has_the_width_of_its_known_standard_error():
-    pairs = [("win", "win")] * 80 + [("lose", "lose")] * 60 + [("win", "lose")] * 20 + [("lose", "win")] * 40
-    kappa = compared(pairs).kappa
-    # Fleiss, Cohen and Everitt (1969), Psychol. Bull. 72, with the shares of each label of the two judges
-    table = np.array([[80, 20], [40, 60]]) / 200
-    rows, columns = table.sum(1), table.sum(0)
-    expected, k = float(rows @ columns), kappa.value
-    same = sum(table[i, i] * (1 - (rows[i] + columns[i]) * (1 - k)) ** 2 for i in range(2))
-    mixed = sum(table[i, 1 - i] * (columns[i] + rows[1 - i]) ** 2 for i in range(2)) * (1 - k) ** 2
-    error = np.sqrt((same + mixed - (k - expected * (1 - k)) ** 2) / 200) / (1 - expected)
-    assert kappa.high - kappa.low == pytest.approx(2 * 1.96 * error, rel=0.03)
-
-
-@quick
-@given(verdicts)
-def test_kappa_is_scikit_learns(pairs):
-    first, second = zip(*pairs, strict=True)
-    found = compared(pairs)
-    if len({*first, *second}) == 1:
-        assert found.kappa.value is None and "same label" in found.kappa.error
-        return
-    assert found.kappa.value == pytest.approx(cohen_kappa_score(first, second))
-
-
 @quick
 @given(verdicts)
 def test_symmetric_bounded_and_blind_to_order_and_side(pairs):
@@ -124,25 +96,6 @@ def test_points_of_several_labels_are_the_mean_over_all_pairs(labels):
 def test_a_single_label_makes_no_pair():
     labels = pl.DataFrame({"item_id": ["a", "b", "b"], "label": ["win", "win", "lose"]})
     assert agreement_of_pairs(labels, ["item_id"]).rows() == [("b", 0.0, 1)]
-
-
-@quick
-@given(st.integers(0, 40), st.integers(1, 40))
-def test_the_interval_of_a_share_is_wilsons(count, n):
-    assume(count <= n)
-    found = mean_share(pl.Series([1.0] * count + [0.0] * (n - count)))
-    interval = binomtest(count, n).proportion_ci(method="wilson")
-    assert found.value == pytest.approx(count / n)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
-
-
-@pytest.mark.parametrize("n", [10, 50])
-@pytest.mark.parametrize("chances", [(0.7, 0.2, 0.1), (0.9, 0.1, 0.0), (0.3, 0.3, 0.4)])
-def test_the_interval_of_points_covers_at_least_95_percent(n, chances):
-    drawn = np.random.default_rng(0).choice([1.0, 0.5, 0.0], p=chances, size=(1000, n))
-    truth = chances[0] + chances[1] / 2
-    found = [mean_share(pl.Series(row)) for row in drawn]
-    assert np.mean([each.low <= truth <= each.high for each in found]) >= 0.95
 
 
 def test_an_outcome_is_on_a_side_of_one_half_whatever_a_means_last_digit():

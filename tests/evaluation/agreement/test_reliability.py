@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preceptor.evaluation.agreement.labels import label_agreement
-from preceptor.evaluation.agreement.paired import mean_difference
 from preceptor.evaluation.agreement.reliability import (
     drawn_position_bias,
     human_agreement,
     position_bias,
     self_consistency,
 )
-from preceptor.evaluation.estimates import NOTHING, Estimate
+from preceptor.statistics.differences import mean_difference
+from preceptor.statistics.estimates import NOTHING, Estimate
 
 quick = settings(max_examples=30)
 SCHEMA = {

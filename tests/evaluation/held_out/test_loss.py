@@ -11,9 +11,9 @@ from tokenizers import normalizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from preceptor.compute.loss import LossScorer, ResponseLoss
-from preceptor.evaluation.estimates import NOTHING, Estimate
 from preceptor.evaluation.held_out.loss import METHODS, ItemLoss, item_losses, loss_estimates
 from preceptor.evaluation.held_out.pairs import Pair, conversations
+from preceptor.statistics.estimates import NOTHING, Estimate
 from tests.conftest import save_language_model
 
 PAIRS = [

@@ -13,7 +13,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from preceptor.compute.conversation import Conversation
 from preceptor.compute.loss import LossScorer, ResponseLoss
-from preceptor.evaluation.estimates import NOTHING, Estimate
 from preceptor.evaluation.held_out.pairs import Pair
 from preceptor.evaluation.held_out.ranking import (
     TRUNCATED,
@@ -24,6 +23,7 @@ from preceptor.evaluation.held_out.ranking import (
     ranking_requests,
 )
 from preceptor.evaluation.whole_file import BenchmarkError
+from preceptor.statistics.estimates import NOTHING, Estimate
 from tests.conftest import save_language_model
 
 

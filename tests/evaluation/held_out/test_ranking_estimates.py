@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from preceptor.evaluation.estimates import NOTHING, Estimate
 from preceptor.evaluation.held_out.ranking import (
     METHODS,
     TRUNCATED,
@@ -17,6 +16,7 @@ from preceptor.evaluation.held_out.ranking import (
     ranking_estimates,
 )
 from preceptor.evaluation.held_out.ranking_benchmark import ranking_decision
+from preceptor.statistics.estimates import NOTHING, Estimate
 
 
 def item(number: int, share: float, pairs: int = 5) -> RankedItem:

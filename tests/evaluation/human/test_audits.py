@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from preceptor.evaluation.estimates import NOTHING, Estimate
 from preceptor.evaluation.human.audits import (
     acceptance_rate,
     duel_agreement,
@@ -18,6 +17,7 @@ from preceptor.evaluation.human.audits import (
     rater_agreement,
 )
 from preceptor.evaluation.human.ratings import GRADES, LABELS, SCHEMA, RatingColumns, read_ratings
+from preceptor.statistics.estimates import NOTHING, Estimate
 from preceptor.study.fields import Records
 
 quick = settings(max_examples=30)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.evaluation.estimates import NOTHING, Estimate
 from preceptor.evaluation.humaneval.passing import mean_pass_at_k, pass_at_k
+from preceptor.statistics.estimates import NOTHING, Estimate
 
 
 @pytest.mark.parametrize("n", range(1, 21))

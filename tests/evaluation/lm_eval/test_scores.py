@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.evaluation.estimates import NOTHING, Estimate, accuracy
 from preceptor.evaluation.lm_eval.presets import BBH, GSM8K, PRESETS, TYDIQA
 from preceptor.evaluation.lm_eval.responses import ItemResult
 from preceptor.evaluation.lm_eval.scores import NORMAL, aggregate, method
+from preceptor.statistics.estimates import NOTHING, Estimate
+from preceptor.statistics.proportions import mean_share
 
 
 def items(**tasks) -> list[ItemResult]:
@@ -22,7 +23,7 @@ def items(**tasks) -> list[ItemResult]:
 
 def test_gsm8k_is_the_share_of_right_items_with_wilsons_interval():
     found = items(gsm8k_cot=[1, 0, 0, 1, 1])
-    assert aggregate(GSM8K, found) == accuracy([1, 1, 1, 0, 0])
+    assert aggregate(GSM8K, found) == mean_share([1, 1, 1, 0, 0])
     assert method(GSM8K, found) == (
         "mean of lm-eval's exact_match/flexible-extract over items; Wilson's interval"
     )
@@ -34,7 +35,7 @@ def test_mmlu_weighs_its_subjects_by_their_items():
 
 
 def test_bbh_tasks_of_one_size_have_wilsons_interval():
-    assert aggregate(BBH, items(a=[1, 0], b=[1, 1])) == accuracy([1, 0, 1, 1])
+    assert aggregate(BBH, items(a=[1, 0], b=[1, 1])) == mean_share([1, 0, 1, 1])
 
 
 def test_bbh_tasks_of_different_sizes_weigh_the_same():

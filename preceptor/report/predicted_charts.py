@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from preceptor.report.agreement import Agreement
 from preceptor.report.chart import (
     GREY,
     colour,
@@ -16,6 +15,7 @@ from preceptor.report.chart import (
     to_html,
 )
 from preceptor.report.words import decimals, measured, number
+from preceptor.statistics.correlation import RankCorrelation
 
 # Pixels on a phone, where labels have least room: of the points' own range, a letter, a line, a point.
 WIDE, HIGH = 230, 240
@@ -34,7 +34,7 @@ SIDES = {  # where a label can stand: its left edge in widths and pixels, its mi
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
-def scatter_chart(teachers: pl.DataFrame, found: Agreement, colours: dict[str, int], name: str) -> str:
+def scatter_chart(teachers: pl.DataFrame, found: RankCorrelation, colours: dict[str, int], name: str) -> str:
     """CAR before tuning against the main metric after it: a point a teacher, its interval as a bar."""
     rows = teachers.drop_nulls(["car", "value"])
     figure = new_figure(380, "CAR, before tuning", "after tuning")

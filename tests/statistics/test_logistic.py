@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.evaluation.arena_hard.logistic import maximum_likelihood
+from preceptor.statistics.logistic import maximum_likelihood
 
 pytestmark = pytest.mark.filterwarnings("error")
 counts = st.integers(1, 10**6)
