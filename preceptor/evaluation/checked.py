@@ -8,6 +8,7 @@ from preceptor.evaluation.checkers import CHECKS
 from preceptor.evaluation.estimates import accuracy
 from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
     TURN_BREAK,
@@ -70,3 +71,6 @@ def metrics(_: Examination[Checkers], examined: Examined) -> list[Metric]:
 def _row(item: Item, answer: Answer) -> dict[str, Any]:
     right = CHECKS[item.check](TURN_BREAK.join(answer["turns"]), item.answer)
     return answered_row(item, answer, Decision(float(right)))
+
+
+KIND = Kind(check, fingerprint_of, examine, metrics)

@@ -9,6 +9,7 @@ import polars as pl
 
 from preceptor.evaluation.agreement.labels import LABELS, label_of
 from preceptor.evaluation.difficulty import (
+    NO_FILES,
     OTHER_INSTRUCTIONS,
     Difficulty,
     are_alpaca_evals,
@@ -31,7 +32,6 @@ from preceptor.evaluation.length_control import (
     formula,
     length_controlled,
 )
-from preceptor.evaluation.pairwise import PROMPT
 from preceptor.evaluation.results import TURN_BREAK
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import file_identity
@@ -39,6 +39,7 @@ from preceptor.records import records_identity
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.judges import AnnotatorJudge, ClassifierJudge, PromptedJudge
 
+PROMPT = "duel"  # the built-in prompt file of a judge that is asked in words
 OF_A_CLASSIFIER = "mean of σ(score - reference score)"
 OF_VERDICTS = "mean of the judge's preferences (0 to 1; where both orders were asked, their mean)"
 INSTEAD = "the main metric in place of lc_win_rate, because {}"
@@ -104,6 +105,11 @@ def files(evaluation: Pairwise) -> dict[str, Any]:
         },
         "length_control": None if folder is None else file_identity(folder),
     }
+
+
+def lacks_files(scores: pl.DataFrame) -> bool:
+    """Whether these scores were made without the files of length control, for want of them."""
+    return bool(scores["method"].str.contains(NO_FILES, literal=True).any())
 
 
 def in_file_order(results: pl.DataFrame, items: Sequence[Item]) -> pl.DataFrame:

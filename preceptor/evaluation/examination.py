@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from preceptor.compute.loss import LossScorer
     from preceptor.compute.reward import RewardScorer
 
-Kind = TypeVar("Kind", bound=AnyEvaluation)
+Declared = TypeVar("Declared", bound=AnyEvaluation)
 
 
 class UnexaminableError(ValueError):
@@ -64,7 +64,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Examination(Generic[Kind]):
+class Examination(Generic[Declared]):
     """A run, its checkpoint and a benchmark. With `retry_failed`, rows with an error are computed again.
 
     `rows_at_once` are scored or run together, where a model is not asked row by row; a kill loses no more.
@@ -72,7 +72,7 @@ class Examination(Generic[Kind]):
 
     lake: Lake
     run: str
-    evaluation: Kind
+    evaluation: Declared
     checkpoint: Checkpoint
     engines: Engines
     rows_at_once: int

@@ -1,14 +1,18 @@
 """LIMA's grades of helpfulness, kind `grades`: n answers to each prompt, each graded from 1 to 6."""
 
+from functools import partial
+
 import polars as pl
 
 from preceptor.evaluation.estimates import NOTHING, Estimate, item_mean
 from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.item_values import mean_values
 from preceptor.evaluation.items import read_items
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.judge import Protocol, protocol_of
 from preceptor.evaluation.judging.prompt_file import read_prompt
 from preceptor.evaluation.judging.reliability import grading_reliability
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.scores import Named
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.records import records_identity
@@ -79,3 +83,8 @@ def _levels(graded: pl.DataFrame) -> list[Metric]:
 def _judged(evaluation: Grades) -> Judged:
     files = {**evaluation.reading, **records_identity(evaluation)}
     return Judged(evaluation, protocol(evaluation), files)
+
+
+KIND = Kind(
+    check, fingerprint_of, examine, metrics, named, values=partial(mean_values, largest=HIGHEST - LOWEST)
+)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from preceptor.compute.conversation import Conversation
+from preceptor.evaluation.difficulty import is_fetched
+from preceptor.evaluation.duels import PROMPT, check, files, lacks_files, metrics
 from preceptor.evaluation.examination import Examination, Examined
 from preceptor.evaluation.items import Item, read_items
 from preceptor.evaluation.judging.benchmark import Judged
-from preceptor.evaluation.judging.judge import (
-    protocol_of,
-)
+from preceptor.evaluation.judging.judge import protocol_of
+from preceptor.evaluation.kind import Kind
+from preceptor.evaluation.pairwise_across_runs import one_formula, values
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
     Answer,
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from preceptor.compute.reward import Reward, RewardScorer
 
 VERSION = 3  # 3: the model's own text of a conversation, from which nothing is lost
-PROMPT = "duel"
 
 
 def fingerprint_of(evaluation: Pairwise, checkpoint: str) -> str:
@@ -130,3 +131,17 @@ def _judged(evaluation: Pairwise) -> Judged:
 
 def _file(evaluation: Pairwise) -> dict[str, Any]:
     return {**evaluation.reading, **records_identity(evaluation)}
+
+
+KIND = Kind(
+    check,
+    fingerprint_of,
+    examine,
+    metrics,
+    named,
+    files,
+    fetched=is_fetched,
+    lacks_files=lacks_files,
+    values=values,
+    together=one_formula,
+)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from preceptor.compute.request import Generation, Request
-from preceptor.evaluation.examination import Examination, Kind
+from preceptor.evaluation.examination import Declared, Examination
 from preceptor.evaluation.items import Item
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.resume import Outcome, Rows, Work, complete
@@ -27,7 +27,7 @@ class Asked:
     prompt_format: str = "own"
 
 
-def answer_items(examination: Examination[Kind], items: Sequence[Item], how: Asked) -> Outcome:
+def answer_items(examination: Examination[Declared], items: Sequence[Item], how: Asked) -> Outcome:
     """Bring the run's partition of `student_responses` for these prompts to n answers an item.
 
     The model is loaded only if rows are missing. A prompt that does not fit is a row with an `error`.

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Kind
+from preceptor.evaluation.examination import Declared, Examination
 from preceptor.evaluation.items import Item
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.resume import Compute, Outcome, Work, complete, put
@@ -41,7 +41,7 @@ def results_fingerprint(
 
 
 def complete_results(
-    examination: Examination[Kind], made_of: str, keys: pl.DataFrame, compute: Compute
+    examination: Examination[Declared], made_of: str, keys: pl.DataFrame, compute: Compute
 ) -> Outcome:
     """Bring a partition to a row per key (item_id, sample); `compute` gets those that are missing."""
     work = Work(
@@ -56,7 +56,7 @@ def complete_results(
 
 
 def publish_results(
-    examination: Examination[Kind], made_of: str, rows: Callable[[], list[dict[str, Any]]]
+    examination: Examination[Declared], made_of: str, rows: Callable[[], list[dict[str, Any]]]
 ) -> Outcome:
     """Bring a partition to rows that follow cheaply from what is stored already."""
     frame = pl.DataFrame(rows(), schema=EVAL_RESULTS.row_schema)

@@ -12,7 +12,6 @@ from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.study.evaluation import AnyEvaluation
 
 VERSION = 4
-PATHS = {"path", "answers", "categories", "tasks", "data", "length_control", "human_labels"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def scores_fingerprint(
 
     Paths only say where a file lies on this machine: the results' mark and `files` cover what is in it.
     """
-    asked = evaluation.model_dump(mode="json", exclude={"name", "sampling", "judge", *PATHS})
+    asked = evaluation.model_dump(mode="json", exclude={"name", "sampling", "judge", *evaluation.file_fields})
     return fingerprint(
         "eval_scores",
         VERSION,

@@ -8,8 +8,7 @@ from functools import cache
 
 import polars as pl
 
-from preceptor.evaluation.evaluate import current_fingerprints
-from preceptor.evaluation.length_control import FULL, METHODS, METRICS
+from preceptor.evaluation.evaluate import evaluation_fingerprints
 from preceptor.evaluation.lm_eval.package import MissingPackageError
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import UnknownModelError
@@ -24,11 +23,6 @@ from preceptor.tuning.untuned import untuned_fingerprint
 
 log = logging.getLogger(__name__)
 Marks = set[tuple[str, ...]]
-ENDS = ("value", "low", "high")
-OTHER_FORMULA = (
-    "scored without instruction difficulty, while other runs have the full formula: materialize eval_results"
-    " of this run again"
-)
 
 
 def keep_current_results(warehouse: Warehouse, study: Study) -> None:
@@ -43,7 +37,7 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     for evaluation in study.evaluations:
         try:
             for run, checkpoint in examined.items():
-                of_results, of_scores = current_fingerprints(evaluation, checkpoint)
+                of_results, of_scores = evaluation_fingerprints(evaluation, checkpoint)
                 results.add((run, evaluation.name, of_results))
                 scores.add((run, evaluation.name, of_scores))
         except (BenchmarkError, MissingPackageError, UnknownModelError) as error:
@@ -51,24 +45,6 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     _keep(warehouse, TUNED_CHECKPOINT, set(checkpoints.items()))
     _keep(warehouse, EVAL_RESULTS, results)
     _keep(warehouse, EVAL_SCORES, scores)
-    keep_one_formula(warehouse, study)
-
-
-def keep_one_formula(warehouse: Warehouse, study: Study) -> None:
-    """Where some runs have the full length control, those without it say so in a row without a value.
-
-    An untuned base that has it, since it was evaluated later, makes no run outdated.
-    """
-    scores = warehouse.rows(EVAL_SCORES.name)
-    full = scores.filter(~pl.col("run").is_in(list(untuned_runs(study))), metric=METRICS[FULL])
-    others = scores.filter(metric="win_rate", category="").join(
-        full, on=list(EVAL_SCORES.partition_by), how="anti"
-    )
-    outdated = others.join(full, on="benchmark", how="semi").with_columns(
-        metric=pl.lit(METRICS[FULL]), method=pl.lit(METHODS[FULL]), error=pl.lit(OTHER_FORMULA)
-    )
-    nothing = [pl.lit(None, pl.Float64).alias(name) for name in ENDS]
-    warehouse.register(EVAL_SCORES.name, pl.concat([scores, outdated.with_columns(*nothing)]))
 
 
 def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:

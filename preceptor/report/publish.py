@@ -30,10 +30,10 @@ from preceptor.lake.schemas import (
 )
 from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.all_runs import score_together
 from preceptor.report.averages import add_averages
 from preceptor.report.current_results import keep_current_results
 from preceptor.report.differences import differences
-from preceptor.report.joint_style import fit_style_jointly
 from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.predicted import predicted_actual
 from preceptor.report.seeds import NAME as SEED_DIFFERENCES
@@ -80,7 +80,7 @@ def report_uri(lake: Lake) -> str:
 def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
     """Write report.html and the table `predicted_actual`, from a warehouse with REPORT_TABLES attached."""
     keep_current_results(warehouse, study)
-    fit_style_jointly(warehouse, study)
+    score_together(warehouse, study)
     add_averages(warehouse, study)
     mark = report_fingerprint(study, warehouse.versions)
     tested = tested_values(warehouse, study)

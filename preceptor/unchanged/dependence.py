@@ -16,7 +16,7 @@ from preceptor.current import (
     current_fingerprints,
     scores_fingerprint,
 )
-from preceptor.evaluation.difficulty import is_fetched
+from preceptor.evaluation.kind import kind_of
 from preceptor.instructions.collect import instructions_fingerprint
 from preceptor.lake.files import read_text
 from preceptor.lake.folders import file_sizes, folder_uri, published, read_manifest
@@ -153,7 +153,7 @@ def _eval_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
     evaluation, run = study.evaluation(key["benchmark"]), study.run(key["run"])
     made_of = [evaluated(evaluation), said_of(study.base(run.base)), said_of(study.limits)]
     return Dependence(
-        [*made_of, is_fetched(tables.lake)],
+        [*made_of, kind_of(evaluation).fetched(tables.lake)],
         reads=((TUNED_CHECKPOINT, {"run": run.name}), (RAW_INSTRUCTIONS, {})),
         writes=((EVAL_RESULTS, key), (EVAL_SCORES, key), (JUDGMENTS, key)),
         shared=(
@@ -172,7 +172,7 @@ def _base_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
             said_of(base),
             evaluated(evaluation),
             said_of(study.limits),
-            is_fetched(tables.lake),
+            kind_of(evaluation).fetched(tables.lake),
         ],
         writes=((EVAL_RESULTS, place), (EVAL_SCORES, place), (JUDGMENTS, place)),
         shared=((STUDENT_RESPONSES, {"run": run}),),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from preceptor.endpoint.questions import Answer
-from preceptor.evaluation.evaluate import current_fingerprints, evaluate
+from preceptor.evaluation.evaluate import evaluate, evaluation_fingerprints
 from preceptor.evaluation.examination import Checkpoint, Examination, UnexaminableError
 from preceptor.evaluation.kinds import KINDS
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
@@ -113,7 +113,7 @@ def test_every_kind_examines_the_base_and_a_second_time_nothing(
     assert (found.account.expected, found.account.judged + found.account.failed) == (expected, expected)
     assert found.account.judged > 0, found.items.rows["error"].to_list()
     place = {"run": RUN, "benchmark": benchmark.name}
-    results, scores = current_fingerprints(benchmark, untuned_fingerprint(base))
+    results, scores = evaluation_fingerprints(benchmark, untuned_fingerprint(base))
     assert set(lake.read(EVAL_RESULTS, place)["fingerprint"]) == {results}
     stored = lake.read(EVAL_SCORES, place)
     assert set(stored["fingerprint"]) == {scores}

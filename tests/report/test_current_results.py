@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from preceptor.evaluation.evaluate import current_fingerprints
+from preceptor.evaluation.evaluate import evaluation_fingerprints
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
 from preceptor.report import current_results
 from preceptor.study.schema import Study
@@ -31,7 +31,7 @@ def test_an_untuned_base_counts_while_its_weights_format_and_benchmark_are_today
     (tmp_path / "exam.jsonl").write_text('{"instruction": "1 + 1?", "answer": 2, "check": "number"}\n')
     benchmark = benchmark.model_copy(update={"dataset": None, "path": str(tmp_path / "exam.jsonl")})
     study = study.model_copy(update={"evaluations": (benchmark,)})
-    results, scores = current_fingerprints(benchmark, mark)
+    results, scores = evaluation_fingerprints(benchmark, mark)
     other = study.bases[0].model_copy(update={"prompt_format": "plain"})
     for today, counted in ((study, 1), (study.model_copy(update={"bases": (other,)}), 0)):
         warehouse = empty_warehouse(tmp_path)

@@ -5,22 +5,24 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.arena_hard.battles import battles_of, by_one_game
+from preceptor.evaluation.arena_hard.battles import BATTLES, battles_of, by_one_game, parts
 from preceptor.evaluation.arena_hard.categories import authors_baseline, main_category
 from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates, win_rates
+from preceptor.evaluation.arena_hard.influence import arena_values
+from preceptor.evaluation.arena_hard.joint_style import fitted_jointly
 from preceptor.evaluation.arena_hard.protocol import protocol
 from preceptor.evaluation.arena_hard.reading import Arena, read_arena
 from preceptor.evaluation.estimates import NOTHING, Estimate
 from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.reliability import reliability
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.scores import Named
 from preceptor.fingerprint import file_identity
 from preceptor.records import records_identity
 from preceptor.study.evaluation import ArenaHard
 
 GAMES = 2  # how verdicts become outcomes: v0.1's answers by one game alone have one
-BATTLES = "a game won by far counts as three battles; 95 % by 1,000 resamples of whole questions"
 PLAIN = f"Bradley-Terry win rate against the baseline, a tie is half; {BATTLES}"
 STYLE = (
     f"Bradley-Terry win rate with the {{version}} authors' style features (length in words and punctuation"
@@ -81,12 +83,6 @@ def metrics(examination: Examination[ArenaHard], examined: Examined) -> list[Met
     return [*(_told(evaluation, arena, metric, alone) for metric in found), *reliability(judgments)]
 
 
-def parts(battles: pl.DataFrame, arena: Arena) -> list[pl.DataFrame]:
-    """The battles that are fitted together: all of them, unless v2.0's categories have each their own fit."""
-    together = [battles.with_columns(category=pl.lit(""))] if arena.pooled else []
-    return together + ([battles] if len(arena.baselines) > 1 else [])
-
-
 def _whole(evaluation: ArenaHard, arena: Arena, found: list[Metric]) -> list[Metric]:
     """With a metric without a value for each category of which no game has a verdict."""
     wanted = [""] if arena.pooled else list(arena.baselines)
@@ -134,3 +130,16 @@ def _judged(evaluation: ArenaHard) -> Judged:
         own = evaluation.categories.items()
         files["baselines"] = {name: file_identity(category.answers) for name, category in own}
     return Judged(evaluation, protocol(evaluation), files, {"games": GAMES})
+
+
+KIND = Kind(
+    check,
+    fingerprint_of,
+    examine,
+    metrics,
+    named,
+    files,
+    values=arena_values,
+    main_category=main_category,
+    together=fitted_jointly,
+)

@@ -3,12 +3,29 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from preceptor.evaluation.examination import Examination, Examined, Metric
-from preceptor.evaluation.held_out.loss import METHODS, ItemLoss, item_losses, loss_estimates
+from preceptor.evaluation.held_out.loss import (
+    LARGEST_EXPONENT,
+    METHODS,
+    ItemLoss,
+    item_losses,
+    loss_estimates,
+)
 from preceptor.evaluation.held_out.pairs import Pair, conversations, read_pairs
 from preceptor.evaluation.held_out.scoring import VERSION, tuned_losses
+from preceptor.evaluation.item_values import (
+    LINEAR,
+    Floats,
+    ItemValues,
+    StoredRuns,
+    by_run,
+    measure_values,
+    ratio_values,
+)
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import (
     TURN_BREAK,
@@ -76,6 +93,25 @@ def metrics(examination: Examination[HeldOutLoss], examined: Examined) -> list[M
     return sorted(listed, key=lambda metric: metric.name != examination.evaluation.metric)
 
 
+def values(runs: StoredRuns[HeldOutLoss], metric: str, category: str) -> ItemValues:
+    """What each item adds to the loss or the perplexity."""
+    make = _perplexity_values if metric == "perplexity" else _loss_values
+    return ItemValues(by_run(runs.outcomes(category), make), LINEAR)
+
+
+def _loss_values(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+    return rows["item_id"].to_list(), rows["outcome"].to_numpy().astype(np.float64)
+
+
+def _perplexity_values(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+    """exp of the loss by token; an item moves it by exp's slope times what it moves the loss."""
+    by_token = ratio_values(measure_values(rows, "nll_sum"), measure_values(rows, "tokens"))
+    loss = float(by_token.mean())
+    if loss > LARGEST_EXPONENT:
+        return [], np.array([])
+    return rows["item_id"].to_list(), np.exp(loss) * (1 + by_token - loss)
+
+
 def stored_losses(rows: pl.DataFrame) -> Sequence[ItemLoss]:
     """Rows of `eval_results` as they were measured."""
     return [
@@ -103,3 +139,6 @@ def result_row(pair: Pair, decision: Decision) -> dict[str, Any]:
 def _decision(loss: ItemLoss) -> Decision:
     outcome = loss.measures.get("mean_nll")
     return Decision(outcome, measures=loss.measures, filtered=loss.filtered, error=loss.error)
+
+
+KIND = Kind(check, fingerprint_of, examine, metrics, named, values=values)

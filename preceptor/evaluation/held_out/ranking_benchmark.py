@@ -20,6 +20,16 @@ from preceptor.evaluation.held_out.ranking import (
     ranking_requests,
 )
 from preceptor.evaluation.held_out.scoring import VERSION, base_losses, tuned_losses
+from preceptor.evaluation.item_values import (
+    LINEAR,
+    Floats,
+    ItemValues,
+    StoredRuns,
+    by_run,
+    measure_values,
+    ratio_values,
+)
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import Decision, complete_results, results_fingerprint
 from preceptor.evaluation.scores import Named
@@ -93,6 +103,16 @@ def metrics(examination: Examination[ResponseRanking], examined: Examined) -> li
     return listed
 
 
+def values(runs: StoredRuns[ResponseRanking], metric: str, category: str) -> ItemValues:
+    """What each item adds to the share of pairs won."""
+
+    def make(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+        pairs = measure_values(rows, f"{metric}_pairs")
+        return rows["item_id"].to_list(), ratio_values(pairs * measure_values(rows, metric), pairs)
+
+    return ItemValues(by_run(runs.outcomes(category), make), LINEAR)
+
+
 def stored_ranks(rows: pl.DataFrame, prefix: str) -> Sequence[RankedItem]:
     """Rows of `eval_results` as they were ranked, by the tuned model or by the base (`prefix`)."""
     found = []
@@ -133,3 +153,6 @@ def ranking_decision(tuned: RankedItem, base: RankedItem, main: str) -> Decision
         filtered=filtered,
         error=error,
     )
+
+
+KIND = Kind(check, fingerprint_of, examine, metrics, named, values=values)

@@ -15,6 +15,8 @@ from preceptor.evaluation.human.audits import (
     rater_agreement,
 )
 from preceptor.evaluation.human.ratings import RatingColumns, duels, read_ratings
+from preceptor.evaluation.item_values import ItemValues, StoredRuns, by_run, measure_values
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.results import Decision, decision_columns, publish_results, results_fingerprint
 from preceptor.evaluation.scores import Named
 from preceptor.records import records_identity
@@ -31,6 +33,7 @@ WORTH = {
     "lose": 0.0,
 }
 METHOD = "mean over items of the share of their raters who say so; Wilson's interval"
+SAID = {"excellent_share": "excellent", "acceptance_rate": "yes", "win_share": "win"}  # by metric
 AGREEMENT = (
     "pairs of raters of one output of this run who say the same{}; mean over items, Wilson's interval;"
     " {} outputs have one rater"
@@ -94,6 +97,15 @@ def metrics(examination: Examination[HumanRatings], _: Examined) -> list[Metric]
     ]
 
 
+def values(runs: StoredRuns[HumanRatings], metric: str, category: str) -> ItemValues:
+    """Per item the share of its raters who said what the metric counts."""
+    word = SAID[metric]
+    shares = by_run(
+        runs.outcomes(category), lambda rows: (rows["item_id"].to_list(), measure_values(rows, word))
+    )
+    return ItemValues(shares, largest=1.0)
+
+
 def ratings_of(evaluation: HumanRatings) -> pl.DataFrame:
     """The file's ratings. Raises BenchmarkError for a row that cannot be used."""
     columns = evaluation.columns
@@ -131,3 +143,6 @@ def _row(item: str, labels: pl.Series) -> dict[str, Any]:
     shares = {f"{word}": float((labels == word).mean() or 0.0) for word in labels.unique().sort()}
     decision = Decision(sum(worth) / len(worth), measures=shares) if worth else Decision(error="no rating")
     return {"item_id": item, "sample": 0, "instruction": [item], **decision_columns(decision)}
+
+
+KIND = Kind(check, fingerprint_of, examine, metrics, named, values=values)

@@ -2,15 +2,18 @@
 
 import os
 
+import numpy as np
 import polars as pl
 
 from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.humaneval.isolation import MIB, Limits
-from preceptor.evaluation.humaneval.passing import mean_pass_at_k
+from preceptor.evaluation.humaneval.passing import mean_pass_at_k, pass_at_k
 from preceptor.evaluation.humaneval.problems import Problem, read_problems
 from preceptor.evaluation.humaneval.program import STOPS, program
 from preceptor.evaluation.humaneval.sandbox import Sandbox
+from preceptor.evaluation.item_values import Floats, ItemValues, StoredRuns, by_run
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import Answer, Decision, answered_row, complete_results, results_fingerprint
 from preceptor.evaluation.whole_file import BenchmarkError
@@ -71,8 +74,7 @@ def examine(examination: Examination[HumanEval]) -> Examined:
 
 def metrics(examination: Examination[HumanEval], examined: Examined) -> list[Metric]:
     """pass@k at the study's k, and at 1 where that is another."""
-    passed = examined.results.rows.drop_nulls("outcome").group_by("item_id", maintain_order=True)
-    counts = passed.agg(n=pl.len(), c=pl.col("outcome").sum().cast(pl.Int64))
+    counts = _counts(examined.results.rows.drop_nulls("outcome"))
     found = []
     for k in dict.fromkeys((examination.evaluation.k, 1)):
         enough = counts.filter(pl.col("n") >= k)
@@ -81,6 +83,24 @@ def metrics(examination: Examination[HumanEval], examined: Examined) -> list[Met
         samples = list(enough.select("n", "c").iter_rows())
         found.append(Metric(f"pass@{k}", mean_pass_at_k(samples, k), method, enough.height))
     return found
+
+
+def values(runs: StoredRuns[HumanEval], _: str, category: str) -> ItemValues:
+    """Each problem's own pass@k; one with fewer than k programs has none."""
+    k = runs.evaluation.k
+
+    def make(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+        enough = _counts(rows).filter(pl.col("n") >= k)
+        found = [pass_at_k(n, c, k) for n, c in enough.select("n", "c").iter_rows()]
+        return enough["item_id"].to_list(), np.array(found)
+
+    return ItemValues(by_run(runs.outcomes(category), make), largest=1.0)
+
+
+def _counts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Per problem how many programs were run (n), and how many of them passed (c)."""
+    programs = rows.group_by("item_id", maintain_order=True)
+    return programs.agg(n=pl.len(), c=pl.col("outcome").sum().cast(pl.Int64))
 
 
 def _problems(evaluation: HumanEval) -> dict[str, Problem]:
@@ -126,3 +146,6 @@ def _limits(evaluation: HumanEval) -> Limits:
         limits.disk_mib * MIB,
         limits.open_files,
     )
+
+
+KIND = Kind(check, fingerprint_of, examine, metrics, values=values)

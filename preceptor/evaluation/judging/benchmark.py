@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from preceptor.evaluation.examination import Examination, Examined, Kind
+from preceptor.evaluation.examination import Declared, Examination, Examined
 from preceptor.evaluation.items import Item
 from preceptor.evaluation.judging.ask import cases
 from preceptor.evaluation.judging.decisions import decided_rows
@@ -33,7 +33,7 @@ class Judged:
         return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files, **self.rules})
 
     def examine(
-        self, examination: Examination[Kind], items: Sequence[Item], one_order: bool = False
+        self, examination: Examination[Declared], items: Sequence[Item], one_order: bool = False
     ) -> Examined:
         """Answer the items, have each answer judged, and decide (`one_order`: decisions.py).
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from preceptor.endpoint.questions import Answer, Question
-from preceptor.evaluation.examination import Examination, Kind
+from preceptor.evaluation.examination import Declared, Examination
 from preceptor.evaluation.judging.annotator import Annotator
 from preceptor.evaluation.judging.ask import Case, Shown, orders, prompt_hash, question
 from preceptor.evaluation.judging.prompt_file import PromptFile, read_prompt
@@ -85,7 +85,7 @@ def judgments_fingerprint(protocol: Protocol, answers: str, items: dict[str, Any
 
 
 def judge_cases(
-    examination: Examination[Kind], protocol: Protocol, cases: Sequence[Case], made_of: str
+    examination: Examination[Declared], protocol: Protocol, cases: Sequence[Case], made_of: str
 ) -> Outcome:
     """Bring a partition of `judgments` to a verdict, or an error, for every case, order and draw.
 

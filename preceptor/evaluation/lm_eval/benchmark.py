@@ -9,6 +9,15 @@ import polars as pl
 
 from preceptor.compute.chat_template import PROMPT_DATE
 from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.item_values import (
+    LINEAR,
+    Floats,
+    ItemValues,
+    StoredRuns,
+    by_run,
+    mean_values,
+)
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.lm_eval.identity import benchmark_identity
 from preceptor.evaluation.lm_eval.presets import PRESETS, Preset, Task
 from preceptor.evaluation.lm_eval.responses import ItemResult
@@ -83,6 +92,22 @@ def metrics(examination: Examination[LmEval], examined: Examined) -> list[Metric
     return found
 
 
+def values(runs: StoredRuns[LmEval], metric: str, category: str) -> ItemValues:
+    """What each item adds to the mean over items, or over the tasks' means."""
+    if preset_of(runs.evaluation).mean_over == "items":
+        return mean_values(runs, metric, category)
+    return ItemValues(by_run(runs.outcomes(category), _mean_of_tasks), LINEAR)
+
+
+def _mean_of_tasks(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+    """The mean over tasks, plus what an item's distance from its task's mean weighs in it."""
+    tasks = rows["task"].unique()
+    mean = rows.group_by("task").agg(pl.col("outcome").mean())["outcome"].mean()
+    apart = pl.col("outcome") - pl.col("outcome").mean().over("task")
+    weight = rows.height / (len(tasks) * pl.len().over("task"))
+    return rows["item_id"].to_list(), rows.select(mean + weight * apart).to_series().to_numpy()
+
+
 def _metric(preset: Preset, items: Sequence[ItemResult], category: str) -> Metric:
     said = f"{method(preset, items)}; {preset.shots}-shot"
     measured = sum(item.outcome is not None for item in items)
@@ -115,3 +140,6 @@ def _result(row: dict[str, Any]) -> ItemResult:
         row["outcome"],
         row["error"],
     )
+
+
+KIND = Kind(check, fingerprint_of, examine, metrics, values=values)
