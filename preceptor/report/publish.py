@@ -9,6 +9,7 @@ from importlib.metadata import version
 import polars as pl
 
 from preceptor.current import current_fingerprints
+from preceptor.current.results import keep_current_results
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.files import REPORT, is_sealed, read_text, sealed, write_text
 from preceptor.lake.resume import put
@@ -32,7 +33,6 @@ from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.all_runs import score_together
 from preceptor.report.averages import add_averages
-from preceptor.report.current_results import keep_current_results
 from preceptor.report.differences import differences
 from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.predicted import predicted_actual

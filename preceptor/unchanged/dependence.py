@@ -9,13 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.current import (
-    ROW_TABLES,
-    Current,
-    answers_fingerprint,
-    current_fingerprints,
-    scores_fingerprint,
-)
+from preceptor.current import ROW_TABLES, Current, current_fingerprints
+from preceptor.current.rows import responses_fingerprint, rewards_fingerprint
 from preceptor.evaluation.kind import kind_of
 from preceptor.instructions.collect import instructions_fingerprint
 from preceptor.lake.files import read_text
@@ -88,7 +83,7 @@ def _raw_instructions(study: Study, _: Key, __: LiveTables) -> Dependence:
 def _responses(study: Study, key: Key, _: LiveTables) -> Dependence:
     teacher = study.teacher(key["teacher"])
     return Dependence(
-        [answers_fingerprint(teacher), said_of(teacher), said_of(study.limits)],
+        [responses_fingerprint(teacher), said_of(teacher), said_of(study.limits)],
         reads=((RAW_INSTRUCTIONS, {}),),
         writes=((RESPONSES, key),),
     )
@@ -96,7 +91,7 @@ def _responses(study: Study, key: Key, _: LiveTables) -> Dependence:
 
 def _rewards(study: Study, key: Key, tables: LiveTables) -> Dependence:
     model = study.reward_model(key["reward_model"])
-    made_of = [scores_fingerprint(model, key["teacher"]), said_of(model), said_of(study.limits)]
+    made_of = [rewards_fingerprint(model, key["teacher"]), said_of(model), said_of(study.limits)]
     return Dependence(
         [*made_of, said_of(study.car.reward_map), _unread(model)],
         reads=((RAW_INSTRUCTIONS, {}), (RESPONSES, {"teacher": key["teacher"]})),
@@ -184,7 +179,9 @@ def _study_report(study: Study, _: Key, tables: LiveTables) -> Dependence:
     versions = {name: version for name, version in found.items() if version is not None}
     _current(study)
     results: list[Any] = [
-        scores_fingerprint(model, teacher.name) for model in study.reward_models for teacher in study.teachers
+        rewards_fingerprint(model, teacher.name)
+        for model in study.reward_models
+        for teacher in study.teachers
     ]
     results += [_settings_of(study, run.name) for run in study.runs]
     results += [untuned_fingerprint(study.base(base)) for base in untuned_runs(study).values()]

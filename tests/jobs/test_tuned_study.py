@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 import yaml
 
+from preceptor.current.results import keep_current_results
 from preceptor.lake.schemas import (
     CAR_TABLE,
     EVAL_DIFFERENCES,
@@ -27,7 +28,6 @@ from preceptor.lake.schemas import (
 )
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
-from preceptor.report.current_results import keep_current_results
 from preceptor.report.publish import REPORT_TABLES
 from preceptor.study.load import load_study
 from tests.studies import one_base, with_runs, write_benchmarks, write_study

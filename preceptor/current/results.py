@@ -22,18 +22,18 @@ from preceptor.tuning.task import rows_digest, task_fingerprint
 from preceptor.tuning.untuned import untuned_fingerprint
 
 log = logging.getLogger(__name__)
-Marks = set[tuple[str, ...]]
+Keys = set[tuple[str, ...]]  # of partitions, each with its fingerprint
 
 
 def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     """Leave in the warehouse's result tables only what today's study would make; the lake is not touched.
 
-    An evaluation whose mark cannot be made today (a damaged prompt file, no lm-eval here) keeps nothing: the
+    An evaluation without a fingerprint today (a damaged prompt file, no lm-eval here) keeps nothing: the
     log says why, and the report lists its runs as without a score.
     """
     checkpoints = current_checkpoints(warehouse, study)
     examined = checkpoints | current_untuned(study)
-    results, scores = Marks(), Marks()
+    results, scores = Keys(), Keys()
     for evaluation in study.evaluations:
         try:
             for run, checkpoint in examined.items():
@@ -71,7 +71,7 @@ def _digest(warehouse: Warehouse, recipe: str) -> str | None:
 
 
 def current_untuned(study: Study) -> dict[str, str]:
-    """The mark that each untuned base would be evaluated under today."""
+    """The fingerprint that each untuned base would have today."""
     found = {}
     for run, base in untuned_runs(study).items():
         try:
@@ -81,8 +81,8 @@ def current_untuned(study: Study) -> dict[str, str]:
     return found
 
 
-def _keep(warehouse: Warehouse, table: Table, marks: Marks) -> None:
+def _keep(warehouse: Warehouse, table: Table, current: Keys) -> None:
     keys = [*table.partition_by, "fingerprint"]
-    wanted = pl.DataFrame(sorted(marks), schema=dict.fromkeys(keys, pl.String), orient="row")
+    wanted = pl.DataFrame(sorted(current), schema=dict.fromkeys(keys, pl.String), orient="row")
     rows = warehouse.rows(table.name).join(wanted, on=keys, how="semi")
     warehouse.register(table.name, rows.select(list(table.schema)))
