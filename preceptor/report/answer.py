@@ -6,7 +6,7 @@ import polars as pl
 
 from preceptor.report.evidence import Evidence
 from preceptor.report.first_under import first_under_sentence
-from preceptor.report.outcome import Outcome, outcomes
+from preceptor.report.outcome import BenchmarkOutcome, outcomes
 from preceptor.report.words import counted, listed, ranks
 from preceptor.study.schema import Study
 from preceptor.suitability.table import few_instructions
@@ -21,7 +21,7 @@ class Answer:
     rank: str
     sentence: str
     settings: str  # how far the first place hangs on reward map, β and too few rows; empty without a ranking
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[BenchmarkOutcome, ...]
     silence: str  # why there is no outcome; empty where there is one
 
 

@@ -10,7 +10,7 @@ from preceptor.report.answer import Answer
 from preceptor.report.evidence import Evidence
 from preceptor.report.headline import PAIRED, told_apart
 from preceptor.report.missing import failures
-from preceptor.report.outcome import Outcome
+from preceptor.report.outcome import BenchmarkOutcome
 from preceptor.report.reward_check import RewardCheck
 from preceptor.report.words import (
     NOTHING,
@@ -72,7 +72,7 @@ def outcome_listing(answers: Sequence[Answer], agreements: pl.DataFrame) -> List
     return Listing(columns, rows, words=2, last_words=1)
 
 
-def _outcome(base: str, outcome: Outcome, agreements: pl.DataFrame) -> tuple[str, ...]:
+def _outcome(base: str, outcome: BenchmarkOutcome, agreements: pl.DataFrame) -> tuple[str, ...]:
     found = agreements.filter(base=base, benchmark=outcome.benchmark, predictor="CAR").row(0, named=True)
     interval = span(decimals(found["low"]), decimals(found["high"]))
     tested = p_value(found["p_adjusted"]) if found["untested"] is None else "not tested"
