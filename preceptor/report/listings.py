@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.report.answer import Answer
+from preceptor.report.answer import BaseSummary
 from preceptor.report.evidence import Evidence
 from preceptor.report.headline import PAIRED, told_apart
 from preceptor.report.missing import failures
@@ -58,7 +58,7 @@ class Heat:
     rows: list[tuple[str, list[tuple[str, float | None]]]]
 
 
-def outcome_listing(answers: Sequence[Answer], agreements: pl.DataFrame) -> Listing:
+def outcome_listing(answers: Sequence[BaseSummary], agreements: pl.DataFrame) -> Listing:
     """Per base and benchmark the first student, and how well CAR predicted all of them."""
     columns = (
         "base and benchmark",
