@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from preceptor.endpoint.questions import Answer as Said
 from preceptor.evaluation.arena_hard.categories import authors_baseline
-from preceptor.evaluation.arena_hard.formats import Answer, read_answers, read_questions
+from preceptor.evaluation.arena_hard.formats import ModelAnswer, read_answers, read_questions
 from preceptor.evaluation.arena_hard.style import FEATURES, style_features, style_of
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.study.evaluation import ArenaHard
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not ARENA_HARD.is_dir(), reason=f"no real data a
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, dict[str, Answer]]:
+def answers() -> dict[str, dict[str, ModelAnswer]]:
     files = sorted((ARENA_HARD / "answers").glob("*.jsonl.gz"))
     return {file.name.removesuffix(".jsonl.gz"): read_answers(Records(path=str(file))) for file in files}
 
