@@ -12,7 +12,7 @@ from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
     TURN_BREAK,
-    Answer,
+    AnswerRow,
     Decision,
     answered_row,
     complete_results,
@@ -68,7 +68,7 @@ def metrics(_: Examination[Checkers], examined: Examined) -> list[Metric]:
     return [Metric("accuracy", accuracy(outcomes.to_list()), METHOD, len(outcomes))]
 
 
-def _row(item: Item, answer: Answer) -> dict[str, Any]:
+def _row(item: Item, answer: AnswerRow) -> dict[str, Any]:
     right = CHECKS[item.check](TURN_BREAK.join(answer["turns"]), item.answer)
     return answered_row(item, answer, Decision(float(right)))
 

@@ -17,7 +17,7 @@ from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.pairwise_across_runs import one_formula, values
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
-    Answer,
+    AnswerRow,
     Decision,
     answered_row,
     complete_results,
@@ -85,7 +85,7 @@ def _scored(
     return Examined(results, len(items))
 
 
-def _compared(scorer: "RewardScorer", pairs: Sequence[tuple[Item, Answer]]) -> list[dict[str, Any]]:
+def _compared(scorer: "RewardScorer", pairs: Sequence[tuple[Item, AnswerRow]]) -> list[dict[str, Any]]:
     good = [(item, tuple(answer["turns"])) for item, answer in pairs if answer["error"] is None]
     decisions = compare(scorer, [item for item, _ in good], [turns for _, turns in good])
     found = {item.item_id: decision for (item, _), decision in zip(good, decisions, strict=True)}

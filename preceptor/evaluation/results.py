@@ -15,7 +15,7 @@ from preceptor.study.evaluation import AnyEvaluation
 
 VERSION = 2
 TURN_BREAK = "\n\n"
-Answer = dict[str, Any]  # a row of `student_responses`
+AnswerRow = dict[str, Any]  # a row of `student_responses`
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def publish_results(
     return put(examination.lake, EVAL_RESULTS, examination.partition, made_of, frame)
 
 
-def answered_row(item: Item, answer: Answer, decision: Decision) -> dict[str, Any]:
+def answered_row(item: Item, answer: AnswerRow, decision: Decision) -> dict[str, Any]:
     """The row of an answer; a missing answer is an error and no wrong answer."""
     if answer["error"] is not None:
         decision = Decision(error=f"no response: {answer['error']}")

@@ -15,7 +15,13 @@ from preceptor.evaluation.item_values import Floats, ItemValues, StoredRuns, by_
 from preceptor.evaluation.items import Item
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
-from preceptor.evaluation.results import Answer, Decision, answered_row, complete_results, results_fingerprint
+from preceptor.evaluation.results import (
+    AnswerRow,
+    Decision,
+    answered_row,
+    complete_results,
+    results_fingerprint,
+)
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
@@ -115,7 +121,7 @@ def _problems(evaluation: HumanEval) -> dict[str, Problem]:
     return by_prompt
 
 
-def _run(sandbox: Sandbox, pairs: list[tuple[Problem, Answer]]) -> list[Decision]:
+def _run(sandbox: Sandbox, pairs: list[tuple[Problem, AnswerRow]]) -> list[Decision]:
     """What became of each program; one that was never written is no wrong one."""
     written = [n for n, (_, answer) in enumerate(pairs) if answer["error"] is None]
     programs = [program(pairs[n][0], "\n\n".join(pairs[n][1]["turns"])) for n in written]
