@@ -7,7 +7,7 @@ import dagster as dg
 
 from preceptor.compute.request import Decoding, Generator
 from preceptor.evaluation.evaluate import Evaluated, evaluate
-from preceptor.evaluation.examination import Checkpoint, Engines, Examination, Judge
+from preceptor.evaluation.job import Checkpoint, Engines, EvaluationJob, Judge
 from preceptor.lake.folders import fetch
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, NotMaterializedError
@@ -60,7 +60,7 @@ class EvaluationResource(dg.ConfigurableResource):
     def _examined(self, lake: Lake, run: str, checkpoint: Checkpoint, evaluation: AnyEvaluation) -> Evaluated:
         engines = self._engines(checkpoint.base)
         return evaluate(
-            Examination(lake, run, evaluation, checkpoint, engines, self.rows_at_once, self.retry_failed)
+            EvaluationJob(lake, run, evaluation, checkpoint, engines, self.rows_at_once, self.retry_failed)
         )
 
     def _engines(self, base: Base) -> Engines:

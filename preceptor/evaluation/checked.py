@@ -6,8 +6,8 @@ import polars as pl
 
 from preceptor.evaluation.checkers import CHECKS
 from preceptor.evaluation.estimates import accuracy
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.job import EvaluationJob, Examined, Metric
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
@@ -46,23 +46,23 @@ def fingerprint_of(evaluation: Checkers, checkpoint: str) -> str:
     )
 
 
-def examine(examination: Examination[Checkers]) -> Examined:
+def examine(job: EvaluationJob[Checkers]) -> Examined:
     """Answer the benchmark's items and check the answers."""
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     items = {item.item_id: item for item in read_items(evaluation)}
-    answers = answer_items(examination, list(items.values()), Asked(evaluation.sampling)).rows
+    answers = answer_items(job, list(items.values()), Asked(evaluation.sampling)).rows
     answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
 
     def compute(missing: pl.DataFrame) -> Rows:
         for item_id in missing["item_id"]:
             yield _row(items[item_id], answered[item_id])
 
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
-    results = complete_results(examination, made_of, sample_keys(list(items), 1), compute)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
+    results = complete_results(job, made_of, sample_keys(list(items), 1), compute)
     return Examined(results, expected=len(items))
 
 
-def metrics(_: Examination[Checkers], examined: Examined) -> list[Metric]:
+def metrics(_: EvaluationJob[Checkers], examined: Examined) -> list[Metric]:
     """The share of right answers."""
     outcomes = examined.results.rows["outcome"].drop_nulls()
     return [Metric("accuracy", accuracy(outcomes.to_list()), METHOD, len(outcomes))]

@@ -18,8 +18,8 @@ from preceptor.evaluation.difficulty import (
     why_unknown,
 )
 from preceptor.evaluation.estimates import accuracy, discrete_win_rate, win_rate
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.job import EvaluationJob, Examined, Metric
 from preceptor.evaluation.judging.annotator import Annotator
 from preceptor.evaluation.judging.human_labels import read_labels
 from preceptor.evaluation.judging.judge import protocol_of
@@ -74,11 +74,11 @@ def check(evaluation: Pairwise) -> None:
             )
 
 
-def metrics(examination: Examination[Pairwise], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[Pairwise], examined: Examined) -> list[Metric]:
     """The win rates, the main one first; of a judge asked in words, LIMA's three shares; then the judge."""
-    evaluation, results = examination.evaluation, examined.results.rows
+    evaluation, results = job.evaluation, examined.results.rows
     items = read_items(evaluation)
-    difficulty = difficulty_of(examination.lake, evaluation, items)
+    difficulty = difficulty_of(job.lake, evaluation, items)
     found = win_rates(evaluation, in_file_order(results.drop_nulls("outcome"), items), difficulty)
     if difficulty is None:
         found = _explained(evaluation, found, why_unknown(items))
@@ -88,7 +88,7 @@ def metrics(examination: Examination[Pairwise], examined: Examined) -> list[Metr
         judgments = examined.judgments.rows
         found += reliability(judgments)
         if evaluation.human_labels is not None:
-            labels = read_labels(evaluation, evaluation.human_labels, items).filter(run=examination.run)
+            labels = read_labels(evaluation, evaluation.human_labels, items).filter(run=job.run)
             found += agreement_with_people(judgments, labels)
     return found
 

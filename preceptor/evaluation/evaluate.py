@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from preceptor.evaluation.estimates import Estimate
-from preceptor.evaluation.examination import Declared, Examination, Examined, Metric, UnexaminableError
+from preceptor.evaluation.job import Declared, EvaluationJob, Examined, Metric, UnexaminableError
 from preceptor.evaluation.kind import kind_of
 from preceptor.evaluation.scores import Account, score_rows, scores_fingerprint
 from preceptor.lake.resume import Outcome, derive, put
@@ -23,50 +23,50 @@ class Evaluated:
     account: Account
 
 
-def evaluate(examination: Examination[Declared]) -> Evaluated:
+def evaluate(job: EvaluationJob[Declared]) -> Evaluated:
     """Bring the run's rows for a benchmark up to date.
 
     Raises BenchmarkError for a file with an unusable row; a failing item is a row with an `error`. An untuned
     base that cannot be examined has no items, and a score without value that says why.
     """
     try:
-        examined = kind_of(examination.evaluation).examine(examination)
+        examined = kind_of(job.evaluation).examine(job)
     except UnexaminableError as error:
-        return _unexamined(examination, str(error))
+        return _unexamined(job, str(error))
     account = Account.of(examined.results.rows, examined.expected)
-    scores = _scores(examination, examined, account)
+    scores = _scores(job, examined, account)
     return Evaluated(examined.results, scores, examined.judgments, account)
 
 
-def _unexamined(examination: Examination[Declared], why: str) -> Evaluated:
-    evaluation, lake = examination.evaluation, examination.lake
-    of_results, of_scores = evaluation_fingerprints(evaluation, examination.checkpoint.fingerprint)
+def _unexamined(job: EvaluationJob[Declared], why: str) -> Evaluated:
+    evaluation, lake = job.evaluation, job.lake
+    of_results, of_scores = evaluation_fingerprints(evaluation, job.checkpoint.fingerprint)
     name = evaluation.metric_without_files or evaluation.metric
     metric, account = Metric(name, Estimate(error=why), "none", 0), Account(0, 0, 0, 0)
     rows = score_rows([metric], account, kind_of(evaluation).named(evaluation))
-    scores = put(lake, EVAL_SCORES, examination.partition, of_scores, rows)
+    scores = put(lake, EVAL_SCORES, job.partition, of_scores, rows)
     nothing = pl.DataFrame(schema=EVAL_RESULTS.row_schema)
     items = Outcome(EVAL_RESULTS, nothing, lake.create(EVAL_RESULTS).version(), of_results, 0, 0, 0.0)
     return Evaluated(items, scores, None, account)
 
 
-def _scores(examination: Examination[Declared], examined: Examined, account: Account) -> Outcome:
-    evaluation = examination.evaluation
+def _scores(job: EvaluationJob[Declared], examined: Examined, account: Account) -> Outcome:
+    evaluation = job.evaluation
     kind = kind_of(evaluation)
     named = kind.named(evaluation)
     made_of = scores_fingerprint(evaluation, examined.results.fingerprint, named, kind.files(evaluation))
-    place = (examination.lake, EVAL_SCORES, examination.partition, made_of)
+    place = (job.lake, EVAL_SCORES, job.partition, made_of)
 
     def make() -> pl.DataFrame:
-        found = kind.metrics(examination, examined)
+        found = kind.metrics(job, examined)
         if not account.balanced:
             lost = Estimate(error=f"the account does not balance: {account}")
             found = [replace(metric, estimate=lost) for metric in found]
         return score_rows(found, account, named)
 
     present = derive(*place, make)
-    fetched_since = kind.lacks_files(present.rows) and kind.fetched(examination.lake)
-    outdated = examination.retry_failed or fetched_since or _account(present.rows) != account
+    fetched_since = kind.lacks_files(present.rows) and kind.fetched(job.lake)
+    outdated = job.retry_failed or fetched_since or _account(present.rows) != account
     return put(*place, make()) if present.computed == 0 and outdated else present
 
 

@@ -5,9 +5,9 @@ from functools import partial
 import polars as pl
 
 from preceptor.evaluation.estimates import NOTHING, Estimate, item_mean
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.item_values import mean_values
 from preceptor.evaluation.items import read_items
+from preceptor.evaluation.job import EvaluationJob, Examined, Metric
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.judge import Protocol, protocol_of
 from preceptor.evaluation.judging.prompt_file import read_prompt
@@ -53,12 +53,12 @@ def named(evaluation: Grades) -> Named:
     return Named(str(protocol(evaluation)), "nothing: each answer is graded alone")
 
 
-def examine(examination: Examination[Grades]) -> Examined:
+def examine(job: EvaluationJob[Grades]) -> Examined:
     """Have every prompt answered n times and every answer graded."""
-    return _judged(examination.evaluation).examine(examination, read_items(examination.evaluation))
+    return _judged(job.evaluation).examine(job, read_items(job.evaluation))
 
 
-def metrics(_: Examination[Grades], examined: Examined) -> list[Metric]:
+def metrics(_: EvaluationJob[Grades], examined: Examined) -> list[Metric]:
     """The mean grade, the share of answers at each level, and the judge's consistency."""
     graded = examined.results.rows.drop_nulls("outcome")
     found, items = item_mean(graded, LOWEST, HIGHEST)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from preceptor.evaluation.examination import Declared
+from preceptor.evaluation.job import Declared
 from preceptor.lake.store import Lake
 
 Floats = NDArray[np.float64]

@@ -10,8 +10,8 @@ from typing import Any, Generic
 
 import polars as pl
 
-from preceptor.evaluation.examination import Declared, Examination, Examined, Metric
 from preceptor.evaluation.item_values import ItemValues, StoredRuns, mean_values
+from preceptor.evaluation.job import Declared, EvaluationJob, Examined, Metric
 from preceptor.evaluation.scores import Named
 from preceptor.lake.store import Lake
 from preceptor.study.evaluation import AnyEvaluation
@@ -52,8 +52,8 @@ class Kind(Generic[Declared]):
 
     check: Callable[[Declared], None]
     fingerprint_of: Callable[[Declared, str], str]
-    examine: Callable[[Examination[Declared]], Examined]
-    metrics: Callable[[Examination[Declared], Examined], list[Metric]]
+    examine: Callable[[EvaluationJob[Declared]], Examined]
+    metrics: Callable[[EvaluationJob[Declared], Examined], list[Metric]]
     named: Callable[[Declared], Named] = _nobody
     files: Callable[[Declared], dict[str, Any]] = _no_files
     fetched: Callable[[Lake], bool] = _never

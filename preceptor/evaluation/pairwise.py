@@ -9,8 +9,8 @@ import polars as pl
 from preceptor.compute.conversation import Conversation
 from preceptor.evaluation.difficulty import is_fetched
 from preceptor.evaluation.duels import PROMPT, check, files, lacks_files, metrics
-from preceptor.evaluation.examination import Examination, Examined
 from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.job import EvaluationJob, Examined
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.judge import protocol_of
 from preceptor.evaluation.kind import Kind
@@ -56,17 +56,17 @@ def named(evaluation: Pairwise) -> Named:
     return Named(identity, evaluation.reference)
 
 
-def examine(examination: Examination[Pairwise]) -> Examined:
+def examine(job: EvaluationJob[Pairwise]) -> Examined:
     """Answer the items and have each answer compared with the reference's."""
-    items = read_items(examination.evaluation)
-    if not isinstance(examination.evaluation.judge, ClassifierJudge):
-        return _judged(examination.evaluation).examine(examination, items)
-    answers = answer_items(examination, items, Asked(examination.evaluation.sampling)).rows
-    return _scored(examination, examination.evaluation.judge, items, answers)
+    items = read_items(job.evaluation)
+    if not isinstance(job.evaluation.judge, ClassifierJudge):
+        return _judged(job.evaluation).examine(job, items)
+    answers = answer_items(job, items, Asked(job.evaluation.sampling)).rows
+    return _scored(job, job.evaluation.judge, items, answers)
 
 
 def _scored(
-    examination: Examination[Pairwise],
+    job: EvaluationJob[Pairwise],
     judge: ClassifierJudge,
     items: Sequence[Item],
     answers: pl.DataFrame,
@@ -75,13 +75,13 @@ def _scored(
     answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        scorer = examination.engines.classifier(judge)
-        for chunk in chunks(missing, examination.rows_at_once):
+        scorer = job.engines.classifier(judge)
+        for chunk in chunks(missing, job.rows_at_once):
             pairs = [(asked[item_id], answered[item_id]) for item_id in chunk["item_id"]]
             yield from _compared(scorer, pairs)
 
-    made_of = fingerprint_of(examination.evaluation, examination.checkpoint.fingerprint)
-    results = complete_results(examination, made_of, sample_keys(list(asked), 1), compute)
+    made_of = fingerprint_of(job.evaluation, job.checkpoint.fingerprint)
+    results = complete_results(job, made_of, sample_keys(list(asked), 1), compute)
     return Examined(results, len(items))
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.examination import Declared, Examination
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.job import Declared, EvaluationJob
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.resume import Compute, Outcome, Work, complete, put
 from preceptor.lake.schemas import EVAL_RESULTS
@@ -41,26 +41,26 @@ def results_fingerprint(
 
 
 def complete_results(
-    examination: Examination[Declared], made_of: str, keys: pl.DataFrame, compute: Compute
+    job: EvaluationJob[Declared], made_of: str, keys: pl.DataFrame, compute: Compute
 ) -> Outcome:
     """Bring a partition to a row per key (item_id, sample); `compute` gets those that are missing."""
     work = Work(
         EVAL_RESULTS,
-        examination.partition,
+        job.partition,
         made_of,
         ("item_id", "sample"),
         keys,
-        examination.retry_failed,
+        job.retry_failed,
     )
-    return complete(examination.lake, work, compute)
+    return complete(job.lake, work, compute)
 
 
 def publish_results(
-    examination: Examination[Declared], made_of: str, rows: Callable[[], list[dict[str, Any]]]
+    job: EvaluationJob[Declared], made_of: str, rows: Callable[[], list[dict[str, Any]]]
 ) -> Outcome:
     """Bring a partition to rows that follow cheaply from what is stored already."""
     frame = pl.DataFrame(rows(), schema=EVAL_RESULTS.row_schema)
-    return put(examination.lake, EVAL_RESULTS, examination.partition, made_of, frame)
+    return put(job.lake, EVAL_RESULTS, job.partition, made_of, frame)
 
 
 def answered_row(item: Item, answer: AnswerRow, decision: Decision) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.examination import Metric
+from preceptor.evaluation.job import Metric
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.study.evaluation import AnyEvaluation

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from preceptor.compute.conversation import TemplateProblem
-from preceptor.evaluation.examination import UnexaminableError
+from preceptor.evaluation.job import UnexaminableError
 from preceptor.fingerprint import fingerprint, prompt_identity
 from preceptor.lake.folders import alone, synchronise, workplace
 from preceptor.lake.store import Lake

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from preceptor.evaluation.estimates import item_mean
 from preceptor.evaluation.evaluate import evaluate, evaluation_fingerprints
-from preceptor.evaluation.examination import Examined, Metric
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.job import Examined, Metric
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.responses import Asked, answer_items, sample_keys
@@ -24,7 +24,7 @@ from preceptor.study.fields import Name, Records, Sampling
 from preceptor.study.load import StudyError
 from preceptor.study.schema import Study
 from preceptor.text import digest
-from tests.evaluation.benchmarks import NOTHING_LOADED, Student, engines, examination, write_lines
+from tests.evaluation.benchmarks import NOTHING_LOADED, Student, engines, job, write_lines
 from tests.report.lakes import BASES, FACTS, compare_runs, empty_warehouse, put, small_study
 from tests.report.test_page import Reader
 from tests.study.test_evaluations import GOOD, study
@@ -85,12 +85,12 @@ def score_runs(lake, evaluation):
     """One run says 1 to 3 words more than the other."""
     for run, more in zip(RUNS, (0, 2), strict=True):
         student = Student(lambda said, more=more: "word " * (3 + more + int(said.split()[1]) % 3))
-        evaluate(examination(lake, evaluation, engines(student), run, run))
+        evaluate(job(lake, evaluation, engines(student), run, run))
 
 
 def test_it_is_scored_once_and_known_by_its_fingerprints(lake, declared):
     score_runs(lake, declared)
-    again = evaluate(examination(lake, declared, NOTHING_LOADED, RUNS[0], RUNS[0]))
+    again = evaluate(job(lake, declared, NOTHING_LOADED, RUNS[0], RUNS[0]))
     assert (again.items.computed, again.scores.computed) == (0, 0)
     stored = lake.read(EVAL_SCORES, {"run": RUNS[1], "benchmark": "brevity"}).row(0, named=True)
     assert (stored["metric"], stored["value"], stored["n"]) == ("words", 6.0, 12)

@@ -6,7 +6,7 @@ import pytest
 
 from preceptor.endpoint.questions import Answer
 from preceptor.evaluation.evaluate import evaluate, evaluation_fingerprints
-from preceptor.evaluation.examination import Checkpoint, Examination, UnexaminableError
+from preceptor.evaluation.job import Checkpoint, EvaluationJob, UnexaminableError
 from preceptor.evaluation.kinds import KINDS
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
 from preceptor.study.evaluation import ArenaHard, Grades
@@ -122,7 +122,7 @@ def test_every_kind_examines_the_base_and_a_second_time_nothing(
         values = dict(stored.select("metric", "value").iter_rows())
         assert values["normalised"] == values["base_normalised"] and values["normalised_gain"] == 0.0
     mark = Checkpoint(untuned_fingerprint(base), base, lambda: 1 / 0, untuned=True)
-    again = evaluate(Examination(lake, RUN, benchmark, mark, NOTHING_LOADED, 8))
+    again = evaluate(EvaluationJob(lake, RUN, benchmark, mark, NOTHING_LOADED, 8))
     assert (again.items.computed, again.scores.computed) == (0, 0)
 
 
@@ -148,7 +148,7 @@ def test_a_base_that_cannot_be_examined_says_so_until_it_can(lake, tmp_path, bas
         raise UnexaminableError("base 'base' cannot be examined untuned: why")
 
     mark = Checkpoint("m", base, refused, untuned=True)
-    asked = Examination(lake, RUN, benchmark, mark, engines(student), 8)
+    asked = EvaluationJob(lake, RUN, benchmark, mark, engines(student), 8)
     (score,) = evaluate(asked).scores.rows.to_dicts()
     assert (score["value"], score["error"]) == (None, "base 'base' cannot be examined untuned: why")
     good = replace(asked, checkpoint=replace(mark, folder=lambda: "/models/base"))

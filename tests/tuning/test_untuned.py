@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from preceptor.evaluation.examination import UnexaminableError
+from preceptor.evaluation.job import UnexaminableError
 from preceptor.study.schema import Base
 from preceptor.tuning.task import Machine
 from preceptor.tuning.tune import tune

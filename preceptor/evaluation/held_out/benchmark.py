@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.held_out.loss import (
     LARGEST_EXPONENT,
     METHODS,
@@ -25,6 +24,7 @@ from preceptor.evaluation.item_values import (
     measure_values,
     ratio_values,
 )
+from preceptor.evaluation.job import EvaluationJob, Examined, Metric
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import (
@@ -65,24 +65,22 @@ def named(_: HeldOutLoss) -> Named:
     return Named(reference="nothing: the loss of the tuned model alone")
 
 
-def examine(examination: Examination[HeldOutLoss]) -> Examined:
+def examine(job: EvaluationJob[HeldOutLoss]) -> Examined:
     """The tuned model's loss on each pair."""
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     pairs = {pair.item_id: pair for pair in read_pairs(evaluation)}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        for chunk in chunks(missing, examination.rows_at_once):
+        for chunk in chunks(missing, job.rows_at_once):
             some = [pairs[item_id] for item_id in chunk["item_id"]]
-            losses = item_losses(some, tuned_losses(examination, conversations(some)))
+            losses = item_losses(some, tuned_losses(job, conversations(some)))
             yield from map(result_row, some, map(_decision, losses))
 
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
-    return Examined(
-        complete_results(examination, made_of, sample_keys(list(pairs), 1), compute), expected=len(pairs)
-    )
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
+    return Examined(complete_results(job, made_of, sample_keys(list(pairs), 1), compute), expected=len(pairs))
 
 
-def metrics(examination: Examination[HeldOutLoss], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HeldOutLoss], examined: Examined) -> list[Metric]:
     """Held-out loss, token-weighted loss and perplexity, the study's main one first."""
     found = loss_estimates(stored_losses(examined.results.rows))
     cut = f"; {found.truncated} responses were cut to the context" if found.truncated else ""
@@ -90,7 +88,7 @@ def metrics(examination: Examination[HeldOutLoss], examined: Examined) -> list[M
         Metric(name, estimate, METHODS[name] + cut, found.items, UNITS[name])
         for name, estimate in found.metrics.items()
     ]
-    return sorted(listed, key=lambda metric: metric.name != examination.evaluation.metric)
+    return sorted(listed, key=lambda metric: metric.name != job.evaluation.metric)
 
 
 def values(runs: StoredRuns[HeldOutLoss], metric: str, category: str) -> ItemValues:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.held_out.benchmark import measures_of, result_row
 from preceptor.evaluation.held_out.pairs import read_pairs
 from preceptor.evaluation.held_out.ranking import (
@@ -29,6 +28,7 @@ from preceptor.evaluation.item_values import (
     measure_values,
     ratio_values,
 )
+from preceptor.evaluation.job import EvaluationJob, Examined, Metric
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import Decision, complete_results, results_fingerprint
@@ -68,33 +68,33 @@ def named(evaluation: ResponseRanking) -> Named:
     return Named(reference=f"{evaluation.others} random responses to other instructions")
 
 
-def examine(examination: Examination[ResponseRanking]) -> Examined:
+def examine(job: EvaluationJob[ResponseRanking]) -> Examined:
     """How many random responses each real one beats, under the tuned model and under its base."""
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     pairs = read_pairs(evaluation)
     asked = {r.item_id: r for r in ranking_requests(pairs, evaluation.others, evaluation.seed)}
     by_id = {pair.item_id: pair for pair in pairs}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        for chunk in chunks(missing, max(examination.rows_at_once, ITEMS_PER_LOAD)):
+        for chunk in chunks(missing, max(job.rows_at_once, ITEMS_PER_LOAD)):
             requests = [asked[item_id] for item_id in chunk["item_id"]]
             texts = ranking_conversations(requests)
-            tuned = ranked(requests, tuned_losses(examination, texts))
-            untuned = examination.checkpoint.untuned  # the base beside itself
-            base = tuned if untuned else ranked(requests, base_losses(examination, texts))
+            tuned = ranked(requests, tuned_losses(job, texts))
+            untuned = job.checkpoint.untuned  # the base beside itself
+            base = tuned if untuned else ranked(requests, base_losses(job, texts))
             for t, b in zip(tuned, base, strict=True):
                 yield result_row(by_id[t.item_id], ranking_decision(t, b, evaluation.metric))
 
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     keys = sample_keys([pair.item_id for pair in pairs], 1)
-    return Examined(complete_results(examination, made_of, keys, compute), expected=len(pairs))
+    return Examined(complete_results(job, made_of, keys, compute), expected=len(pairs))
 
 
-def metrics(examination: Examination[ResponseRanking], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[ResponseRanking], examined: Examined) -> list[Metric]:
     """The tuned model's share, its base's, and the difference; per measure, the study's main one first."""
     tuned, base = (stored_ranks(examined.results.rows, prefix) for prefix in ("", BASE))
     listed = []
-    for measure in sorted(METHODS, key=lambda name: name != examination.evaluation.metric):
+    for measure in sorted(METHODS, key=lambda name: name != job.evaluation.metric):
         listed += [
             _metric(measure, METHODS[measure], ranking_estimates(tuned)[measure]),
             _metric(f"{BASE}{measure}", METHODS[measure], ranking_estimates(base)[measure]),

@@ -5,7 +5,6 @@ from typing import Any
 import polars as pl
 
 from preceptor.evaluation.estimates import NOTHING, Estimate
-from preceptor.evaluation.examination import Examination, Examined, Metric, UnexaminableError
 from preceptor.evaluation.human.audits import (
     Share,
     acceptance_rate,
@@ -16,6 +15,7 @@ from preceptor.evaluation.human.audits import (
 )
 from preceptor.evaluation.human.ratings import RatingColumns, duels, read_ratings
 from preceptor.evaluation.item_values import ItemValues, StoredRuns, by_run, measure_values
+from preceptor.evaluation.job import EvaluationJob, Examined, Metric, UnexaminableError
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.results import Decision, decision_columns, publish_results, results_fingerprint
 from preceptor.evaluation.scores import Named
@@ -57,30 +57,29 @@ def named(evaluation: HumanRatings) -> Named:
     return Named("people", evaluation.reference or "nothing: each output is rated alone")
 
 
-def examine(examination: Examination[HumanRatings]) -> Examined:
+def examine(job: EvaluationJob[HumanRatings]) -> Examined:
     """A row per item of the file; one that nobody rated for this run is an error.
 
     Raises UnexaminableError for an untuned base that nobody rated at all, which is no fault of the file.
     """
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     ratings = ratings_of(evaluation)
     items = ratings["item_id"].unique().sort().to_list()
-    labels = _labels(evaluation, ratings, examination.run)
-    if examination.checkpoint.untuned and labels.is_empty():
+    labels = _labels(evaluation, ratings, job.run)
+    if job.checkpoint.untuned and labels.is_empty():
         raise UnexaminableError(
-            f"people rated no output of the untuned base: {evaluation.origin} names no model"
-            f" {examination.run!r}"
+            f"people rated no output of the untuned base: {evaluation.origin} names no model {job.run!r}"
         )
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     results = publish_results(
-        examination, made_of, lambda: [_row(item, labels.filter(item_id=item)["label"]) for item in items]
+        job, made_of, lambda: [_row(item, labels.filter(item_id=item)["label"]) for item in items]
     )
     return Examined(results, expected=len(items))
 
 
-def metrics(examination: Examination[HumanRatings], _: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HumanRatings], _: Examined) -> list[Metric]:
     """Shares of what people said, the main one first, and how far raters agree."""
-    evaluation, run = examination.evaluation, examination.run
+    evaluation, run = job.evaluation, job.run
     ratings = ratings_of(evaluation)
     if _labels(evaluation, ratings, run).is_empty():
         return [Metric(evaluation.metric, Estimate(error=f"{NOTHING}: no rating of {run!r}"), METHOD, 0)]

@@ -5,7 +5,6 @@ import os
 import numpy as np
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.humaneval.isolation import MIB, Limits
 from preceptor.evaluation.humaneval.passing import mean_pass_at_k, pass_at_k
 from preceptor.evaluation.humaneval.problems import Problem, read_problems
@@ -13,6 +12,7 @@ from preceptor.evaluation.humaneval.program import STOPS, program
 from preceptor.evaluation.humaneval.sandbox import Sandbox
 from preceptor.evaluation.item_values import Floats, ItemValues, StoredRuns, by_run
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.job import EvaluationJob, Examined, Metric
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
@@ -56,33 +56,33 @@ def fingerprint_of(evaluation: HumanEval, checkpoint: str) -> str:
     return results_fingerprint(evaluation, checkpoint, parts)
 
 
-def examine(examination: Examination[HumanEval]) -> Examined:
+def examine(job: EvaluationJob[HumanEval]) -> Examined:
     """Have the programs written and run. Raises SandboxError where this machine cannot shut them in."""
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     sandbox = Sandbox(_limits(evaluation))
     problems = _problems(evaluation)
     items = {item_id: _item(item_id, problem) for item_id, problem in problems.items()}
-    answers = answer_items(examination, list(items.values()), _asked(evaluation)).rows
+    answers = answer_items(job, list(items.values()), _asked(evaluation)).rows
     answered = {(row["item_id"], row["sample"]): row for row in answers.iter_rows(named=True)}
 
     def compute(missing: pl.DataFrame) -> Rows:
         sandbox.check()
-        for chunk in chunks(missing, examination.rows_at_once):
+        for chunk in chunks(missing, job.rows_at_once):
             keys = list(chunk.select("item_id", "sample").iter_rows())
             decisions = _run(sandbox, [(problems[key[0]], answered[key]) for key in keys])
             for key, decision in zip(keys, decisions, strict=True):
                 yield answered_row(items[key[0]], answered[key], decision)
 
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     keys = sample_keys(list(items), evaluation.sampling.n)
-    return Examined(complete_results(examination, made_of, keys, compute), expected=keys.height)
+    return Examined(complete_results(job, made_of, keys, compute), expected=keys.height)
 
 
-def metrics(examination: Examination[HumanEval], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HumanEval], examined: Examined) -> list[Metric]:
     """pass@k at the study's k, and at 1 where that is another."""
     counts = _counts(examined.results.rows.drop_nulls("outcome"))
     found = []
-    for k in dict.fromkeys((examination.evaluation.k, 1)):
+    for k in dict.fromkeys((job.evaluation.k, 1)):
         enough = counts.filter(pl.col("n") >= k)
         fewer = counts.height - enough.height
         method = METHOD if not fewer else f"{METHOD}; {fewer} problems have fewer than {k} programs"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from preceptor.evaluation.examination import Declared, Examination, Examined
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.job import Declared, EvaluationJob, Examined
 from preceptor.evaluation.judging.ask import cases
 from preceptor.evaluation.judging.decisions import decided_rows
 from preceptor.evaluation.judging.judge import Protocol, judge_cases, judgments_fingerprint
@@ -33,19 +33,19 @@ class Judged:
         return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files, **self.rules})
 
     def examine(
-        self, examination: Examination[Declared], items: Sequence[Item], one_order: bool = False
+        self, job: EvaluationJob[Declared], items: Sequence[Item], one_order: bool = False
     ) -> Examined:
         """Answer the items, have each answer judged, and decide (`one_order`: decisions.py).
 
         Raises EndpointError for a dead judge.
         """
-        checkpoint = examination.checkpoint.fingerprint
-        answers = answer_items(examination, items, self._asked).rows
+        checkpoint = job.checkpoint.fingerprint
+        answers = answer_items(job, items, self._asked).rows
         asked = cases(items, answers.to_dicts())
-        judgments = judge_cases(examination, self.protocol, asked, self._judgments(checkpoint))
+        judgments = judge_cases(job, self.protocol, asked, self._judgments(checkpoint))
         by_id = {item.item_id: item for item in items}
         results = publish_results(
-            examination,
+            job,
             self.fingerprint(checkpoint),
             lambda: decided_rows(by_id, answers, judgments.rows, one_order),
         )

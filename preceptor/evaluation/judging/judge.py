@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from preceptor.endpoint.questions import Answer, Question
-from preceptor.evaluation.examination import Declared, Examination
+from preceptor.evaluation.job import Declared, EvaluationJob
 from preceptor.evaluation.judging.annotator import Annotator
 from preceptor.evaluation.judging.ask import Case, Shown, orders, prompt_hash, question
 from preceptor.evaluation.judging.prompt_file import PromptFile, read_prompt
@@ -85,7 +85,7 @@ def judgments_fingerprint(protocol: Protocol, answers: str, items: dict[str, Any
 
 
 def judge_cases(
-    examination: Examination[Declared], protocol: Protocol, cases: Sequence[Case], made_of: str
+    job: EvaluationJob[Declared], protocol: Protocol, cases: Sequence[Case], made_of: str
 ) -> Outcome:
     """Bring a partition of `judgments` to a verdict, or an error, for every case, order and draw.
 
@@ -95,7 +95,7 @@ def judge_cases(
     facts: dict[str, int | float] = {}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        judge = examination.engines.asked(protocol.judge)
+        judge = job.engines.asked(protocol.judge)
         rows = _Missing(protocol, known, list(missing.iter_rows(named=True)))
         yield from rows.of_same_texts()
         yield from rows.answered(judge.stream(rows.questions))
@@ -103,13 +103,13 @@ def judge_cases(
 
     work = Work(
         JUDGMENTS,
-        examination.partition,
+        job.partition,
         made_of,
         tuple(KEY),
         _wanted(protocol, cases),
-        examination.retry_failed,
+        job.retry_failed,
     )
-    outcome = complete(examination.lake, work, compute)
+    outcome = complete(job.lake, work, compute)
     return replace(outcome, facts=outcome.facts | facts)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from preceptor.compute.chat_template import PROMPT_DATE
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.item_values import (
     LINEAR,
     Floats,
@@ -17,6 +16,7 @@ from preceptor.evaluation.item_values import (
     by_run,
     mean_values,
 )
+from preceptor.evaluation.job import EvaluationJob, Examined, Metric
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.lm_eval.identity import benchmark_identity
 from preceptor.evaluation.lm_eval.presets import PRESETS, Preset, Task
@@ -62,27 +62,27 @@ def preset_of(evaluation: LmEval) -> Preset:
     return replace(preset, **{name: value for name, value in wanted.items() if value is not None})
 
 
-def examine(examination: Examination[LmEval]) -> Examined:
+def examine(job: EvaluationJob[LmEval]) -> Examined:
     """Have lm-eval ask the model. Raises MissingPackageError without it, BenchmarkError for bad files."""
-    evaluation, engines = examination.evaluation, examination.engines
+    evaluation, engines = job.evaluation, job.engines
     benchmark = Benchmark(preset_of(evaluation), Path(evaluation.data), evaluation.seed)
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
 
     def compute(missing: pl.DataFrame) -> Rows:
-        folder, lacking = examination.checkpoint.folder(), set(missing["item_id"])
+        folder, lacking = job.checkpoint.folder(), set(missing["item_id"])
         engines.make_room()
-        day = examination.checkpoint.base.prompt_date or PROMPT_DATE
+        day = job.checkpoint.base.prompt_date or PROMPT_DATE
         for results in benchmark.run(folder, engines.device, engines.batch_size, lacking, day):
             yield from map(_row, results)
 
     item_ids = benchmark.item_ids()
-    results: Outcome = complete_results(examination, made_of, sample_keys(item_ids, 1), compute)
+    results: Outcome = complete_results(job, made_of, sample_keys(item_ids, 1), compute)
     return Examined(results, expected=len(item_ids))
 
 
-def metrics(examination: Examination[LmEval], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[LmEval], examined: Examined) -> list[Metric]:
     """The benchmark's own mean; where it has several tasks, each task's too."""
-    preset = preset_of(examination.evaluation)
+    preset = preset_of(job.evaluation)
     items = [_result(row) for row in examined.results.rows.iter_rows(named=True)]
     found = [_metric(preset, items, "")]
     if len(preset.tasks) > 1:

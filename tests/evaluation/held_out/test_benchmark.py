@@ -5,8 +5,8 @@ import math
 import pytest
 
 from preceptor.evaluation.evaluate import evaluate
-from preceptor.evaluation.examination import Engines, Examination
 from preceptor.evaluation.held_out import ranking_benchmark
+from preceptor.evaluation.job import Engines, EvaluationJob
 from preceptor.study.held_out import HeldOutLoss, ResponseRanking
 from tests.conftest import save_language_model
 from tests.evaluation.benchmarks import NOTHING_LOADED, Student, checkpoint, engines, write_lines
@@ -30,7 +30,7 @@ def examined(lake, evaluation, models, using=None, rows_at_once=4):
     base, tuned = models
     place = checkpoint("tuned", base=base, folder=tuned)
     using = using or engines(Student(str.upper))
-    return evaluate(Examination(lake, "run", evaluation, place, using, rows_at_once))
+    return evaluate(EvaluationJob(lake, "run", evaluation, place, using, rows_at_once))
 
 
 def held_out(tmp_path, found, **settings) -> HeldOutLoss:

@@ -8,7 +8,7 @@ pytest.importorskip("lm_eval")
 pytestmark = pytest.mark.slow
 
 from preceptor.evaluation.evaluate import evaluate
-from preceptor.evaluation.examination import Examination
+from preceptor.evaluation.job import EvaluationJob
 from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.lm_eval import session
 from preceptor.evaluation.whole_file import BenchmarkError
@@ -59,7 +59,7 @@ def own_task(tmp_path, rows=6, **settings) -> LmEval:
 
 def examined(lake, evaluation, model, using=None):
     place = checkpoint("tuned", folder=model)
-    return evaluate(Examination(lake, "run", evaluation, place, using or engines(Student(str)), 8))
+    return evaluate(EvaluationJob(lake, "run", evaluation, place, using or engines(Student(str)), 8))
 
 
 def test_an_own_task_is_measured_item_by_item(lake, tmp_path, model):

@@ -64,7 +64,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Examination(Generic[Declared]):
+class EvaluationJob(Generic[Declared]):
     """A run, its checkpoint and a benchmark. With `retry_failed`, rows with an error are computed again.
 
     `rows_at_once` are scored or run together, where a model is not asked row by row; a kill loses no more.
