@@ -7,7 +7,7 @@ import polars as pl
 from preceptor.evaluation.checkers import CHECKS
 from preceptor.evaluation.estimates import accuracy
 from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
@@ -46,7 +46,7 @@ def fingerprint_of(evaluation: Checkers, checkpoint: str) -> str:
     )
 
 
-def examine(job: EvaluationJob[Checkers]) -> Examined:
+def score_items(job: EvaluationJob[Checkers]) -> ScoredItems:
     """Answer the benchmark's items and check the answers."""
     evaluation = job.evaluation
     items = {item.item_id: item for item in read_items(evaluation)}
@@ -59,12 +59,12 @@ def examine(job: EvaluationJob[Checkers]) -> Examined:
 
     made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     results = complete_results(job, made_of, sample_keys(list(items), 1), compute)
-    return Examined(results, expected=len(items))
+    return ScoredItems(results, expected=len(items))
 
 
-def metrics(_: EvaluationJob[Checkers], examined: Examined) -> list[Metric]:
+def metrics(_: EvaluationJob[Checkers], scored: ScoredItems) -> list[Metric]:
     """The share of right answers."""
-    outcomes = examined.results.rows["outcome"].drop_nulls()
+    outcomes = scored.results.rows["outcome"].drop_nulls()
     return [Metric("accuracy", accuracy(outcomes.to_list()), METHOD, len(outcomes))]
 
 
@@ -73,4 +73,4 @@ def _row(item: Item, answer: AnswerRow) -> dict[str, Any]:
     return answered_row(item, answer, Decision(float(right)))
 
 
-KIND = Kind(check, fingerprint_of, examine, metrics)
+KIND = Kind(check, fingerprint_of, score_items, metrics)

@@ -19,7 +19,7 @@ from preceptor.evaluation.difficulty import (
 )
 from preceptor.evaluation.estimates import accuracy, discrete_win_rate, win_rate
 from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.judging.annotator import Annotator
 from preceptor.evaluation.judging.human_labels import read_labels
 from preceptor.evaluation.judging.judge import protocol_of
@@ -74,9 +74,9 @@ def check(evaluation: Pairwise) -> None:
             )
 
 
-def metrics(job: EvaluationJob[Pairwise], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[Pairwise], scored: ScoredItems) -> list[Metric]:
     """The win rates, the main one first; of a judge asked in words, LIMA's three shares; then the judge."""
-    evaluation, results = job.evaluation, examined.results.rows
+    evaluation, results = job.evaluation, scored.results.rows
     items = read_items(evaluation)
     difficulty = difficulty_of(job.lake, evaluation, items)
     found = win_rates(evaluation, in_file_order(results.drop_nulls("outcome"), items), difficulty)
@@ -84,8 +84,8 @@ def metrics(job: EvaluationJob[Pairwise], examined: Examined) -> list[Metric]:
         found = _explained(evaluation, found, why_unknown(items))
     if isinstance(evaluation.judge, PromptedJudge):
         found += wins_ties_losses(results)
-    if examined.judgments is not None:
-        judgments = examined.judgments.rows
+    if scored.judgments is not None:
+        judgments = scored.judgments.rows
         found += reliability(judgments)
         if evaluation.human_labels is not None:
             labels = read_labels(evaluation, evaluation.human_labels, items).filter(run=job.run)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from preceptor.evaluation.estimates import Estimate
-from preceptor.evaluation.job import Declared, EvaluationJob, Examined, Metric, UnexaminableError
+from preceptor.evaluation.job import Declared, EvaluationJob, Metric, ScoredItems, UnexaminableError
 from preceptor.evaluation.kind import kind_of
 from preceptor.evaluation.scores import Account, score_rows, scores_fingerprint
 from preceptor.lake.resume import Outcome, derive, put
@@ -30,12 +30,12 @@ def evaluate(job: EvaluationJob[Declared]) -> Evaluated:
     base that cannot be examined has no items, and a score without value that says why.
     """
     try:
-        examined = kind_of(job.evaluation).examine(job)
+        scored = kind_of(job.evaluation).score_items(job)
     except UnexaminableError as error:
         return _unexamined(job, str(error))
-    account = Account.of(examined.results.rows, examined.expected)
-    scores = _scores(job, examined, account)
-    return Evaluated(examined.results, scores, examined.judgments, account)
+    account = Account.of(scored.results.rows, scored.expected)
+    scores = _scores(job, scored, account)
+    return Evaluated(scored.results, scores, scored.judgments, account)
 
 
 def _unexamined(job: EvaluationJob[Declared], why: str) -> Evaluated:
@@ -50,15 +50,15 @@ def _unexamined(job: EvaluationJob[Declared], why: str) -> Evaluated:
     return Evaluated(items, scores, None, account)
 
 
-def _scores(job: EvaluationJob[Declared], examined: Examined, account: Account) -> Outcome:
+def _scores(job: EvaluationJob[Declared], scored: ScoredItems, account: Account) -> Outcome:
     evaluation = job.evaluation
     kind = kind_of(evaluation)
     named = kind.named(evaluation)
-    made_of = scores_fingerprint(evaluation, examined.results.fingerprint, named, kind.files(evaluation))
+    made_of = scores_fingerprint(evaluation, scored.results.fingerprint, named, kind.files(evaluation))
     place = (job.lake, EVAL_SCORES, job.partition, made_of)
 
     def make() -> pl.DataFrame:
-        found = kind.metrics(job, examined)
+        found = kind.metrics(job, scored)
         if not account.balanced:
             lost = Estimate(error=f"the account does not balance: {account}")
             found = [replace(metric, estimate=lost) for metric in found]

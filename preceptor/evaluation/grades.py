@@ -7,7 +7,7 @@ import polars as pl
 from preceptor.evaluation.estimates import NOTHING, Estimate, item_mean
 from preceptor.evaluation.item_values import mean_values
 from preceptor.evaluation.items import read_items
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.judge import Protocol, protocol_of
 from preceptor.evaluation.judging.prompt_file import read_prompt
@@ -53,17 +53,17 @@ def named(evaluation: Grades) -> Named:
     return Named(str(protocol(evaluation)), "nothing: each answer is graded alone")
 
 
-def examine(job: EvaluationJob[Grades]) -> Examined:
+def score_items(job: EvaluationJob[Grades]) -> ScoredItems:
     """Have every prompt answered n times and every answer graded."""
-    return _judged(job.evaluation).examine(job, read_items(job.evaluation))
+    return _judged(job.evaluation).score_items(job, read_items(job.evaluation))
 
 
-def metrics(_: EvaluationJob[Grades], examined: Examined) -> list[Metric]:
+def metrics(_: EvaluationJob[Grades], scored: ScoredItems) -> list[Metric]:
     """The mean grade, the share of answers at each level, and the judge's consistency."""
-    graded = examined.results.rows.drop_nulls("outcome")
+    graded = scored.results.rows.drop_nulls("outcome")
     found, items = item_mean(graded, LOWEST, HIGHEST)
-    assert examined.judgments is not None
-    judged = grading_reliability(examined.judgments.rows)
+    assert scored.judgments is not None
+    judged = grading_reliability(scored.judgments.rows)
     return [Metric("grade", found, METHOD, items, unit="grade"), *_levels(graded), *judged]
 
 
@@ -86,5 +86,5 @@ def _judged(evaluation: Grades) -> Judged:
 
 
 KIND = Kind(
-    check, fingerprint_of, examine, metrics, named, values=partial(mean_values, largest=HIGHEST - LOWEST)
+    check, fingerprint_of, score_items, metrics, named, values=partial(mean_values, largest=HIGHEST - LOWEST)
 )

@@ -85,7 +85,7 @@ class EvaluationJob(Generic[Declared]):
 
 
 @dataclass(frozen=True)
-class Examined:
+class ScoredItems:
     """The rows of `eval_results`, how many the benchmark's own file asks for, and the judge's `judgments`."""
 
     results: Outcome

@@ -11,7 +11,7 @@ from typing import Any, Generic
 import polars as pl
 
 from preceptor.evaluation.item_values import ItemValues, StoredRuns, mean_values
-from preceptor.evaluation.job import Declared, EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import Declared, EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.scores import Named
 from preceptor.lake.store import Lake
 from preceptor.study.evaluation import AnyEvaluation
@@ -40,7 +40,7 @@ def _never(_: object) -> bool:
 @dataclass(frozen=True)
 class Kind(Generic[Declared]):
     """What scores one run: `check` raises BenchmarkError, or what a missing program raises, before any model
-    runs; `fingerprint_of` (evaluation, checkpoint's fingerprint) is that of the results; `examine` makes
+    runs; `fingerprint_of` (evaluation, checkpoint's fingerprint) is that of the results; `score_items` makes
     them, and `metrics` adds them up, the main one first. `named` gives the judge and the reference; `files`
     is what else the metrics read. Metrics may use files that are fetched once: `fetched` says whether the
     lake has them, and `lacks_files` whether scores were made without them.
@@ -52,8 +52,8 @@ class Kind(Generic[Declared]):
 
     check: Callable[[Declared], None]
     fingerprint_of: Callable[[Declared, str], str]
-    examine: Callable[[EvaluationJob[Declared]], Examined]
-    metrics: Callable[[EvaluationJob[Declared], Examined], list[Metric]]
+    score_items: Callable[[EvaluationJob[Declared]], ScoredItems]
+    metrics: Callable[[EvaluationJob[Declared], ScoredItems], list[Metric]]
     named: Callable[[Declared], Named] = _nobody
     files: Callable[[Declared], dict[str, Any]] = _no_files
     fetched: Callable[[Lake], bool] = _never

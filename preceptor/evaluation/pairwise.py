@@ -10,7 +10,7 @@ from preceptor.compute.conversation import Conversation
 from preceptor.evaluation.difficulty import is_fetched
 from preceptor.evaluation.duels import PROMPT, check, files, lacks_files, metrics
 from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.job import EvaluationJob, Examined
+from preceptor.evaluation.job import EvaluationJob, ScoredItems
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.judge import protocol_of
 from preceptor.evaluation.kind import Kind
@@ -56,11 +56,11 @@ def named(evaluation: Pairwise) -> Named:
     return Named(identity, evaluation.reference)
 
 
-def examine(job: EvaluationJob[Pairwise]) -> Examined:
+def score_items(job: EvaluationJob[Pairwise]) -> ScoredItems:
     """Answer the items and have each answer compared with the reference's."""
     items = read_items(job.evaluation)
     if not isinstance(job.evaluation.judge, ClassifierJudge):
-        return _judged(job.evaluation).examine(job, items)
+        return _judged(job.evaluation).score_items(job, items)
     answers = answer_items(job, items, Asked(job.evaluation.sampling)).rows
     return _scored(job, job.evaluation.judge, items, answers)
 
@@ -70,7 +70,7 @@ def _scored(
     judge: ClassifierJudge,
     items: Sequence[Item],
     answers: pl.DataFrame,
-) -> Examined:
+) -> ScoredItems:
     asked = {item.item_id: item for item in items}
     answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
 
@@ -82,7 +82,7 @@ def _scored(
 
     made_of = fingerprint_of(job.evaluation, job.checkpoint.fingerprint)
     results = complete_results(job, made_of, sample_keys(list(asked), 1), compute)
-    return Examined(results, len(items))
+    return ScoredItems(results, len(items))
 
 
 def _compared(scorer: "RewardScorer", pairs: Sequence[tuple[Item, AnswerRow]]) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ def _file(evaluation: Pairwise) -> dict[str, Any]:
 KIND = Kind(
     check,
     fingerprint_of,
-    examine,
+    score_items,
     metrics,
     named,
     files,

@@ -9,7 +9,7 @@ from pydantic import Field
 from preceptor.evaluation.estimates import item_mean
 from preceptor.evaluation.evaluate import evaluate, evaluation_fingerprints
 from preceptor.evaluation.items import Item
-from preceptor.evaluation.job import Examined, Metric
+from preceptor.evaluation.job import Metric, ScoredItems
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.responses import Asked, answer_items, sample_keys
@@ -51,7 +51,7 @@ def fingerprint_of(evaluation, checkpoint):
     return results_fingerprint(evaluation, checkpoint, records_identity(evaluation))
 
 
-def examine(job):
+def score_items(job):
     asked = [row["instruction"] for _, row in read_records(job.evaluation)]
     items = {digest(text): Item(digest(text), None, (text,)) for text in asked}
     answers = answer_items(job, list(items.values()), Asked(job.evaluation.sampling)).rows
@@ -62,11 +62,11 @@ def examine(job):
             yield answered_row(items[answer["item_id"]], answer, Decision(words))
 
     made_of = fingerprint_of(job.evaluation, job.checkpoint.fingerprint)
-    return Examined(complete_results(job, made_of, sample_keys(list(items), 1), compute), len(items))
+    return ScoredItems(complete_results(job, made_of, sample_keys(list(items), 1), compute), len(items))
 
 
-def metrics(_, examined):
-    found, count = item_mean(examined.results.rows)
+def metrics(_, scored):
+    found, count = item_mean(scored.results.rows)
     return [Metric("words", found, "mean words per answer", count, unit="words")]
 
 
@@ -75,7 +75,7 @@ def declared(monkeypatch, tmp_path):
     """The study's new evaluation, read from its file."""
     monkeypatch.setattr(load, "Study", LargerStudy)
     monkeypatch.setitem(EVALUATIONS, "word_count", WordCount)
-    monkeypatch.setitem(KINDS, "word_count", Kind(lambda _: None, fingerprint_of, examine, metrics))
+    monkeypatch.setitem(KINDS, "word_count", Kind(lambda _: None, fingerprint_of, score_items, metrics))
     (evaluation,) = study(tmp_path, "name: brevity, kind: word_count, path: d.json").evaluations
     write_lines(tmp_path / "d.jsonl", [{"instruction": f"say {n}"} for n in range(12)])
     return evaluation.model_copy(update={"path": str(tmp_path / "d.jsonl")})

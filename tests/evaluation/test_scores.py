@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from assets.checks import accounting
 from preceptor.evaluation.evaluate import evaluate
-from preceptor.evaluation.job import Examined
+from preceptor.evaluation.job import ScoredItems
 from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.scores import Account
 from preceptor.lake.schemas import EVAL_RESULTS
@@ -42,10 +42,10 @@ def test_a_benchmark_that_loses_an_item_has_no_value_but_a_reason(lake, tmp_path
     whole = KINDS["checkers"]
 
     def losing(job):
-        found = whole.examine(job)
-        return Examined(found.results, found.expected + 1)
+        found = whole.score_items(job)
+        return ScoredItems(found.results, found.expected + 1)
 
-    monkeypatch.setitem(KINDS, "checkers", type(whole)(**{**vars(whole), "examine": losing}))
+    monkeypatch.setitem(KINDS, "checkers", type(whole)(**{**vars(whole), "score_items": losing}))
     found = evaluate(job(lake, checkers(tmp_path, sums(4)), engines(Student(str.upper))))
     assert not found.account.balanced
     (row,) = found.scores.rows.to_dicts()

@@ -13,7 +13,7 @@ from preceptor.evaluation.arena_hard.joint_style import fitted_jointly
 from preceptor.evaluation.arena_hard.protocol import protocol
 from preceptor.evaluation.arena_hard.reading import Arena, read_arena
 from preceptor.evaluation.estimates import NOTHING, Estimate
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.reliability import reliability
 from preceptor.evaluation.kind import Kind
@@ -53,21 +53,21 @@ def files(evaluation: ArenaHard) -> dict[str, Any]:
     return {"references": {name: category.reference for name, category in evaluation.categories.items()}}
 
 
-def examine(job: EvaluationJob[ArenaHard]) -> Examined:
+def score_items(job: EvaluationJob[ArenaHard]) -> ScoredItems:
     """Answer the questions and have each answer judged beside its baseline's."""
     arena = read_arena(job.evaluation)
     judged = _judged(job.evaluation)
-    return judged.examine(job, arena.items, one_order=arena.version == "v0.1")
+    return judged.score_items(job, arena.items, one_order=arena.version == "v0.1")
 
 
-def metrics(job: EvaluationJob[ArenaHard], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[ArenaHard], scored: ScoredItems) -> list[Metric]:
     """Win rates, plain and at controlled style, the main one first; then the judge's reliability.
 
     Of v0.1 over all questions, of v2.0 per category.
     """
-    assert examined.judgments is not None
+    assert scored.judgments is not None
     evaluation, arena = job.evaluation, read_arena(job.evaluation)
-    results, judgments = examined.results.rows, examined.judgments.rows
+    results, judgments = scored.results.rows, scored.judgments.rows
     battles = battles_of(job.run, results, judgments)
     found = []
     for frame in parts(battles, arena):
@@ -135,7 +135,7 @@ def _judged(evaluation: ArenaHard) -> Judged:
 KIND = Kind(
     check,
     fingerprint_of,
-    examine,
+    score_items,
     metrics,
     named,
     files,

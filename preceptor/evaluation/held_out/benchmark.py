@@ -24,7 +24,7 @@ from preceptor.evaluation.item_values import (
     measure_values,
     ratio_values,
 )
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import (
@@ -65,7 +65,7 @@ def named(_: HeldOutLoss) -> Named:
     return Named(reference="nothing: the loss of the tuned model alone")
 
 
-def examine(job: EvaluationJob[HeldOutLoss]) -> Examined:
+def score_items(job: EvaluationJob[HeldOutLoss]) -> ScoredItems:
     """The tuned model's loss on each pair."""
     evaluation = job.evaluation
     pairs = {pair.item_id: pair for pair in read_pairs(evaluation)}
@@ -77,12 +77,14 @@ def examine(job: EvaluationJob[HeldOutLoss]) -> Examined:
             yield from map(result_row, some, map(_decision, losses))
 
     made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
-    return Examined(complete_results(job, made_of, sample_keys(list(pairs), 1), compute), expected=len(pairs))
+    return ScoredItems(
+        complete_results(job, made_of, sample_keys(list(pairs), 1), compute), expected=len(pairs)
+    )
 
 
-def metrics(job: EvaluationJob[HeldOutLoss], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HeldOutLoss], scored: ScoredItems) -> list[Metric]:
     """Held-out loss, token-weighted loss and perplexity, the study's main one first."""
-    found = loss_estimates(stored_losses(examined.results.rows))
+    found = loss_estimates(stored_losses(scored.results.rows))
     cut = f"; {found.truncated} responses were cut to the context" if found.truncated else ""
     listed = [
         Metric(name, estimate, METHODS[name] + cut, found.items, UNITS[name])
@@ -139,4 +141,4 @@ def _decision(loss: ItemLoss) -> Decision:
     return Decision(outcome, measures=loss.measures, filtered=loss.filtered, error=loss.error)
 
 
-KIND = Kind(check, fingerprint_of, examine, metrics, named, values=values)
+KIND = Kind(check, fingerprint_of, score_items, metrics, named, values=values)

@@ -28,7 +28,7 @@ from preceptor.evaluation.item_values import (
     measure_values,
     ratio_values,
 )
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import Decision, complete_results, results_fingerprint
@@ -68,7 +68,7 @@ def named(evaluation: ResponseRanking) -> Named:
     return Named(reference=f"{evaluation.others} random responses to other instructions")
 
 
-def examine(job: EvaluationJob[ResponseRanking]) -> Examined:
+def score_items(job: EvaluationJob[ResponseRanking]) -> ScoredItems:
     """How many random responses each real one beats, under the tuned model and under its base."""
     evaluation = job.evaluation
     pairs = read_pairs(evaluation)
@@ -87,12 +87,12 @@ def examine(job: EvaluationJob[ResponseRanking]) -> Examined:
 
     made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     keys = sample_keys([pair.item_id for pair in pairs], 1)
-    return Examined(complete_results(job, made_of, keys, compute), expected=len(pairs))
+    return ScoredItems(complete_results(job, made_of, keys, compute), expected=len(pairs))
 
 
-def metrics(job: EvaluationJob[ResponseRanking], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[ResponseRanking], scored: ScoredItems) -> list[Metric]:
     """The tuned model's share, its base's, and the difference; per measure, the study's main one first."""
-    tuned, base = (stored_ranks(examined.results.rows, prefix) for prefix in ("", BASE))
+    tuned, base = (stored_ranks(scored.results.rows, prefix) for prefix in ("", BASE))
     listed = []
     for measure in sorted(METHODS, key=lambda name: name != job.evaluation.metric):
         listed += [
@@ -155,4 +155,4 @@ def ranking_decision(tuned: RankedItem, base: RankedItem, main: str) -> Decision
     )
 
 
-KIND = Kind(check, fingerprint_of, examine, metrics, named, values=values)
+KIND = Kind(check, fingerprint_of, score_items, metrics, named, values=values)

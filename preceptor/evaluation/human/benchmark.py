@@ -15,7 +15,7 @@ from preceptor.evaluation.human.audits import (
 )
 from preceptor.evaluation.human.ratings import RatingColumns, duels, read_ratings
 from preceptor.evaluation.item_values import ItemValues, StoredRuns, by_run, measure_values
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric, UnexaminableError
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems, UnexaminableError
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.results import Decision, decision_columns, publish_results, results_fingerprint
 from preceptor.evaluation.scores import Named
@@ -57,7 +57,7 @@ def named(evaluation: HumanRatings) -> Named:
     return Named("people", evaluation.reference or "nothing: each output is rated alone")
 
 
-def examine(job: EvaluationJob[HumanRatings]) -> Examined:
+def score_items(job: EvaluationJob[HumanRatings]) -> ScoredItems:
     """A row per item of the file; one that nobody rated for this run is an error.
 
     Raises UnexaminableError for an untuned base that nobody rated at all, which is no fault of the file.
@@ -74,10 +74,10 @@ def examine(job: EvaluationJob[HumanRatings]) -> Examined:
     results = publish_results(
         job, made_of, lambda: [_row(item, labels.filter(item_id=item)["label"]) for item in items]
     )
-    return Examined(results, expected=len(items))
+    return ScoredItems(results, expected=len(items))
 
 
-def metrics(job: EvaluationJob[HumanRatings], _: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HumanRatings], _: ScoredItems) -> list[Metric]:
     """Shares of what people said, the main one first, and how far raters agree."""
     evaluation, run = job.evaluation, job.run
     ratings = ratings_of(evaluation)
@@ -144,4 +144,4 @@ def _row(item: str, labels: pl.Series) -> dict[str, Any]:
     return {"item_id": item, "sample": 0, "instruction": [item], **decision_columns(decision)}
 
 
-KIND = Kind(check, fingerprint_of, examine, metrics, named, values=values)
+KIND = Kind(check, fingerprint_of, score_items, metrics, named, values=values)

@@ -12,7 +12,7 @@ from preceptor.evaluation.humaneval.program import STOPS, program
 from preceptor.evaluation.humaneval.sandbox import Sandbox
 from preceptor.evaluation.item_values import Floats, ItemValues, StoredRuns, by_run
 from preceptor.evaluation.items import Item
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
@@ -56,7 +56,7 @@ def fingerprint_of(evaluation: HumanEval, checkpoint: str) -> str:
     return results_fingerprint(evaluation, checkpoint, parts)
 
 
-def examine(job: EvaluationJob[HumanEval]) -> Examined:
+def score_items(job: EvaluationJob[HumanEval]) -> ScoredItems:
     """Have the programs written and run. Raises SandboxError where this machine cannot shut them in."""
     evaluation = job.evaluation
     sandbox = Sandbox(_limits(evaluation))
@@ -75,12 +75,12 @@ def examine(job: EvaluationJob[HumanEval]) -> Examined:
 
     made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     keys = sample_keys(list(items), evaluation.sampling.n)
-    return Examined(complete_results(job, made_of, keys, compute), expected=keys.height)
+    return ScoredItems(complete_results(job, made_of, keys, compute), expected=keys.height)
 
 
-def metrics(job: EvaluationJob[HumanEval], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HumanEval], scored: ScoredItems) -> list[Metric]:
     """pass@k at the study's k, and at 1 where that is another."""
-    counts = _counts(examined.results.rows.drop_nulls("outcome"))
+    counts = _counts(scored.results.rows.drop_nulls("outcome"))
     found = []
     for k in dict.fromkeys((job.evaluation.k, 1)):
         enough = counts.filter(pl.col("n") >= k)
@@ -154,4 +154,4 @@ def _limits(evaluation: HumanEval) -> Limits:
     )
 
 
-KIND = Kind(check, fingerprint_of, examine, metrics, values=values)
+KIND = Kind(check, fingerprint_of, score_items, metrics, values=values)

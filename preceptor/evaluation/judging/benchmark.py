@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from preceptor.evaluation.items import Item
-from preceptor.evaluation.job import Declared, EvaluationJob, Examined
+from preceptor.evaluation.job import Declared, EvaluationJob, ScoredItems
 from preceptor.evaluation.judging.ask import cases
 from preceptor.evaluation.judging.decisions import decided_rows
 from preceptor.evaluation.judging.judge import Protocol, judge_cases, judgments_fingerprint
@@ -32,9 +32,9 @@ class Judged:
         parts = {"judge": self._judgments(checkpoint), "answers": answers, "n": self._asked.sampling.n}
         return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files, **self.rules})
 
-    def examine(
+    def score_items(
         self, job: EvaluationJob[Declared], items: Sequence[Item], one_order: bool = False
-    ) -> Examined:
+    ) -> ScoredItems:
         """Answer the items, have each answer judged, and decide (`one_order`: decisions.py).
 
         Raises EndpointError for a dead judge.
@@ -49,7 +49,7 @@ class Judged:
             self.fingerprint(checkpoint),
             lambda: decided_rows(by_id, answers, judgments.rows, one_order),
         )
-        return Examined(results, len(items) * self._asked.sampling.n, judgments)
+        return ScoredItems(results, len(items) * self._asked.sampling.n, judgments)
 
     @property
     def _asked(self) -> Asked:

@@ -16,7 +16,7 @@ from preceptor.evaluation.item_values import (
     by_run,
     mean_values,
 )
-from preceptor.evaluation.job import EvaluationJob, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.lm_eval.identity import benchmark_identity
 from preceptor.evaluation.lm_eval.presets import PRESETS, Preset, Task
@@ -62,7 +62,7 @@ def preset_of(evaluation: LmEval) -> Preset:
     return replace(preset, **{name: value for name, value in wanted.items() if value is not None})
 
 
-def examine(job: EvaluationJob[LmEval]) -> Examined:
+def score_items(job: EvaluationJob[LmEval]) -> ScoredItems:
     """Have lm-eval ask the model. Raises MissingPackageError without it, BenchmarkError for bad files."""
     evaluation, engines = job.evaluation, job.engines
     benchmark = Benchmark(preset_of(evaluation), Path(evaluation.data), evaluation.seed)
@@ -77,13 +77,13 @@ def examine(job: EvaluationJob[LmEval]) -> Examined:
 
     item_ids = benchmark.item_ids()
     results: Outcome = complete_results(job, made_of, sample_keys(item_ids, 1), compute)
-    return Examined(results, expected=len(item_ids))
+    return ScoredItems(results, expected=len(item_ids))
 
 
-def metrics(job: EvaluationJob[LmEval], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[LmEval], scored: ScoredItems) -> list[Metric]:
     """The benchmark's own mean; where it has several tasks, each task's too."""
     preset = preset_of(job.evaluation)
-    items = [_result(row) for row in examined.results.rows.iter_rows(named=True)]
+    items = [_result(row) for row in scored.results.rows.iter_rows(named=True)]
     found = [_metric(preset, items, "")]
     if len(preset.tasks) > 1:
         for task in preset.tasks:
@@ -142,4 +142,4 @@ def _result(row: dict[str, Any]) -> ItemResult:
     )
 
 
-KIND = Kind(check, fingerprint_of, examine, metrics, values=values)
+KIND = Kind(check, fingerprint_of, score_items, metrics, values=values)

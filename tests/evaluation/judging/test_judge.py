@@ -290,7 +290,7 @@ def test_a_prompt_of_the_other_kind_is_refused_before_anybody_is_asked(tmp_path,
 def test_metrics_can_be_made_again_from_what_is_stored(lake, tmp_path):
     benchmark = evaluation(tmp_path)
     found = run(lake, benchmark, engines(Student(shouting), asked=Asked(fair)))
-    from preceptor.evaluation.job import Examined
+    from preceptor.evaluation.job import ScoredItems
 
-    again = metrics(job(lake, benchmark, NOTHING_LOADED), Examined(found.items, 6, found.judgments))
+    again = metrics(job(lake, benchmark, NOTHING_LOADED), ScoredItems(found.items, 6, found.judgments))
     assert [metric.name for metric in again] == found.scores.rows["metric"].to_list()
