@@ -32,11 +32,11 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     log says why, and the report lists its runs as without a score.
     """
     checkpoints = current_checkpoints(warehouse, study)
-    examined = checkpoints | current_untuned(study)
+    evaluated = checkpoints | current_untuned(study)
     results, scores = Keys(), Keys()
     for evaluation in study.evaluations:
         try:
-            for run, checkpoint in examined.items():
+            for run, checkpoint in evaluated.items():
                 of_results, of_scores = evaluation_fingerprints(evaluation, checkpoint)
                 results.add((run, evaluation.name, of_results))
                 scores.add((run, evaluation.name, of_scores))

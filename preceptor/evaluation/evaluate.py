@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from preceptor.evaluation.estimates import Estimate
-from preceptor.evaluation.job import Declared, EvaluationJob, Metric, ScoredItems, UnexaminableError
+from preceptor.evaluation.job import Declared, EvaluationJob, Metric, NotEvaluatedError, ScoredItems
 from preceptor.evaluation.kind import kind_of
 from preceptor.evaluation.scores import Account, score_rows, scores_fingerprint
 from preceptor.lake.resume import Outcome, derive, put
@@ -27,18 +27,18 @@ def evaluate(job: EvaluationJob[Declared]) -> Evaluated:
     """Bring the run's rows for a benchmark up to date.
 
     Raises BenchmarkError for a file with an unusable row; a failing item is a row with an `error`. An untuned
-    base that cannot be examined has no items, and a score without value that says why.
+    base that cannot be evaluated has no items, and a score without value that says why.
     """
     try:
         scored = kind_of(job.evaluation).score_items(job)
-    except UnexaminableError as error:
-        return _unexamined(job, str(error))
+    except NotEvaluatedError as error:
+        return _not_evaluated(job, str(error))
     account = Account.of(scored.results.rows, scored.expected)
     scores = _scores(job, scored, account)
     return Evaluated(scored.results, scores, scored.judgments, account)
 
 
-def _unexamined(job: EvaluationJob[Declared], why: str) -> Evaluated:
+def _not_evaluated(job: EvaluationJob[Declared], why: str) -> Evaluated:
     evaluation, lake = job.evaluation, job.lake
     of_results, of_scores = evaluation_fingerprints(evaluation, job.checkpoint.fingerprint)
     name = evaluation.metric_without_files or evaluation.metric

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Declared = TypeVar("Declared", bound=AnyEvaluation)
 
 
-class UnexaminableError(ValueError):
-    """An untuned base that a benchmark cannot examine as it examines students; its text says why."""
+class NotEvaluatedError(ValueError):
+    """An untuned base that a benchmark cannot evaluate as it evaluates students; its text says why."""
 
 
 class Judge(Protocol):

@@ -8,12 +8,12 @@ from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.schema import Study
-from preceptor.study.untuned import examined_runs, untuned_runs
+from preceptor.study.untuned import evaluated_runs, untuned_runs
 
 
 def stored_runs(warehouse: Warehouse, study: Study, evaluation: AnyEvaluation) -> StoredRuns[AnyEvaluation]:
     """The rows of the study's runs and untuned bases on a benchmark."""
-    wanted = pl.col("run").is_in(list(examined_runs(study))) & (pl.col("benchmark") == evaluation.name)
+    wanted = pl.col("run").is_in(list(evaluated_runs(study))) & (pl.col("benchmark") == evaluation.name)
     results, judgments = (warehouse.rows(table.name).filter(wanted) for table in (EVAL_RESULTS, JUDGMENTS))
     return StoredRuns(warehouse.lake, evaluation, results, judgments, untuned_runs(study))
 

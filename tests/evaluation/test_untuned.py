@@ -1,4 +1,4 @@
-"""Untuned bases on every kind of benchmark: examined as students are; where they cannot be, it is said."""
+"""Untuned bases on every kind of benchmark: evaluated as students are; where they cannot be, it is said."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 
 from preceptor.endpoint.questions import Answer
 from preceptor.evaluation.evaluate import evaluate, evaluation_fingerprints
-from preceptor.evaluation.job import Checkpoint, EvaluationJob, UnexaminableError
+from preceptor.evaluation.job import Checkpoint, EvaluationJob, NotEvaluatedError
 from preceptor.evaluation.kinds import KINDS
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
 from preceptor.study.evaluation import ArenaHard, Grades
@@ -102,7 +102,7 @@ def asked(monkeypatch) -> Asked:
 
 
 @pytest.mark.parametrize("kind", KIND)
-def test_every_kind_examines_the_base_and_a_second_time_nothing(
+def test_every_kind_evaluates_the_base_and_a_second_time_nothing(
     lake, tmp_path, base, reward_model, asked, kind
 ):
     if kind == "humaneval":
@@ -141,16 +141,16 @@ def test_what_people_never_rated_is_said_in_the_score_and_is_no_failed_row(lake,
     assert found.items.rows.is_empty() and lake.read(EVAL_RESULTS).is_empty()
 
 
-def test_a_base_that_cannot_be_examined_says_so_until_it_can(lake, tmp_path, base):
+def test_a_base_that_cannot_be_evaluated_says_so_until_it_can(lake, tmp_path, base):
     student, benchmark = Student(lambda instruction: "The answer is 1."), checkers(tmp_path, sums(3))
 
     def refused():
-        raise UnexaminableError("base 'base' cannot be examined untuned: why")
+        raise NotEvaluatedError("base 'base' cannot be evaluated untuned: why")
 
     mark = Checkpoint("m", base, refused, untuned=True)
     asked = EvaluationJob(lake, RUN, benchmark, mark, engines(student), 8)
     (score,) = evaluate(asked).scores.rows.to_dicts()
-    assert (score["value"], score["error"]) == (None, "base 'base' cannot be examined untuned: why")
+    assert (score["value"], score["error"]) == (None, "base 'base' cannot be evaluated untuned: why")
     good = replace(asked, checkpoint=replace(mark, folder=lambda: "/models/base"))
     found = evaluate(good)
     assert found.scores.rows["value"].to_list() == [1 / 3]

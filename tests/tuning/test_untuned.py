@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from preceptor.evaluation.job import UnexaminableError
+from preceptor.evaluation.job import NotEvaluatedError
 from preceptor.study.schema import Base
 from preceptor.tuning.task import Machine
 from preceptor.tuning.tune import tune
@@ -56,7 +56,7 @@ def test_its_mark_is_that_of_weights_template_and_dtype(base, tmp_path):
 def test_a_base_whose_students_could_never_stop_says_so_and_leaves_nothing(tmp_path, lake):
     declared = Base(name="base", model=save_base(tmp_path / "base"), prompt_format="chatml")
     with pytest.raises(
-        UnexaminableError, match=r"base 'base' cannot be examined untuned: bases\.base\.prompt_format"
+        NotEvaluatedError, match=r"base 'base' cannot be evaluated untuned: bases\.base\.prompt_format"
     ):
         untuned_folder(lake, declared)
     assert not any(path.is_dir() for path in (Path(lake.home) / "_work" / "untuned" / "base").iterdir())

@@ -15,7 +15,7 @@ from preceptor.evaluation.human.audits import (
 )
 from preceptor.evaluation.human.ratings import RatingColumns, duels, read_ratings
 from preceptor.evaluation.item_values import ItemValues, StoredRuns, by_run, measure_values
-from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems, UnexaminableError
+from preceptor.evaluation.job import EvaluationJob, Metric, NotEvaluatedError, ScoredItems
 from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.results import Decision, decision_columns, publish_results, results_fingerprint
 from preceptor.evaluation.scores import Named
@@ -60,14 +60,14 @@ def named(evaluation: HumanRatings) -> Named:
 def score_items(job: EvaluationJob[HumanRatings]) -> ScoredItems:
     """A row per item of the file; one that nobody rated for this run is an error.
 
-    Raises UnexaminableError for an untuned base that nobody rated at all, which is no fault of the file.
+    Raises NotEvaluatedError for an untuned base that nobody rated at all, which is no fault of the file.
     """
     evaluation = job.evaluation
     ratings = ratings_of(evaluation)
     items = ratings["item_id"].unique().sort().to_list()
     labels = _labels(evaluation, ratings, job.run)
     if job.checkpoint.untuned and labels.is_empty():
-        raise UnexaminableError(
+        raise NotEvaluatedError(
             f"people rated no output of the untuned base: {evaluation.origin} names no model {job.run!r}"
         )
     made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
