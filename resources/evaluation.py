@@ -53,8 +53,8 @@ class EvaluationResource(dg.ConfigurableResource):
         """Complete the partition of a base that is evaluated as it was before any tuning."""
         from preceptor.tuning.untuned import untuned_fingerprint, untuned_folder
 
-        mark = untuned_fingerprint(base)
-        checkpoint = Checkpoint(mark, base, lambda: str(untuned_folder(lake, base)), untuned=True)
+        fingerprint = untuned_fingerprint(base)
+        checkpoint = Checkpoint(fingerprint, base, lambda: str(untuned_folder(lake, base)), untuned=True)
         return self._evaluated(lake, untuned_name(base.name), checkpoint, evaluation)
 
     def _evaluated(

@@ -76,7 +76,8 @@ def scores_fingerprint(
 ) -> str:
     """Changes with the results, what is asked of them, the names beside the scores, and files read for them.
 
-    Paths only say where a file lies on this machine: the results' mark and `files` cover what is in it.
+    Paths only say where a file lies on this machine: the results' fingerprint and `files` cover what is in
+    it.
     """
     asked = evaluation.model_dump(mode="json", exclude={"name", "sampling", "judge", *evaluation.file_fields})
     return fingerprint(

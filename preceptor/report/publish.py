@@ -82,41 +82,41 @@ def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
     keep_current_results(warehouse, study)
     score_together(warehouse, study)
     add_averages(warehouse, study)
-    mark = report_fingerprint(study, warehouse.versions)
+    fingerprint = report_fingerprint(study, warehouse.versions)
     tested = tested_values(warehouse, study)
     compared = differences(study, tested)
     warehouse.register(EVAL_DIFFERENCES.name, compared)
     warehouse.register(SEED_DIFFERENCES, seed_differences(study, tested))
     rows = predicted_actual(warehouse, study)
-    _keep(lake, PREDICTED_ACTUAL, mark, rows)
-    _keep(lake, EVAL_DIFFERENCES, mark, compared)
+    _keep(lake, PREDICTED_ACTUAL, fingerprint, rows)
+    _keep(lake, EVAL_DIFFERENCES, fingerprint, compared)
     uri = report_uri(lake)
-    if _is_there(lake, uri, mark):
-        return Published(uri, mark, False, rows)
+    if _is_there(lake, uri, fingerprint):
+        return Published(uri, fingerprint, False, rows)
     facts = ReportFacts(
         packages={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         lake_versions=warehouse.versions,
-        fingerprint=mark,
+        fingerprint=fingerprint,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     write_text(lake, uri, sealed(build_report(study, warehouse, facts)))
-    return Published(uri, mark, True, rows)
+    return Published(uri, fingerprint, True, rows)
 
 
-def _is_there(lake: Lake, uri: str, mark: str) -> bool:
+def _is_there(lake: Lake, uri: str, fingerprint: str) -> bool:
     """Whether the page is the one that would be made; one that was damaged is made again."""
     try:
         present = read_text(lake, uri)
     except LakeError as error:
         log.warning("%s", error)
         return False
-    return present is not None and mark in present[:HEAD] and is_sealed(present)
+    return present is not None and fingerprint in present[:HEAD] and is_sealed(present)
 
 
-def _keep(lake: Lake, table: Table, mark: str, rows: pl.DataFrame) -> None:
+def _keep(lake: Lake, table: Table, fingerprint: str, rows: pl.DataFrame) -> None:
     """Make these the table's rows; of runs that are no more, nothing stays."""
     if not rows.is_empty():
-        put(lake, table, {}, mark, rows)
+        put(lake, table, {}, fingerprint, rows)
     elif not lake.read(table).is_empty():
         lake.delete(table, {})
 

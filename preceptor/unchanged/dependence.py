@@ -110,21 +110,21 @@ def _base_losses(study: Study, key: Key, _: LiveTables) -> Dependence:
 
 
 def _car_table(study: Study, _: Key, tables: LiveTables) -> Dependence:
-    mark = car_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
-    return Dependence([mark, said_of(study.limits)], _whole(*ROW_TABLES), _whole(CAR_TABLE))
+    fingerprint = car_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
+    return Dependence([fingerprint, said_of(study.limits)], _whole(*ROW_TABLES), _whole(CAR_TABLE))
 
 
 def _car_beta_sweep(study: Study, _: Key, tables: LiveTables) -> Dependence:
-    mark = sweep_fingerprint(study.car, _versions(tables, CAR_TABLE))
-    return Dependence(mark, _whole(CAR_TABLE), _whole(CAR_BETA_SWEEP))
+    fingerprint = sweep_fingerprint(study.car, _versions(tables, CAR_TABLE))
+    return Dependence(fingerprint, _whole(CAR_TABLE), _whole(CAR_BETA_SWEEP))
 
 
 def _selected_subset(study: Study, key: Key, _: LiveTables) -> Dependence:
     name = key["recipe"]
     # The files that the fingerprint covers too are told by `reads`, with their signatures.
-    mark = selection_fingerprint(study, name, _current(study), read={})
+    fingerprint = selection_fingerprint(study, name, _current(study), read={})
     return Dependence(
-        [mark, said_of(study.recipe(name))],
+        [fingerprint, said_of(study.recipe(name))],
         reads=tuple(selection_places(study, name)),
         writes=((SELECTED_SUBSET, key),),
     )

@@ -27,11 +27,11 @@ def test_an_untuned_base_counts_while_its_weights_format_and_benchmark_are_today
     document["bases"][0].update(model=base_model, revision="main")
     document["evaluations"] = document["evaluations"][:1]
     study = Study.model_validate(document)
-    (benchmark,), mark = study.evaluations, untuned_fingerprint(study.bases[0])
+    (benchmark,), fingerprint = study.evaluations, untuned_fingerprint(study.bases[0])
     (tmp_path / "exam.jsonl").write_text('{"instruction": "1 + 1?", "answer": 2, "check": "number"}\n')
     benchmark = benchmark.model_copy(update={"dataset": None, "path": str(tmp_path / "exam.jsonl")})
     study = study.model_copy(update={"evaluations": (benchmark,)})
-    of_results, of_scores = evaluation_fingerprints(benchmark, mark)
+    of_results, of_scores = evaluation_fingerprints(benchmark, fingerprint)
     other = study.bases[0].model_copy(update={"prompt_format": "plain"})
     for today, counted in ((study, 1), (study.model_copy(update={"bases": (other,)}), 0)):
         warehouse = empty_warehouse(tmp_path)

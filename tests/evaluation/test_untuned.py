@@ -121,8 +121,8 @@ def test_every_kind_evaluates_the_base_and_a_second_time_nothing(
     if kind == "response_ranking":  # the base beside itself
         values = dict(stored.select("metric", "value").iter_rows())
         assert values["normalised"] == values["base_normalised"] and values["normalised_gain"] == 0.0
-    mark = Checkpoint(untuned_fingerprint(base), base, lambda: 1 / 0, untuned=True)
-    again = evaluate(EvaluationJob(lake, RUN, benchmark, mark, NOTHING_LOADED, 8))
+    base_itself = Checkpoint(untuned_fingerprint(base), base, lambda: 1 / 0, untuned=True)
+    again = evaluate(EvaluationJob(lake, RUN, benchmark, base_itself, NOTHING_LOADED, 8))
     assert (again.items.computed, again.scores.computed) == (0, 0)
 
 
@@ -147,10 +147,10 @@ def test_a_base_that_cannot_be_evaluated_says_so_until_it_can(lake, tmp_path, ba
     def refused():
         raise NotEvaluatedError("base 'base' cannot be evaluated untuned: why")
 
-    mark = Checkpoint("m", base, refused, untuned=True)
-    asked = EvaluationJob(lake, RUN, benchmark, mark, engines(student), 8)
+    base_itself = Checkpoint("m", base, refused, untuned=True)
+    asked = EvaluationJob(lake, RUN, benchmark, base_itself, engines(student), 8)
     (score,) = evaluate(asked).scores.rows.to_dicts()
     assert (score["value"], score["error"]) == (None, "base 'base' cannot be evaluated untuned: why")
-    good = replace(asked, checkpoint=replace(mark, folder=lambda: "/models/base"))
+    good = replace(asked, checkpoint=replace(base_itself, folder=lambda: "/models/base"))
     found = evaluate(good)
     assert found.scores.rows["value"].to_list() == [1 / 3]

@@ -47,8 +47,8 @@ def test_its_mark_is_that_of_weights_template_and_dtype(base, tmp_path):
     declared = Base(name="base", model=base)
     again = save_base(tmp_path / "again", "<|im_end|>", seed=1)
     changes = ({"model": again}, {"dtype": "bfloat16"}, {"prompt_format": "plain"}, {"max_length": 64})
-    marks = {untuned_fingerprint(declared.model_copy(update=change)) for change in changes}
-    assert len(marks | {untuned_fingerprint(declared)}) == len(changes) + 1
+    fingerprints = {untuned_fingerprint(declared.model_copy(update=change)) for change in changes}
+    assert len(fingerprints | {untuned_fingerprint(declared)}) == len(changes) + 1
     for update in ({"name": "another"}, {"unconditional": False}, {"include_end_of_turn": True}):
         assert untuned_fingerprint(declared.model_copy(update=update)) == untuned_fingerprint(declared)
 

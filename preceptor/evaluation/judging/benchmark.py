@@ -18,7 +18,7 @@ from preceptor.study.evaluation import ArenaHard, Grades, Pairwise
 class Judged:
     """A benchmark, how its judge is asked, and what its files hold (their hashes).
 
-    `rules` are what else the results' mark covers: how verdicts become outcomes.
+    `rules` are what else the results' fingerprint covers: how verdicts become outcomes.
     """
 
     evaluation: Pairwise | ArenaHard | Grades
@@ -27,7 +27,7 @@ class Judged:
     rules: dict[str, Any] = field(default_factory=dict)
 
     def fingerprint(self, checkpoint: str) -> str:
-        """The results' mark: changes with the answers, how many there are, the files, and the judge."""
+        """Changes with the answers, how many there are, the files, and the judge."""
         answers = answers_fingerprint(checkpoint, self._asked)
         parts = {"judge": self._judgments(checkpoint), "answers": answers, "n": self._asked.sampling.n}
         return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files, **self.rules})

@@ -56,7 +56,8 @@ def test_held_out_loss_is_the_tuned_models_and_perplexity_its_exponential(lake, 
     perplexity, weighted = scores(found)["perplexity"], scores(found)["token_weighted_loss"]
     assert perplexity["value"] == pytest.approx(math.exp(weighted["value"]))
     of_base = evaluated(lake, held_out(tmp_path, rows(10)), (models[1], models[0]), rows_at_once=3)
-    assert scores(of_base)["held_out_loss"]["value"] == row["value"]  # the same mark: nothing is scored twice
+    # The same fingerprint: nothing is scored twice.
+    assert scores(of_base)["held_out_loss"]["value"] == row["value"]
 
 
 def test_an_empty_response_is_filtered_and_counted(lake, tmp_path, models):
