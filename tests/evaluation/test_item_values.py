@@ -10,7 +10,6 @@ from preceptor.evaluation.agreement.paired import paired_difference
 from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates, win_rates
 from preceptor.evaluation.arena_hard.influence import style_controlled_values, win_rate_values
 from preceptor.evaluation.arena_hard.intervals import Bootstrap
-from preceptor.evaluation.difficulty import Difficulty
 from preceptor.evaluation.held_out.benchmark import stored_losses
 from preceptor.evaluation.held_out.loss import loss_estimates
 from preceptor.evaluation.held_out.ranking import ranking_estimates
@@ -18,10 +17,11 @@ from preceptor.evaluation.held_out.ranking_benchmark import stored_ranks
 from preceptor.evaluation.humaneval.passing import mean_pass_at_k
 from preceptor.evaluation.item_values import StoredRuns
 from preceptor.evaluation.kind import kind_of
-from preceptor.evaluation.length_control import length_controlled, length_controlled_values
 from preceptor.evaluation.lm_eval.benchmark import preset_of
 from preceptor.evaluation.lm_eval.responses import ItemResult
 from preceptor.evaluation.lm_eval.scores import aggregate
+from preceptor.evaluation.pairwise.difficulty import Difficulty
+from preceptor.evaluation.pairwise.length_control import length_controlled, length_controlled_values
 from preceptor.lake.schemas import EVAL_RESULTS, JUDGMENTS
 from tests.study.test_evaluations import GOOD, study
 

@@ -15,12 +15,12 @@ from scipy.special import logit
 from preceptor.compute.reward import Reward
 from preceptor.endpoint.completion import Completion, Usage
 from preceptor.endpoint.questions import Answer
-from preceptor.evaluation import difficulty
-from preceptor.evaluation.difficulty import FILES
 from preceptor.evaluation.estimates import discrete_win_rate, win_rate
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.items import read_items
-from preceptor.evaluation.length_control import FULL, MINIMAL
+from preceptor.evaluation.pairwise import difficulty
+from preceptor.evaluation.pairwise.difficulty import FILES
+from preceptor.evaluation.pairwise.length_control import FULL, MINIMAL
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, STUDENT_RESPONSES
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.judges import AnnotatorJudge

@@ -3,11 +3,11 @@
 import pytest
 
 from preceptor.endpoint.questions import Answer
-from preceptor.evaluation.duels import metrics
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.items import read_items
 from preceptor.evaluation.judging.human_labels import read_labels
 from preceptor.evaluation.judging.judge import protocol_of
+from preceptor.evaluation.pairwise.metrics import metrics
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
 from preceptor.study.evaluation import HumanLabels

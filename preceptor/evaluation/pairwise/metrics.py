@@ -8,7 +8,14 @@ from typing import Any
 import polars as pl
 
 from preceptor.evaluation.agreement.labels import LABELS, label_of
-from preceptor.evaluation.difficulty import (
+from preceptor.evaluation.estimates import accuracy, discrete_win_rate, win_rate
+from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
+from preceptor.evaluation.judging.annotator import Annotator
+from preceptor.evaluation.judging.human_labels import read_labels
+from preceptor.evaluation.judging.judge import protocol_of
+from preceptor.evaluation.judging.reliability import agreement_with_people, reliability
+from preceptor.evaluation.pairwise.difficulty import (
     NO_FILES,
     OTHER_INSTRUCTIONS,
     Difficulty,
@@ -17,14 +24,7 @@ from preceptor.evaluation.difficulty import (
     given_folder,
     why_unknown,
 )
-from preceptor.evaluation.estimates import accuracy, discrete_win_rate, win_rate
-from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
-from preceptor.evaluation.judging.annotator import Annotator
-from preceptor.evaluation.judging.human_labels import read_labels
-from preceptor.evaluation.judging.judge import protocol_of
-from preceptor.evaluation.judging.reliability import agreement_with_people, reliability
-from preceptor.evaluation.length_control import (
+from preceptor.evaluation.pairwise.length_control import (
     FULL,
     METHODS,
     METRICS,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from preceptor.compute.conversation import Conversation
-from preceptor.evaluation.difficulty import is_fetched
-from preceptor.evaluation.duels import PROMPT, check, files, lacks_files, metrics
 from preceptor.evaluation.items import Item, read_items
 from preceptor.evaluation.job import EvaluationJob, ScoredItems
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.judge import protocol_of
 from preceptor.evaluation.kind import Kind
-from preceptor.evaluation.pairwise_across_runs import one_formula, values
+from preceptor.evaluation.pairwise.across_runs import one_formula, values
+from preceptor.evaluation.pairwise.difficulty import is_fetched
+from preceptor.evaluation.pairwise.metrics import PROMPT, check, files, lacks_files, metrics
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
     AnswerRow,

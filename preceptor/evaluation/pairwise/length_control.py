@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from preceptor.evaluation.difficulty import Difficulty
 from preceptor.evaluation.estimates import NORMAL_95, NOTHING, Estimate, unvaried
+from preceptor.evaluation.pairwise.difficulty import Difficulty
 
 if TYPE_CHECKING:
     import numpy as np

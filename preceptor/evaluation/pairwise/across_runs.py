@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from preceptor.evaluation.difficulty import difficulty_at_hand
-from preceptor.evaluation.duels import in_file_order, lengths
 from preceptor.evaluation.item_values import LINEAR, SCHEMA, ItemValues, StoredRuns, mean_values
 from preceptor.evaluation.items import read_items
-from preceptor.evaluation.length_control import FULL, METHODS, METRICS, length_controlled_values
+from preceptor.evaluation.pairwise.difficulty import difficulty_at_hand
+from preceptor.evaluation.pairwise.length_control import FULL, METHODS, METRICS, length_controlled_values
+from preceptor.evaluation.pairwise.metrics import in_file_order, lengths
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.study.evaluation import Pairwise
 

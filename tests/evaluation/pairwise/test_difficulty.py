@@ -11,11 +11,18 @@ from alpaca_eval.metrics import get_length_controlled_winrate, glm_winrate
 from scipy.special import expit
 
 from preceptor.evaluation import difficulty as module
-from preceptor.evaluation.difficulty import FILES, Difficulty, difficulty_of, fetched
-from preceptor.evaluation.duels import check
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.length_control import FULL, METHODS, METRICS, MINIMAL, formula, length_controlled
+from preceptor.evaluation.pairwise.difficulty import FILES, Difficulty, difficulty_of, fetched
+from preceptor.evaluation.pairwise.length_control import (
+    FULL,
+    METHODS,
+    METRICS,
+    MINIMAL,
+    formula,
+    length_controlled,
+)
+from preceptor.evaluation.pairwise.metrics import check
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.study.judges import PromptedJudge
 from preceptor.text import digest
