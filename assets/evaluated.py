@@ -1,4 +1,4 @@
-"""What a benchmark's results say of themselves, whoever was examined: checks, scores and metadata."""
+"""What a benchmark's results say of themselves, whoever was evaluated: checks, scores and metadata."""
 
 from typing import Any
 

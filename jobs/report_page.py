@@ -33,7 +33,7 @@ class Addresses:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PageReply:
     """What a request is answered with."""
 
     status: HTTPStatus
@@ -54,7 +54,7 @@ def serve_report(lake: Lake, host: str, port: int) -> Iterator[Addresses]:
         def do_HEAD(self) -> None:
             self._head()
 
-        def _head(self) -> Answer:
+        def _head(self) -> PageReply:
             answer = _answer(lake, self.path)
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
@@ -74,22 +74,22 @@ def serve_report(lake: Lake, host: str, port: int) -> Iterator[Addresses]:
         server.shutdown()
 
 
-def _answer(lake: Lake, path: str) -> Answer:
+def _answer(lake: Lake, path: str) -> PageReply:
     if path in ("/", REPORT):
         return _page(lake)
     if path == RANKING:
-        return Answer(HTTPStatus.OK, "image/png", _picture(lake))
+        return PageReply(HTTPStatus.OK, "image/png", _picture(lake))
     return _words(HTTPStatus.NOT_FOUND, f"Only {REPORT} and {RANKING} are here.")
 
 
-def _page(lake: Lake) -> Answer:
+def _page(lake: Lake) -> PageReply:
     try:
         text = read_text(lake, report_uri(lake))
     except LakeError as error:
         return _words(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     if text is None:
         return _words(HTTPStatus.NOT_FOUND, NONE_YET)
-    return Answer(HTTPStatus.OK, "text/html; charset=utf-8", text.encode())
+    return PageReply(HTTPStatus.OK, "text/html; charset=utf-8", text.encode())
 
 
 def _picture(lake: Lake) -> bytes:
@@ -104,5 +104,5 @@ def _picture(lake: Lake) -> bytes:
         return car_plot(table, sentences(table))
 
 
-def _words(status: HTTPStatus, text: str) -> Answer:
-    return Answer(status, "text/plain; charset=utf-8", text.encode())
+def _words(status: HTTPStatus, text: str) -> PageReply:
+    return PageReply(status, "text/plain; charset=utf-8", text.encode())

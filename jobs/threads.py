@@ -7,7 +7,6 @@ threads wait for each other, and one alone made a small study twice as fast.
 import os
 from pathlib import Path
 
-from preceptor.study.evaluation import Pairwise
 from preceptor.study.fields import Model
 from preceptor.study.schema import Study
 
@@ -40,7 +39,7 @@ def set_threads(study: Study, processes: int) -> str | None:
 
 def _models(study: Study) -> list[str]:
     """The models that are loaded here, each a folder or an id on a hub."""
-    judges = [evaluation.judge for evaluation in study.evaluations if isinstance(evaluation, Pairwise)]
+    judges = [evaluation.local_judge for evaluation in study.evaluations]
     parts = [*study.teachers, *study.bases, *study.reward_models, *judges]
     return [part.model for part in parts if isinstance(part, Model)]
 

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from preceptor.compute.use import Use
 from preceptor.soundness import unless_sound
-from preceptor.study.evaluation import Pairwise
 from preceptor.study.fields import Model
-from preceptor.study.judges import ClassifierJudge
 from preceptor.study.reward_models import ClassifierRewardModel
 from preceptor.study.schema import Base, Study
 from preceptor.study.teachers import LocalTeacher, VllmTeacher
@@ -43,8 +41,8 @@ def preflight(study: Study) -> list[str]:
 
 def _models(study: Study) -> Iterator[str]:
     """What is wrong with local model folders, each fault once, named by the first part that has it."""
-    evaluated = [e.judge for e in study.evaluations if isinstance(e, Pairwise)]
-    parts = [*study.teachers, *study.bases, *study.reward_models, *evaluated]
+    judges = [evaluation.local_judge for evaluation in study.evaluations]
+    parts = [*study.teachers, *study.bases, *study.reward_models, *judges]
     folders = (isinstance(part, Model) and Path(part.model).is_dir() for part in parts)
     if not any(folders) and not any(isinstance(t, VllmTeacher) and t.adapter for t in study.teachers):
         return  # torch takes seconds to import
@@ -86,7 +84,7 @@ def _uses(study: Study) -> Iterator[tuple[str, Model, Use]]:
             )
             yield f"reward_models.{scorer.name}", scorer, use
     for evaluation in study.evaluations:
-        if isinstance(evaluation, Pairwise) and isinstance(judge := evaluation.judge, ClassifierJudge):
+        if (judge := evaluation.local_judge) is not None:
             use = Use("classifier", judge.prompt_format, max_length=judge.max_length, label=judge.label)
             yield f"evaluations.{evaluation.name}.judge", judge, use
 
@@ -97,7 +95,7 @@ def _language_model(part: LocalTeacher | Base) -> Use:
 
 def _benchmarks(study: Study) -> Iterator[str]:
     from preceptor.evaluation.humaneval.isolation import SandboxError
-    from preceptor.evaluation.kinds import KINDS
+    from preceptor.evaluation.kind import kind_of
     from preceptor.evaluation.lm_eval.package import MissingPackageError
     from preceptor.evaluation.whole_file import BenchmarkError
     from preceptor.judging.prompt_file import PromptError
@@ -105,7 +103,7 @@ def _benchmarks(study: Study) -> Iterator[str]:
 
     for evaluation in study.evaluations:
         try:
-            KINDS[evaluation.kind].check(evaluation)
+            kind_of(evaluation).check(evaluation)
         except (BenchmarkError, PromptError, RecordsError, SandboxError, MissingPackageError) as error:
             named = "" if evaluation.name in str(error) else f"evaluation {evaluation.name!r}: "
             yield f"{named}{error}"

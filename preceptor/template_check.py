@@ -21,7 +21,6 @@ from preceptor.compute.conversation import (
 )
 from preceptor.records.layout import Conversation as Recorded
 from preceptor.soundness import unless_sound
-from preceptor.study.evaluation import Pairwise
 from preceptor.study.fields import Model
 from preceptor.study.schema import Study
 from preceptor.study.teachers import RecordedTeacher
@@ -64,8 +63,8 @@ def _parts(study: Study) -> Iterator[tuple[str, Any, Try]]:
         if isinstance(model, Model):
             yield f"reward_models.{model.name}", model, render_text
     for evaluation in study.evaluations:
-        if isinstance(evaluation, Pairwise) and isinstance(evaluation.judge, Model):
-            yield f"evaluations.{evaluation.name}.judge", evaluation.judge, render_text
+        if (judge := evaluation.local_judge) is not None:
+            yield f"evaluations.{evaluation.name}.judge", judge, render_text
 
 
 def _asked(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> str:

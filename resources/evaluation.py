@@ -1,4 +1,4 @@
-"""The engines that examine a tuned model or an untuned base: one answers; a program or a judge decides."""
+"""The engines that evaluate a tuned model or an untuned base: one answers; a program or a judge decides."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import field_validator
 
 from preceptor.evaluation.evaluate import Evaluated, evaluate
-from preceptor.evaluation.examination import Checkpoint, Engines, Examination, Judge
+from preceptor.evaluation.job import Checkpoint, Engines, EvaluationJob, Judge
 from preceptor.lake.folders import fetch
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, NotMaterializedError
@@ -46,20 +46,22 @@ class EvaluationResource(GeneratingResource):
             raise NotMaterializedError(f"run {run!r} is not tuned yet: materialize `tuned_checkpoint` for it")
         tuned = found.row(0, named=True)
         checkpoint = Checkpoint(tuned["fingerprint"], base, lambda: str(fetch(lake, tuned["uri"])))
-        return self._examined(lake, run, checkpoint, evaluation)
+        return self._evaluated(lake, run, checkpoint, evaluation)
 
     def evaluate_untuned(self, lake: Lake, base: Base, evaluation: AnyEvaluation) -> Evaluated:
         """Complete the partition of a base that is evaluated as it was before any tuning."""
         from preceptor.tuning.untuned import untuned_fingerprint, untuned_folder
 
-        mark = untuned_fingerprint(base)
-        checkpoint = Checkpoint(mark, base, lambda: str(untuned_folder(lake, base)), untuned=True)
-        return self._examined(lake, untuned_name(base.name), checkpoint, evaluation)
+        fingerprint = untuned_fingerprint(base)
+        checkpoint = Checkpoint(fingerprint, base, lambda: str(untuned_folder(lake, base)), untuned=True)
+        return self._evaluated(lake, untuned_name(base.name), checkpoint, evaluation)
 
-    def _examined(self, lake: Lake, run: str, checkpoint: Checkpoint, evaluation: AnyEvaluation) -> Evaluated:
+    def _evaluated(
+        self, lake: Lake, run: str, checkpoint: Checkpoint, evaluation: AnyEvaluation
+    ) -> Evaluated:
         engines = self._engines(checkpoint.base)
         return evaluate(
-            Examination(lake, run, evaluation, checkpoint, engines, self.rows_at_once, self.retry_failed)
+            EvaluationJob(lake, run, evaluation, checkpoint, engines, self.rows_at_once, self.retry_failed)
         )
 
     def _engines(self, base: Base) -> Engines:

@@ -90,8 +90,8 @@ def materialize(study, lake):
         score_losses(lake, study.bases[0], teacher.name, rows, instructions, lambda _: Scorer())
     current, session = current_fingerprints(study), Warehouse(lake, SQL)
     session.attach(*ROW_TABLES)
-    mark = car_fingerprint(study, current, session.versions)
-    derive(lake, CAR_TABLE, {}, mark, lambda: build_car_table(session, study, current))
+    fingerprint = car_fingerprint(study, current, session.versions)
+    derive(lake, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, study, current))
     for recipe in study.recipes:
         choose(study, lake, recipe.name, current)
 
@@ -100,9 +100,9 @@ def choose(study, lake, name, current):
     session = Warehouse(lake, SQL)
     session.attach(*selection_reads(study, name))
     read = session.files_of(selection_places(study, name))
-    mark = selection_fingerprint(study, name, current, read)
+    fingerprint = selection_fingerprint(study, name, current, read)
     place = {"recipe": name}
-    derive(lake, SELECTED_SUBSET, place, mark, lambda: select_rows(session, study, name, current))
+    derive(lake, SELECTED_SUBSET, place, fingerprint, lambda: select_rows(session, study, name, current))
 
 
 def places(study):

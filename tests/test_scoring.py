@@ -9,7 +9,6 @@ import pytest
 from preceptor.compute import reward as compute_reward
 from preceptor.compute.loss import ResponseLoss
 from preceptor.compute.request import Generation
-from preceptor.endpoint import judge
 from preceptor.lake.schemas import (
     BASE_LOSSES,
     RAW_INSTRUCTIONS,
@@ -18,6 +17,7 @@ from preceptor.lake.schemas import (
     UndeclaredColumnError,
 )
 from preceptor.responses.rows import response_frame, response_row
+from preceptor.rewards import judge
 from preceptor.scoring import IDENTITY, score_responses, scoring_work
 
 INSTRUCTIONS = RAW_INSTRUCTIONS.frame(

@@ -53,13 +53,15 @@ def _followed(trail: Trail, results: Commit, partition: dict[str, str]) -> Itera
         c for c in trail.history(STUDENT_RESPONSES) if c.fingerprint == results.settings.get("answers")
     ]
     if not answers:
-        yield Finding(f"eval_results {' × '.join(partition.values())}", "no answers with its mark", False)
+        yield Finding(
+            f"eval_results {' × '.join(partition.values())}", "no answers with its fingerprint", False
+        )
     for commit in answers[:1]:
         yield from trail.follow(STUDENT_RESPONSES, commit.partition, commit.version, upstream=False)
 
 
 def _same_model(results: Commit, tuned: Commit) -> Finding:
-    """The results' mark holds the checkpoint's."""
+    """The results' fingerprint holds the checkpoint's."""
     subject = f"results of {results.partition['run']} on {results.partition['benchmark']}"
     if results.settings.get("checkpoint") != tuned.fingerprint:
         return Finding(subject, f"are not those of checkpoint {tuned.fingerprint}", False)

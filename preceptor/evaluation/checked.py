@@ -5,12 +5,13 @@ from typing import Any
 import polars as pl
 
 from preceptor.evaluation.checkers import CHECKS
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
     TURN_BREAK,
-    Answer,
+    AnswerRow,
     Decision,
     answered_row,
     complete_results,
@@ -45,28 +46,31 @@ def fingerprint_of(evaluation: Checkers, checkpoint: str) -> str:
     )
 
 
-def examine(examination: Examination[Checkers]) -> Examined:
+def score_items(job: EvaluationJob[Checkers]) -> ScoredItems:
     """Answer the benchmark's items and check the answers."""
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     items = {item.item_id: item for item in read_items(evaluation)}
-    answers = answer_items(examination, list(items.values()), Asked(evaluation.sampling)).rows
+    answers = answer_items(job, list(items.values()), Asked(evaluation.sampling)).rows
     answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
 
     def compute(missing: pl.DataFrame) -> Rows:
         for item_id in missing["item_id"]:
             yield _row(items[item_id], answered[item_id])
 
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
-    results = complete_results(examination, made_of, sample_keys(list(items), 1), compute)
-    return Examined(results, expected=len(items))
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
+    results = complete_results(job, made_of, sample_keys(list(items), 1), compute)
+    return ScoredItems(results, expected=len(items))
 
 
-def metrics(_: Examination[Checkers], examined: Examined) -> list[Metric]:
+def metrics(_: EvaluationJob[Checkers], scored: ScoredItems) -> list[Metric]:
     """The share of right answers."""
-    outcomes = examined.results.rows["outcome"].drop_nulls()
+    outcomes = scored.results.rows["outcome"].drop_nulls()
     return [Metric("accuracy", mean_share(outcomes.to_list()), METHOD, len(outcomes))]
 
 
-def _row(item: Item, answer: Answer) -> dict[str, Any]:
+def _row(item: Item, answer: AnswerRow) -> dict[str, Any]:
     right = CHECKS[item.check](TURN_BREAK.join(answer["turns"]), item.answer)
     return answered_row(item, answer, Decision(float(right)))
+
+
+KIND = Kind(check, fingerprint_of, score_items, metrics)

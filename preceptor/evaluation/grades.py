@@ -1,13 +1,17 @@
 """LIMA's grades of helpfulness, kind `grades`: n answers to each prompt, each graded from 1 to 6."""
 
+from functools import partial
+
 import polars as pl
 
 from preceptor.evaluation.estimates import item_mean
-from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.item_values import mean_values
 from preceptor.evaluation.items import read_items
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.judge import Protocol, protocol_of
 from preceptor.evaluation.judging.reliability import grading_reliability
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.scores import Named
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.judging.prompt_file import read_prompt
@@ -50,17 +54,17 @@ def named(evaluation: Grades) -> Named:
     return Named(str(protocol(evaluation)), "nothing: each answer is graded alone")
 
 
-def examine(examination: Examination[Grades]) -> Examined:
+def score_items(job: EvaluationJob[Grades]) -> ScoredItems:
     """Have every prompt answered n times and every answer graded."""
-    return _judged(examination.evaluation).examine(examination, read_items(examination.evaluation))
+    return _judged(job.evaluation).score_items(job, read_items(job.evaluation))
 
 
-def metrics(_: Examination[Grades], examined: Examined) -> list[Metric]:
+def metrics(_: EvaluationJob[Grades], scored: ScoredItems) -> list[Metric]:
     """The mean grade, the share of answers at each level, and the judge's consistency."""
-    graded = examined.results.rows.drop_nulls("outcome")
+    graded = scored.results.rows.drop_nulls("outcome")
     found, items = item_mean(graded, LOWEST, HIGHEST)
-    assert examined.judgments is not None
-    judged = grading_reliability(examined.judgments.rows)
+    assert scored.judgments is not None
+    judged = grading_reliability(scored.judgments.rows)
     return [Metric("grade", found, METHOD, items, unit="grade"), *_levels(graded), *judged]
 
 
@@ -80,3 +84,8 @@ def _levels(graded: pl.DataFrame) -> list[Metric]:
 def _judged(evaluation: Grades) -> Judged:
     files = {**evaluation.reading, **records_identity(evaluation)}
     return Judged(evaluation, protocol(evaluation), files)
+
+
+KIND = Kind(
+    check, fingerprint_of, score_items, metrics, named, values=partial(mean_values, largest=HIGHEST - LOWEST)
+)

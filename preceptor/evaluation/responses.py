@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from preceptor.compute.request import Generation, Request
-from preceptor.evaluation.examination import Examination, Kind
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.job import Declared, EvaluationJob
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.resume import Outcome, Rows, Work, complete
 from preceptor.lake.schemas import STUDENT_RESPONSES
@@ -27,7 +27,7 @@ class Asked:
     prompt_format: str = "own"
 
 
-def answer_items(examination: Examination[Kind], items: Sequence[Item], how: Asked) -> Outcome:
+def answer_items(job: EvaluationJob[Declared], items: Sequence[Item], how: Asked) -> Outcome:
     """Bring the run's partition of `student_responses` for these prompts to n answers an item.
 
     The model is loaded only if rows are missing. A prompt that does not fit is a row with an `error`.
@@ -35,8 +35,8 @@ def answer_items(examination: Examination[Kind], items: Sequence[Item], how: Ask
     asked = {item.item_id: item for item in items}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        folder = examination.checkpoint.folder()
-        generator = examination.engines.generator(folder, how.sampling, how.prompt_format)
+        folder = job.checkpoint.folder()
+        generator = job.engines.generator(folder, how.sampling, how.prompt_format)
         keys = list(missing.iter_rows())
         requests = [_request(asked[item_id], sample, how.sampling.seed) for item_id, sample in keys]
         try:
@@ -48,13 +48,13 @@ def answer_items(examination: Examination[Kind], items: Sequence[Item], how: Ask
 
     work = Work(
         STUDENT_RESPONSES,
-        {"run": examination.run, "items": _items_identity(how, list(asked))},
-        answers_fingerprint(examination.checkpoint.fingerprint, how),
+        {"run": job.run, "items": _items_identity(how, list(asked))},
+        answers_fingerprint(job.checkpoint.fingerprint, how),
         tuple(KEY),
         sample_keys(sorted(asked), how.sampling.n),
-        examination.retry_failed,
+        job.retry_failed,
     )
-    return complete(examination.lake, work, compute)
+    return complete(job.lake, work, compute)
 
 
 def sample_keys(item_ids: Sequence[str], samples: int) -> pl.DataFrame:

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Kind
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.job import Declared, EvaluationJob
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.resume import Compute, Outcome, Work, complete, put
 from preceptor.lake.schemas import EVAL_RESULTS
@@ -15,7 +15,7 @@ from preceptor.study.evaluation import AnyEvaluation
 
 VERSION = 2
 TURN_BREAK = "\n\n"
-Answer = dict[str, Any]  # a row of `student_responses`
+AnswerRow = dict[str, Any]  # a row of `student_responses`
 
 
 @dataclass(frozen=True)
@@ -41,29 +41,29 @@ def results_fingerprint(
 
 
 def complete_results(
-    examination: Examination[Kind], made_of: str, keys: pl.DataFrame, compute: Compute
+    job: EvaluationJob[Declared], made_of: str, keys: pl.DataFrame, compute: Compute
 ) -> Outcome:
     """Bring a partition to a row per key (item_id, sample); `compute` gets those that are missing."""
     work = Work(
         EVAL_RESULTS,
-        examination.partition,
+        job.partition,
         made_of,
         ("item_id", "sample"),
         keys,
-        examination.retry_failed,
+        job.retry_failed,
     )
-    return complete(examination.lake, work, compute)
+    return complete(job.lake, work, compute)
 
 
 def publish_results(
-    examination: Examination[Kind], made_of: str, rows: Callable[[], list[dict[str, Any]]]
+    job: EvaluationJob[Declared], made_of: str, rows: Callable[[], list[dict[str, Any]]]
 ) -> Outcome:
     """Bring a partition to rows that follow cheaply from what is stored already."""
     frame = pl.DataFrame(rows(), schema=EVAL_RESULTS.row_schema)
-    return put(examination.lake, EVAL_RESULTS, examination.partition, made_of, frame)
+    return put(job.lake, EVAL_RESULTS, job.partition, made_of, frame)
 
 
-def answered_row(item: Item, answer: Answer, decision: Decision) -> dict[str, Any]:
+def answered_row(item: Item, answer: AnswerRow, decision: Decision) -> dict[str, Any]:
     """The row of an answer; a missing answer is an error and no wrong answer."""
     if answer["error"] is not None:
         decision = Decision(error=f"no response: {answer['error']}")

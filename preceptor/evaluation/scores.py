@@ -6,13 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.examination import Metric
+from preceptor.evaluation.job import Metric
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.study.evaluation import AnyEvaluation
 
 VERSION = 4
-PATHS = {"path", "answers", "categories", "tasks", "data", "length_control", "human_labels"}
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,10 @@ def scores_fingerprint(
 ) -> str:
     """Changes with the results, what is asked of them, the names beside the scores, and files read for them.
 
-    Paths only say where a file lies on this machine: the results' mark and `files` cover what is in it.
+    Paths only say where a file lies on this machine: the results' fingerprint and `files` cover what is in
+    it.
     """
-    asked = evaluation.model_dump(mode="json", exclude={"name", "sampling", "judge", *PATHS})
+    asked = evaluation.model_dump(mode="json", exclude={"name", "sampling", "judge", *evaluation.file_fields})
     return fingerprint(
         "eval_scores",
         VERSION,

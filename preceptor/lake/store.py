@@ -55,7 +55,7 @@ def store_root() -> str:
 
 
 @dataclass(frozen=True)
-class Commit:
+class PublishedVersion:
     """A published partition: the table's Delta version that holds it, and its rows."""
 
     version: int
@@ -247,7 +247,9 @@ class Lake:
         """The newest version of each table. Raises NotMaterializedError for one that does not exist yet."""
         return {table.name: self.existing(table).version() for table in tables}
 
-    def publish(self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str) -> Commit:
+    def publish(
+        self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str
+    ) -> PublishedVersion:
         """Replace a partition by these rows in one commit.
 
         Raises LakeError for no rows (they would silently empty the partition) and for repeated keys, and
@@ -274,7 +276,7 @@ class Lake:
                 commit_properties=origin,
             )
 
-        return Commit(self._commit(table, commit), rows.height)
+        return PublishedVersion(self._commit(table, commit), rows.height)
 
     def append(
         self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str, transaction: str

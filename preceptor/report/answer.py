@@ -6,14 +6,14 @@ import polars as pl
 
 from preceptor.report.evidence import Evidence
 from preceptor.report.first_under import first_under_sentence
-from preceptor.report.outcome import Outcome, outcomes
+from preceptor.report.outcome import BenchmarkOutcome, outcomes
 from preceptor.report.words import counted, listed, ranks
 from preceptor.study.schema import Study
 from preceptor.suitability.table import few_instructions
 
 
 @dataclass(frozen=True)
-class Answer:
+class BaseSummary:
     """One base's answer; `first` is None where no teacher is ranked, and `sentence` then says so."""
 
     base: str
@@ -21,28 +21,28 @@ class Answer:
     rank: str
     sentence: str
     settings: str  # how far the first place hangs on reward map, β and too few rows; empty without a ranking
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[BenchmarkOutcome, ...]
     silence: str  # why there is no outcome; empty where there is one
 
 
-def answers(study: Study, evidence: Evidence) -> list[Answer]:
+def answers(study: Study, evidence: Evidence) -> list[BaseSummary]:
     """The study's bases in its order."""
     return [_answer(study, evidence, base.name) for base in study.bases]
 
 
-def _answer(study: Study, evidence: Evidence, base: str) -> Answer:
+def _answer(study: Study, evidence: Evidence, base: str) -> BaseSummary:
     ranked = evidence.ranking.filter(pl.col("base") == base, pl.col("missing").is_null())
     first = ranked.filter(rank=1)["teacher"].to_list()
     found = outcomes(evidence, base, first)
     silence = "" if found else _silence(study, evidence, base)
     if not first:
-        return Answer(base, None, "", _unranked(evidence, base), "", found, silence)
+        return BaseSummary(base, None, "", _unranked(evidence, base), "", found, silence)
     low, high = ranked.filter(rank=1).select(pl.col("rank_low").min(), pl.col("rank_high").max()).row(0)
     rank = f"rank {ranks(low, high)} of {ranked.height}"
     hangs = first_under_sentence(evidence.first_under.filter(base=base), first)
     few = few_instructions(ranked)
     settings = f"{hangs} {few}.".strip() if few else hangs
-    return Answer(base, listed(first), rank, _ranking_sentence(ranked, first), settings, found, silence)
+    return BaseSummary(base, listed(first), rank, _ranking_sentence(ranked, first), settings, found, silence)
 
 
 def _ranking_sentence(ranked: pl.DataFrame, first: list[str]) -> str:

@@ -8,7 +8,7 @@ from preceptor.report.main_metric import Main, main_metrics
 from preceptor.statistics.estimates import Estimate, mean_of
 from preceptor.study.averages import Average
 from preceptor.study.schema import Study
-from preceptor.study.untuned import examined_runs
+from preceptor.study.untuned import evaluated_runs
 
 METRIC = "average"
 COUNTS = ("n", "expected", "judged", "failed", "filtered")
@@ -25,7 +25,7 @@ def add_averages(warehouse: Warehouse, study: Study) -> None:
     rows = [
         _row(average, run, _parts(scores, average, run, main))
         for average in study.averages
-        for run in examined_runs(study)
+        for run in evaluated_runs(study)
         if run in scored
     ]
     found = pl.DataFrame(rows, schema=EVAL_SCORES.schema)

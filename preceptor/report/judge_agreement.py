@@ -5,7 +5,6 @@ import polars as pl
 from preceptor.evaluation.agreement.labels import TIE, agreement_by_item, agreement_of_pairs, label_of
 from preceptor.lake.warehouse import Warehouse
 from preceptor.statistics.proportions import mean_share
-from preceptor.study.evaluation import ArenaHard, Pairwise
 from preceptor.study.schema import Study
 
 ANSWER = ("run", "item_id", "sample")
@@ -17,16 +16,16 @@ SCHEMA = {
 
 
 def judge_agreements(warehouse: Warehouse, study: Study) -> pl.DataFrame:
-    """A row per two benchmarks of duels that share answers, with the columns of SCHEMA.
+    """A row per two pairwise benchmarks that share answers, with the columns of SCHEMA.
 
     `agreement` is tie-discounted (LIMA, arXiv 2305.11206, section 4): 1 for the same of win, tie and lose,
     0.5 where exactly one says tie, else 0; `plain` counts only the same. Means over items of their answers',
     which are not independent, with `agreement`'s Wilson interval over items.
     """
-    duels = {e.name: e.judge.name for e in study.evaluations if isinstance(e, Pairwise | ArenaHard)}
-    shared = warehouse.query("report/judged_twice", duels=list(duels))
+    judges = {e.name: e.pairwise_judge for e in study.evaluations if e.pairwise_judge is not None}
+    shared = warehouse.query("report/judged_twice", compared=list(judges))
     rows = [
-        {"benchmark": one, "judge": duels[one], "other_benchmark": other, "other_judge": duels[other]}
+        {"benchmark": one, "judge": judges[one], "other_benchmark": other, "other_judge": judges[other]}
         | _agreement(answers)
         for (one, other), answers in shared.group_by("benchmark", "other_benchmark", maintain_order=True)
     ]

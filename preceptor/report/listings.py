@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.report.answer import Answer
+from preceptor.report.answer import BaseSummary
 from preceptor.report.evidence import Evidence
 from preceptor.report.headline import PAIRED, told_apart
 from preceptor.report.missing import failures
-from preceptor.report.outcome import Outcome
+from preceptor.report.outcome import BenchmarkOutcome
 from preceptor.report.reward_check import RewardCheck
 from preceptor.report.words import (
     NOTHING,
@@ -58,7 +58,7 @@ class Heat:
     rows: list[tuple[str, list[tuple[str, float | None]]]]
 
 
-def outcome_listing(answers: Sequence[Answer], correlations: pl.DataFrame) -> Listing:
+def outcome_listing(answers: Sequence[BaseSummary], correlations: pl.DataFrame) -> Listing:
     """Per base and benchmark the first student, and how well CAR predicted all of them."""
     columns = (
         "base and benchmark",
@@ -72,7 +72,7 @@ def outcome_listing(answers: Sequence[Answer], correlations: pl.DataFrame) -> Li
     return Listing(columns, rows, words=2, last_words=1)
 
 
-def _outcome(base: str, outcome: Outcome, correlations: pl.DataFrame) -> tuple[str, ...]:
+def _outcome(base: str, outcome: BenchmarkOutcome, correlations: pl.DataFrame) -> tuple[str, ...]:
     found = correlations.filter(base=base, benchmark=outcome.benchmark, predictor="CAR").row(0, named=True)
     interval = span(decimals(found["low"]), decimals(found["high"]))
     tested = p_value(found["p_adjusted"]) if found["untested"] is None else "not tested"

@@ -2,9 +2,8 @@
 
 import polars as pl
 
-from preceptor.evaluation.arena_hard.categories import main_category
-from preceptor.evaluation.length_control import FULL, METRICS
-from preceptor.study.evaluation import AnyEvaluation, ArenaHard, Pairwise
+from preceptor.evaluation.kind import kind_of
+from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_runs
 
@@ -14,9 +13,10 @@ Main = tuple[str, str]  # a metric and a category; the category of all items is 
 def main_metrics(scores: pl.DataFrame, study: Study) -> dict[str, Main]:
     """Each benchmark's main number, one for all runs. `scores` are rows of `eval_scores`.
 
-    Length control without the difficulty of the instructions is biased (length_control.py): where no run has
-    the full one, the plain win rate is the main metric. Where Arena-Hard's categories are not pooled, one of
-    them is. The study's own runs decide, not the untuned bases beside them.
+    Where no run has a score by the study's metric, the one that needs no files is the main metric: length
+    control without the difficulty of the instructions is biased (length_control.py). Where a kind does not
+    pool its categories, it says which one is the main one. The study's own runs decide, not the untuned bases
+    beside them.
     """
     found = {}
     scores = scores.filter(~pl.col("run").is_in(list(untuned_runs(study))))
@@ -26,11 +26,8 @@ def main_metrics(scores: pl.DataFrame, study: Study) -> dict[str, Main]:
     return found
 
 
-def _main(evaluation: AnyEvaluation, metrics: pl.DataFrame) -> Main:
-    if isinstance(evaluation, Pairwise) and evaluation.metric == METRICS[FULL]:
-        there = metrics.is_empty() or METRICS[FULL] in metrics["metric"]
-        return (METRICS[FULL] if there else "win_rate"), ""
-    if isinstance(evaluation, ArenaHard):
-        categories = metrics.filter(metric=evaluation.metric)["category"].to_list()
-        return evaluation.metric, main_category(categories)
-    return evaluation.metric, ""
+def _main(evaluation: AnyEvaluation, there: pl.DataFrame) -> Main:
+    metric, plain = evaluation.metric, evaluation.metric_without_files
+    if plain is not None and not there.is_empty() and metric not in there["metric"]:
+        metric = plain
+    return metric, kind_of(evaluation).main_category(there.filter(metric=metric)["category"].to_list())

@@ -6,7 +6,7 @@ from preceptor.report.evidence import Evidence
 from preceptor.report.words import counted, listed
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Study
-from preceptor.study.untuned import examined_runs, untuned_runs
+from preceptor.study.untuned import evaluated_runs, untuned_runs
 from preceptor.tuning.learning import doubt
 
 
@@ -46,7 +46,7 @@ def runs_without_results(study: Study, evidence: Evidence) -> list[str]:
     scored = set(evidence.scores.select("run", "benchmark").iter_rows())
     untuned = [run.name for run in study.runs if run.name not in tuned]
     sentences = [f"Not tuned under today's settings: {listed(untuned, 20)}"] if untuned else []
-    there = [run for run in examined_runs(study) if run in tuned | untuned_runs(study).keys()]
+    there = [run for run in evaluated_runs(study) if run in tuned | untuned_runs(study).keys()]
     for evaluation in study.evaluations:
         lacking = [run for run in there if (run, evaluation.name) not in scored]
         if lacking:

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BenchmarkOutcome:
     """What came out on one benchmark, and how CAR's prediction fared; `best` may be NOBODY."""
 
     benchmark: str
@@ -28,7 +28,7 @@ class Outcome:
     conclusion: str
 
 
-def outcomes(evidence: Evidence, base: str, first: list[str]) -> tuple[Outcome, ...]:
+def outcomes(evidence: Evidence, base: str, first: list[str]) -> tuple[BenchmarkOutcome, ...]:
     """One per benchmark on which a teacher's student of this base has a score. `first` is CAR's first."""
     known = evidence.means.filter(pl.col("base") == base, pl.col("value").is_not_null())
     return tuple(
@@ -44,12 +44,12 @@ def _placed(teachers: pl.DataFrame) -> pl.DataFrame:
     return teachers.with_columns(place=place).sort("place", maintain_order=True)
 
 
-def _outcome(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> Outcome:
+def _outcome(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> BenchmarkOutcome:
     top = ordered.row(0, named=True)
     row = evidence.rank_correlations.filter(base=top["base"], benchmark=top["benchmark"], predictor="CAR")
     best, sentence = _best(evidence, ordered, first)
     value, low, high = (measured(top[name], top["unit"]) for name in ("value", "low", "high"))
-    return Outcome(
+    return BenchmarkOutcome(
         top["benchmark"],
         top["metric"],
         best,

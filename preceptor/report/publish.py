@@ -9,6 +9,7 @@ from importlib.metadata import version
 import polars as pl
 
 from preceptor.current import current_fingerprints
+from preceptor.current.results import keep_current_results
 from preceptor.fingerprint import fingerprint
 from preceptor.lake.files import REPORT, is_sealed, read_text, sealed, write_text
 from preceptor.lake.resume import put
@@ -31,10 +32,9 @@ from preceptor.lake.schemas import (
 )
 from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.warehouse import Warehouse
+from preceptor.report.all_runs import score_together
 from preceptor.report.averages import add_averages
-from preceptor.report.current_results import keep_current_results
 from preceptor.report.differences import differences
-from preceptor.report.joint_style import fit_style_jointly
 from preceptor.report.page import ReportFacts, build_report
 from preceptor.report.predicted import predicted_actual
 from preceptor.report.seeds import NAME as SEED_DIFFERENCES
@@ -82,43 +82,43 @@ def report_uri(lake: Lake) -> str:
 def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
     """Write report.html and the table `predicted_actual`, from a warehouse with REPORT_TABLES attached."""
     keep_current_results(warehouse, study)
-    fit_style_jointly(warehouse, study)
+    score_together(warehouse, study)
     add_averages(warehouse, study)
-    mark = report_fingerprint(study, warehouse.versions)
+    fingerprint = report_fingerprint(study, warehouse.versions)
     tested = tested_values(warehouse, study)
     compared = differences(study, tested)
     warehouse.register(EVAL_DIFFERENCES.name, compared)
     warehouse.register(SEED_DIFFERENCES, seed_differences(study, tested))
     rows = predicted_actual(warehouse, study)
-    _keep(lake, PREDICTED_ACTUAL, mark, rows)
-    _keep(lake, EVAL_DIFFERENCES, mark, compared)
+    _keep(lake, PREDICTED_ACTUAL, fingerprint, rows)
+    _keep(lake, EVAL_DIFFERENCES, fingerprint, compared)
     uri = report_uri(lake)
-    if _is_there(lake, uri, mark):
-        return Published(uri, mark, False, rows)
+    if _is_there(lake, uri, fingerprint):
+        return Published(uri, fingerprint, False, rows)
     facts = ReportFacts(
         packages={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         lake_versions=warehouse.versions,
-        fingerprint=mark,
+        fingerprint=fingerprint,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     write_text(lake, uri, sealed(build_report(study, warehouse, facts)))
-    return Published(uri, mark, True, rows)
+    return Published(uri, fingerprint, True, rows)
 
 
-def _is_there(lake: Lake, uri: str, mark: str) -> bool:
+def _is_there(lake: Lake, uri: str, fingerprint: str) -> bool:
     """Whether the page is the one that would be made; one that was damaged is made again."""
     try:
         present = read_text(lake, uri)
     except LakeError as error:
         log.warning("%s", error)
         return False
-    return present is not None and mark in present[:HEAD] and is_sealed(present)
+    return present is not None and fingerprint in present[:HEAD] and is_sealed(present)
 
 
-def _keep(lake: Lake, table: Table, mark: str, rows: pl.DataFrame) -> None:
+def _keep(lake: Lake, table: Table, fingerprint: str, rows: pl.DataFrame) -> None:
     """Make these the table's rows; of runs that are no more, nothing stays."""
     if not rows.is_empty():
-        put(lake, table, {}, mark, rows)
+        put(lake, table, {}, fingerprint, rows)
     elif not lake.read(table).is_empty():
         lake.delete(table, {})
 

@@ -39,7 +39,7 @@ def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     for index, model in enumerate(study.reward_models):
         for teacher in study.teachers:
             try:
-                mark = (
+                fingerprint = (
                     recorded_reward_fingerprint(model, teacher.name)
                     if isinstance(model, RecordedRewardModel)
                     else reward_fingerprint(model)
@@ -47,7 +47,7 @@ def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
             except (ValueError, OSError) as error:
                 log.warning("the report leaves out reward model %s: %s", model.name, error)
                 break
-            rows.append((model.name, index, teacher.name, mark))
+            rows.append((model.name, index, teacher.name, fingerprint))
     columns = {"reward_model": pl.String, "reward_model_index": pl.Int32, "teacher": pl.String}
     known = pl.DataFrame(rows, schema={**columns, "fingerprint": pl.String}, orient="row")
     warehouse.register("study_rewards", known)

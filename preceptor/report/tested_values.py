@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from preceptor.evaluation.item_values import LINEAR, SCHEMA, ItemValues, item_values
+from preceptor.evaluation.item_values import LINEAR, SCHEMA, ItemValues, StoredRuns
+from preceptor.evaluation.kind import kind_of
 from preceptor.evaluation.whole_file import BenchmarkError
-from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
+from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.lake.warehouse import Warehouse
 from preceptor.records import RecordsError
+from preceptor.report.all_runs import stored_runs
 from preceptor.report.averages import METRIC
-from preceptor.report.main_metric import Main, main_metrics
+from preceptor.report.main_metric import main_metrics
 from preceptor.statistics.estimates import NOTHING
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.schema import Study
-from preceptor.study.untuned import examined_runs, untuned_runs
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,12 @@ class Tested:
 def tested_values(warehouse: Warehouse, study: Study) -> dict[str, Tested]:
     """By benchmark and average, of every run and untuned base that has rows."""
     main = main_metrics(warehouse.rows(EVAL_SCORES.name), study)
-    runs = pl.col("run").is_in(list(examined_runs(study)))
-    results, judgments = (warehouse.rows(table.name).filter(runs) for table in (EVAL_RESULTS, JUDGMENTS))
     found = {}
     for evaluation in study.evaluations:
         metric, category = main[evaluation.name]
         said = f"{metric} on {category}" if category else metric
-        tables = (results.filter(benchmark=evaluation.name), judgments.filter(benchmark=evaluation.name))
-        found[evaluation.name] = Tested(
-            said, category, _values(warehouse, study, evaluation, main[evaluation.name], tables)
-        )
+        runs = stored_runs(warehouse, study, evaluation)
+        found[evaluation.name] = Tested(said, category, _values(runs, metric, category))
     for average in study.averages:
         parts = [found[name].items for name in average.of]
         found[average.name] = Tested(METRIC, "", average_values(parts))
@@ -78,16 +75,10 @@ def _averages(parts: Sequence[ItemValues]) -> pl.DataFrame:
     return pl.concat(metrics).group_by("run").agg(average=pl.col("metric").mean())
 
 
-def _values(
-    warehouse: Warehouse,
-    study: Study,
-    evaluation: AnyEvaluation,
-    main: Main,
-    tables: tuple[pl.DataFrame, pl.DataFrame],
-) -> ItemValues:
-    runs = tables[0]["run"].unique(maintain_order=True).to_list()
+def _values(stored: StoredRuns[AnyEvaluation], metric: str, category: str) -> ItemValues:
+    runs = stored.results["run"].unique(maintain_order=True).to_list()
     try:
-        found = item_values(warehouse.lake, evaluation, *main, tables, untuned_runs(study))
+        found = kind_of(stored.evaluation).values(stored, metric, category)
     except (BenchmarkError, RecordsError) as error:
         return ItemValues(pl.DataFrame(schema=SCHEMA), why=dict.fromkeys(runs, str(error)))
     silent = set(runs) - set(found.values["run"])

@@ -1,9 +1,11 @@
 """Benchmarks with right answers: those that lm-eval runs, and HumanEval."""
 
+from collections.abc import Set
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from preceptor.study.evaluation_facts import EvaluationFacts
 from preceptor.study.fields import (
     ExistingPath,
     Frozen,
@@ -17,7 +19,7 @@ from preceptor.study.fields import (
 Preset = Literal["mmlu", "mmlu_5shot", "gsm8k", "bbh", "tydiqa", "ifeval"]
 
 
-class LmEval(Frozen):
+class LmEval(EvaluationFacts, Frozen):
     """Tasks of lm-eval on local files: one of Tülu 1's settings (`preset`), or a task of one's own.
 
     `data` is the folder of the rows, as a dataset repository lays them out. Of one's own task, `tasks` is the
@@ -25,7 +27,7 @@ class LmEval(Frozen):
     first. Whatever of shots, limit (items a task), metric and chat_template is given replaces the preset's.
     """
 
-    higher_is_better: ClassVar[bool] = True
+    file_fields: ClassVar[Set[str]] = frozenset({"data", "tasks"})
     name: Name
     kind: Literal["lm_eval"]
     preset: Preset | None = None
@@ -73,13 +75,12 @@ def _willing(value: bool) -> bool:
     return value
 
 
-class HumanEval(Records):
+class HumanEval(EvaluationFacts, Records):
     """pass@k of programs (arXiv 2107.03374), run only inside bubblewrap and only if `run_programs` says so.
 
     Tülu 1 draws 20 programs at temperature 0.1 for pass@1 and 0.8 for pass@10: two evaluations.
     """
 
-    higher_is_better: ClassVar[bool] = True
     name: Name
     kind: Literal["humaneval"]
     run_programs: Annotated[bool, AfterValidator(_willing), Field(validate_default=True)] = False

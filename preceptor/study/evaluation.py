@@ -1,15 +1,17 @@
 """What tuned bases are measured on: answers that a program checks, and duels and grades of a judge."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Set
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
 from preceptor.study.benchmarks import HumanEval, LmEval
 from preceptor.study.conversations import Conversations
+from preceptor.study.evaluation_facts import EvaluationFacts
 from preceptor.study.fields import ExistingPath, Frozen, InstructionFormat, Name, Records, Sampling
 from preceptor.study.held_out import HeldOutLoss, ResponseRanking
 from preceptor.study.human_ratings import HumanRatings
-from preceptor.study.judges import DuelJudge, PromptedJudge
+from preceptor.study.judges import ClassifierJudge, DuelJudge, PromptedJudge
 
 
 def _single(sampling: Sampling) -> Sampling:
@@ -35,11 +37,10 @@ class CheckedColumns(Frozen):
     task: str | None = None
 
 
-class Checkers(Records):
+class Checkers(EvaluationFacts, Records):
     """Accuracy: every item says its answer and which of preceptor.evaluation.checkers decides."""
 
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
     name: Name
     kind: Literal["checkers"]
     columns: CheckedColumns = CheckedColumns()
@@ -60,7 +61,7 @@ class HumanLabels(Records):
     label: str = "label"
 
 
-class Pairwise(Conversations):
+class Pairwise(EvaluationFacts, Conversations):
     """Win rate against the responses in a file: AlpacaEval 1 and 2, or win, tie, lose by LIMA's protocol.
 
     `length_control` is the folder of alpaca-eval's `df_gamed.csv` and `instruction_difficulty.csv`; without
@@ -68,7 +69,7 @@ class Pairwise(Conversations):
     is `win_rate` whatever `metric` says, and the scores say so.
     """
 
-    higher_is_better: ClassVar[bool] = True
+    file_fields: ClassVar[Set[str]] = frozenset({"path", "length_control", "human_labels"})
     name: Name
     kind: Literal["pairwise"]
     format: InstructionFormat = "alpaca_eval"
@@ -78,6 +79,21 @@ class Pairwise(Conversations):
     length_control: ExistingPath | None = None
     human_labels: HumanLabels | None = None
     sampling: AnswerSampling = Sampling()
+
+    @property
+    def metric_without_files(self) -> str:
+        """The plain win rate, which needs no difficulty of the instructions."""
+        return "win_rate"
+
+    @property
+    def local_judge(self) -> ClassifierJudge | None:
+        """The judge, where it is a classifier."""
+        return self.judge if isinstance(self.judge, ClassifierJudge) else None
+
+    @property
+    def pairwise_judge(self) -> str:
+        """The judge, whichever it is."""
+        return self.judge.name
 
 
 class ArenaCategory(Frozen):
@@ -91,14 +107,14 @@ class ArenaCategory(Frozen):
     prompt: ExistingPath | None = None
 
 
-class ArenaHard(Records):
+class ArenaHard(EvaluationFacts, Records):
     """Arena-Hard: two games a prompt in swapped order against the answers of a baseline (arXiv 2406.11939).
 
     The rows are its questions, of v0.1 or v2.0; `answers` is the file of the baseline's answers, and
     `categories` names those with another baseline.
     """
 
-    higher_is_better: ClassVar[bool] = True
+    file_fields: ClassVar[Set[str]] = frozenset({"path", "answers", "categories"})
     name: Name
     kind: Literal["arena_hard"]
     answers: ExistingPath
@@ -108,12 +124,17 @@ class ArenaHard(Records):
     judge: PromptedJudge
     sampling: AnswerSampling = Sampling(max_new_tokens=4096)
 
+    @property
+    def pairwise_judge(self) -> str:
+        """The judge that compares each answer with the baseline's."""
+        return self.judge.name
 
-class Grades(Conversations):
+
+class Grades(EvaluationFacts, Conversations):
     """LIMA's helpfulness grades from 1 to 6, several answers to each prompt (arXiv 2305.11206, section 5)."""
 
     metric: ClassVar[str] = "grade"
-    higher_is_better: ClassVar[bool] = True
+    is_share: ClassVar[bool] = False
     name: Name
     kind: Literal["grades"]
     judge: PromptedJudge
@@ -133,3 +154,6 @@ AnyEvaluation = (
     | HumanRatings
 )
 Evaluation = Annotated[AnyEvaluation, Field(discriminator="kind")]
+EVALUATIONS: dict[str, type[EvaluationFacts]] = {
+    get_args(schema.model_fields["kind"].annotation)[0]: schema for schema in get_args(AnyEvaluation)
+}  # by kind, for what must be known of an evaluation that is not whole

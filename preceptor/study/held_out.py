@@ -5,17 +5,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from preceptor.study.conversations import Conversations
+from preceptor.study.evaluation_facts import EvaluationFacts
 from preceptor.study.fields import InstructionFormat, Name, Whole
 
 
-class ResponseRanking(Conversations):
+class ResponseRanking(EvaluationFacts, Conversations):
     """P[p(real response | instruction) > p(random response | instruction)], of base and tuned model.
 
     arXiv 2409.14254, Table 2: Alpaca's first 1,000 rows, 5 random responses each. `metric` says whether
     likelihoods are of the whole response or the mean of its tokens.
     """
 
-    higher_is_better: ClassVar[bool] = True
     name: Name
     kind: Literal["response_ranking"]
     format: InstructionFormat = "alpaca"
@@ -26,10 +26,11 @@ class ResponseRanking(Conversations):
     seed: Annotated[Whole, Field(ge=0)] = 0
 
 
-class HeldOutLoss(Conversations):
+class HeldOutLoss(EvaluationFacts, Conversations):
     """The loss on held-out responses, which InstructMining (arXiv 2307.06290) minimises."""
 
     higher_is_better: ClassVar[bool] = False
+    is_share: ClassVar[bool] = False
     name: Name
     kind: Literal["held_out_loss"]
     format: InstructionFormat = "alpaca"

@@ -1,9 +1,10 @@
 """What people said of tuned models' answers, in a file."""
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
+from preceptor.study.evaluation_facts import EvaluationFacts
 from preceptor.study.fields import Frozen, Name, Records
 
 Scale = Literal["grade", "acceptance", "preference", "verdict"]
@@ -25,14 +26,13 @@ class RatingColumns(Frozen):
     other_model: str = "other_model"
 
 
-class HumanRatings(Records):
+class HumanRatings(EvaluationFacts, Records):
     """Ratings by people, one a row, of models that are the study's runs.
 
     `grade` is LIMA's excellent, pass, fail; `acceptance` Tülu's yes, no; `preference` its clearly A, slightly
     A, tie, slightly B, clearly B, and `verdict` win, tie, lose: both against the model named `reference`.
     """
 
-    higher_is_better: ClassVar[bool] = True
     name: Name
     kind: Literal["human_ratings"]
     scale: Scale

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from preceptor.study.evaluation import EVALUATIONS
 from preceptor.study.recipes import INSTRUCTION_DIFFICULTIES
 from preceptor.study.untuned import untuned_name
 
@@ -25,7 +26,6 @@ LOSS_COLUMNS = (
     "rank_surprisal_ratio",
     "response_tokens",
 )
-NO_SHARES = ("grades", "held_out_loss")  # kinds of evaluation
 Place = tuple[str | int, ...]
 Found = tuple[Place, str]
 
@@ -80,7 +80,8 @@ def _unlike(document: dict[str, Any]) -> Iterator[Found]:
             yield ("averages", index, "name"), f"{average['name']!r} is an evaluation's name: take another"
         parts = average.get("of")
         for number, part in enumerate(parts if isinstance(parts, list) else []):
-            if isinstance(part, str) and str(kinds.get(part)) in NO_SHARES:
+            facts = EVALUATIONS.get(str(kinds.get(part))) if isinstance(part, str) else None
+            if facts is not None and not facts.is_share:
                 yield (
                     ("averages", index, "of", number),
                     f"{part!r} is no share ({kinds[part]}): only shares can be averaged with shares",

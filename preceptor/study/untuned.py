@@ -24,6 +24,6 @@ def untuned_runs(study: Study) -> dict[str, str]:
     }
 
 
-def examined_runs(study: Study) -> dict[str, str]:
+def evaluated_runs(study: Study) -> dict[str, str]:
     """The base of every run that is evaluated: the study's own runs, then the untuned ones."""
     return {run.name: run.base for run in study.runs} | untuned_runs(study)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from preceptor.compute.conversation import TemplateProblem
-from preceptor.evaluation.examination import UnexaminableError
+from preceptor.evaluation.job import NotEvaluatedError
 from preceptor.fingerprint import fingerprint, prompt_identity
 from preceptor.lake.folders import alone, synchronise, workplace
 from preceptor.lake.store import Lake
@@ -35,7 +35,7 @@ def untuned_fingerprint(base: Base) -> str:
 def untuned_folder(lake: Lake, base: Base) -> Path:
     """The folder, made where this machine has none; what other settings left there is removed.
 
-    Raises UnexaminableError for a base that cannot be saved as its students are.
+    Raises NotEvaluatedError for a base that cannot be saved as its students are.
     """
     place = workplace(lake, "untuned", base.name)
     made = place / untuned_fingerprint(base)
@@ -70,6 +70,6 @@ def _save(base: Base, folder: Path) -> None:
             save_model(model, tokenizer, base, end, context_length(model, base.max_length), folder)
             del model
     except (ModelError, TemplateProblem, TuningError) as error:
-        raise UnexaminableError(f"base {base.name!r} cannot be examined untuned: {error}") from error
+        raise NotEvaluatedError(f"base {base.name!r} cannot be evaluated untuned: {error}") from error
     finally:
         release_memory()

@@ -9,14 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.current import (
-    ROW_TABLES,
-    Current,
-    answers_fingerprint,
-    current_fingerprints,
-    scores_fingerprint,
-)
-from preceptor.evaluation.difficulty import is_fetched
+from preceptor.current import ROW_TABLES, Current, current_fingerprints
+from preceptor.current.rows import responses_fingerprint, rewards_fingerprint
+from preceptor.evaluation.kind import kind_of
 from preceptor.instructions.collect import instructions_fingerprint
 from preceptor.lake.files import read_text
 from preceptor.lake.folders import file_sizes, folder_uri, published, read_manifest
@@ -89,7 +84,7 @@ def _raw_instructions(study: Study, _: Key, __: LiveTables) -> Dependence:
 def _responses(study: Study, key: Key, _: LiveTables) -> Dependence:
     teacher = study.teacher(key["teacher"])
     return Dependence(
-        [answers_fingerprint(teacher), said_of(teacher), said_of(study.limits)],
+        [responses_fingerprint(teacher), said_of(teacher), said_of(study.limits)],
         reads=((RAW_INSTRUCTIONS, {}),),
         writes=((RESPONSES, key),),
     )
@@ -97,7 +92,7 @@ def _responses(study: Study, key: Key, _: LiveTables) -> Dependence:
 
 def _rewards(study: Study, key: Key, tables: LiveTables) -> Dependence:
     model = study.reward_model(key["reward_model"])
-    made_of = [scores_fingerprint(model, key["teacher"]), said_of(model), said_of(study.limits)]
+    made_of = [rewards_fingerprint(model, key["teacher"]), said_of(model), said_of(study.limits)]
     return Dependence(
         [*made_of, said_of(study.car.reward_map), _unread(model)],
         reads=((RAW_INSTRUCTIONS, {}), (RESPONSES, {"teacher": key["teacher"]})),
@@ -116,8 +111,8 @@ def _base_losses(study: Study, key: Key, _: LiveTables) -> Dependence:
 
 
 def _car_table(study: Study, _: Key, tables: LiveTables) -> Dependence:
-    mark = car_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
-    return Dependence([mark, said_of(study.limits)], _whole(*ROW_TABLES), _whole(CAR_TABLE))
+    fingerprint = car_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
+    return Dependence([fingerprint, said_of(study.limits)], _whole(*ROW_TABLES), _whole(CAR_TABLE))
 
 
 def _car_beta_sweep(study: Study, _: Key, tables: LiveTables) -> Dependence:
@@ -133,9 +128,9 @@ def _suitability(study: Study, _: Key, tables: LiveTables) -> Dependence:
 def _selected_subset(study: Study, key: Key, _: LiveTables) -> Dependence:
     name = key["recipe"]
     # The files that the fingerprint covers too are told by `reads`, with their signatures.
-    mark = selection_fingerprint(study, name, _current(study), read={})
+    fingerprint = selection_fingerprint(study, name, _current(study), read={})
     return Dependence(
-        [mark, said_of(study.recipe(name))],
+        [fingerprint, said_of(study.recipe(name))],
         reads=tuple(selection_places(study, name)),
         writes=((SELECTED_SUBSET, key),),
     )
@@ -159,7 +154,7 @@ def _eval_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
     evaluation, run = study.evaluation(key["benchmark"]), study.run(key["run"])
     made_of = [evaluated(evaluation), said_of(study.base(run.base)), said_of(study.limits)]
     return Dependence(
-        [*made_of, is_fetched(tables.lake)],
+        [*made_of, kind_of(evaluation).fetched(tables.lake)],
         reads=((TUNED_CHECKPOINT, {"run": run.name}), (RAW_INSTRUCTIONS, {})),
         writes=((EVAL_RESULTS, key), (EVAL_SCORES, key), (JUDGMENTS, key)),
         shared=(
@@ -178,7 +173,7 @@ def _base_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
             said_of(base),
             evaluated(evaluation),
             said_of(study.limits),
-            is_fetched(tables.lake),
+            kind_of(evaluation).fetched(tables.lake),
         ],
         writes=((EVAL_RESULTS, place), (EVAL_SCORES, place), (JUDGMENTS, place)),
         shared=((STUDENT_RESPONSES, {"run": run}),),
@@ -190,7 +185,9 @@ def _study_report(study: Study, _: Key, tables: LiveTables) -> Dependence:
     versions = {name: version for name, version in found.items() if version is not None}
     _current(study)
     results: list[Any] = [
-        scores_fingerprint(model, teacher.name) for model in study.reward_models for teacher in study.teachers
+        rewards_fingerprint(model, teacher.name)
+        for model in study.reward_models
+        for teacher in study.teachers
     ]
     results += [_settings_of(study, run.name) for run in study.runs]
     results += [untuned_fingerprint(study.base(base)) for base in untuned_runs(study).values()]

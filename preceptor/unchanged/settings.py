@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from preceptor.evaluation.evaluate import current_fingerprints
+from preceptor.evaluation.evaluate import evaluation_fingerprints
 from preceptor.fingerprint import file_identity
 from preceptor.study.evaluation import AnyEvaluation
 from preceptor.study.fields import Frozen, Records
@@ -19,7 +19,7 @@ def evaluated(evaluation: AnyEvaluation) -> Any:
     """The evaluation's fingerprints but for the tuned model, and every file that it names."""
     said = said_of(evaluation)
     named = {path: file_identity(path) for path in sorted(set(_paths(said)))}
-    return [current_fingerprints(evaluation, checkpoint=""), said, named]
+    return [evaluation_fingerprints(evaluation, checkpoint=""), said, named]
 
 
 def said_of(part: BaseModel) -> Any:

@@ -20,8 +20,8 @@ INNER JOIN study_benchmarks AS second_benchmarks ON second_benchmarks.benchmark 
 INNER JOIN study_runs ON study_runs.run = one.run
 WHERE
     first_benchmarks.benchmark_index < second_benchmarks.benchmark_index
-    AND list_contains($duels, one.benchmark)
-    AND list_contains($duels, other.benchmark)
+    AND list_contains($compared, one.benchmark)
+    AND list_contains($compared, other.benchmark)
     AND one.outcome IS NOT NULL
     AND other.outcome IS NOT NULL
 ORDER BY

@@ -63,8 +63,8 @@ def reload(path: Path, study: dict) -> Study:
 def rank(study: Study, lake: Lake) -> None:
     """Everything up to the CAR table."""
     instructions, _ = collect_instructions(study.instructions)
-    mark = instructions_fingerprint(study.instructions)
-    put(lake.made_from({}, dump(study.instructions)), RAW_INSTRUCTIONS, {}, mark, instructions)
+    fingerprint = instructions_fingerprint(study.instructions)
+    put(lake.made_from({}, dump(study.instructions)), RAW_INSTRUCTIONS, {}, fingerprint, instructions)
     read = {"raw_instructions": lake.version(RAW_INSTRUCTIONS)}
     for teacher in study.teachers:
         GenerationResource().respond(lake.made_from(read, dump(teacher)), teacher, instructions, 0.05)
@@ -79,9 +79,9 @@ def rank(study: Study, lake: Lake) -> None:
     session = Warehouse(lake, SQL)
     session.attach(*ROW_TABLES)
     current = current_fingerprints(study)
-    mark = car_fingerprint(study, current, session.versions)
+    fingerprint = car_fingerprint(study, current, session.versions)
     store = lake.made_from(session.versions, dump(study.car))
-    derive(store, CAR_TABLE, {}, mark, lambda: build_car_table(session, study, current))
+    derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, study, current))
 
 
 class Evaluation(EvaluationResource):
@@ -103,10 +103,10 @@ def tune(study: Study, lake: Lake) -> None:
         session.attach(*selection_reads(study, recipe.name))
         current = current_fingerprints(study)
         read = session.files_of(selection_places(study, recipe.name))
-        mark = selection_fingerprint(study, recipe.name, current, read)
+        fingerprint = selection_fingerprint(study, recipe.name, current, read)
         store = lake.made_from(session.versions, dump(recipe))
         rows = select_rows(session, study, recipe.name, current)
-        put(store, SELECTED_SUBSET, {"recipe": recipe.name}, mark, rows)
+        put(store, SELECTED_SUBSET, {"recipe": recipe.name}, fingerprint, rows)
     for run in study.runs:
         session = Warehouse(lake, SQL)
         session.attach(*CONVERSATION_TABLES)

@@ -8,7 +8,7 @@ from pathlib import Path
 from preceptor.compute.loss import LossScorer
 from preceptor.compute.request import Generation
 from preceptor.compute.reward import Reward
-from preceptor.evaluation.examination import Checkpoint, Engines, Examination
+from preceptor.evaluation.job import Checkpoint, Engines, EvaluationJob
 from preceptor.judging.judge import Answer
 from preceptor.study.evaluation import Checkers, Pairwise
 from preceptor.study.judges import ClassifierJudge
@@ -142,5 +142,5 @@ def checkpoint(made: str = "checkpoint", base: str = "unused", folder: str | Non
     return Checkpoint(made, model, lambda: folder or f"/models/{made}")
 
 
-def examination(lake, evaluation, using, name="run", made="checkpoint", rows=4, **settings) -> Examination:
-    return Examination(lake, name, evaluation, checkpoint(made), using, rows, **settings)
+def job(lake, evaluation, using, name="run", made="checkpoint", rows=4, **settings) -> EvaluationJob:
+    return EvaluationJob(lake, name, evaluation, checkpoint(made), using, rows, **settings)

@@ -8,7 +8,7 @@ from preceptor.compute.generation import TransformersGenerator
 from preceptor.compute.request import Decoding
 from preceptor.compute.reward import RewardScorer
 from preceptor.evaluation.evaluate import evaluate
-from preceptor.evaluation.examination import Engines, Examination
+from preceptor.evaluation.job import Engines, EvaluationJob
 from preceptor.fingerprint import model_identity
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
 from preceptor.study.fields import Sampling
@@ -21,8 +21,8 @@ from tests.evaluation.benchmarks import (
     classifier,
     duels,
     engines,
-    examination,
     forbidden,
+    job,
     judge_folder,
     pairwise,
     sums,
@@ -39,7 +39,7 @@ def by_length(text):
 
 
 def run(lake, evaluation, using, name="run", made="checkpoint"):
-    return evaluate(examination(lake, evaluation, using, name, made))
+    return evaluate(job(lake, evaluation, using, name, made))
 
 
 def test_checkers_give_accuracy_over_the_items_that_were_answered(lake, tmp_path):
@@ -210,7 +210,7 @@ def test_real_tiny_models_from_end_to_end(lake, tmp_path, teacher_model, reward_
     using = Engines(generator, scorer, forbidden, forbidden, forbidden)
     evaluation = pairwise(tmp_path, duels(8), reward_model, sampling=Sampling(max_new_tokens=8))
     tuned = checkpoint("tuned", folder=teacher_model)
-    found = evaluate(Examination(lake, "run", evaluation, tuned, using, 3))
+    found = evaluate(EvaluationJob(lake, "run", evaluation, tuned, using, 3))
     assert found.items.rows["error"].null_count() == 8
     assert found.items.rows["outcome"].is_between(0, 1).all()
     assert found.scores.rows["value"].is_between(0, 1).all()

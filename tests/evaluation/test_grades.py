@@ -7,7 +7,7 @@ from preceptor.judging.judge import Answer
 from preceptor.study.evaluation import Grades
 from preceptor.study.fields import Sampling
 from preceptor.study.judges import PromptedJudge
-from tests.evaluation.benchmarks import NOTHING_LOADED, Asked, Student, engines, examination, write_lines
+from tests.evaluation.benchmarks import NOTHING_LOADED, Asked, Student, engines, job, write_lines
 
 
 def grades(tmp_path, count=5, n=3, **judge) -> Grades:
@@ -32,7 +32,7 @@ def graded(question, grade: int) -> Answer:
 
 def run(lake, benchmark, judge):
     student = Student(lambda instruction: f"an answer to {instruction}")
-    return evaluate(examination(lake, benchmark, engines(student, asked=Asked(judge))))
+    return evaluate(job(lake, benchmark, engines(student, asked=Asked(judge))))
 
 
 def test_the_grade_is_the_mean_over_items_of_their_answers(lake, tmp_path):
@@ -79,5 +79,5 @@ def test_repeated_grades_of_one_answer_tell_the_judges_consistency(lake, tmp_pat
 
 def test_a_second_call_answers_and_grades_nothing(lake, tmp_path):
     run(lake, grades(tmp_path), lambda question, _: graded(question, 3))
-    again = evaluate(examination(lake, grades(tmp_path), NOTHING_LOADED))
+    again = evaluate(job(lake, grades(tmp_path), NOTHING_LOADED))
     assert (again.judgments.computed, again.scores.computed, again.account.judged) == (0, 0, 15)

@@ -9,23 +9,23 @@ from scipy.stats import binom
 from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates, win_rates
 from preceptor.evaluation.arena_hard.influence import style_controlled_values, win_rate_values
 from preceptor.evaluation.arena_hard.intervals import Bootstrap
-from preceptor.evaluation.difficulty import Difficulty
 from preceptor.evaluation.held_out.benchmark import stored_losses
 from preceptor.evaluation.held_out.loss import loss_estimates
 from preceptor.evaluation.held_out.ranking import ranking_estimates
 from preceptor.evaluation.held_out.ranking_benchmark import stored_ranks
 from preceptor.evaluation.humaneval.passing import mean_pass_at_k
-from preceptor.evaluation.item_values import item_values
-from preceptor.evaluation.length_control import length_controlled, length_controlled_values
+from preceptor.evaluation.item_values import StoredRuns
+from preceptor.evaluation.kind import kind_of
 from preceptor.evaluation.lm_eval.benchmark import preset_of
 from preceptor.evaluation.lm_eval.responses import ItemResult
 from preceptor.evaluation.lm_eval.scores import aggregate
+from preceptor.evaluation.pairwise.difficulty import Difficulty
+from preceptor.evaluation.pairwise.length_control import length_controlled, length_controlled_values
 from preceptor.lake.schemas import EVAL_RESULTS, JUDGMENTS
 from preceptor.statistics.differences import sign_flip_tests
 from tests.study.test_evaluations import GOOD, study
 
 N = 40
-NOTHING = (EVAL_RESULTS.schema.to_frame(), JUDGMENTS.schema.to_frame())
 
 
 def rows(values: dict[str, list[dict]], benchmark: str = "x") -> pl.DataFrame:
@@ -48,7 +48,8 @@ def declared(tmp_path, kind: str, **settings):
 
 
 def mean_value(evaluation, results, metric=None) -> float:
-    found = item_values(None, evaluation, metric or evaluation.metric, "", (results, NOTHING[1]))
+    runs = StoredRuns(None, evaluation, results, JUDGMENTS.schema.to_frame())
+    found = kind_of(evaluation).values(runs, metric or evaluation.metric, "")
     assert set(found.values["run"]) == {"a"}
     return float(found.values["value"].mean())
 

@@ -4,8 +4,8 @@ import pytest
 
 from preceptor.compute.generation import TransformersGenerator
 from preceptor.compute.request import Decoding
-from preceptor.evaluation.examination import Engines, Examination
 from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.job import Engines, EvaluationJob
 from preceptor.evaluation.responses import Asked, answer_items
 from preceptor.lake.schemas import STUDENT_RESPONSES
 from preceptor.study.fields import Sampling
@@ -18,7 +18,7 @@ ITEMS = [Item(digest("", f"say {n}"), None, (f"say {n}",)) for n in range(5)]
 def answer(lake, student, items=ITEMS, run="run", made="checkpoint", sampling=None, load=None):
     how = Asked(sampling or Sampling(max_new_tokens=8))
     using = Engines(load or student.load, forbidden, forbidden, forbidden, forbidden)
-    return answer_items(Examination(lake, run, None, checkpoint(made), using, 2), items, how)
+    return answer_items(EvaluationJob(lake, run, None, checkpoint(made), using, 2), items, how)
 
 
 def test_every_item_has_one_row_with_its_answer(lake):
@@ -116,7 +116,7 @@ def test_a_real_models_sampled_answers_do_not_depend_on_the_batch_or_the_order(l
 
     def by(run, batch_size):
         using = Engines(load(batch_size), forbidden, forbidden, forbidden, forbidden)
-        return Examination(lake, run, None, tuned, using, batch_size)
+        return EvaluationJob(lake, run, None, tuned, using, batch_size)
 
     one = answer_items(by("one", 1), ITEMS, how)
     all_at_once = answer_items(by("all", 8), ITEMS[::-1], how)

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from assets.checks import accounting
 from preceptor.evaluation.evaluate import evaluate
-from preceptor.evaluation.examination import Examined
+from preceptor.evaluation.job import ScoredItems
 from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.scores import Account
 from preceptor.lake.schemas import EVAL_RESULTS
-from tests.evaluation.benchmarks import Student, checkers, engines, examination, sums
+from tests.evaluation.benchmarks import Student, checkers, engines, job, sums
 
 STATES = {
     "judged": {"outcome": 1.0},
@@ -41,12 +41,12 @@ def test_the_check_says_the_sum():
 def test_a_benchmark_that_loses_an_item_has_no_value_but_a_reason(lake, tmp_path, monkeypatch):
     whole = KINDS["checkers"]
 
-    def losing(examination):
-        found = whole.examine(examination)
-        return Examined(found.results, found.expected + 1)
+    def losing(job):
+        found = whole.score_items(job)
+        return ScoredItems(found.results, found.expected + 1)
 
-    monkeypatch.setitem(KINDS, "checkers", type(whole)(**{**vars(whole), "examine": losing}))
-    found = evaluate(examination(lake, checkers(tmp_path, sums(4)), engines(Student(str.upper))))
+    monkeypatch.setitem(KINDS, "checkers", type(whole)(**{**vars(whole), "score_items": losing}))
+    found = evaluate(job(lake, checkers(tmp_path, sums(4)), engines(Student(str.upper))))
     assert not found.account.balanced
     (row,) = found.scores.rows.to_dicts()
     assert row["value"] is None
@@ -55,7 +55,7 @@ def test_a_benchmark_that_loses_an_item_has_no_value_but_a_reason(lake, tmp_path
 
 def test_the_account_stands_beside_every_score(lake, tmp_path):
     student = Student(str.upper, fails=lambda instruction: "too long" if instruction[0] == "2" else None)
-    found = evaluate(examination(lake, checkers(tmp_path, sums(4)), engines(student)))
+    found = evaluate(job(lake, checkers(tmp_path, sums(4)), engines(student)))
     (row,) = found.scores.rows.to_dicts()
     assert [row[name] for name in ("expected", "judged", "failed", "filtered", "n")] == [4, 3, 1, 0, 3]
 

@@ -1,11 +1,11 @@
-"""Untuned bases on every kind of benchmark: examined as students are; where they cannot be, it is said."""
+"""Untuned bases on every kind of benchmark: evaluated as students are; where they cannot be, it is said."""
 
 from dataclasses import replace
 
 import pytest
 
-from preceptor.evaluation.evaluate import current_fingerprints, evaluate
-from preceptor.evaluation.examination import Checkpoint, Examination, UnexaminableError
+from preceptor.evaluation.evaluate import evaluate, evaluation_fingerprints
+from preceptor.evaluation.job import Checkpoint, EvaluationJob, NotEvaluatedError
 from preceptor.evaluation.kinds import KINDS
 from preceptor.judging.judge import Answer
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES
@@ -102,7 +102,7 @@ def asked(monkeypatch) -> Asked:
 
 
 @pytest.mark.parametrize("kind", KIND)
-def test_every_kind_examines_the_base_and_a_second_time_nothing(
+def test_every_kind_evaluates_the_base_and_a_second_time_nothing(
     lake, tmp_path, base, reward_model, asked, kind
 ):
     if kind == "humaneval":
@@ -113,7 +113,7 @@ def test_every_kind_examines_the_base_and_a_second_time_nothing(
     assert (found.account.expected, found.account.judged + found.account.failed) == (expected, expected)
     assert found.account.judged > 0, found.items.rows["error"].to_list()
     place = {"run": RUN, "benchmark": benchmark.name}
-    results, scores = current_fingerprints(benchmark, untuned_fingerprint(base))
+    results, scores = evaluation_fingerprints(benchmark, untuned_fingerprint(base))
     assert set(lake.read(EVAL_RESULTS, place)["fingerprint"]) == {results}
     stored = lake.read(EVAL_SCORES, place)
     assert set(stored["fingerprint"]) == {scores}
@@ -121,8 +121,8 @@ def test_every_kind_examines_the_base_and_a_second_time_nothing(
     if kind == "response_ranking":  # the base beside itself
         values = dict(stored.select("metric", "value").iter_rows())
         assert values["normalised"] == values["base_normalised"] and values["normalised_gain"] == 0.0
-    mark = Checkpoint(untuned_fingerprint(base), base, lambda: 1 / 0, untuned=True)
-    again = evaluate(Examination(lake, RUN, benchmark, mark, NOTHING_LOADED, 8))
+    base_itself = Checkpoint(untuned_fingerprint(base), base, lambda: 1 / 0, untuned=True)
+    again = evaluate(EvaluationJob(lake, RUN, benchmark, base_itself, NOTHING_LOADED, 8))
     assert (again.items.computed, again.scores.computed) == (0, 0)
 
 
@@ -141,16 +141,16 @@ def test_what_people_never_rated_is_said_in_the_score_and_is_no_failed_row(lake,
     assert found.items.rows.is_empty() and lake.read(EVAL_RESULTS).is_empty()
 
 
-def test_a_base_that_cannot_be_examined_says_so_until_it_can(lake, tmp_path, base):
+def test_a_base_that_cannot_be_evaluated_says_so_until_it_can(lake, tmp_path, base):
     student, benchmark = Student(lambda instruction: "The answer is 1."), checkers(tmp_path, sums(3))
 
     def refused():
-        raise UnexaminableError("base 'base' cannot be examined untuned: why")
+        raise NotEvaluatedError("base 'base' cannot be evaluated untuned: why")
 
-    mark = Checkpoint("m", base, refused, untuned=True)
-    asked = Examination(lake, RUN, benchmark, mark, engines(student), 8)
+    base_itself = Checkpoint("m", base, refused, untuned=True)
+    asked = EvaluationJob(lake, RUN, benchmark, base_itself, engines(student), 8)
     (score,) = evaluate(asked).scores.rows.to_dicts()
-    assert (score["value"], score["error"]) == (None, "base 'base' cannot be examined untuned: why")
-    good = replace(asked, checkpoint=replace(mark, folder=lambda: "/models/base"))
+    assert (score["value"], score["error"]) == (None, "base 'base' cannot be evaluated untuned: why")
+    good = replace(asked, checkpoint=replace(base_itself, folder=lambda: "/models/base"))
     found = evaluate(good)
     assert found.scores.rows["value"].to_list() == [1 / 3]

@@ -68,7 +68,7 @@ def test_one_teacher_and_scores_that_nothing_maps_are_remarked_on():
     assert list(advice(study("a", "b", car={"reward_map": {"kind": "identity"}}))) == []  # on purpose
 
 
-def test_each_base_that_is_tuned_is_examined_untuned_on_every_benchmark_before_the_tuning(tmp_path):
+def test_each_base_that_is_tuned_is_evaluated_untuned_on_every_benchmark_before_the_tuning(tmp_path):
     path = write_study(tmp_path)
     write_benchmarks(tmp_path)
     path.write_text(yaml.safe_dump(with_runs(document("small"))))
@@ -77,7 +77,7 @@ def test_each_base_that_is_tuned_is_examined_untuned_on_every_benchmark_before_t
     untuned = [str(step) for step in planned if step.asset == "base_results"]
     tuned = {run.base for run in study.runs}
     assert untuned == [f"base_results {base} × {e.name}" for e in study.evaluations for base in sorted(tuned)]
-    assert len(study.bases) > len(tuned)  # a base without runs is not examined
+    assert len(study.bases) > len(tuned)  # a base without runs is not evaluated
     assets = [step.asset for step in planned]
     assert assets.index("base_results") < assets.index("tuned_checkpoint")
     assert all(step.needs == () for step in planned if step.asset == "base_results")

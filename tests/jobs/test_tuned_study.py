@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 import yaml
 
+from preceptor.current.results import keep_current_results
 from preceptor.lake.schemas import (
     CAR_TABLE,
     EVAL_DIFFERENCES,
@@ -27,7 +28,6 @@ from preceptor.lake.schemas import (
 )
 from preceptor.lake.store import Lake
 from preceptor.lake.warehouse import Warehouse
-from preceptor.report.current_results import keep_current_results
 from preceptor.report.publish import REPORT_TABLES
 from preceptor.study.load import load_study
 from tests.studies import one_base, with_runs, write_benchmarks, write_study
@@ -133,9 +133,9 @@ def test_results_of_other_settings_do_not_count(first, folder):
         warehouse.attach_existing(*REPORT_TABLES)
         keep_current_results(warehouse, today)
         assert warehouse.rows("tuned_checkpoint").height == models
-        examined = models + 1  # the untuned base, which the tuning does not change
-        assert warehouse.rows("eval_scores").height == 4 * examined
-        assert warehouse.rows("eval_results").height == 12 * examined
+        evaluated = models + 1  # the untuned base, which the tuning does not change
+        assert warehouse.rows("eval_scores").height == 4 * evaluated
+        assert warehouse.rows("eval_results").height == 12 * evaluated
 
 
 def test_the_same_seeds_give_the_same_tables_in_another_store(first, folder, tmp_path):

@@ -13,20 +13,19 @@ from alpaca_eval.metrics import glm_winrate
 from scipy.special import logit
 
 from preceptor.compute.reward import Reward
-from preceptor.endpoint.completion import Completion
-from preceptor.endpoint.usage import Usage
-from preceptor.evaluation import difficulty
-from preceptor.evaluation.difficulty import FILES
+from preceptor.endpoint.completion import Completion, Usage
 from preceptor.evaluation.estimates import discrete_win_rate, win_rate
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.items import read_items
-from preceptor.evaluation.length_control import FULL, MINIMAL
+from preceptor.evaluation.pairwise import difficulty
+from preceptor.evaluation.pairwise.difficulty import FILES
+from preceptor.evaluation.pairwise.length_control import FULL, MINIMAL
 from preceptor.judging.judge import Answer
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, STUDENT_RESPONSES
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.judges import AnnotatorJudge
 from tests.conftest import REAL_DATA
-from tests.evaluation.benchmarks import NOTHING_LOADED, Asked, Student, classifier, engines, examination
+from tests.evaluation.benchmarks import NOTHING_LOADED, Asked, Student, classifier, engines, job
 
 ALPACA_EVAL = REAL_DATA / "alpaca_eval"
 pytestmark = [
@@ -134,7 +133,7 @@ def test_the_whole_path_gives_the_published_figures_from_what_gpt_4_said(
     order rows are stored, give another value.
     """
     evaluation = alpaca_eval_2(length_control=hub_files(tmp_path))
-    found = evaluate(examination(lake, evaluation, recorded(model), rows=500))
+    found = evaluate(job(lake, evaluation, recorded(model), rows=500))
     assert str(found.account) == "805 judged + 0 failed + 0 filtered = 805, expected 805"
     by_item = {row["instruction"][0]: row["outcome"] for row in found.items.rows.to_dicts()}
     said = {row["instruction"]: row["preference"] - 1 for row in judgments(model)}
@@ -173,7 +172,7 @@ def test_without_its_two_files_the_plain_win_rate_is_the_main_metric_and_rows_ha
     monkeypatch.setattr(difficulty, "_download", lambda place: False)
     answers = {row["instruction"]: row["output_2"] for row in judgments(model)}
     evaluation = alpaca_eval_2().model_copy(update={"judge": classifier(reward_model)})
-    asked = examination(lake, evaluation, engines(Student(answers.__getitem__), Scores(model)), rows=500)
+    asked = job(lake, evaluation, engines(Student(answers.__getitem__), Scores(model)), rows=500)
     found = evaluate(asked)
     scores = {row["metric"]: row for row in found.scores.rows.to_dicts()}
     assert list(scores) == ["win_rate", "minimal_lc_win_rate", "discrete_win_rate"]
@@ -189,7 +188,7 @@ def test_without_its_two_files_the_plain_win_rate_is_the_main_metric_and_rows_ha
         rows = lake.read(table, partition).sample(fraction=1, shuffle=True, seed=1)
         lake.publish(table, rows.select(list(table.row_schema)), partition, rows["fingerprint"][0])
     lake.delete(EVAL_SCORES, asked.partition)
-    again = evaluate(examination(lake, evaluation, NOTHING_LOADED, rows=500))
+    again = evaluate(job(lake, evaluation, NOTHING_LOADED, rows=500))
     assert again.scores.rows.equals(found.scores.rows)
 
 
@@ -228,7 +227,7 @@ def test_version_1_is_its_805_davinci_responses_and_its_ranking_judge(lake):
         judge=judge,
     )
     using = engines(Student(ours.__getitem__), asked=Asked(longer_first))
-    found = evaluate(examination(lake, evaluation, using, rows=500))
+    found = evaluate(job(lake, evaluation, using, rows=500))
     assert str(found.account) == "805 judged + 0 failed + 0 filtered = 805, expected 805"
     lengths = {i: (len(ours[i].strip()), len(theirs[i].strip())) for i in ours}
     decided = {i: pair for i, pair in lengths.items() if pair[0] != pair[1]}

@@ -11,7 +11,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from preceptor.evaluation.arena_hard.categories import authors_baseline
-from preceptor.evaluation.arena_hard.formats import Answer, read_answers, read_questions
+from preceptor.evaluation.arena_hard.formats import ModelAnswer, read_answers, read_questions
 from preceptor.evaluation.arena_hard.style import FEATURES, style_features, style_of
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.judging.judge import Answer as Said
@@ -19,14 +19,14 @@ from preceptor.study.evaluation import ArenaHard
 from preceptor.study.fields import Records
 from preceptor.study.judges import PromptedJudge
 from tests.conftest import REAL_DATA
-from tests.evaluation.benchmarks import Asked, Student, engines, examination, write_lines
+from tests.evaluation.benchmarks import Asked, Student, engines, job, write_lines
 
 ARENA_HARD = REAL_DATA / "arena_hard"
 pytestmark = pytest.mark.skipif(not ARENA_HARD.is_dir(), reason=f"no real data at {REAL_DATA}")
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, dict[str, Answer]]:
+def answers() -> dict[str, dict[str, ModelAnswer]]:
     files = sorted((ARENA_HARD / "answers").glob("*.jsonl.gz"))
     return {file.name.removesuffix(".jsonl.gz"): read_answers(Records(path=str(file))) for file in files}
 
@@ -167,7 +167,7 @@ def test_win_rates_on_the_whole_path_are_those_of_each_versions_released_rule(
     judge = PromptedJudge(name="j", engine="openai", model="m", base_url="http://localhost/v1")
     benchmark = ArenaHard(name="arena", kind="arena_hard", judge=judge, **files(tmp_path, answers))
     using = engines(Student(texts.__getitem__), asked=Asked(say))
-    found = evaluate(examination(lake, benchmark, using, rows=200))
+    found = evaluate(job(lake, benchmark, using, rows=200))
     read = found.judgments.rows.drop_nulls("verdict")
     games = {(row["item_id"], row["shown"]): (row["shown"], row["verdict"]) for row in read.to_dicts()}
     categories = {row["item_id"]: row["task"] for row in found.items.rows.to_dicts()}

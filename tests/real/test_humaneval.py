@@ -5,7 +5,7 @@ import pytest
 from preceptor.evaluation.humaneval.isolation import Limits
 from preceptor.evaluation.humaneval.problems import Problem, read_problems
 from preceptor.evaluation.humaneval.program import program
-from preceptor.evaluation.humaneval.sandbox import Outcome, Sandbox
+from preceptor.evaluation.humaneval.sandbox import ProgramResult, Sandbox
 from preceptor.study.fields import Records
 from tests.conftest import REAL_DATA
 from tests.evaluation.humaneval.bubblewrap import require_bubblewrap
@@ -25,7 +25,7 @@ def problems() -> list[Problem]:
     return read_problems(Records(path=str(FILE)))
 
 
-def outcomes(programs: list[str]) -> list[Outcome]:
+def outcomes(programs: list[str]) -> list[ProgramResult]:
     assert len(programs) == 164  # MANIFEST.md, and Chen et al. 2021, section 2.2
     return SANDBOX.run_all(programs, workers=2)
 

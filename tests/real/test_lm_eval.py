@@ -11,10 +11,10 @@ pytest.importorskip("lm_eval", reason="the extra 'benchmarks' is not installed")
 
 from preceptor.evaluation.lm_eval.package import quiet
 from preceptor.evaluation.lm_eval.presets import BBH, GSM8K, Preset
-from preceptor.evaluation.lm_eval.run import evaluate_model, run_benchmark
+from preceptor.evaluation.lm_eval.run import evaluate_model
 from preceptor.evaluation.lm_eval.scores import aggregate
 from preceptor.evaluation.lm_eval.tasks import load_tasks
-from tests.evaluation.lm_eval.answering import Answering
+from tests.evaluation.lm_eval.answering import Answering, model_run
 
 GSM8K_DATA, BBH_DATA = REAL_DATA / "gsm8k", REAL_DATA / "bbh/bbh"
 STORIES = REAL_DATA.parent / "models/stories260k"
@@ -93,7 +93,7 @@ def published(name: str) -> str:
 )
 def test_a_tiny_model_answers_real_items_offline(tmp_path, preset, data, count):
     folder = save_language_model(tmp_path / "model", context=16_384, template=CHATML)
-    found = run_benchmark(replace(preset, response_tokens=16), data, folder, "cpu", 4, seed=0)
+    found = model_run(replace(preset, response_tokens=16), data, folder, 4)
     assert len({item.item_id for item in found}) == count
     assert {item.error for item in found} == {None}
     assert {item.outcome for item in found} == {0.0}  # its weights are random
@@ -104,8 +104,8 @@ def test_a_tiny_model_answers_real_items_offline(tmp_path, preset, data, count):
 @pytest.mark.skipif(not STORIES.is_dir(), reason=f"no real model at {STORIES}")
 def test_worked_examples_that_overflow_a_real_models_context_are_told_for_every_item():
     preset = replace(GSM8K, limit=8, response_tokens=16, apply_chat_template=False)
-    found = run_benchmark(preset, GSM8K_DATA, str(STORIES), "cpu", 4, seed=0)
+    found = model_run(preset, GSM8K_DATA, str(STORIES), 4)
     assert all("but the model reads 496 beside the response" in item.error for item in found)
-    without = run_benchmark(replace(preset, shots=0), GSM8K_DATA, str(STORIES), "cpu", 4, seed=0)
+    without = model_run(replace(preset, shots=0), GSM8K_DATA, str(STORIES), 4)
     assert [item.outcome for item in without if item.error is None]
     assert all(item.response.strip() for item in without)

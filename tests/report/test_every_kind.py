@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.evaluation.examination import Metric
+from preceptor.evaluation.job import Metric
 from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.scores import Account, score_rows
 from preceptor.lake.schemas import EVAL_SCORES

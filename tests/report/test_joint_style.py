@@ -7,7 +7,7 @@ import pytest
 from preceptor.evaluation.arena_hard.battles import battles_of
 from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
-from preceptor.report.joint_style import fit_style_jointly
+from preceptor.report.all_runs import score_together
 from preceptor.study.evaluation import ArenaHard
 from preceptor.study.judges import PromptedJudge
 from tests.evaluation.benchmarks import write_lines
@@ -82,7 +82,7 @@ def fit(tmp_path, account):
     scores = [{**row, "run": run, "metric": metric} for run, metric in rates]
     scores[1] |= {"value": None, "low": None, "high": None, "error": "no finite coefficients fit best"}
     put(warehouse, EVAL_SCORES, scores)
-    fit_style_jointly(warehouse, study)
+    score_together(warehouse, study)
     return {(row["run"], row["metric"]): row for row in warehouse.rows("eval_scores").to_dicts()}
 
 
@@ -101,7 +101,7 @@ def test_an_untuned_base_changes_nothing_of_the_runs_beside_it(tmp_path):
         alone = {"benchmark": "arena", "category": "", "value": 0.5, "method": "alone", **account}
         rates = [{**alone, "run": run, "metric": "style_controlled_win_rate"} for run in played]
         put(warehouse, EVAL_SCORES, rates)
-        fit_style_jointly(warehouse, study)
+        score_together(warehouse, study)
         return {row.pop("run"): row for row in warehouse.rows("eval_scores").to_dicts()}
 
     without, beside = scored(), scored(("untuned-notes-base", 9))
@@ -138,7 +138,7 @@ def test_a_single_run_keeps_its_own_fit(tmp_path):
         "value": 0.7,
     }
     put(warehouse, EVAL_SCORES, [row])
-    fit_style_jointly(warehouse, study)
+    score_together(warehouse, study)
     assert warehouse.rows("eval_scores")["value"].to_list() == [0.7]
     assert isinstance(warehouse.rows("eval_scores"), pl.DataFrame)
 
@@ -174,7 +174,7 @@ def test_the_categories_of_v2_have_each_their_own_fit_and_none_together(tmp_path
     put(warehouse, EVAL_RESULTS, results)
     put(warehouse, JUDGMENTS, judgments)
     put(warehouse, EVAL_SCORES, scores)
-    fit_style_jointly(warehouse, study)
+    score_together(warehouse, study)
     found = warehouse.rows("eval_scores")
     assert found.select("run", "category").rows() == [(row["run"], row["category"]) for row in scores]
     tables = [pl.DataFrame(rows, infer_schema_length=None) for rows in (results, judgments)]

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from scipy.special import expit
 
-from preceptor.evaluation import difficulty
 from preceptor.evaluation.items import read_items
+from preceptor.evaluation.pairwise import difficulty
 from preceptor.lake.schemas import CAR_TABLE, EVAL_DIFFERENCES, EVAL_RESULTS, EVAL_SCORES
 from preceptor.report import tested_values as tested
 from preceptor.report.answer import answers

@@ -5,8 +5,8 @@ import pytest
 
 from preceptor.evaluation.arena_hard.categories import authors_baseline, main_category, pooled
 from preceptor.lake.schemas import EVAL_DIFFERENCES, EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
+from preceptor.report.all_runs import score_together
 from preceptor.report.averages import add_averages
-from preceptor.report.current_results import keep_one_formula
 from preceptor.report.main_metric import main_metrics
 from preceptor.report.page import build_report
 from preceptor.report.predicted import predicted_actual
@@ -51,7 +51,7 @@ def duels(full: set[str]) -> list[dict]:
 )
 def test_a_benchmark_has_one_main_metric_and_never_the_minimal_one(tmp_path, full, metric):
     study, warehouse = study_of(), warehouse_of(tmp_path, duels(full))
-    keep_one_formula(warehouse, study)
+    score_together(warehouse, study)
     study = study.model_copy(update={"averages": (Average(name="AP", of=("open-ended", "tasks-exam")),)})
     assert main_metrics(warehouse.rows("eval_scores"), study)["open-ended"] == (metric, "")
     add_averages(warehouse, study)

@@ -54,8 +54,8 @@ def two_models(tmp_path, request):
                 drawn = float(dice.normal(place / 2 - 1, 1))
                 for model, reward in (("grader", drawn), ("second", -drawn + float(dice.normal(0, 0.5)))):
                     lost = (teacher, number, model) == ("c", 5, "second")
-                    mark = recorded_reward_fingerprint(study.reward_model(model), teacher)
-                    named = {**row, "reward_model": model, "fingerprint": mark}
+                    fingerprint = recorded_reward_fingerprint(study.reward_model(model), teacher)
+                    named = {**row, "reward_model": model, "fingerprint": fingerprint}
                     rewards.append({**named, "reward": None if lost else reward})
                 for base in BASES:
                     nats = float(dice.uniform(0.5, 1.5)) * (place + 1)

@@ -15,7 +15,7 @@ from preceptor.study.teachers import LocalTeacher, OpenAITeacher, TransformersTe
 from resources.engines import ENGINES, Engine
 from resources.evaluation import EvaluationResource
 from resources.generation import GenerationResource
-from tests.evaluation.benchmarks import checkers, examination, sums, write_lines
+from tests.evaluation.benchmarks import checkers, job, sums, write_lines
 
 COMMIT = {"name": "t", "model": "some/model", "revision": "a" * 40}
 SAMPLED = {"prompt_date": "2024-01-01", "max_length": 99, "sampling": Sampling(n=3, temperature=1)}
@@ -80,7 +80,7 @@ def test_a_new_engine_answers_for_a_student(lake, tmp_path, loaded):
     base = Base(dtype="bfloat16", max_length=77, **COMMIT)
     resource = EvaluationResource(engine="echo", device="cpu", batch_size=5)
     benchmark = checkers(tmp_path, sums(3), sampling=Sampling(max_new_tokens=9))
-    found = evaluate(examination(lake, benchmark, resource._engines(base)))
+    found = evaluate(job(lake, benchmark, resource._engines(base)))
     assert found.items.rows["response"].list[0].to_list() == ["0 + 1?!", "1 + 1?!", "2 + 1?!"]
     (engine,) = loaded
     assert (engine.teacher.model, engine.teacher.revision) == ("/models/checkpoint", "main")

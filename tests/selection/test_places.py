@@ -1,4 +1,4 @@
-"""A recipe's rows and its mark hang on the partitions that it names, and on no other."""
+"""A recipe's rows and its fingerprint hang on the partitions that it names, and on no other."""
 
 import polars as pl
 import pytest
@@ -52,7 +52,7 @@ CHANGES = {  # none of which a recipe that reads the table could overlook
 }
 
 
-def marked(lake, recipe, **changes):
+def fingerprint_of(lake, recipe, **changes):
     warehouse, declared = Warehouse(lake, SQL), study(recipe, **changes)
     warehouse.attach(*selection_reads(declared, "it"))
     read = warehouse.files_of(selection_places(declared, "it"))
@@ -67,22 +67,26 @@ def change(lake, table, partition):
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_other_partitions_change_neither_its_rows_nor_its_mark(tmp_path, recipe):
     lake = fill(empty_lake(tmp_path), GOOD)
-    chosen, mark, places = select(lake, recipe), marked(lake, recipe), selection_places(study(recipe), "it")
+    chosen, fingerprint, places = (
+        select(lake, recipe),
+        fingerprint_of(lake, recipe),
+        selection_places(study(recipe), "it"),
+    )
     for table, partition in EVERY:
         if (table, partition) not in places:
             change(lake, table, partition)
     assert_frame_equal(select(lake, recipe), chosen)
-    assert marked(lake, recipe) == mark
+    assert fingerprint_of(lake, recipe) == fingerprint
     for table, partition in places:
         change(lake, table, partition)
-        assert marked(lake, recipe) != mark, (table.name, partition)
-        mark = marked(lake, recipe)
+        assert fingerprint_of(lake, recipe) != fingerprint, (table.name, partition)
+        fingerprint = fingerprint_of(lake, recipe)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_another_teacher_is_chosen_from_only_by_recipes_over_all(tmp_path, name):
     lake, recipe = fill(empty_lake(tmp_path), GOOD), RECIPES[name]
-    mark = marked(lake, recipe)
+    fingerprint = fingerprint_of(lake, recipe)
     came = [Row("new", "i00", "new", reward=9.0, losses=dict.fromkeys(BASES, loss(1)))]
     for table, partition in (
         (RESPONSES, {"teacher": "new"}),
@@ -96,4 +100,4 @@ def test_another_teacher_is_chosen_from_only_by_recipes_over_all(tmp_path, name)
         )
         lake.publish(table, known, partition, "f")
     over_all = name in ("best teacher", "at random", "by loss", "by reward")
-    assert (marked(lake, recipe, teachers=(*TEACHERS, "new")) != mark) == over_all
+    assert (fingerprint_of(lake, recipe, teachers=(*TEACHERS, "new")) != fingerprint) == over_all

@@ -76,7 +76,7 @@ RELOADS = {
     "{name: judge,": ("{name: another,", ["reward_models"]),
     "name: picked": ("name: chosen", ["recipes"]),
     "base: base-a, recipe: best": ("base: base-a, recipe: drawn", ["runs"]),
-    "name: first, base: base-a": ("name: first, base: base-b", ["runs"]),  # whose base is examined untuned
+    "name: first, base: base-a": ("name: first, base: base-b", ["runs"]),  # whose base is evaluated untuned
     "name: alpaca,": ("name: llama,", ["evaluations"]),
     "beta: 3": ("beta: 4", []),
     "{name: spare,": ("{name: new, engine: recorded, path: answers.jsonl}\n  - {name: spare,", []),

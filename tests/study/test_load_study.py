@@ -12,7 +12,7 @@ from pydantic.errors import PydanticUserError
 
 from preceptor.study.fields import Frozen, Model, Sampling
 from preceptor.study.load import load_study
-from preceptor.study.untuned import examined_runs, untuned_runs
+from preceptor.study.untuned import evaluated_runs, untuned_runs
 from tests.conftest import REAL_DATA
 from tests.study.documents import VALID, load, problems, replaced
 
@@ -209,10 +209,10 @@ def test_no_run_has_the_name_of_an_untuned_base(tmp_path, name):
     assert load(tmp_path, replaced(("name: first", "name: untuned-other"))).runs[0].name == "untuned-other"
 
 
-def test_an_untuned_base_is_examined_where_a_run_of_it_is(tmp_path):
+def test_an_untuned_base_is_evaluated_where_a_run_of_it_is(tmp_path):
     study = load(tmp_path, VALID)
     assert untuned_runs(study) == {"untuned-base-a": "base-a"}  # base-b has no run
-    assert examined_runs(study) == {"first": "base-a", "untuned-base-a": "base-a"}
+    assert evaluated_runs(study) == {"first": "base-a", "untuned-base-a": "base-a"}
     assert untuned_runs(study.model_copy(update={"evaluations": ()})) == {}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from preceptor.evaluation.examination import UnexaminableError
+from preceptor.evaluation.job import NotEvaluatedError
 from preceptor.study.schema import Base
 from preceptor.tuning.task import Machine
 from preceptor.tuning.tune import tune
@@ -47,8 +47,8 @@ def test_its_mark_is_that_of_weights_template_and_dtype(base, tmp_path):
     declared = Base(name="base", model=base)
     again = save_base(tmp_path / "again", "<|im_end|>", seed=1)
     changes = ({"model": again}, {"dtype": "bfloat16"}, {"prompt_format": "plain"}, {"max_length": 64})
-    marks = {untuned_fingerprint(declared.model_copy(update=change)) for change in changes}
-    assert len(marks | {untuned_fingerprint(declared)}) == len(changes) + 1
+    fingerprints = {untuned_fingerprint(declared.model_copy(update=change)) for change in changes}
+    assert len(fingerprints | {untuned_fingerprint(declared)}) == len(changes) + 1
     for update in ({"name": "another"}, {"unconditional": False}, {"include_end_of_turn": True}):
         assert untuned_fingerprint(declared.model_copy(update=update)) == untuned_fingerprint(declared)
 
@@ -56,7 +56,7 @@ def test_its_mark_is_that_of_weights_template_and_dtype(base, tmp_path):
 def test_a_base_whose_students_could_never_stop_says_so_and_leaves_nothing(tmp_path, lake):
     declared = Base(name="base", model=save_base(tmp_path / "base"), prompt_format="chatml")
     with pytest.raises(
-        UnexaminableError, match=r"base 'base' cannot be examined untuned: bases\.base\.prompt_format"
+        NotEvaluatedError, match=r"base 'base' cannot be evaluated untuned: bases\.base\.prompt_format"
     ):
         untuned_folder(lake, declared)
     assert not any(path.is_dir() for path in (Path(lake.home) / "_work" / "untuned" / "base").iterdir())

@@ -7,10 +7,12 @@ from typing import Any
 import polars as pl
 
 from preceptor.evaluation.arena_hard.games import STYLE_COLUMNS
+from preceptor.evaluation.arena_hard.reading import Arena
 from preceptor.evaluation.arena_hard.style import FEATURES, Style, style_of
 from preceptor.evaluation.arena_hard.verdicts import SPELLINGS, weight
 from preceptor.evaluation.results import TURN_BREAK
 
+BATTLES = "a game won by far counts as three battles; 95 % by 1,000 resamples of whole questions"
 WORDS = re.compile(r"\w+|[^\w\s]")  # the authors count tokens by an encoding that has to be downloaded
 
 
@@ -24,6 +26,21 @@ def battles_of(run: str, results: pl.DataFrame, judgments: pl.DataFrame) -> pl.D
     strings = dict.fromkeys(("model", "item_id", "category"), pl.String)
     numbers = dict.fromkeys(("outcome", "weight", *STYLE_COLUMNS), pl.Float64)
     return pl.DataFrame(rows, schema={**strings, **numbers})
+
+
+def battles_of_runs(results: pl.DataFrame, judgments: pl.DataFrame) -> pl.DataFrame:
+    """The games of all runs that have results, run by run."""
+    runs = results["run"].unique(maintain_order=True).to_list()
+    return pl.concat(
+        [battles_of("", results.clear(), judgments.clear())]
+        + [battles_of(run, results.filter(run=run), judgments.filter(run=run)) for run in runs]
+    )
+
+
+def parts(battles: pl.DataFrame, arena: Arena) -> list[pl.DataFrame]:
+    """The battles that are fitted together: all of them, unless v2.0's categories have each their own fit."""
+    together = [battles.with_columns(category=pl.lit(""))] if arena.pooled else []
+    return together + ([battles] if len(arena.baselines) > 1 else [])
 
 
 def by_one_game(results: pl.DataFrame, judgments: pl.DataFrame) -> dict[str, int]:

@@ -5,14 +5,17 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.arena_hard.battles import battles_of, by_one_game
+from preceptor.evaluation.arena_hard.battles import BATTLES, battles_of, by_one_game, parts
 from preceptor.evaluation.arena_hard.categories import authors_baseline, main_category
 from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates, win_rates
+from preceptor.evaluation.arena_hard.influence import arena_values
+from preceptor.evaluation.arena_hard.joint_style import fitted_jointly
 from preceptor.evaluation.arena_hard.protocol import protocol
 from preceptor.evaluation.arena_hard.reading import Arena, read_arena
-from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
 from preceptor.evaluation.judging.benchmark import Judged
 from preceptor.evaluation.judging.reliability import reliability
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.scores import Named
 from preceptor.fingerprint import file_identity
 from preceptor.records import records_identity
@@ -20,7 +23,6 @@ from preceptor.statistics.estimates import NOTHING, Estimate
 from preceptor.study.evaluation import ArenaHard
 
 GAMES = 2  # how verdicts become outcomes: v0.1's answers by one game alone have one
-BATTLES = "a game won by far counts as three battles; 95 % by 1,000 resamples of whole questions"
 PLAIN = f"Bradley-Terry win rate against the baseline, a tie is half; {BATTLES}"
 STYLE = (
     f"Bradley-Terry win rate with the {{version}} authors' style features (length in words and punctuation"
@@ -51,22 +53,22 @@ def files(evaluation: ArenaHard) -> dict[str, Any]:
     return {"references": {name: category.reference for name, category in evaluation.categories.items()}}
 
 
-def examine(examination: Examination[ArenaHard]) -> Examined:
+def score_items(job: EvaluationJob[ArenaHard]) -> ScoredItems:
     """Answer the questions and have each answer judged beside its baseline's."""
-    arena = read_arena(examination.evaluation)
-    judged = _judged(examination.evaluation)
-    return judged.examine(examination, arena.items, one_order=arena.version == "v0.1")
+    arena = read_arena(job.evaluation)
+    judged = _judged(job.evaluation)
+    return judged.score_items(job, arena.items, one_order=arena.version == "v0.1")
 
 
-def metrics(examination: Examination[ArenaHard], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[ArenaHard], scored: ScoredItems) -> list[Metric]:
     """Win rates, plain and at controlled style, the main one first; then the judge's reliability.
 
     Of v0.1 over all questions, of v2.0 per category.
     """
-    assert examined.judgments is not None
-    evaluation, arena = examination.evaluation, read_arena(examination.evaluation)
-    results, judgments = examined.results.rows, examined.judgments.rows
-    battles = battles_of(examination.run, results, judgments)
+    assert scored.judgments is not None
+    evaluation, arena = job.evaluation, read_arena(job.evaluation)
+    results, judgments = scored.results.rows, scored.judgments.rows
+    battles = battles_of(job.run, results, judgments)
     found = []
     for frame in parts(battles, arena):
         controlled = style_controlled_win_rates(frame, arena.version).win_rates
@@ -79,12 +81,6 @@ def metrics(examination: Examination[ArenaHard], examined: Examined) -> list[Met
         key=lambda metric: (metric.category != main, metric.category, metric.name != evaluation.metric)
     )
     return [*(_told(evaluation, arena, metric, alone) for metric in found), *reliability(judgments)]
-
-
-def parts(battles: pl.DataFrame, arena: Arena) -> list[pl.DataFrame]:
-    """The battles that are fitted together: all of them, unless v2.0's categories have each their own fit."""
-    together = [battles.with_columns(category=pl.lit(""))] if arena.pooled else []
-    return together + ([battles] if len(arena.baselines) > 1 else [])
 
 
 def _whole(evaluation: ArenaHard, arena: Arena, found: list[Metric]) -> list[Metric]:
@@ -134,3 +130,16 @@ def _judged(evaluation: ArenaHard) -> Judged:
         own = evaluation.categories.items()
         files["baselines"] = {name: file_identity(category.answers) for name, category in own}
     return Judged(evaluation, protocol(evaluation), files, {"games": GAMES})
+
+
+KIND = Kind(
+    check,
+    fingerprint_of,
+    score_items,
+    metrics,
+    named,
+    files,
+    values=arena_values,
+    main_category=main_category,
+    together=fitted_jointly,
+)

@@ -38,7 +38,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelAnswer:
     """What a model answered; its tokens and style where the file states them."""
 
     question_id: str
@@ -48,7 +48,7 @@ class Answer:
     style: Style | None
 
 
-Read = TypeVar("Read", Question, Answer)
+Read = TypeVar("Read", Question, ModelAnswer)
 Parse = Callable[[Row], tuple[str, Read]]  # what all rows of a file must be alike in, and the row
 
 
@@ -61,7 +61,7 @@ def read_questions(records: Records) -> list[Question]:
     return list(_read(records, _question, QUESTION).values())
 
 
-def read_answers(records: Records) -> dict[str, Answer]:
+def read_answers(records: Records) -> dict[str, ModelAnswer]:
     """The answers of one model's file by question id, in its order.
 
     Raises BenchmarkError for a row that is no answer, a repeated id, rows of both versions or of several
@@ -112,7 +112,7 @@ def _question(row: Row) -> tuple[str, Question]:
     return f"a {version} question", Question(_id(read), version, _text(row, "category"), group, read.user)
 
 
-def _answer(row: Row) -> tuple[str, Answer]:
+def _answer(row: Row) -> tuple[str, ModelAnswer]:
     if ("choices" in row) == ("messages" in row):
         raise RecordError("holds no answer, for which it must have one of 'choices' and 'messages'")
     layout, name, about = LAYOUTS["choices" if "choices" in row else "messages"]
@@ -120,7 +120,7 @@ def _answer(row: Row) -> tuple[str, Answer]:
     if not read.assistant:
         raise RecordError("'messages' holds no answer of the assistant: add it or leave the row out")
     tokens, style = _stated(row, about)
-    return f"a {layout} answer of {model!r}", Answer(_id(read), model, read.assistant, tokens, style)
+    return f"a {layout} answer of {model!r}", ModelAnswer(_id(read), model, read.assistant, tokens, style)
 
 
 def _stated(row: Row, about: str) -> tuple[int | None, Style | None]:

@@ -4,54 +4,41 @@ A run's values have its win rate as their mean: each is the win rate plus n time
 it, through the weighted games or through the fit whose style coefficients all runs share.
 """
 
-from collections.abc import Collection
-
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from preceptor.evaluation.arena_hard import Version
-from preceptor.evaluation.arena_hard.battles import battles_of
+from preceptor.evaluation.arena_hard.battles import battles_of_runs
 from preceptor.evaluation.arena_hard.fit import SEPARATED, Fit, fits
 from preceptor.evaluation.arena_hard.games import COLUMNS, Games, games_by_category, rates
 from preceptor.evaluation.arena_hard.reading import read_arena
+from preceptor.evaluation.item_values import LINEAR, SCHEMA, Floats, ItemValues, StoredRuns
 from preceptor.study.evaluation import ArenaHard
 
-Floats = NDArray[np.float64]
 NO_GAME = "no game has a verdict"
-SCHEMA = {"run": pl.String, "item_id": pl.String, "value": pl.Float64}
 
 
-def arena_values(
-    evaluation: ArenaHard,
-    metric: str,
-    category: str,
-    tables: tuple[pl.DataFrame, pl.DataFrame],
-    beside: Collection[str] = (),
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Rows of run, item_id and value, and why a run has none, from `eval_results` and `judgments`.
+def arena_values(runs: StoredRuns[ArenaHard], metric: str, category: str) -> ItemValues:
+    """What each question adds to a win rate of each run, and why a run has none.
 
-    An empty category pools all questions. Runs `beside` the others have their style fitted with them and
-    change nothing of theirs. Raises BenchmarkError or RecordsError for questions that cannot be read, which
-    style control needs.
+    Untuned bases have their style fitted with the runs and change nothing of theirs. Raises BenchmarkError or
+    RecordsError for questions that cannot be read, which style control needs.
     """
-    results, judgments = tables
-    runs = results["run"].unique(maintain_order=True).to_list()
-    battles = pl.concat(
-        [battles_of("", results.clear(), judgments.clear())]
-        + [battles_of(run, results.filter(run=run), judgments.filter(run=run)) for run in runs]
-    )
+    battles = battles_of_runs(runs.results, runs.judgments)
     wanted = battles.filter(category=category) if category else battles.with_columns(category=pl.lit(""))
     if metric == "win_rate":
         values = win_rate_values(wanted)
     else:
-        version, apart = read_arena(evaluation).version, pl.col("model").is_in(list(beside))
+        untuned = list(runs.untuned)
+        version, apart = read_arena(runs.evaluation).version, pl.col("model").is_in(untuned)
         values = style_controlled_values(wanted.filter(~apart), version)
         if not wanted.filter(apart).is_empty():
             together = style_controlled_values(wanted, version)
-            values = pl.concat([values, together.filter(pl.col("run").is_in(list(beside)))])
+            values = pl.concat([values, together.filter(pl.col("run").is_in(untuned))])
     played, valued = set(wanted["model"]), set(values["run"])
-    return values, {run: SEPARATED if run in played else NO_GAME for run in runs if run not in valued}
+    silent = (run for run in runs.results["run"].unique(maintain_order=True) if run not in valued)
+    why = {run: SEPARATED if run in played else NO_GAME for run in silent}
+    return ItemValues(values, LINEAR, None, why)
 
 
 def win_rate_values(battles: pl.DataFrame) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from preceptor.evaluation.arena_hard import Version
 from preceptor.evaluation.arena_hard.categories import OWN_BASELINE, authors_baseline, pooled
-from preceptor.evaluation.arena_hard.formats import Answer, Question, read_answers, read_questions
+from preceptor.evaluation.arena_hard.formats import ModelAnswer, Question, read_answers, read_questions
 from preceptor.evaluation.items import Item
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.study.evaluation import ArenaHard
@@ -85,7 +85,7 @@ def _refuse_categories(evaluation: ArenaHard, questions: Iterable[Question]) -> 
 
 
 def _refuse_lacking(
-    evaluation: ArenaHard, path: str, asked: list[Question], answers: dict[str, Answer]
+    evaluation: ArenaHard, path: str, asked: list[Question], answers: dict[str, ModelAnswer]
 ) -> None:
     lacking = [question.question_id for question in asked if question.question_id not in answers]
     if lacking:
@@ -95,7 +95,7 @@ def _refuse_lacking(
         )
 
 
-def _item(question: Question, baseline: Answer) -> Item:
+def _item(question: Question, baseline: ModelAnswer) -> Item:
     return Item(
         digest("", *question.turns), None, question.turns, task=question.category, reference=baseline.turns
     )

@@ -3,12 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Examined, Metric
-from preceptor.evaluation.held_out.loss import METHODS, ItemLoss, item_losses, loss_estimates
+from preceptor.evaluation.held_out.loss import (
+    LARGEST_EXPONENT,
+    METHODS,
+    ItemLoss,
+    item_losses,
+    loss_estimates,
+)
 from preceptor.evaluation.held_out.pairs import Pair, conversations, read_pairs
 from preceptor.evaluation.held_out.scoring import VERSION, tuned_losses
+from preceptor.evaluation.item_values import (
+    LINEAR,
+    Floats,
+    ItemValues,
+    StoredRuns,
+    by_run,
+    measure_values,
+)
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import (
     TURN_BREAK,
@@ -21,6 +37,7 @@ from preceptor.evaluation.scores import Named
 from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
 from preceptor.responses.rows import chunks
+from preceptor.statistics.clusters import ratio
 from preceptor.study.held_out import HeldOutLoss
 
 UNITS = {
@@ -48,32 +65,51 @@ def named(_: HeldOutLoss) -> Named:
     return Named(reference="nothing: the loss of the tuned model alone")
 
 
-def examine(examination: Examination[HeldOutLoss]) -> Examined:
+def score_items(job: EvaluationJob[HeldOutLoss]) -> ScoredItems:
     """The tuned model's loss on each pair."""
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     pairs = {pair.item_id: pair for pair in read_pairs(evaluation)}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        for chunk in chunks(missing, examination.rows_at_once):
+        for chunk in chunks(missing, job.rows_at_once):
             some = [pairs[item_id] for item_id in chunk["item_id"]]
-            losses = item_losses(some, tuned_losses(examination, conversations(some)))
+            losses = item_losses(some, tuned_losses(job, conversations(some)))
             yield from map(result_row, some, map(_decision, losses))
 
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
-    return Examined(
-        complete_results(examination, made_of, sample_keys(list(pairs), 1), compute), expected=len(pairs)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
+    return ScoredItems(
+        complete_results(job, made_of, sample_keys(list(pairs), 1), compute), expected=len(pairs)
     )
 
 
-def metrics(examination: Examination[HeldOutLoss], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HeldOutLoss], scored: ScoredItems) -> list[Metric]:
     """Held-out loss, token-weighted loss and perplexity, the study's main one first."""
-    found = loss_estimates(stored_losses(examined.results.rows))
+    found = loss_estimates(stored_losses(scored.results.rows))
     cut = f"; {found.truncated} responses were cut to the context" if found.truncated else ""
     listed = [
         Metric(name, estimate, METHODS[name] + cut, found.items, UNITS[name])
         for name, estimate in found.metrics.items()
     ]
-    return sorted(listed, key=lambda metric: metric.name != examination.evaluation.metric)
+    return sorted(listed, key=lambda metric: metric.name != job.evaluation.metric)
+
+
+def values(runs: StoredRuns[HeldOutLoss], metric: str, category: str) -> ItemValues:
+    """What each item adds to the loss or the perplexity."""
+    make = _perplexity_values if metric == "perplexity" else _loss_values
+    return ItemValues(by_run(runs.outcomes(category), make), LINEAR)
+
+
+def _loss_values(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+    return rows["item_id"].to_list(), rows["outcome"].to_numpy().astype(np.float64)
+
+
+def _perplexity_values(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+    """exp of the loss by token; an item moves it by exp's slope times what it moves the loss."""
+    by_token = ratio(measure_values(rows, "nll_sum"), measure_values(rows, "tokens")).values
+    loss = float(by_token.mean())
+    if loss > LARGEST_EXPONENT:
+        return [], np.array([])
+    return rows["item_id"].to_list(), np.exp(loss) * (1 + by_token - loss)
 
 
 def stored_losses(rows: pl.DataFrame) -> Sequence[ItemLoss]:
@@ -103,3 +139,6 @@ def result_row(pair: Pair, decision: Decision) -> dict[str, Any]:
 def _decision(loss: ItemLoss) -> Decision:
     outcome = loss.measures.get("mean_nll")
     return Decision(outcome, measures=loss.measures, filtered=loss.filtered, error=loss.error)
+
+
+KIND = Kind(check, fingerprint_of, score_items, metrics, named, values=values)

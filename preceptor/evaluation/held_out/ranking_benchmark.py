@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.held_out.benchmark import measures_of, result_row
 from preceptor.evaluation.held_out.pairs import read_pairs
 from preceptor.evaluation.held_out.ranking import (
@@ -20,12 +19,23 @@ from preceptor.evaluation.held_out.ranking import (
     ranking_requests,
 )
 from preceptor.evaluation.held_out.scoring import VERSION, base_losses, tuned_losses
+from preceptor.evaluation.item_values import (
+    LINEAR,
+    Floats,
+    ItemValues,
+    StoredRuns,
+    by_run,
+    measure_values,
+)
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import sample_keys
 from preceptor.evaluation.results import Decision, complete_results, results_fingerprint
 from preceptor.evaluation.scores import Named
 from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
 from preceptor.responses.rows import chunks
+from preceptor.statistics.clusters import ratio
 from preceptor.study.held_out import ResponseRanking
 
 ITEMS_PER_LOAD = 1000  # each thousand loads the tuned model and then its base
@@ -58,39 +68,49 @@ def named(evaluation: ResponseRanking) -> Named:
     return Named(reference=f"{evaluation.others} random responses to other instructions")
 
 
-def examine(examination: Examination[ResponseRanking]) -> Examined:
+def score_items(job: EvaluationJob[ResponseRanking]) -> ScoredItems:
     """How many random responses each real one beats, under the tuned model and under its base."""
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     pairs = read_pairs(evaluation)
     asked = {r.item_id: r for r in ranking_requests(pairs, evaluation.others, evaluation.seed)}
     by_id = {pair.item_id: pair for pair in pairs}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        for chunk in chunks(missing, max(examination.rows_at_once, ITEMS_PER_LOAD)):
+        for chunk in chunks(missing, max(job.rows_at_once, ITEMS_PER_LOAD)):
             requests = [asked[item_id] for item_id in chunk["item_id"]]
             texts = ranking_conversations(requests)
-            tuned = ranked(requests, tuned_losses(examination, texts))
-            untuned = examination.checkpoint.untuned  # the base beside itself
-            base = tuned if untuned else ranked(requests, base_losses(examination, texts))
+            tuned = ranked(requests, tuned_losses(job, texts))
+            untuned = job.checkpoint.untuned  # the base beside itself
+            base = tuned if untuned else ranked(requests, base_losses(job, texts))
             for t, b in zip(tuned, base, strict=True):
                 yield result_row(by_id[t.item_id], ranking_decision(t, b, evaluation.metric))
 
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     keys = sample_keys([pair.item_id for pair in pairs], 1)
-    return Examined(complete_results(examination, made_of, keys, compute), expected=len(pairs))
+    return ScoredItems(complete_results(job, made_of, keys, compute), expected=len(pairs))
 
 
-def metrics(examination: Examination[ResponseRanking], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[ResponseRanking], scored: ScoredItems) -> list[Metric]:
     """The tuned model's share, its base's, and the difference; per measure, the study's main one first."""
-    tuned, base = (stored_ranks(examined.results.rows, prefix) for prefix in ("", BASE))
+    tuned, base = (stored_ranks(scored.results.rows, prefix) for prefix in ("", BASE))
     listed = []
-    for measure in sorted(METHODS, key=lambda name: name != examination.evaluation.metric):
+    for measure in sorted(METHODS, key=lambda name: name != job.evaluation.metric):
         listed += [
             _metric(measure, METHODS[measure], ranking_estimates(tuned)[measure]),
             _metric(f"{BASE}{measure}", METHODS[measure], ranking_estimates(base)[measure]),
             replace(_metric(f"{measure}_gain", DIFFERENCE, compare(base, tuned)[measure]), unit="bias"),
         ]
     return listed
+
+
+def values(runs: StoredRuns[ResponseRanking], metric: str, category: str) -> ItemValues:
+    """What each item adds to the share of pairs won."""
+
+    def make(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+        pairs = measure_values(rows, f"{metric}_pairs")
+        return rows["item_id"].to_list(), ratio(pairs * measure_values(rows, metric), pairs).values
+
+    return ItemValues(by_run(runs.outcomes(category), make), LINEAR)
 
 
 def stored_ranks(rows: pl.DataFrame, prefix: str) -> Sequence[RankedItem]:
@@ -133,3 +153,6 @@ def ranking_decision(tuned: RankedItem, base: RankedItem, main: str) -> Decision
         filtered=filtered,
         error=error,
     )
+
+
+KIND = Kind(check, fingerprint_of, score_items, metrics, named, values=values)

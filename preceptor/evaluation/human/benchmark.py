@@ -4,7 +4,6 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Examined, Metric, UnexaminableError
 from preceptor.evaluation.human.audits import (
     Share,
     acceptance_rate,
@@ -14,6 +13,9 @@ from preceptor.evaluation.human.audits import (
     rater_agreement,
 )
 from preceptor.evaluation.human.ratings import RatingColumns, duels, read_ratings
+from preceptor.evaluation.item_values import ItemValues, StoredRuns, by_run, measure_values
+from preceptor.evaluation.job import EvaluationJob, Metric, NotEvaluatedError, ScoredItems
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.results import Decision, decision_columns, publish_results, results_fingerprint
 from preceptor.evaluation.scores import Named
 from preceptor.records import records_identity
@@ -31,6 +33,7 @@ WORTH = {
     "lose": 0.0,
 }
 METHOD = "mean over items of the share of their raters who say so; Wilson's interval"
+SAID = {"excellent_share": "excellent", "acceptance_rate": "yes", "win_share": "win"}  # by metric
 AGREEMENT = (
     "pairs of raters of one output of this run who say the same{}; mean over items, Wilson's interval;"
     " {} outputs have one rater"
@@ -54,30 +57,29 @@ def named(evaluation: HumanRatings) -> Named:
     return Named("people", evaluation.reference or "nothing: each output is rated alone")
 
 
-def examine(examination: Examination[HumanRatings]) -> Examined:
+def score_items(job: EvaluationJob[HumanRatings]) -> ScoredItems:
     """A row per item of the file; one that nobody rated for this run is an error.
 
-    Raises UnexaminableError for an untuned base that nobody rated at all, which is no fault of the file.
+    Raises NotEvaluatedError for an untuned base that nobody rated at all, which is no fault of the file.
     """
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     ratings = ratings_of(evaluation)
     items = ratings["item_id"].unique().sort().to_list()
-    labels = _labels(evaluation, ratings, examination.run)
-    if examination.checkpoint.untuned and labels.is_empty():
-        raise UnexaminableError(
-            f"people rated no output of the untuned base: {evaluation.origin} names no model"
-            f" {examination.run!r}"
+    labels = _labels(evaluation, ratings, job.run)
+    if job.checkpoint.untuned and labels.is_empty():
+        raise NotEvaluatedError(
+            f"people rated no output of the untuned base: {evaluation.origin} names no model {job.run!r}"
         )
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     results = publish_results(
-        examination, made_of, lambda: [_row(item, labels.filter(item_id=item)["label"]) for item in items]
+        job, made_of, lambda: [_row(item, labels.filter(item_id=item)["label"]) for item in items]
     )
-    return Examined(results, expected=len(items))
+    return ScoredItems(results, expected=len(items))
 
 
-def metrics(examination: Examination[HumanRatings], _: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HumanRatings], _: ScoredItems) -> list[Metric]:
     """Shares of what people said, the main one first, and how far raters agree."""
-    evaluation, run = examination.evaluation, examination.run
+    evaluation, run = job.evaluation, job.run
     ratings = ratings_of(evaluation)
     if _labels(evaluation, ratings, run).is_empty():
         return [Metric(evaluation.metric, Estimate(error=f"{NOTHING}: no rating of {run!r}"), METHOD, 0)]
@@ -92,6 +94,15 @@ def metrics(examination: Examination[HumanRatings], _: Examined) -> list[Metric]
             "rater_agreement", agreement.estimate, AGREEMENT.format(tied, agreement.left_out), agreement.n
         ),
     ]
+
+
+def values(runs: StoredRuns[HumanRatings], metric: str, category: str) -> ItemValues:
+    """Per item the share of its raters who said what the metric counts."""
+    word = SAID[metric]
+    shares = by_run(
+        runs.outcomes(category), lambda rows: (rows["item_id"].to_list(), measure_values(rows, word))
+    )
+    return ItemValues(shares, largest=1.0)
 
 
 def ratings_of(evaluation: HumanRatings) -> pl.DataFrame:
@@ -131,3 +142,6 @@ def _row(item: str, labels: pl.Series) -> dict[str, Any]:
     shares = {f"{word}": float((labels == word).mean() or 0.0) for word in labels.unique().sort()}
     decision = Decision(sum(worth) / len(worth), measures=shares) if worth else Decision(error="no rating")
     return {"item_id": item, "sample": 0, "instruction": [item], **decision_columns(decision)}
+
+
+KIND = Kind(check, fingerprint_of, score_items, metrics, named, values=values)

@@ -2,17 +2,26 @@
 
 import os
 
+import numpy as np
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Examined, Metric
 from preceptor.evaluation.humaneval.isolation import MIB, Limits
-from preceptor.evaluation.humaneval.passing import mean_pass_at_k
+from preceptor.evaluation.humaneval.passing import mean_pass_at_k, pass_at_k
 from preceptor.evaluation.humaneval.problems import Problem, read_problems
 from preceptor.evaluation.humaneval.program import STOPS, program
 from preceptor.evaluation.humaneval.sandbox import Sandbox
+from preceptor.evaluation.item_values import Floats, ItemValues, StoredRuns, by_run
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
-from preceptor.evaluation.results import Answer, Decision, answered_row, complete_results, results_fingerprint
+from preceptor.evaluation.results import (
+    AnswerRow,
+    Decision,
+    answered_row,
+    complete_results,
+    results_fingerprint,
+)
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.lake.resume import Rows
 from preceptor.records import records_identity
@@ -47,40 +56,57 @@ def fingerprint_of(evaluation: HumanEval, checkpoint: str) -> str:
     return results_fingerprint(evaluation, checkpoint, parts)
 
 
-def examine(examination: Examination[HumanEval]) -> Examined:
+def score_items(job: EvaluationJob[HumanEval]) -> ScoredItems:
     """Have the programs written and run. Raises SandboxError where this machine cannot shut them in."""
-    evaluation = examination.evaluation
+    evaluation = job.evaluation
     sandbox = Sandbox(_limits(evaluation))
     problems = _problems(evaluation)
     items = {item_id: _item(item_id, problem) for item_id, problem in problems.items()}
-    answers = answer_items(examination, list(items.values()), _asked(evaluation)).rows
+    answers = answer_items(job, list(items.values()), _asked(evaluation)).rows
     answered = {(row["item_id"], row["sample"]): row for row in answers.iter_rows(named=True)}
 
     def compute(missing: pl.DataFrame) -> Rows:
         sandbox.check()
-        for chunk in chunks(missing, examination.rows_at_once):
+        for chunk in chunks(missing, job.rows_at_once):
             keys = list(chunk.select("item_id", "sample").iter_rows())
             decisions = _run(sandbox, [(problems[key[0]], answered[key]) for key in keys])
             for key, decision in zip(keys, decisions, strict=True):
                 yield answered_row(items[key[0]], answered[key], decision)
 
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     keys = sample_keys(list(items), evaluation.sampling.n)
-    return Examined(complete_results(examination, made_of, keys, compute), expected=keys.height)
+    return ScoredItems(complete_results(job, made_of, keys, compute), expected=keys.height)
 
 
-def metrics(examination: Examination[HumanEval], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[HumanEval], scored: ScoredItems) -> list[Metric]:
     """pass@k at the study's k, and at 1 where that is another."""
-    passed = examined.results.rows.drop_nulls("outcome").group_by("item_id", maintain_order=True)
-    counts = passed.agg(n=pl.len(), c=pl.col("outcome").sum().cast(pl.Int64))
+    counts = _counts(scored.results.rows.drop_nulls("outcome"))
     found = []
-    for k in dict.fromkeys((examination.evaluation.k, 1)):
+    for k in dict.fromkeys((job.evaluation.k, 1)):
         enough = counts.filter(pl.col("n") >= k)
         fewer = counts.height - enough.height
         method = METHOD if not fewer else f"{METHOD}; {fewer} problems have fewer than {k} programs"
         samples = list(enough.select("n", "c").iter_rows())
         found.append(Metric(f"pass@{k}", mean_pass_at_k(samples, k), method, enough.height))
     return found
+
+
+def values(runs: StoredRuns[HumanEval], _: str, category: str) -> ItemValues:
+    """Each problem's own pass@k; one with fewer than k programs has none."""
+    k = runs.evaluation.k
+
+    def make(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+        enough = _counts(rows).filter(pl.col("n") >= k)
+        found = [pass_at_k(n, c, k) for n, c in enough.select("n", "c").iter_rows()]
+        return enough["item_id"].to_list(), np.array(found)
+
+    return ItemValues(by_run(runs.outcomes(category), make), largest=1.0)
+
+
+def _counts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Per problem how many programs were run (n), and how many of them passed (c)."""
+    programs = rows.group_by("item_id", maintain_order=True)
+    return programs.agg(n=pl.len(), c=pl.col("outcome").sum().cast(pl.Int64))
 
 
 def _problems(evaluation: HumanEval) -> dict[str, Problem]:
@@ -95,7 +121,7 @@ def _problems(evaluation: HumanEval) -> dict[str, Problem]:
     return by_prompt
 
 
-def _run(sandbox: Sandbox, pairs: list[tuple[Problem, Answer]]) -> list[Decision]:
+def _run(sandbox: Sandbox, pairs: list[tuple[Problem, AnswerRow]]) -> list[Decision]:
     """What became of each program; one that was never written is no wrong one."""
     written = [n for n, (_, answer) in enumerate(pairs) if answer["error"] is None]
     programs = [program(pairs[n][0], "\n\n".join(pairs[n][1]["turns"])) for n in written]
@@ -126,3 +152,6 @@ def _limits(evaluation: HumanEval) -> Limits:
         limits.disk_mib * MIB,
         limits.open_files,
     )
+
+
+KIND = Kind(check, fingerprint_of, score_items, metrics, values=values)

@@ -27,7 +27,7 @@ FORBIDDEN = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProgramResult:
     """Whether a program came to its end, why not, and how long it took."""
 
     passed: bool
@@ -57,12 +57,12 @@ class Sandbox:
         if not outcome.passed:
             raise SandboxError(f"an empty program does not pass in the sandbox ({outcome.why}): raise Limits")
 
-    def run_all(self, programs: Sequence[str], workers: int) -> list[Outcome]:
+    def run_all(self, programs: Sequence[str], workers: int) -> list[ProgramResult]:
         """Outcomes in the programs' order, `workers` programs at a time; raises SandboxError."""
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(self.run, programs))
 
-    def run(self, program: str) -> Outcome:
+    def run(self, program: str) -> ProgramResult:
         """One program's outcome; raises SandboxError where the sandbox itself does not start."""
         start = time.monotonic()
         nonce = secrets.token_bytes(NONCE_BYTES)
@@ -77,9 +77,9 @@ class Sandbox:
             raise SandboxError(_not_started(complaint.strip()))
         seconds = time.monotonic() - start
         if answer == STARTED + nonce:
-            return Outcome(True, None, seconds)
+            return ProgramResult(True, None, seconds)
         status = process.returncode if in_time else None
-        return Outcome(False, self._why(answer.removeprefix(STARTED), status, seconds), seconds)
+        return ProgramResult(False, self._why(answer.removeprefix(STARTED), status, seconds), seconds)
 
     @contextmanager
     def _started(self) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from preceptor.evaluation.examination import Examination, Examined, Kind
 from preceptor.evaluation.items import Item
+from preceptor.evaluation.job import Declared, EvaluationJob, ScoredItems
 from preceptor.evaluation.judging.ask import cases
 from preceptor.evaluation.judging.decisions import decided_rows
 from preceptor.evaluation.judging.judge import Protocol, judge_cases, judgments_fingerprint
@@ -18,7 +18,7 @@ from preceptor.study.evaluation import ArenaHard, Grades, Pairwise
 class Judged:
     """A benchmark, how its judge is asked, and what its files hold (their hashes).
 
-    `rules` are what else the results' mark covers: how verdicts become outcomes.
+    `rules` are what else the results' fingerprint covers: how verdicts become outcomes.
     """
 
     evaluation: Pairwise | ArenaHard | Grades
@@ -27,29 +27,29 @@ class Judged:
     rules: dict[str, Any] = field(default_factory=dict)
 
     def fingerprint(self, checkpoint: str) -> str:
-        """The results' mark: changes with the answers, how many there are, the files, and the judge."""
+        """Changes with the answers, how many there are, the files, and the judge."""
         answers = answers_fingerprint(checkpoint, self._asked)
         parts = {"judge": self._judgments(checkpoint), "answers": answers, "n": self._asked.sampling.n}
         return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files, **self.rules})
 
-    def examine(
-        self, examination: Examination[Kind], items: Sequence[Item], one_order: bool = False
-    ) -> Examined:
+    def score_items(
+        self, job: EvaluationJob[Declared], items: Sequence[Item], one_order: bool = False
+    ) -> ScoredItems:
         """Answer the items, have each answer judged, and decide (`one_order`: decisions.py).
 
         Raises EndpointError for a dead judge.
         """
-        checkpoint = examination.checkpoint.fingerprint
-        answers = answer_items(examination, items, self._asked).rows
+        checkpoint = job.checkpoint.fingerprint
+        answers = answer_items(job, items, self._asked).rows
         asked = cases(items, answers.to_dicts())
-        judgments = judge_cases(examination, self.protocol, asked, self._judgments(checkpoint))
+        judgments = judge_cases(job, self.protocol, asked, self._judgments(checkpoint))
         by_id = {item.item_id: item for item in items}
         results = publish_results(
-            examination,
+            job,
             self.fingerprint(checkpoint),
             lambda: decided_rows(by_id, answers, judgments.rows, one_order),
         )
-        return Examined(results, len(items) * self._asked.sampling.n, judgments)
+        return ScoredItems(results, len(items) * self._asked.sampling.n, judgments)
 
     @property
     def _asked(self) -> Asked:

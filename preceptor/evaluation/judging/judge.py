@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from preceptor.evaluation.examination import Examination, Kind
+from preceptor.evaluation.job import Declared, EvaluationJob
 from preceptor.evaluation.judging.annotator import Annotator
 from preceptor.evaluation.judging.ask import Case, Shown, orders, question
 from preceptor.evaluation.whole_file import BenchmarkError
@@ -89,7 +89,7 @@ def judgments_fingerprint(protocol: Protocol, answers: str, items: dict[str, Any
 
 
 def judge_cases(
-    examination: Examination[Kind], protocol: Protocol, cases: Sequence[Case], made_of: str
+    job: EvaluationJob[Declared], protocol: Protocol, cases: Sequence[Case], made_of: str
 ) -> Outcome:
     """Bring a partition of `judgments` to a verdict, or an error, for every case, order and draw.
 
@@ -99,7 +99,7 @@ def judge_cases(
     facts: dict[str, int | float] = {}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        judge = examination.engines.asked(protocol.judge)
+        judge = job.engines.asked(protocol.judge)
         rows = _Missing(protocol, known, list(missing.iter_rows(named=True)))
         yield from rows.of_same_texts()
         yield from rows.answered(judge.stream(rows.questions))
@@ -107,13 +107,13 @@ def judge_cases(
 
     work = Work(
         JUDGMENTS,
-        examination.partition,
+        job.partition,
         made_of,
         tuple(KEY),
         _wanted(protocol, cases),
-        examination.retry_failed,
+        job.retry_failed,
     )
-    outcome = complete(examination.lake, work, compute)
+    outcome = complete(job.lake, work, compute)
     return replace(outcome, facts=outcome.facts | facts)
 
 

@@ -9,7 +9,7 @@ from preceptor.evaluation.agreement.reliability import (
     position_bias,
     self_consistency,
 )
-from preceptor.evaluation.examination import Metric
+from preceptor.evaluation.job import Metric
 from preceptor.evaluation.judging.judge import SAME
 from preceptor.statistics.proportions import mean_share
 

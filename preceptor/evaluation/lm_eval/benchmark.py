@@ -8,7 +8,16 @@ from typing import Any
 import polars as pl
 
 from preceptor.compute.chat_template import PROMPT_DATE
-from preceptor.evaluation.examination import Examination, Examined, Metric
+from preceptor.evaluation.item_values import (
+    LINEAR,
+    Floats,
+    ItemValues,
+    StoredRuns,
+    by_run,
+    mean_values,
+)
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
+from preceptor.evaluation.kind import Kind
 from preceptor.evaluation.lm_eval.identity import benchmark_identity
 from preceptor.evaluation.lm_eval.presets import PRESETS, Preset, Task
 from preceptor.evaluation.lm_eval.responses import ItemResult
@@ -53,34 +62,50 @@ def preset_of(evaluation: LmEval) -> Preset:
     return replace(preset, **{name: value for name, value in wanted.items() if value is not None})
 
 
-def examine(examination: Examination[LmEval]) -> Examined:
+def score_items(job: EvaluationJob[LmEval]) -> ScoredItems:
     """Have lm-eval ask the model. Raises MissingPackageError without it, BenchmarkError for bad files."""
-    evaluation, engines = examination.evaluation, examination.engines
+    evaluation, engines = job.evaluation, job.engines
     benchmark = Benchmark(preset_of(evaluation), Path(evaluation.data), evaluation.seed)
-    made_of = fingerprint_of(evaluation, examination.checkpoint.fingerprint)
+    made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
 
     def compute(missing: pl.DataFrame) -> Rows:
-        folder, lacking = examination.checkpoint.folder(), set(missing["item_id"])
+        folder, lacking = job.checkpoint.folder(), set(missing["item_id"])
         engines.make_room()
-        day = examination.checkpoint.base.prompt_date or PROMPT_DATE
+        day = job.checkpoint.base.prompt_date or PROMPT_DATE
         for results in benchmark.run(folder, engines.device, engines.batch_size, lacking, day):
             yield from map(_row, results)
 
     item_ids = benchmark.item_ids()
-    results: Outcome = complete_results(examination, made_of, sample_keys(item_ids, 1), compute)
-    return Examined(results, expected=len(item_ids))
+    results: Outcome = complete_results(job, made_of, sample_keys(item_ids, 1), compute)
+    return ScoredItems(results, expected=len(item_ids))
 
 
-def metrics(examination: Examination[LmEval], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[LmEval], scored: ScoredItems) -> list[Metric]:
     """The benchmark's own mean; where it has several tasks, each task's too."""
-    preset = preset_of(examination.evaluation)
-    items = [_result(row) for row in examined.results.rows.iter_rows(named=True)]
+    preset = preset_of(job.evaluation)
+    items = [_result(row) for row in scored.results.rows.iter_rows(named=True)]
     found = [_metric(preset, items, "")]
     if len(preset.tasks) > 1:
         for task in preset.tasks:
             of_task = [item for item in items if item.task == task.name]
             found.append(_metric(replace(preset, tasks=(task,), mean_over="items"), of_task, task.name))
     return found
+
+
+def values(runs: StoredRuns[LmEval], metric: str, category: str) -> ItemValues:
+    """What each item adds to the mean over items, or over the tasks' means."""
+    if preset_of(runs.evaluation).mean_over == "items":
+        return mean_values(runs, metric, category)
+    return ItemValues(by_run(runs.outcomes(category), _mean_of_tasks), LINEAR)
+
+
+def _mean_of_tasks(rows: pl.DataFrame) -> tuple[list[str], Floats]:
+    """The mean over tasks, plus what an item's distance from its task's mean weighs in it."""
+    tasks = rows["task"].unique()
+    mean = rows.group_by("task").agg(pl.col("outcome").mean())["outcome"].mean()
+    apart = pl.col("outcome") - pl.col("outcome").mean().over("task")
+    weight = rows.height / (len(tasks) * pl.len().over("task"))
+    return rows["item_id"].to_list(), rows.select(mean + weight * apart).to_series().to_numpy()
 
 
 def _metric(preset: Preset, items: Sequence[ItemResult], category: str) -> Metric:
@@ -115,3 +140,6 @@ def _result(row: dict[str, Any]) -> ItemResult:
         row["outcome"],
         row["error"],
     )
+
+
+KIND = Kind(check, fingerprint_of, score_items, metrics, values=values)

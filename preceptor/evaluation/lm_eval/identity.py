@@ -6,13 +6,14 @@ from typing import Any
 from preceptor.evaluation.lm_eval.package import definitions_folder, lm_eval_version
 from preceptor.evaluation.lm_eval.presets import Preset, Task
 from preceptor.evaluation.lm_eval.rows import split_files
+from preceptor.evaluation.lm_eval.run import DTYPE
 from preceptor.fingerprint import file_identity
 
 VERSION = 2  # 2: no token before a chat template but its own
 COMPILED = "__pycache__"
 
 
-def benchmark_identity(preset: Preset, data: Path, seed: int, dtype: str = "auto") -> dict[str, Any]:
+def benchmark_identity(preset: Preset, data: Path, seed: int) -> dict[str, Any]:
     """lm-eval's version, the hashes of task definitions and rows, and all settings; fit for JSON.
 
     The model is not part of it. Raises MissingPackageError without lm-eval, BenchmarkError without files.
@@ -25,7 +26,7 @@ def benchmark_identity(preset: Preset, data: Path, seed: int, dtype: str = "auto
         "shots": preset.shots,
         "limit": preset.limit,
         "seed": seed,
-        "dtype": dtype,
+        "dtype": DTYPE,
         "response_tokens": preset.response_tokens,
         "apply_chat_template": preset.apply_chat_template,
         "main_measure": preset.main_measure,

@@ -12,32 +12,10 @@ from preceptor.compute.chat_template import PROMPT_DATE
 from preceptor.evaluation.lm_eval.package import quiet
 from preceptor.evaluation.lm_eval.presets import Preset
 from preceptor.evaluation.lm_eval.responses import ItemResult, item_results
-from preceptor.evaluation.lm_eval.tasks import load_tasks
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.text import digest
 
-
-def run_benchmark(
-    preset: Preset,
-    data: Path,
-    model_folder: str,
-    device: str,
-    batch_size: int,
-    seed: int,
-    dtype: str = "auto",
-) -> list[ItemResult]:
-    """A result for every item drawn, by task and then in the rows' order.
-
-    A prompt that does not fit beside its response is an item with an `error`: lm-eval cuts its start off.
-    Raises MissingPackageError and BenchmarkError as load_tasks does, and BenchmarkError for a tokenizer
-    without chat template where one is to be applied and for items that went missing.
-    """
-    tasks = load_tasks(preset, data, seed)
-    model = load_model(preset, model_folder, device, batch_size, dtype)
-    for task in tasks.values():
-        check_room(preset, model, task)
-    results = evaluate_model(preset, tasks, model, seed)
-    return [whole(preset, result, model, tasks[result.task]) for result in results]
+DTYPE = "auto"  # the weights' own
 
 
 def evaluate_model(preset: Preset, tasks: Mapping[str, Any], model: Any, seed: int) -> list[ItemResult]:
@@ -67,9 +45,7 @@ def draw(items: int, limit: int | None, seed: int, task: str) -> list[int]:
     return sorted(Random(digest("items", str(seed), task)).sample(range(items), limit))
 
 
-def load_model(
-    preset: Preset, folder: str, device: str, batch_size: int, dtype: str, day: date = PROMPT_DATE
-) -> Any:
+def load_model(preset: Preset, folder: str, device: str, batch_size: int, day: date = PROMPT_DATE) -> Any:
     """lm-eval's HFLM on a model folder; BenchmarkError for none, or one that lacks its chat template.
 
     A template that asks for the date is given that day.
@@ -94,7 +70,7 @@ def load_model(
             backend="causal",
             device=device,
             batch_size=batch_size,
-            dtype=dtype,
+            dtype=DTYPE,
             add_bos_token=False if preset.apply_chat_template else None,  # the template writes it, or nobody
             chat_template_args={"strftime_now": clock(day)},  # instead of transformers' own
         )

@@ -43,7 +43,7 @@ class Benchmark:
         self, folder: str, device: str, batch_size: int, lacking: set[str], day: date = PROMPT_DATE
     ) -> Iterator[list[ItemResult]]:
         """Results of every task that lacks an item, task by task, from a model folder."""
-        model = load_model(self.preset, folder, device, batch_size, "auto", day)
+        model = load_model(self.preset, folder, device, batch_size, day)
         for task in self.preset.tasks:
             if lacking.isdisjoint(self._ids_by_task[task.name]):
                 continue

@@ -12,7 +12,7 @@ from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.judging.judge import Answer
 from preceptor.study.evaluation import ArenaHard
 from preceptor.study.judges import PromptedJudge
-from tests.evaluation.benchmarks import NOTHING_LOADED, Asked, Student, engines, examination, write_lines
+from tests.evaluation.benchmarks import NOTHING_LOADED, Asked, Student, engines, job, write_lines
 
 CATEGORIES = ("hard_prompt", "creative_writing")
 
@@ -98,7 +98,7 @@ def prefers_ours(question, _) -> Answer:
 def run(lake, benchmark, judge=None, **settings):
     student = Student(lambda instruction: f"ours for {instruction}, and longer than theirs")
     using = NOTHING_LOADED if judge is None else engines(student, asked=Asked(judge))
-    return evaluate(examination(lake, benchmark, using, **settings))
+    return evaluate(job(lake, benchmark, using, **settings))
 
 
 def scores(found, metric: str) -> dict[str, dict]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preceptor.evaluation.arena_hard.formats import Answer, Question, read_answers, read_questions
+from preceptor.evaluation.arena_hard.formats import ModelAnswer, Question, read_answers, read_questions
 from preceptor.evaluation.arena_hard.style import Style
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.study.fields import Records
@@ -84,9 +84,9 @@ def test_an_answer_has_the_tokens_and_style_that_its_file_states(tmp_path, row, 
 
 
 def test_answers_of_v2_stand_among_messages(tmp_path):
-    expected = Answer("q2", "some model", ("4",), 7, Style(7, 3, 5, 6))
+    expected = ModelAnswer("q2", "some model", ("4",), 7, Style(7, 3, 5, 6))
     assert read_answers(records(tmp_path, V2_ANSWER)) == {"q2": expected}
-    bare = Answer("q2", "some model", ("4",), None, None)
+    bare = ModelAnswer("q2", "some model", ("4",), None, None)
     assert read_answers(records(tmp_path, without(V2_ANSWER, "metadata"))) == {"q2": bare}
 
 

@@ -7,7 +7,7 @@ import pytest
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.study.human_ratings import HumanRatings
-from tests.evaluation.benchmarks import NOTHING_LOADED, examination
+from tests.evaluation.benchmarks import NOTHING_LOADED, job
 
 FIELDS = ("item", "model", "rater", "rating", "other_model")
 
@@ -22,7 +22,7 @@ def ratings(tmp_path, rows, scale, **settings) -> HumanRatings:
 
 
 def run(lake, benchmark, name="run"):
-    return evaluate(examination(lake, benchmark, NOTHING_LOADED, name))
+    return evaluate(job(lake, benchmark, NOTHING_LOADED, name))
 
 
 def values(found) -> dict[str, float]:

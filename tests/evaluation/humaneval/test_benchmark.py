@@ -8,7 +8,7 @@ from preceptor.evaluation.humaneval.isolation import SandboxError
 from preceptor.evaluation.humaneval.sandbox import Sandbox
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.study.benchmarks import HumanEval
-from tests.evaluation.benchmarks import NOTHING_LOADED, Student, engines, examination, write_lines
+from tests.evaluation.benchmarks import NOTHING_LOADED, Student, engines, job, write_lines
 from tests.evaluation.humaneval.bubblewrap import require_bubblewrap
 
 PROBLEMS = [
@@ -51,7 +51,7 @@ class Coder(Student):
 
 @pytest.mark.usefixtures("bubblewrap")
 def test_programs_are_run_and_pass_at_k_is_the_papers(lake, tmp_path):
-    found = evaluate(examination(lake, humaneval(tmp_path, k=2), engines(Coder(str)), rows=5))
+    found = evaluate(job(lake, humaneval(tmp_path, k=2), engines(Coder(str)), rows=5))
     assert (found.items.rows.height, found.account.judged) == (12, 12)
     scores = {row["metric"]: row for row in found.scores.rows.to_dicts()}
     # c of n = 4: 4, 1, 0. pass@2 = 1, 1 - C(3,2)/C(4,2) = 1/2, 0; pass@1 = 1, 1/4, 0.
@@ -65,9 +65,9 @@ def test_programs_are_run_and_pass_at_k_is_the_papers(lake, tmp_path):
 
 @pytest.mark.usefixtures("bubblewrap")
 def test_a_second_call_runs_nothing(lake, tmp_path, monkeypatch):
-    first = evaluate(examination(lake, humaneval(tmp_path), engines(Coder(str))))
+    first = evaluate(job(lake, humaneval(tmp_path), engines(Coder(str))))
     monkeypatch.setattr(Sandbox, "run_all", None)
-    again = evaluate(examination(lake, humaneval(tmp_path), NOTHING_LOADED))
+    again = evaluate(job(lake, humaneval(tmp_path), NOTHING_LOADED))
     assert again.items.computed == 0 and again.scores.rows.equals(first.scores.rows)
 
 

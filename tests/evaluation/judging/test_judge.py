@@ -2,11 +2,11 @@
 
 import pytest
 
-from preceptor.evaluation.duels import metrics
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.items import read_items
 from preceptor.evaluation.judging.human_labels import read_labels
 from preceptor.evaluation.judging.judge import protocol_of
+from preceptor.evaluation.pairwise.metrics import metrics
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.judging.judge import Answer
 from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
@@ -18,7 +18,7 @@ from tests.evaluation.benchmarks import (
     Student,
     duels,
     engines,
-    examination,
+    job,
     pairwise,
     write_lines,
 )
@@ -62,7 +62,7 @@ def shouting(instruction: str) -> str:
 
 
 def run(lake, benchmark, using, **settings):
-    return evaluate(examination(lake, benchmark, using, **settings))
+    return evaluate(job(lake, benchmark, using, **settings))
 
 
 def test_every_question_is_a_row_with_all_that_was_said(lake, tmp_path):
@@ -290,7 +290,7 @@ def test_a_prompt_of_the_other_kind_is_refused_before_anybody_is_asked(tmp_path,
 def test_metrics_can_be_made_again_from_what_is_stored(lake, tmp_path):
     benchmark = evaluation(tmp_path)
     found = run(lake, benchmark, engines(Student(shouting), asked=Asked(fair)))
-    from preceptor.evaluation.examination import Examined
+    from preceptor.evaluation.job import ScoredItems
 
-    again = metrics(examination(lake, benchmark, NOTHING_LOADED), Examined(found.items, 6, found.judgments))
+    again = metrics(job(lake, benchmark, NOTHING_LOADED), ScoredItems(found.items, 6, found.judgments))
     assert [metric.name for metric in again] == found.scores.rows["metric"].to_list()

@@ -7,7 +7,7 @@ import yaml
 
 from preceptor.endpoint.errors import EndpointError
 from preceptor.evaluation.evaluate import evaluate
-from preceptor.evaluation.examination import Engines, Examination
+from preceptor.evaluation.job import Engines, EvaluationJob
 from preceptor.judging.judge import EndpointJudge
 from preceptor.lake.schemas import EVAL_SCORES, JUDGMENTS
 from preceptor.study.evaluation import ArenaHard, Grades, Pairwise
@@ -48,7 +48,7 @@ def prompted(url: str, prompt: str, **settings) -> PromptedJudge:
 def run(lake, evaluation, rows=4):
     student = Student(lambda instruction: f"My answer to {instruction}.")
     using = Engines(student.load, forbidden, EndpointJudge, forbidden, forbidden)
-    return evaluate(Examination(lake, "run", evaluation, checkpoint(), using, rows))
+    return evaluate(EvaluationJob(lake, "run", evaluation, checkpoint(), using, rows))
 
 
 def questions(tmp_path) -> dict[str, str]:
@@ -276,9 +276,9 @@ def test_a_server_that_dies_loses_no_verdict_and_resuming_asks_only_the_rest(lak
 
         using = Engines(Student(str.upper).load, forbidden, Dying, forbidden, forbidden)
         with pytest.raises(EndpointError):
-            evaluate(Examination(lake, "run", evaluation(address), checkpoint(), using, 2))
+            evaluate(EvaluationJob(lake, "run", evaluation(address), checkpoint(), using, 2))
     with vllm_server(tmp_path / "second.txt", CONTEXT) as address:
         using = Engines(forbidden, forbidden, EndpointJudge, forbidden, forbidden)
-        found = evaluate(Examination(lake, "run", evaluation(address), checkpoint(), using, 2))
+        found = evaluate(EvaluationJob(lake, "run", evaluation(address), checkpoint(), using, 2))
     assert found.account.judged == 40
     assert 4 <= found.judgments.reused < 80

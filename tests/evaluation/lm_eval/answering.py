@@ -1,9 +1,14 @@
 """Models of lm-eval's interface that answer by a function of the item: right ones, wrong ones."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lm_eval.api.model import LM
+
+from preceptor.evaluation.lm_eval.presets import Preset
+from preceptor.evaluation.lm_eval.responses import ItemResult
+from preceptor.evaluation.lm_eval.session import Benchmark
 
 Row = dict[str, Any]
 
@@ -24,3 +29,10 @@ class Answering(LM):
 
     def loglikelihood_rolling(self, requests, disable_tqdm=False):
         raise AssertionError("no benchmark here asks for it")
+
+
+def model_run(preset: Preset, data: Path, folder: str, batch_size: int = 2) -> list[ItemResult]:
+    """What a model folder answers to all of a benchmark's items."""
+    benchmark = Benchmark(preset, data, seed=0)
+    found = benchmark.run(folder, "cpu", batch_size, set(benchmark.item_ids()))
+    return [result for results in found for result in results]

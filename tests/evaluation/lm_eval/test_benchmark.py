@@ -8,7 +8,7 @@ pytest.importorskip("lm_eval")
 pytestmark = pytest.mark.slow
 
 from preceptor.evaluation.evaluate import evaluate
-from preceptor.evaluation.examination import Examination
+from preceptor.evaluation.job import EvaluationJob
 from preceptor.evaluation.kinds import KINDS
 from preceptor.evaluation.lm_eval import session
 from preceptor.evaluation.whole_file import BenchmarkError
@@ -57,13 +57,13 @@ def own_task(tmp_path, rows=6, **settings) -> LmEval:
     )
 
 
-def examined(lake, evaluation, model, using=None):
+def evaluated(lake, evaluation, model, using=None):
     place = checkpoint("tuned", folder=model)
-    return evaluate(Examination(lake, "run", evaluation, place, using or engines(Student(str)), 8))
+    return evaluate(EvaluationJob(lake, "run", evaluation, place, using or engines(Student(str)), 8))
 
 
 def test_an_own_task_is_measured_item_by_item(lake, tmp_path, model):
-    found = examined(lake, own_task(tmp_path), model)
+    found = evaluated(lake, own_task(tmp_path), model)
     assert str(found.account) == "6 judged + 0 failed + 0 filtered = 6, expected 6"
     row = found.scores.rows.row(0, named=True)
     assert (row["metric"], row["value"]) == ("benchmark_score", found.items.rows["outcome"].mean())
@@ -73,16 +73,16 @@ def test_an_own_task_is_measured_item_by_item(lake, tmp_path, model):
 
 
 def test_a_second_call_loads_no_model(lake, tmp_path, model, monkeypatch):
-    first = examined(lake, own_task(tmp_path), model)
+    first = evaluated(lake, own_task(tmp_path), model)
     monkeypatch.setattr(session, "load_model", None)
-    again = examined(lake, own_task(tmp_path), model, NOTHING_LOADED)
+    again = evaluated(lake, own_task(tmp_path), model, NOTHING_LOADED)
     assert again.items.computed == 0 and again.scores.rows.equals(first.scores.rows)
 
 
 def test_other_rows_or_another_limit_are_measured_anew(lake, tmp_path, model):
-    examined(lake, own_task(tmp_path), model)
-    assert examined(lake, own_task(tmp_path, rows=7), model).items.computed == 7
-    assert examined(lake, own_task(tmp_path, rows=7, limit=3), model).account.expected == 3
+    evaluated(lake, own_task(tmp_path), model)
+    assert evaluated(lake, own_task(tmp_path, rows=7), model).items.computed == 7
+    assert evaluated(lake, own_task(tmp_path, rows=7, limit=3), model).account.expected == 3
 
 
 def test_missing_files_are_told_before_any_model_runs(tmp_path):
@@ -119,8 +119,8 @@ def test_a_kill_between_tasks_loses_one_task_at_most(lake, tmp_path, model, monk
 
     monkeypatch.setattr(session, "evaluate_model", dies)
     with pytest.raises(KeyboardInterrupt):
-        examined(lake, evaluation, model)
-    found = examined(lake, evaluation, model)
+        evaluated(lake, evaluation, model)
+    found = evaluated(lake, evaluation, model)
     assert (found.items.reused, found.items.computed) == (2, 2)
     assert asked[2] == asked[1]
     categories = found.scores.rows["category"].to_list()

@@ -17,12 +17,12 @@ from preceptor.evaluation.lm_eval import package
 from preceptor.evaluation.lm_eval.package import MissingPackageError, definitions_folder
 from preceptor.evaluation.lm_eval.presets import GSM8K, IFEVAL, PRESETS, TYDIQA, Preset, Task
 from preceptor.evaluation.lm_eval.responses import item_ids
-from preceptor.evaluation.lm_eval.run import evaluate_model, load_model, run_benchmark
+from preceptor.evaluation.lm_eval.run import evaluate_model, load_model
 from preceptor.evaluation.lm_eval.scores import aggregate
 from preceptor.evaluation.lm_eval.tasks import load_tasks
 from preceptor.evaluation.whole_file import BenchmarkError
 from tests.conftest import CHATML, save_language_model
-from tests.evaluation.lm_eval.answering import Answering
+from tests.evaluation.lm_eval.answering import Answering, model_run
 
 pytestmark = pytest.mark.slow
 PLAIN_GSM8K = replace(GSM8K, apply_chat_template=False)
@@ -280,10 +280,6 @@ def state():
     return [(one.level, one.propagate, list(one.handlers)) for one in loggers], list(warnings.filters)
 
 
-def model_run(preset, data, folder):
-    return run_benchmark(preset, data, folder, device="cpu", batch_size=2, seed=0)
-
-
 def test_a_model_folder_is_asked_in_its_own_template(own, tmp_path):
     folder = save_language_model(tmp_path / "model", template=CHATML)
     preset = replace(own, apply_chat_template=True, response_tokens=4)
@@ -296,7 +292,7 @@ def test_a_model_folder_is_asked_in_its_own_template(own, tmp_path):
 
 def test_a_template_that_shows_the_date_shows_the_studys(own, tmp_path):
     folder = save_language_model(tmp_path / "model", template="{{ strftime_now('%d %b %Y') }}" + CHATML)
-    model = load_model(replace(own, apply_chat_template=True), folder, "cpu", 1, "auto", date(2024, 2, 29))
+    model = load_model(replace(own, apply_chat_template=True), folder, "cpu", 1, date(2024, 2, 29))
     asked = [{"role": "user", "content": "Hi"}]
     assert model.apply_chat_template(asked).startswith("29 Feb 2024<|im_start|>user\nHi")
 
@@ -310,11 +306,11 @@ def test_before_a_template_stands_no_token_but_its_own(own, tmp_path, written):
         single=f"{bos[0]} $A", special_tokens=[bos]
     )
     tokenizer.save_pretrained(folder)
-    model = load_model(replace(own, apply_chat_template=True), folder, "cpu", 1, "auto")
+    model = load_model(replace(own, apply_chat_template=True), folder, "cpu", 1)
     text = model.apply_chat_template([{"role": "user", "content": "Hi"}])
     assert model.tok_encode(text).count(bos[1]) == (1 if written else 0)
     assert model.tok_batch_encode([text])[0][0].tolist() == model.tok_encode(text)
-    bare = load_model(replace(own, apply_chat_template=False), folder, "cpu", 1, "auto")
+    bare = load_model(replace(own, apply_chat_template=False), folder, "cpu", 1)
     assert bare.tok_encode("Hi")[0] == bos[1]
 
 
@@ -381,4 +377,4 @@ def test_a_template_that_drops_the_tasks_description_is_refused(own, tmp_path):
 
 def test_a_model_that_is_no_folder_is_never_fetched(own, tmp_path):
     with pytest.raises(BenchmarkError, match="model 'gpt2' is no folder"):
-        load_model(own, "gpt2", "cpu", 1, "auto")
+        load_model(own, "gpt2", "cpu", 1)

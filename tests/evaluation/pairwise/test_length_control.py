@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from preceptor.evaluation.length_control import length_controlled
+from preceptor.evaluation.pairwise.length_control import length_controlled
 
 
 def duels(outcomes, characters, references) -> pl.DataFrame:

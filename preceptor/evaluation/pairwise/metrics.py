@@ -8,7 +8,15 @@ from typing import Any
 import polars as pl
 
 from preceptor.evaluation.agreement.labels import LABELS, label_of
-from preceptor.evaluation.difficulty import (
+from preceptor.evaluation.estimates import discrete_win_rate, win_rate
+from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.job import EvaluationJob, Metric, ScoredItems
+from preceptor.evaluation.judging.annotator import Annotator
+from preceptor.evaluation.judging.human_labels import read_labels
+from preceptor.evaluation.judging.judge import protocol_of
+from preceptor.evaluation.judging.reliability import agreement_with_people, reliability
+from preceptor.evaluation.pairwise.difficulty import (
+    NO_FILES,
     OTHER_INSTRUCTIONS,
     Difficulty,
     are_alpaca_evals,
@@ -16,14 +24,7 @@ from preceptor.evaluation.difficulty import (
     given_folder,
     why_unknown,
 )
-from preceptor.evaluation.estimates import discrete_win_rate, win_rate
-from preceptor.evaluation.examination import Examination, Examined, Metric
-from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.judging.annotator import Annotator
-from preceptor.evaluation.judging.human_labels import read_labels
-from preceptor.evaluation.judging.judge import protocol_of
-from preceptor.evaluation.judging.reliability import agreement_with_people, reliability
-from preceptor.evaluation.length_control import (
+from preceptor.evaluation.pairwise.length_control import (
     FULL,
     METHODS,
     METRICS,
@@ -31,7 +32,6 @@ from preceptor.evaluation.length_control import (
     formula,
     length_controlled,
 )
-from preceptor.evaluation.pairwise import PROMPT
 from preceptor.evaluation.results import TURN_BREAK
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import file_identity
@@ -40,6 +40,7 @@ from preceptor.statistics.proportions import mean_share
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.judges import AnnotatorJudge, ClassifierJudge, PromptedJudge
 
+PROMPT = "duel"  # the built-in prompt file of a judge that is asked in words
 OF_A_CLASSIFIER = "mean of σ(score - reference score)"
 OF_VERDICTS = "mean of the judge's preferences (0 to 1; where both orders were asked, their mean)"
 INSTEAD = "the main metric in place of lc_win_rate, because {}"
@@ -74,21 +75,21 @@ def check(evaluation: Pairwise) -> None:
             )
 
 
-def metrics(examination: Examination[Pairwise], examined: Examined) -> list[Metric]:
+def metrics(job: EvaluationJob[Pairwise], scored: ScoredItems) -> list[Metric]:
     """The win rates, the main one first; of a judge asked in words, LIMA's three shares; then the judge."""
-    evaluation, results = examination.evaluation, examined.results.rows
+    evaluation, results = job.evaluation, scored.results.rows
     items = read_items(evaluation)
-    difficulty = difficulty_of(examination.lake, evaluation, items)
+    difficulty = difficulty_of(job.lake, evaluation, items)
     found = win_rates(evaluation, in_file_order(results.drop_nulls("outcome"), items), difficulty)
     if difficulty is None:
         found = _explained(evaluation, found, why_unknown(items))
     if isinstance(evaluation.judge, PromptedJudge):
         found += wins_ties_losses(results)
-    if examined.judgments is not None:
-        judgments = examined.judgments.rows
+    if scored.judgments is not None:
+        judgments = scored.judgments.rows
         found += reliability(judgments)
         if evaluation.human_labels is not None:
-            labels = read_labels(evaluation, evaluation.human_labels, items).filter(run=examination.run)
+            labels = read_labels(evaluation, evaluation.human_labels, items).filter(run=job.run)
             found += agreement_with_people(judgments, labels)
     return found
 
@@ -105,6 +106,11 @@ def files(evaluation: Pairwise) -> dict[str, Any]:
         },
         "length_control": None if folder is None else file_identity(folder),
     }
+
+
+def lacks_files(scores: pl.DataFrame) -> bool:
+    """Whether these scores were made without the files of length control, for want of them."""
+    return bool(scores["method"].str.contains(NO_FILES, literal=True).any())
 
 
 def in_file_order(results: pl.DataFrame, items: Sequence[Item]) -> pl.DataFrame:

@@ -8,8 +8,7 @@ from functools import cache
 
 import polars as pl
 
-from preceptor.evaluation.evaluate import current_fingerprints
-from preceptor.evaluation.length_control import FULL, METHODS, METRICS
+from preceptor.evaluation.evaluate import evaluation_fingerprints
 from preceptor.evaluation.lm_eval.package import MissingPackageError
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.fingerprint import UnknownModelError
@@ -23,27 +22,22 @@ from preceptor.tuning.task import rows_digest, task_fingerprint
 from preceptor.tuning.untuned import untuned_fingerprint
 
 log = logging.getLogger(__name__)
-Marks = set[tuple[str, ...]]
-ENDS = ("value", "low", "high")
-OTHER_FORMULA = (
-    "scored without instruction difficulty, while other runs have the full formula: materialize eval_results"
-    " of this run again"
-)
+Keys = set[tuple[str, ...]]  # of partitions, each with its fingerprint
 
 
 def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     """Leave in the warehouse's result tables only what today's study would make; the lake is not touched.
 
-    An evaluation whose mark cannot be made today (a damaged prompt file, no lm-eval here) keeps nothing: the
+    An evaluation without a fingerprint today (a damaged prompt file, no lm-eval here) keeps nothing: the
     log says why, and the report lists its runs as without a score.
     """
     checkpoints = current_checkpoints(warehouse, study)
-    examined = checkpoints | current_untuned(study)
-    results, scores = Marks(), Marks()
+    evaluated = checkpoints | current_untuned(study)
+    results, scores = Keys(), Keys()
     for evaluation in study.evaluations:
         try:
-            for run, checkpoint in examined.items():
-                of_results, of_scores = current_fingerprints(evaluation, checkpoint)
+            for run, checkpoint in evaluated.items():
+                of_results, of_scores = evaluation_fingerprints(evaluation, checkpoint)
                 results.add((run, evaluation.name, of_results))
                 scores.add((run, evaluation.name, of_scores))
         except (BenchmarkError, MissingPackageError, UnknownModelError) as error:
@@ -51,24 +45,6 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
     _keep(warehouse, TUNED_CHECKPOINT, set(checkpoints.items()))
     _keep(warehouse, EVAL_RESULTS, results)
     _keep(warehouse, EVAL_SCORES, scores)
-    keep_one_formula(warehouse, study)
-
-
-def keep_one_formula(warehouse: Warehouse, study: Study) -> None:
-    """Where some runs have the full length control, those without it say so in a row without a value.
-
-    An untuned base that has it, since it was evaluated later, makes no run outdated.
-    """
-    scores = warehouse.rows(EVAL_SCORES.name)
-    full = scores.filter(~pl.col("run").is_in(list(untuned_runs(study))), metric=METRICS[FULL])
-    others = scores.filter(metric="win_rate", category="").join(
-        full, on=list(EVAL_SCORES.partition_by), how="anti"
-    )
-    outdated = others.join(full, on="benchmark", how="semi").with_columns(
-        metric=pl.lit(METRICS[FULL]), method=pl.lit(METHODS[FULL]), error=pl.lit(OTHER_FORMULA)
-    )
-    nothing = [pl.lit(None, pl.Float64).alias(name) for name in ENDS]
-    warehouse.register(EVAL_SCORES.name, pl.concat([scores, outdated.with_columns(*nothing)]))
 
 
 def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:
@@ -95,7 +71,7 @@ def _digest(warehouse: Warehouse, recipe: str) -> str | None:
 
 
 def current_untuned(study: Study) -> dict[str, str]:
-    """The mark that each untuned base would be evaluated under today."""
+    """The fingerprint that each untuned base would have today."""
     found = {}
     for run, base in untuned_runs(study).items():
         try:
@@ -105,8 +81,8 @@ def current_untuned(study: Study) -> dict[str, str]:
     return found
 
 
-def _keep(warehouse: Warehouse, table: Table, marks: Marks) -> None:
+def _keep(warehouse: Warehouse, table: Table, current: Keys) -> None:
     keys = [*table.partition_by, "fingerprint"]
-    wanted = pl.DataFrame(sorted(marks), schema=dict.fromkeys(keys, pl.String), orient="row")
+    wanted = pl.DataFrame(sorted(current), schema=dict.fromkeys(keys, pl.String), orient="row")
     rows = warehouse.rows(table.name).join(wanted, on=keys, how="semi")
     warehouse.register(table.name, rows.select(list(table.schema)))

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from preceptor.compute.conversation import Conversation
-from preceptor.evaluation.examination import Examination, Examined
 from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.job import EvaluationJob, ScoredItems
 from preceptor.evaluation.judging.benchmark import Judged
-from preceptor.evaluation.judging.judge import (
-    protocol_of,
-)
+from preceptor.evaluation.judging.judge import protocol_of
+from preceptor.evaluation.kind import Kind
+from preceptor.evaluation.pairwise.across_runs import one_formula, values
+from preceptor.evaluation.pairwise.difficulty import is_fetched
+from preceptor.evaluation.pairwise.metrics import PROMPT, check, files, lacks_files, metrics
 from preceptor.evaluation.responses import Asked, answer_items, answers_fingerprint, sample_keys
 from preceptor.evaluation.results import (
-    Answer,
+    AnswerRow,
     Decision,
     answered_row,
     complete_results,
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from preceptor.compute.reward import Reward, RewardScorer
 
 VERSION = 3  # 3: the model's own text of a conversation, from which nothing is lost
-PROMPT = "duel"
 
 
 def fingerprint_of(evaluation: Pairwise, checkpoint: str) -> str:
@@ -55,36 +56,36 @@ def named(evaluation: Pairwise) -> Named:
     return Named(identity, evaluation.reference)
 
 
-def examine(examination: Examination[Pairwise]) -> Examined:
+def score_items(job: EvaluationJob[Pairwise]) -> ScoredItems:
     """Answer the items and have each answer compared with the reference's."""
-    items = read_items(examination.evaluation)
-    if not isinstance(examination.evaluation.judge, ClassifierJudge):
-        return _judged(examination.evaluation).examine(examination, items)
-    answers = answer_items(examination, items, Asked(examination.evaluation.sampling)).rows
-    return _scored(examination, examination.evaluation.judge, items, answers)
+    items = read_items(job.evaluation)
+    if not isinstance(job.evaluation.judge, ClassifierJudge):
+        return _judged(job.evaluation).score_items(job, items)
+    answers = answer_items(job, items, Asked(job.evaluation.sampling)).rows
+    return _scored(job, job.evaluation.judge, items, answers)
 
 
 def _scored(
-    examination: Examination[Pairwise],
+    job: EvaluationJob[Pairwise],
     judge: ClassifierJudge,
     items: Sequence[Item],
     answers: pl.DataFrame,
-) -> Examined:
+) -> ScoredItems:
     asked = {item.item_id: item for item in items}
     answered = {row["item_id"]: row for row in answers.iter_rows(named=True)}
 
     def compute(missing: pl.DataFrame) -> Rows:
-        scorer = examination.engines.classifier(judge)
-        for chunk in chunks(missing, examination.rows_at_once):
+        scorer = job.engines.classifier(judge)
+        for chunk in chunks(missing, job.rows_at_once):
             pairs = [(asked[item_id], answered[item_id]) for item_id in chunk["item_id"]]
             yield from _compared(scorer, pairs)
 
-    made_of = fingerprint_of(examination.evaluation, examination.checkpoint.fingerprint)
-    results = complete_results(examination, made_of, sample_keys(list(asked), 1), compute)
-    return Examined(results, len(items))
+    made_of = fingerprint_of(job.evaluation, job.checkpoint.fingerprint)
+    results = complete_results(job, made_of, sample_keys(list(asked), 1), compute)
+    return ScoredItems(results, len(items))
 
 
-def _compared(scorer: "RewardScorer", pairs: Sequence[tuple[Item, Answer]]) -> list[dict[str, Any]]:
+def _compared(scorer: "RewardScorer", pairs: Sequence[tuple[Item, AnswerRow]]) -> list[dict[str, Any]]:
     good = [(item, tuple(answer["turns"])) for item, answer in pairs if answer["error"] is None]
     decisions = compare(scorer, [item for item, _ in good], [turns for _, turns in good])
     found = {item.item_id: decision for (item, _), decision in zip(good, decisions, strict=True)}
@@ -130,3 +131,17 @@ def _judged(evaluation: Pairwise) -> Judged:
 
 def _file(evaluation: Pairwise) -> dict[str, Any]:
     return {**evaluation.reading, **records_identity(evaluation)}
+
+
+KIND = Kind(
+    check,
+    fingerprint_of,
+    score_items,
+    metrics,
+    named,
+    files,
+    fetched=is_fetched,
+    lacks_files=lacks_files,
+    values=values,
+    together=one_formula,
+)

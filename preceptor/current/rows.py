@@ -50,14 +50,14 @@ def current_fingerprints(study: Study) -> Current:
     A teacher or base whose model or file cannot be found is left out, and named: the others can be ranked.
     Raises ValueError where CAR's reward model cannot be found, without which nobody can.
     """
-    responses, lost_teachers = _found(study.teachers, answers_fingerprint)
+    responses, lost_teachers = _found(study.teachers, responses_fingerprint)
     losses, lost_bases = _found(study.bases, loss_fingerprint)
     model = study.reward_model(study.car_reward_model)
-    rewards = {teacher.name: scores_fingerprint(model, teacher.name) for teacher in study.teachers}
+    rewards = {teacher.name: rewards_fingerprint(model, teacher.name) for teacher in study.teachers}
     return Current(responses, rewards, losses, lost_teachers, lost_bases)
 
 
-def answers_fingerprint(teacher: AnyTeacher) -> str:
+def responses_fingerprint(teacher: AnyTeacher) -> str:
     """What today's settings would stamp on a teacher's responses."""
     return (
         recording_fingerprint(teacher)
@@ -66,7 +66,7 @@ def answers_fingerprint(teacher: AnyTeacher) -> str:
     )
 
 
-def scores_fingerprint(model: AnyRewardModel, teacher: str) -> str:
+def rewards_fingerprint(model: AnyRewardModel, teacher: str) -> str:
     """What today's settings would stamp on a reward model's scores of a teacher's responses."""
     return (
         recorded_reward_fingerprint(model, teacher)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from preceptor.evaluation.difficulty import Difficulty
+from preceptor.evaluation.pairwise.difficulty import Difficulty
 from preceptor.statistics.estimates import NORMAL_95, NOTHING, Estimate
 from preceptor.statistics.proportions import unvaried
 

@@ -7,7 +7,7 @@ import pytest
 from preceptor.compute.conversation import Conversation
 from preceptor.compute.reward import RewardScorer
 from preceptor.evaluation.items import Item
-from preceptor.evaluation.pairwise import classifier_fingerprint, compare, win_probability
+from preceptor.evaluation.pairwise.benchmark import classifier_fingerprint, compare, win_probability
 from preceptor.evaluation.results import Decision
 from tests.evaluation.benchmarks import Grader, classifier, judge_folder
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from preceptor.compute.loss import LossScorer
     from preceptor.compute.reward import RewardScorer
 
-Kind = TypeVar("Kind", bound=AnyEvaluation)
+Declared = TypeVar("Declared", bound=AnyEvaluation)
 
 
-class UnexaminableError(ValueError):
-    """An untuned base that a benchmark cannot examine as it examines students; its text says why."""
+class NotEvaluatedError(ValueError):
+    """An untuned base that a benchmark cannot evaluate as it evaluates students; its text says why."""
 
 
 class Judge(Protocol):
@@ -65,7 +65,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Examination(Generic[Kind]):
+class EvaluationJob(Generic[Declared]):
     """A run, its checkpoint and a benchmark. With `retry_failed`, rows with an error are computed again.
 
     `rows_at_once` are scored or run together, where a model is not asked row by row; a kill loses no more.
@@ -73,7 +73,7 @@ class Examination(Generic[Kind]):
 
     lake: Lake
     run: str
-    evaluation: Kind
+    evaluation: Declared
     checkpoint: Checkpoint
     engines: Engines
     rows_at_once: int
@@ -86,7 +86,7 @@ class Examination(Generic[Kind]):
 
 
 @dataclass(frozen=True)
-class Examined:
+class ScoredItems:
     """The rows of `eval_results`, how many the benchmark's own file asks for, and the judge's `judgments`."""
 
     results: Outcome

@@ -10,12 +10,19 @@ import pytest
 from alpaca_eval.metrics import get_length_controlled_winrate, glm_winrate
 from scipy.special import expit
 
-from preceptor.evaluation import difficulty as module
-from preceptor.evaluation.difficulty import FILES, Difficulty, difficulty_of, fetched
-from preceptor.evaluation.duels import check
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.items import Item, read_items
-from preceptor.evaluation.length_control import FULL, METHODS, METRICS, MINIMAL, formula, length_controlled
+from preceptor.evaluation.pairwise import difficulty as module
+from preceptor.evaluation.pairwise.difficulty import FILES, Difficulty, difficulty_of, fetched
+from preceptor.evaluation.pairwise.length_control import (
+    FULL,
+    METHODS,
+    METRICS,
+    MINIMAL,
+    formula,
+    length_controlled,
+)
+from preceptor.evaluation.pairwise.metrics import check
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.study.judges import PromptedJudge
 from preceptor.text import digest
@@ -25,7 +32,7 @@ from tests.evaluation.benchmarks import (
     Student,
     duels,
     engines,
-    examination,
+    job,
     pairwise,
 )
 
@@ -140,7 +147,7 @@ def test_files_that_come_later_make_length_control_the_main_metric(lake, tmp_pat
     monkeypatch.setattr(module, "_download", lambda place: False)
     benchmark = pairwise(tmp_path, rows, reward_model)
     student = Student(lambda instruction: "word " * (int(instruction.split()[1]) * 7 % 60 + 1))
-    first = evaluate(examination(lake, benchmark, engines(student, Grader(lambda text: len(text) / 100))))
+    first = evaluate(job(lake, benchmark, engines(student, Grader(lambda text: len(text) / 100))))
     assert first.scores.rows["metric"].to_list()[:2] == ["win_rate", "minimal_lc_win_rate"]
 
     def download(place):
@@ -150,7 +157,7 @@ def test_files_that_come_later_make_length_control_the_main_metric(lake, tmp_pat
 
     monkeypatch.setattr(module, "_download", download)
     assert difficulty_of(lake, benchmark, read_items(benchmark)) is not None
-    second = evaluate(examination(lake, benchmark, NOTHING_LOADED))
+    second = evaluate(job(lake, benchmark, NOTHING_LOADED))
     assert second.scores.rows["metric"].to_list()[:2] == ["lc_win_rate", "win_rate"]
     assert "in place of" not in second.scores.rows["method"][1]
 

@@ -5,15 +5,12 @@ Alone, a run's games hardly tell its strength from its style; beside others they
 
 import polars as pl
 
-from preceptor.evaluation.arena_hard.battles import battles_of
-from preceptor.evaluation.arena_hard.benchmark import BATTLES, parts
+from preceptor.evaluation.arena_hard.battles import BATTLES, battles_of_runs, parts
 from preceptor.evaluation.arena_hard.fit import style_controlled_win_rates
 from preceptor.evaluation.arena_hard.reading import read_arena
-from preceptor.lake.schemas import EVAL_RESULTS, EVAL_SCORES, JUDGMENTS
-from preceptor.lake.warehouse import Warehouse
+from preceptor.evaluation.item_values import StoredRuns
+from preceptor.lake.schemas import EVAL_SCORES
 from preceptor.study.evaluation import ArenaHard
-from preceptor.study.schema import Study
-from preceptor.study.untuned import untuned_runs
 
 METRIC = "style_controlled_win_rate"
 METHOD = (
@@ -22,32 +19,17 @@ METHOD = (
 )
 
 
-def fit_style_jointly(warehouse: Warehouse, study: Study) -> None:
-    """Replace each run's own fit in the warehouse's `eval_scores` by the joint one, not in the lake.
+def fitted_jointly(runs: StoredRuns[ArenaHard], scores: pl.DataFrame) -> pl.DataFrame:
+    """The runs' scores with the joint fit in place of each run's own.
 
     Untuned bases are fitted beside the runs, and change nothing of theirs: they are no models of the study.
     """
-    scores = warehouse.rows(EVAL_SCORES.name).select(list(EVAL_SCORES.schema))
-    names = list(untuned_runs(study))
-    for evaluation in study.evaluations:
-        if isinstance(evaluation, ArenaHard):
-            battles = _battles(warehouse, evaluation)
-            alone = _refitted(scores, evaluation, battles.filter(~pl.col("model").is_in(names)))
-            there = set(names) & set(battles["model"])  # a second fit takes as long as the first
-            beside = _refitted(scores, evaluation, battles) if there else scores
-            untuned = pl.col("run").is_in(names)
-            scores = pl.concat([alone.filter(~untuned), beside.filter(untuned)])
-    warehouse.register(EVAL_SCORES.name, scores)
-
-
-def _battles(warehouse: Warehouse, evaluation: ArenaHard) -> pl.DataFrame:
-    results = warehouse.rows(EVAL_RESULTS.name).filter(benchmark=evaluation.name)
-    judgments = warehouse.rows(JUDGMENTS.name).filter(benchmark=evaluation.name)
-    runs = results["run"].unique(maintain_order=True).to_list()
-    return pl.concat(
-        [battles_of("", results.clear(), judgments.clear())]
-        + [battles_of(run, results.filter(run=run), judgments.filter(run=run)) for run in runs]
-    )
+    battles, untuned = battles_of_runs(runs.results, runs.judgments), list(runs.untuned)
+    alone = _refitted(scores, runs.evaluation, battles.filter(~pl.col("model").is_in(untuned)))
+    there = set(untuned) & set(battles["model"])  # a second fit takes as long as the first
+    beside = _refitted(scores, runs.evaluation, battles) if there else scores
+    of_base = pl.col("run").is_in(untuned)
+    return pl.concat([alone.filter(~of_base), beside.filter(of_base)])
 
 
 def _refitted(scores: pl.DataFrame, evaluation: ArenaHard, battles: pl.DataFrame) -> pl.DataFrame:
