@@ -50,13 +50,11 @@ def test_items_that_one_judge_lacks_are_counted_and_change_nothing():
     assert found.tie_discounted.value == 1.0  # i1 lose lose, i2 tie tie
 
 
-def test_kappa_by_hand_and_no_interval_where_judges_never_differ():
+def test_kappa_by_hand():
     pairs = [("win", "win")] * 20 + [("lose", "lose")] * 15 + [("win", "lose")] * 5 + [("lose", "win")] * 10
     found = compared(pairs)
     expected = (25 * 30 + 25 * 20) / 50**2  # the judges' shares of win: 25 and 30 of 50
     assert found.kappa.value == pytest.approx((0.7 - expected) / (1 - expected))
-    assert 0 < found.kappa.low < found.kappa.value < found.kappa.high < 1
-    assert compared([("win", "win"), ("lose", "lose")] * 9).kappa == Estimate(1.0)
 
 
 @quick

@@ -5,8 +5,6 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from preceptor.evaluation.held_out.ranking import (
     METHODS,
@@ -32,15 +30,6 @@ def test_a_share_is_over_pairs_with_errors_by_item():
     assert (found.estimate.value, found.estimate.low) == pytest.approx((0.7, 0.7 - margin))
     assert found.estimate.high == min(1.0, 0.7 + margin)
     assert (found.items, found.pairs) == (3, 10)
-
-
-@given(st.lists(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), min_size=2, max_size=40))
-def test_with_as_many_pairs_each_the_share_is_the_mean_of_the_items(shares):
-    found = ranking_estimates([item(n, share) for n, share in enumerate(shares)])["raw"].estimate
-    mean, margin = statistics.fmean(shares), 1.96 * statistics.stdev(shares) / math.sqrt(len(shares))
-    assume(margin > 1e-9)
-    expected = (mean, max(mean - margin, 0), min(mean + margin, 1))
-    assert (found.value, found.low, found.high) == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_clustered_interval_covers_the_truth_where_the_binomial_one_does_not():
