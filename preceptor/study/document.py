@@ -43,6 +43,12 @@ class StudyError(ValueError):
     """A study that cannot be used; its text lists every problem found."""
 
 
+def printed(place: Place) -> str:
+    """teachers[1].sampling.n, with a key that cannot be printed as it is in quotes."""
+    words = (part if isinstance(part, int) or (part.isprintable() and part) else repr(part) for part in place)
+    return "".join(f"[{w}]" if isinstance(w, int) else f".{w}" for w in words).removeprefix(".")
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake: where it is in the file, and what to do about it."""

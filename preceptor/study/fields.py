@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from math import isfinite
 from pathlib import Path
@@ -143,8 +144,21 @@ def _day(value: object) -> object:
     return value
 
 
+@dataclass(frozen=True)
+class NameOf:
+    """Marks a text that must be the name of an entry of another section of the study."""
+
+    section: str
+
+
 PromptDate = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, AfterValidator(_name)]
+TeacherName = Annotated[str, NameOf("teachers")]
+BaseName = Annotated[str, NameOf("bases")]
+RewardModelName = Annotated[str, NameOf("reward_models")]
+RecipeName = Annotated[str, NameOf("recipes")]
+TuningName = Annotated[str, NameOf("tunings")]
+EvaluationName = Annotated[str, NameOf("evaluations")]
 TeacherFolder = Annotated[str, AfterValidator(_teacher_folder)]
 ExistingPath = Annotated[str, AfterValidator(_whole_path)]
 ModelReference = Annotated[str, AfterValidator(_model)]

@@ -55,7 +55,8 @@ def read_study(path: str | Path, environment: Mapping[str, str] = os.environ) ->
         found = read_teacher_files(study.teacher_files, environment, study.teachers)
     # Who lies in a file that cannot be read, nobody can say: names of teachers are taken on trust then.
     everybody = not found.left_out and (study is not None or "teacher_files" not in data)
-    references = reference_problems(_with_teachers(data, found), everybody)
+    incomplete = set() if everybody else {"teachers"}
+    references = reference_problems(Study, _with_teachers(data, found), incomplete)
     problems = [*document.problems, *problems, *_no_teachers(data)]
     refuse(file, document, [*problems, *(Problem(*reference) for reference in references)])
     assert study is not None

@@ -11,6 +11,7 @@ from preceptor.study.fields import (
     Name,
     PromptFormat,
     Records,
+    TeacherName,
     Whole,
 )
 
@@ -42,7 +43,7 @@ class RecordedRewardModel(Records):
     name: Name
     engine: Literal["recorded"]
     columns: RewardColumns = RewardColumns()
-    teachers: dict[str, str] = Field(default_factory=dict)
+    teachers: dict[TeacherName, str] = Field(default_factory=dict)
 
 
 class JudgeRewardModel(Endpoint):

@@ -17,6 +17,7 @@ from preceptor.study.fields import (
     PromptDate,
     PromptFormat,
     Real,
+    RewardModelName,
     TeacherFolder,
     Whole,
 )
@@ -73,7 +74,7 @@ class Car(Frozen):
 
     beta: Annotated[Real, Field(ge=0)] = 3.0
     form: Literal["ratio", "product"] = "ratio"
-    reward_model: str | None = None
+    reward_model: RewardModelName | None = None
     reward_map: RewardMap = RewardMap()
     rows: Literal["common", "available"] = "common"
     sweep: tuple[Annotated[Real, Field(ge=0)], ...] = (0.0, 0.3, 1.0, 3.0, 10.0)

@@ -4,12 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from preceptor.study.fields import (
-    Frozen,
-    Name,
-    Real,
-    Whole,
-)
+from preceptor.study.fields import BaseName, Frozen, Name, Real, RecipeName, TuningName, Whole
 
 Positive = Annotated[Whole, Field(gt=0)]
 
@@ -37,7 +32,7 @@ class Run(Frozen):
     """One base tuned on one recipe's rows."""
 
     name: Name
-    base: str
-    recipe: str
-    tuning: str
+    base: BaseName
+    recipe: RecipeName
+    tuning: TuningName
     seed: Annotated[Whole, Field(ge=0)] = 0

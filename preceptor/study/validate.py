@@ -8,8 +8,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from preceptor.study.document import Document, Place, Problem, StudyError
+from preceptor.study.document import Document, Place, Problem, StudyError, printed
 from preceptor.study.endpoint import MAY_BE_SECRET
+from preceptor.study.sections import models_in
 
 SHOWN = 200  # characters of a refused value
 # What people write for a key, where no spelling leads from one to the other.
@@ -128,7 +129,7 @@ def _parts(model: type[BaseModel], location: tuple[str | int, ...]) -> list[type
     candidates: list[type[BaseModel]] = []
     for part in location:
         if part in model.model_fields and not candidates:
-            candidates = _models(model.model_fields[part].annotation)
+            candidates = models_in(model.model_fields[part].annotation)
         if len(candidates) > 1 and isinstance(part, str):
             candidates = [
                 c for c in candidates if any(part in get_args(f.annotation) for f in _fields(c))
@@ -142,22 +143,9 @@ def _fields(model: type[BaseModel]) -> Iterator[Any]:
     yield from model.model_fields.values()
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation is made of: those of a union, a tuple, an Annotated."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
-
-
 def _sentences(file: Path, document: Document, problems: list[Problem], subject: str) -> Iterator[str]:
     count = len(problems)
     yield f"{file} has {count} problem{'s' if count > 1 else ''}:"
-    for problem in sorted(problems, key=lambda p: (document.line(p.place), _path(p.place), p.message)):
-        where = _path(problem.place) or subject
+    for problem in sorted(problems, key=lambda p: (document.line(p.place), printed(p.place), p.message)):
+        where = printed(problem.place) or subject
         yield f"  {file}:{document.line(problem.place)}: {where}: {problem.message}"
-
-
-def _path(place: Place) -> str:
-    """teachers[1].sampling.n, with a key that cannot be printed as it is in quotes."""
-    words = (part if isinstance(part, int) or (part.isprintable() and part) else repr(part) for part in place)
-    return "".join(f"[{w}]" if isinstance(w, int) else f".{w}" for w in words).removeprefix(".")

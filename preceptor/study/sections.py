@@ -1,0 +1,47 @@
+"""The sections of a study: the kinds of their entries, and which fields name entries of other sections."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from preceptor.study.fields import NameOf
+
+DISCRIMINATORS = ("kind", "engine")  # the fields that tell the models of a union apart
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation is made of: those of a union, a tuple, an Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in models_in(part)]
+
+
+def kind_of(item: dict[str, Any], kinds: Sequence[type[BaseModel]]) -> type[BaseModel] | None:
+    """Which of a section's models an entry is of; None where it says none of their kinds."""
+    if len(kinds) == 1:
+        return kinds[0]
+    for kind in kinds:
+        for key in DISCRIMINATORS:
+            if key in kind.model_fields and item.get(key) in get_args(kind.model_fields[key].annotation):
+                return kind
+    return None
+
+
+@lru_cache
+def references(model: type[BaseModel]) -> dict[str, str]:
+    """A model's fields that name entries of a section of the study, each with that section."""
+    found = {
+        name: _named(Annotated[field.annotation, None, *field.metadata])
+        for name, field in model.model_fields.items()
+    }
+    return {name: section for name, section in found.items() if section is not None}
+
+
+def _named(annotation: Any) -> str | None:
+    """The section whose entries are named, be it by one name, a list, or the keys of a mapping."""
+    marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    marked = (mark.section for mark in marks if isinstance(mark, NameOf))
+    below = (section for part in get_args(annotation) if (section := _named(part)) is not None)
+    return next(iter((*marked, *below)), None)
