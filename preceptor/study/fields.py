@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -40,6 +40,12 @@ class Frozen(BaseModel):
                     yield from item.parts()
 
 
+class InGrids(Frozen):
+    """An entry that a grid may stand for; GRID_NAME is the template of its name where the grid has none."""
+
+    GRID_NAME: ClassVar[str]
+
+
 def _plain(value: Any) -> Any:
     """Refuse a number that pydantic would misread (`true` as 1, "1_000"), or whose size means nothing."""
     if isinstance(value, bool):
@@ -57,7 +63,8 @@ Whole = Annotated[int, BeforeValidator(_plain)]
 Real = Annotated[float, BeforeValidator(_plain)]
 
 
-def _name(value: str) -> str:
+def checked_name(value: str) -> str:
+    """The name of an entry of a section. Raises ValueError where it is no partition key and folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", value):
         raise ValueError(
             "a name is 1 to 100 letters, digits, '.', '_', '+' or '-' and starts with a letter or digit"
@@ -152,7 +159,7 @@ class NameOf:
 
 
 PromptDate = Annotated[date, BeforeValidator(_day)]
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(checked_name)]
 TeacherName = Annotated[str, NameOf("teachers")]
 BaseName = Annotated[str, NameOf("bases")]
 RewardModelName = Annotated[str, NameOf("reward_models")]

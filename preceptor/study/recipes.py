@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from preceptor.study.fields import BaseName, Frozen, Name, TeacherName, Whole
+from preceptor.study.fields import BaseName, InGrids, Name, TeacherName, Whole
 
 Positive = Annotated[Whole, Field(gt=0)]
 
@@ -46,14 +46,14 @@ RowColumnName = Annotated[
 ]
 
 
-class AbstractRecipe(Frozen):
+class AbstractRecipe(InGrids):
     """What all recipes share.
 
     A kind says what it differs in: the parameters of its statement, and what decides which rows it chooses.
     """
 
     PARAMETERS: ClassVar[tuple[str, ...]] = ()  # the fields that the statement takes as $parameters
-    GRID_NAME: ClassVar[str | None] = None  # what a grid calls its recipes; by default their kind and axes
+    GRID_NAME = "{kind}"
     BY_RANKING: ClassVar[bool] = False  # whether `car_table` decides
 
     name: Name
@@ -142,6 +142,7 @@ class BestTeacher(AbstractRecipe):
     """The responses of the teacher that CAR ranks first for a base."""
 
     PARAMETERS = ("base", "rows", "seed")
+    GRID_NAME = "best-for-{base}"
     BY_RANKING = True
 
     kind: Literal["best_teacher"]
@@ -161,6 +162,7 @@ class Random(OfTeachers):
     """Random instructions, each with one random response among the teachers'."""
 
     PARAMETERS = ("rows", "seed")
+    GRID_NAME = "random-{rows}-seed{seed}"
 
     kind: Literal["random"]
     rows: Positive
@@ -175,6 +177,7 @@ class TopK(OfTeachers):
     """
 
     PARAMETERS = ("rows", "column", "order")
+    GRID_NAME = "{order}-{column}-{base}"
 
     kind: Literal["top_k"]
     column: RowColumnName
@@ -209,6 +212,7 @@ class BestOfN(OfOneTeacher):
     """Per instruction, the sample of one teacher that the reward model likes best (or least)."""
 
     PARAMETERS = ("n", "order")
+    GRID_NAME = "{order}-of-{teacher}"
 
     kind: Literal["best_of_n"]
     rows: None = None  # every instruction that has a reward

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from preceptor.study.document import Place, printed
 from preceptor.study.recipes import ROW_COLUMNS
-from preceptor.study.sections import kind_of, models_in, references
+from preceptor.study.sections import entries_in, entry_names, kind_of, models_in, references
 from preceptor.study.untuned import untuned_name
 
 OFF = (False, "false", "off", "no", "f", "n", "0")  # YAML's words are text here
@@ -27,7 +27,7 @@ def reference_problems(
     They show beside all other problems, so whatever is not text where a name belongs is left to the schema.
     Names of the `incomplete` sections are not doubted. `shown` prints a place for people.
     """
-    names = {section: _names(document.get(section)) for section in document}
+    names = {section: dict.fromkeys(entry_names(document.get(section))) for section in document}
     for section, field in study.model_fields.items():
         kinds = models_in(field.annotation)
         for place, item, kind in _parts(document.get(section), (section,), kinds):
@@ -95,9 +95,8 @@ def _no_reward_model(document: dict[str, Any]) -> Iterator[Found]:
 
 def _unmeasured(document: dict[str, Any]) -> Iterator[Found]:
     """Recipes by a column that has no values, since no base is named or the base leaves out the losses."""
-    without = {
-        base.get("name") for _, base in _items(document.get("bases")) if base.get("unconditional") in OFF
-    }
+    bases = entries_in(document.get("bases"))
+    without = {base.get("name") for base in bases if base.get("unconditional") in OFF}
     for index, recipe in _items(document.get("recipes")):
         name = recipe.get("column")
         column = ROW_COLUMNS.get(name) if isinstance(name, str) else None
@@ -115,7 +114,7 @@ def _unmeasured(document: dict[str, Any]) -> Iterator[Found]:
 
 def _averages(document: dict[str, Any]) -> Iterator[Found]:
     """Averages of what is no share, and averages under a benchmark's name."""
-    evaluations = [item for _, item in _items(document.get("evaluations"))]
+    evaluations = entries_in(document.get("evaluations"))
     kinds = {item["name"]: item.get("kind") for item in evaluations if isinstance(item.get("name"), str)}
     for index, average in _items(document.get("averages")):
         if isinstance(average.get("name"), str) and average["name"] in kinds:
@@ -131,7 +130,7 @@ def _averages(document: dict[str, Any]) -> Iterator[Found]:
 
 def _untuned(document: dict[str, Any]) -> Iterator[Found]:
     """Runs under the name of an untuned base, also in other case, as for repeated names."""
-    reserved = {untuned_name(base).lower(): base for base in _names(document.get("bases"))}
+    reserved = {untuned_name(base).lower(): base for base in entry_names(document.get("bases"))}
     for index, run in _items(document.get("runs")):
         name = run.get("name")
         if isinstance(name, str) and name.lower() in reserved:
@@ -144,8 +143,3 @@ def _untuned(document: dict[str, Any]) -> Iterator[Found]:
 
 def _items(value: Any) -> Items:
     return [(i, v) for i, v in enumerate(value) if isinstance(v, dict)] if isinstance(value, list) else []
-
-
-def _names(value: Any) -> dict[str, None]:
-    """The names of a section's entries, in order."""
-    return {item["name"]: None for _, item in _items(value) if isinstance(item.get("name"), str)}

@@ -62,7 +62,7 @@ class Base(Described, Model):
 
 
 class RewardMap(Frozen):
-    """What r is made of a row's score: identity, sigmoid, or affine (shift + scale · score)."""
+    """Maps each score to a reward before averaging: identity, sigmoid, or affine (shift + scale · score)."""
 
     kind: Literal["identity", "sigmoid", "affine"] = "identity"
     shift: Real = 0.0

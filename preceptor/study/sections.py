@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from preceptor.study.fields import NameOf
 
+DEFAULTS = "defaults"  # the key of a study's file that holds what the entries of a section share
 DISCRIMINATORS = ("kind", "engine")  # the fields that tell the models of a union apart
 
 
@@ -16,6 +17,16 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in models_in(part)]
+
+
+def entries_in(value: Any) -> list[dict[str, Any]]:
+    """The mappings of a section as it stands in a file, be it sound or not."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def entry_names(value: Any) -> list[str]:
+    """The names of a section's entries as they stand in a file, be they sound or not."""
+    return [item["name"] for item in entries_in(value) if isinstance(item.get("name"), str)]
 
 
 def kind_of(item: dict[str, Any], kinds: Sequence[type[BaseModel]]) -> type[BaseModel] | None:
@@ -37,6 +48,33 @@ def references(model: type[BaseModel]) -> dict[str, str]:
         for name, field in model.model_fields.items()
     }
     return {name: section for name, section in found.items() if section is not None}
+
+
+@lru_cache
+def sections(study: type[BaseModel]) -> dict[str, list[type[BaseModel]]]:
+    """The lists of named entries that a study has, each with the models of its entries."""
+    listed = {
+        name: models_in(field.annotation)
+        for name, field in study.model_fields.items()
+        if get_origin(field.annotation) is tuple
+    }
+    return {name: kinds for name, kinds in listed.items() if all("name" in k.model_fields for k in kinds)}
+
+
+@lru_cache
+def axes(model: type[BaseModel]) -> dict[str, str]:
+    """The keys of a grid of such entries, each with the field that it lists values for: `bases`, `base`.
+
+    They are in the order of the fields. Where entries name a recipe, `teachers` lists the one-teacher recipes
+    of these teachers.
+    """
+    named = references(model)
+    listed = [(section, field) for field, section in named.items()]
+    listed += [("teachers", field) for field, section in named.items() if section == "recipes"]
+    listed += [("seeds", "seed")] if "seed" in model.model_fields else []
+    order = list(model.model_fields)
+    listed.sort(key=lambda axis: order.index(axis[1]))
+    return {key: field for key, field in listed if key not in order}
 
 
 def _named(annotation: Any) -> str | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from preceptor.study.fields import BaseName, Frozen, Name, Real, RecipeName, TuningName, Whole
+from preceptor.study.fields import BaseName, Frozen, InGrids, Name, Real, RecipeName, TuningName, Whole
 
 Positive = Annotated[Whole, Field(gt=0)]
 
@@ -28,8 +28,10 @@ class Tuning(Frozen):
     peft: dict[str, Any] | None = None
 
 
-class Run(Frozen):
+class Run(InGrids):
     """One base tuned on one recipe's rows."""
+
+    GRID_NAME = "{base}-{recipe}-{tuning}-seed{seed}"
 
     name: Name
     base: BaseName
