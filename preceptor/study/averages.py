@@ -17,4 +17,6 @@ class Average(Frozen):
     """A run's mean over benchmarks: AP = (length-controlled AlpacaEval 2 + Arena-Hard) / 2 (2411.07133)."""
 
     name: Name
+    """The average's name."""
     of: Annotated[tuple[EvaluationName, ...], AfterValidator(_several)]
+    """Evaluations whose main metrics are averaged."""

@@ -29,7 +29,13 @@ SAVED = ("dataset_dict.json", "state.json")  # by `datasets`, with and without s
 class Frozen(BaseModel):
     """A part of a study: immutable, and an unknown key in it is an error. Its numbers are Whole or Real."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        use_attribute_docstrings=True,  # descriptions in the JSON Schema
+    )
 
     def parts(self) -> "Iterator[Frozen]":
         """This part and all below it."""
@@ -179,11 +185,17 @@ class Records(Frozen):
     """Where rows are read from: a file, a folder saved by `datasets`, or a `datasets` id."""
 
     path: RecordsPath | None = None
+    """A file of rows (.jsonl, .json, .csv, .tsv, .parquet), or a folder that `datasets` saved."""
     dataset: str | None = None
+    """The id of a dataset on a hub, instead of `path`."""
     subset: str | None = None
+    """The configuration of the dataset."""
     split: str = "train"
+    """The split of the dataset."""
     revision: str | None = None
+    """The revision of the dataset."""
     limit: Annotated[Whole, Field(gt=0)] | None = None
+    """How many rows to read; all by default."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -204,18 +216,26 @@ class Model(Frozen):
     """
 
     model: ModelReference
+    """A hub id (organisation/model), or a folder that begins with './', '/' or '~'."""
     revision: str = "main"
+    """A branch, tag or commit on the hub."""
     dtype: Dtype = "float32"
+    """The floating-point type of the weights."""
     max_length: Annotated[Whole, Field(gt=1)] | None = None
+    """The longest context in tokens; the model's own by default."""
     prompt_date: PromptDate | None = None
+    """The date that its chat template may show as today; the study's by default."""
 
 
 class Described(Frozen):
     """What is known of a model besides how to run it."""
 
     name: Name
+    """Up to 100 letters, digits, '.', '_', '+' and '-'; other entries refer to it."""
     family: str | None = None
+    """The family of models that it belongs to, for the record."""
     size_billions: Annotated[Real, Field(gt=0)] | None = None
+    """Billions of parameters, for the record."""
 
 
 def _listed(value: object) -> object:
@@ -224,7 +244,9 @@ def _listed(value: object) -> object:
 
 
 StopTexts = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=4), BeforeValidator(_listed)
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Field(max_length=4),
+    BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...]),
 ]
 
 
@@ -235,12 +257,19 @@ class Sampling(Frozen):
     """
 
     temperature: Annotated[Real, Field(ge=0, le=10)] = 0.0
+    """0 decodes greedily."""
     top_p: Annotated[Real, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling: the probability that the candidates hold together."""
     top_k: Annotated[Whole, Field(ge=0)] = 0
+    """How many tokens to draw from; 0 draws from all."""
     max_new_tokens: Annotated[Whole, Field(gt=0)] = 1024
+    """The longest response in tokens."""
     stop: StopTexts = ()
+    """Up to four texts that end a response."""
     n: Annotated[Whole, Field(gt=0, le=1000)] = 1
+    """How many responses to each instruction."""
     seed: Annotated[Whole, Field(ge=0)] = 0
+    """Every row's own seed is made from it."""
 
     @model_validator(mode="after")
     def _greedy_is_single(self) -> Self:

@@ -57,7 +57,9 @@ class AbstractRecipe(InGrids):
     BY_RANKING: ClassVar[bool] = False  # whether `car_table` decides
 
     name: Name
+    """Runs refer to it."""
     kind: str
+    """How rows are chosen."""
     rows: Positive | None = None
     cut_responses: Literal["leave_out", "keep"] = "leave_out"
     """Responses cut at the limit of tokens are left out by default."""
@@ -101,6 +103,7 @@ class OfOneTeacher(AbstractRecipe):
     """A recipe over the responses of one teacher."""
 
     teacher: TeacherName
+    """Whose responses to choose from."""
 
     @property
     def named_teachers(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.selection.recipes import select_rows, selection_places, selection_reads, shortfall
 from preceptor.study import load as loading
 from preceptor.study.fields import BaseName, Real
+from preceptor.study.json_schema import study_schema
 from preceptor.study.recipes import AnyRecipe, OfOneTeacher, Positive
 from preceptor.study.schema import Study
 from tests.selection.lakes import GOOD, SQL, empty_lake, everything, fill, study
@@ -80,6 +81,12 @@ def test_its_step_and_its_shortfall_follow_from_its_class(wider):
     assert "no more responses are above 2.0" in shortfall(wider.recipes[0], 7, 0, 0)
 
 
+def test_it_is_in_the_schema_of_the_file_alone_and_as_a_grid():
+    parts = study_schema(WiderStudy)["$defs"]
+    assert parts["Unlikely"]["properties"]["kind"]["const"] == "unlikely"
+    assert {"teachers", "bases", "bound"} <= parts["UnlikelyGrid"]["properties"].keys()
+
+
 def test_a_study_file_may_name_it_and_its_names_are_checked(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "Study", WiderStudy)
     picked = "{kind: best_of_n, name: picked, teacher: sampled}"
@@ -88,5 +95,7 @@ def test_a_study_file_may_name_it_and_its_names_are_checked(tmp_path, monkeypatc
     assert isinstance(load(tmp_path, text).recipes[3], Unlikely)
     found = problems(tmp_path, text.replace("sampled, base: base-a", "nobody, base: none"))
     assert [problem.path for problem in found] == ["recipes[3].base", "recipes[3].teacher"]
+    grid = text.replace("name: picked, teacher: sampled", "name: 'of-{teacher}', teachers: [sampled, spare]")
+    assert [recipe.name for recipe in load(tmp_path, grid).recipes[3:]] == ["of-sampled", "of-spare"]
     (unknown,) = problems(tmp_path, text.replace("bound: 2", "bond: 2, bound: 2"))
     assert "Did you mean 'bound'?" in unknown.message
