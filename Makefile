@@ -7,7 +7,7 @@ TARGETS := assets definitions.py jobs preceptor resources studies benchmarks tes
 
 export PRECEPTOR_STUDY = $(STUDY)
 
-.PHONY: help demo test test-slow soak lint study check ui sql miniature benchmarks clean
+.PHONY: help demo test test-slow soak lint study study-schema check ui sql miniature benchmarks clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ demo: .venv/core ## the whole graph on tiny models: rank, tune, evaluate, report
 
 study: .venv/core ## materialize a whole study: make study STUDY=studies/arena_bench.yaml [OPTIONS=--retry-failed]
 	$(BIN)/python -m jobs.run_study $(STUDY) $(OPTIONS)
+
+study-schema: .venv/core ## write the JSON Schema of study files, with which editors complete and check them
+	$(BIN)/python -m preceptor.study.json_schema studies/schema.json
 
 check: .venv/core ## say what is wrong with a study, run nothing: make check STUDY=studies/arena_bench.yaml
 	$(BIN)/python -m jobs.run_study $(STUDY) --check

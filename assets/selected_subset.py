@@ -19,8 +19,8 @@ from preceptor.selection.recipes import (
     selection_fingerprint,
     selection_places,
     selection_reads,
+    shortfall,
 )
-from preceptor.selection.shortfall import shortfall
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 

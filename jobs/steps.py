@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from preceptor.study.recipes import BestOfN, BestTeacher, OneTeacher, Recipe
+from preceptor.study.recipes import AnyRecipe
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_runs
 
@@ -80,7 +80,7 @@ def _after_the_ranking(study: Study) -> Iterator[Step]:
         for base in untuned_runs(study).values():
             yield Step("base_results", dg.MultiPartitionKey({"base": base, "benchmark": evaluation.name}))
     for recipe in study.recipes:
-        yield Step("selected_subset", recipe.name, (_origin(recipe),))
+        yield Step("selected_subset", recipe.name, (_origin(study, recipe),))
     for run in study.runs:
         yield Step("tuned_checkpoint", run.name, (("selected_subset", run.recipe),))
     # A run's benchmarks may share its answers: not side by side.
@@ -93,12 +93,9 @@ def _after_the_ranking(study: Study) -> Iterator[Step]:
     yield Step("study_report", None, ranking)
 
 
-def _origin(recipe: Recipe) -> Need:
+def _origin(study: Study, recipe: AnyRecipe) -> Need:
     """What a recipe makes no sense without."""
-    match recipe:
-        case BestTeacher():
-            return "car_table", None
-        case OneTeacher(teacher=teacher) | BestOfN(teacher=teacher):
-            return "responses", teacher
-        case _:
-            return "raw_instructions", None
+    if recipe.BY_RANKING:
+        return "car_table", None
+    teachers = recipe.drawn_from(teacher.name for teacher in study.teachers)
+    return ("responses", teachers[0]) if len(teachers) == 1 else ("raw_instructions", None)

@@ -24,7 +24,7 @@ from preceptor.report.words import (
     share,
     span,
 )
-from preceptor.selection.shortfall import shortfall
+from preceptor.selection.recipes import shortfall
 from preceptor.study.recipes import AnyRecipe
 
 UNTUNED = "untuned base"  # where a recipe's name stands, which has no blank

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from preceptor.study.fields import Frozen, Name
+from preceptor.study.fields import EvaluationName, Frozen, Name
 
 
 def _several(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -17,4 +17,6 @@ class Average(Frozen):
     """A run's mean over benchmarks: AP = (length-controlled AlpacaEval 2 + Arena-Hard) / 2 (2411.07133)."""
 
     name: Name
-    of: Annotated[tuple[str, ...], AfterValidator(_several)]
+    """The average's name."""
+    of: Annotated[tuple[EvaluationName, ...], AfterValidator(_several)]
+    """Evaluations whose main metrics are averaged."""

@@ -60,8 +60,11 @@ class Conversations(Records):
     """Rows of a format; `ignore` names columns with text that the study knowingly leaves out."""
 
     format: InstructionFormat = "plain"
+    """What a row looks like."""
     columns: Columns = Columns()
+    """Names of columns that differ from the format's."""
     ignore: tuple[str, ...] = ()
+    """Columns with text that the study knowingly leaves out."""
 
     @model_validator(mode="after")
     def _columns_of_the_format(self) -> Self:

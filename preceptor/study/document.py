@@ -5,8 +5,9 @@ aliases are bounded, so that a file can neither run code nor hang the loader.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ TRUTH = re.compile(r"(true|True|TRUE)|(false|False|FALSE)")
 INTEGER = re.compile(r"[-+]?[0-9]{1,300}")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 SPECIAL_FLOAT = re.compile(r"([-+]?)\.(inf|nan)", re.IGNORECASE)
+# What people write for a key, where no spelling leads from one to the other.
+SYNONYMS = {"file": "path", "filename": "path", "type": "engine", "checkpoint": "model", "hf_model": "model"}
 QUOTED = "put the text in quotes"
 # What YAML's reader says, and what mostly cures it.
 CURES = {
@@ -41,6 +44,19 @@ CURES = {
 
 class StudyError(ValueError):
     """A study that cannot be used; its text lists every problem found."""
+
+
+def unknown(key: str, known: Iterable[str], what: str = "key known here") -> str:
+    """What to say of a key that is none of the known ones."""
+    names = list(known)
+    meant = [SYNONYMS[key]] if SYNONYMS.get(key) in names else get_close_matches(key, names, n=1)
+    return f"is no {what}; known are {', '.join(names)}" + (f". Did you mean {meant[0]!r}?" if meant else "")
+
+
+def printed(place: Place) -> str:
+    """teachers[1].sampling.n, with a key that cannot be printed as it is in quotes."""
+    words = (part if isinstance(part, int) or (part.isprintable() and part) else repr(part) for part in place)
+    return "".join(f"[{w}]" if isinstance(w, int) else f".{w}" for w in words).removeprefix(".")
 
 
 @dataclass(frozen=True)

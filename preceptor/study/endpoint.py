@@ -70,15 +70,25 @@ class Endpoint(Frozen):
     SETTINGS: ClassVar[Mapping[str, str]] = {"seed": "seed"}
 
     model: Annotated[str, Field(min_length=1)]
+    """The model's name at the endpoint."""
     base_url: Annotated[str, AfterValidator(_address)]
+    """The endpoint's address, usually ending in /v1."""
     served_as: str | None = None
+    """What rows are known by, where the address changes."""
     api_key_variable: Annotated[str, AfterValidator(_variable)] = "OPENAI_API_KEY"
+    """The name of the environment variable that holds the key."""
     concurrency: Annotated[Whole, Field(gt=0, le=4096)] = 64
+    """The most requests at once."""
     timeout_seconds: Annotated[Real, Field(gt=0, le=86_400)] = 600.0
+    """How long to wait for an answer."""
     attempts: Annotated[Whole, Field(gt=0, le=20)] = 6
+    """How often to try a request."""
     prices: Prices | None = None
+    """What a million tokens cost."""
     leave_out: tuple[str, ...] = ()
+    """Parameters that the endpoint is not sent."""
     extra_body: Annotated[dict[str, JsonValue], AfterValidator(_additions)] = Field(default_factory=dict)
+    """Other parameters that it is sent."""
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +29,13 @@ SAVED = ("dataset_dict.json", "state.json")  # by `datasets`, with and without s
 class Frozen(BaseModel):
     """A part of a study: immutable, and an unknown key in it is an error. Its numbers are Whole or Real."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        use_attribute_docstrings=True,  # descriptions in the JSON Schema
+    )
 
     def parts(self) -> "Iterator[Frozen]":
         """This part and all below it."""
@@ -37,6 +44,12 @@ class Frozen(BaseModel):
             for item in value if isinstance(value, tuple) else (value,):
                 if isinstance(item, Frozen):
                     yield from item.parts()
+
+
+class InGrids(Frozen):
+    """An entry that a grid may stand for; GRID_NAME is the template of its name where the grid has none."""
+
+    GRID_NAME: ClassVar[str]
 
 
 def _plain(value: Any) -> Any:
@@ -56,7 +69,8 @@ Whole = Annotated[int, BeforeValidator(_plain)]
 Real = Annotated[float, BeforeValidator(_plain)]
 
 
-def _name(value: str) -> str:
+def checked_name(value: str) -> str:
+    """The name of an entry of a section. Raises ValueError where it is no partition key and folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", value):
         raise ValueError(
             "a name is 1 to 100 letters, digits, '.', '_', '+' or '-' and starts with a letter or digit"
@@ -143,8 +157,21 @@ def _day(value: object) -> object:
     return value
 
 
+@dataclass(frozen=True)
+class NameOf:
+    """Marks a text that must be the name of an entry of another section of the study."""
+
+    section: str
+
+
 PromptDate = Annotated[date, BeforeValidator(_day)]
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(checked_name)]
+TeacherName = Annotated[str, NameOf("teachers")]
+BaseName = Annotated[str, NameOf("bases")]
+RewardModelName = Annotated[str, NameOf("reward_models")]
+RecipeName = Annotated[str, NameOf("recipes")]
+TuningName = Annotated[str, NameOf("tunings")]
+EvaluationName = Annotated[str, NameOf("evaluations")]
 TeacherFolder = Annotated[str, AfterValidator(_teacher_folder)]
 ExistingPath = Annotated[str, AfterValidator(_whole_path)]
 ModelReference = Annotated[str, AfterValidator(_model)]
@@ -158,11 +185,17 @@ class Records(Frozen):
     """Where rows are read from: a file, a folder saved by `datasets`, or a `datasets` id."""
 
     path: RecordsPath | None = None
+    """A file of rows (.jsonl, .json, .csv, .tsv, .parquet), or a folder that `datasets` saved."""
     dataset: str | None = None
+    """The id of a dataset on a hub, instead of `path`."""
     subset: str | None = None
+    """The configuration of the dataset."""
     split: str = "train"
+    """The split of the dataset."""
     revision: str | None = None
+    """The revision of the dataset."""
     limit: Annotated[Whole, Field(gt=0)] | None = None
+    """How many rows to read; all by default."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -183,18 +216,26 @@ class Model(Frozen):
     """
 
     model: ModelReference
+    """A hub id (organisation/model), or a folder that begins with './', '/' or '~'."""
     revision: str = "main"
+    """A branch, tag or commit on the hub."""
     dtype: Dtype = "float32"
+    """The floating-point type of the weights."""
     max_length: Annotated[Whole, Field(gt=1)] | None = None
+    """The longest context in tokens; the model's own by default."""
     prompt_date: PromptDate | None = None
+    """The date that its chat template may show as today; the study's by default."""
 
 
 class Described(Frozen):
     """What is known of a model besides how to run it."""
 
     name: Name
+    """Up to 100 letters, digits, '.', '_', '+' and '-'; other entries refer to it."""
     family: str | None = None
+    """The family of models that it belongs to, for the record."""
     size_billions: Annotated[Real, Field(gt=0)] | None = None
+    """Billions of parameters, for the record."""
 
 
 def _listed(value: object) -> object:
@@ -203,7 +244,9 @@ def _listed(value: object) -> object:
 
 
 StopTexts = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=4), BeforeValidator(_listed)
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Field(max_length=4),
+    BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...]),
 ]
 
 
@@ -214,12 +257,19 @@ class Sampling(Frozen):
     """
 
     temperature: Annotated[Real, Field(ge=0, le=10)] = 0.0
+    """0 decodes greedily."""
     top_p: Annotated[Real, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling: the probability that the candidates hold together."""
     top_k: Annotated[Whole, Field(ge=0)] = 0
+    """How many tokens to draw from; 0 draws from all."""
     max_new_tokens: Annotated[Whole, Field(gt=0)] = 1024
+    """The longest response in tokens."""
     stop: StopTexts = ()
+    """Up to four texts that end a response."""
     n: Annotated[Whole, Field(gt=0, le=1000)] = 1
+    """How many responses to each instruction."""
     seed: Annotated[Whole, Field(ge=0)] = 0
+    """Every row's own seed is made from it."""
 
     @model_validator(mode="after")
     def _greedy_is_single(self) -> Self:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preceptor.study.document import Problem, StudyError, read_document
+from preceptor.study.document import Problem, StudyError, printed, read_document
+from preceptor.study.fields import Frozen, TeacherFolder
+from preceptor.study.plain import plain_study
 from preceptor.study.prompt_date import dated
 from preceptor.study.references import reference_problems
 from preceptor.study.schema import Study
+from preceptor.study.sections import entry_names
 from preceptor.study.teacher_files import TeacherFiles, read_teacher_files
-from preceptor.study.validate import refuse, validated
+from preceptor.study.validate import besides, refuse, validated
 from preceptor.study.variables import expand
 
 __all__ = ["ReadStudy", "StudyError", "load_study", "read_study", "study_path"]
@@ -49,18 +52,40 @@ def read_study(path: str | Path, environment: Mapping[str, str] = os.environ) ->
     file = Path(path)
     document = read_document(file)
     data = expand(document.data, environment, (), document.problems)
-    study, problems = validated(Study, data, file.resolve().parent, document.problems)
-    found = TeacherFiles()
-    if study is not None and study.teacher_files is not None:
-        found = read_teacher_files(study.teacher_files, environment, study.teachers)
-    # Who lies in a file that cannot be read, nobody can say: names of teachers are taken on trust then.
-    everybody = not found.left_out and (study is not None or "teacher_files" not in data)
-    references = reference_problems(_with_teachers(data, found), everybody)
-    problems = [*document.problems, *problems, *_no_teachers(data)]
-    refuse(file, document, [*problems, *(Problem(*reference) for reference in references)])
+    folder = file.resolve().parent
+    found, readable = _teachers_in_files(data, environment, folder)
+    # An unreadable file may define any teacher, so names of teachers are not checked.
+    incomplete = () if readable and not found.left_out else ("teachers",)
+    in_files = [teacher.name for teacher in found.teachers]
+    plain = plain_study(Study, data, in_files, incomplete)
+    study, problems = validated(Study, plain.data, folder)
+    problems = besides([*plain.problems, *plain.located(problems)], document.problems)
+    everybody = _with_teachers(plain.data, in_files)
+    references = reference_problems(
+        Study, everybody, plain.incomplete, lambda place: printed(plain.origin(place))
+    )
+    others = [*_no_teachers(data), *(Problem(*reference) for reference in references)]
+    refuse(file, document, [*document.problems, *problems, *plain.located(others)])
     assert study is not None
     whole = study.model_copy(update={"teachers": (*study.teachers, *found.teachers)})
     return ReadStudy(dated(whole), found.left_out)
+
+
+class WatchedFolder(Frozen):
+    """The one key of a study that must be read before its grids are expanded."""
+
+    teacher_files: TeacherFolder | None = None
+
+
+def _teachers_in_files(
+    data: dict[str, Any], environment: Mapping[str, str], folder: Path
+) -> tuple[TeacherFiles, bool]:
+    """The teachers of the folder that the study names, and whether it names one that can be read, or none."""
+    watched, _ = validated(WatchedFolder, {"teacher_files": data.get("teacher_files")}, folder)
+    if watched is None or watched.teacher_files is None:
+        return TeacherFiles(), watched is not None
+    own = entry_names(data.get("teachers"))
+    return read_teacher_files(watched.teacher_files, environment, own), True
 
 
 def _no_teachers(data: dict[str, Any]) -> Iterator[Problem]:
@@ -71,8 +96,8 @@ def _no_teachers(data: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _with_teachers(data: dict[str, Any], found: TeacherFiles) -> dict[str, Any]:
+def _with_teachers(data: dict[str, Any], in_files: list[str]) -> dict[str, Any]:
     own = data.get("teachers")
-    if not found.teachers or not isinstance(own, list | None):
+    if not in_files or not isinstance(own, list | None):
         return data
-    return {**data, "teachers": [*(own or []), *({"name": teacher.name} for teacher in found.teachers)]}
+    return {**data, "teachers": [*(own or []), *({"name": name} for name in in_files)]}

@@ -1,90 +1,229 @@
-"""Which rows a study selects for tuning: its recipes."""
+"""The recipes: which rows a base is tuned on.
 
-from typing import Annotated, Literal
+A recipe is a class here and a statement of the same name, sql/selection/<kind>.sql. The class says what the
+recipe takes from a study and what it reads; nothing outside of this module tells one kind from another.
+"""
 
-from pydantic import Field
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
 
-from preceptor.study.fields import (
-    Frozen,
-    Name,
-    Whole,
-)
+from pydantic import AfterValidator, Field
+
+from preceptor.study.fields import BaseName, InGrids, Name, TeacherName, Whole
+from preceptor.suitability.metrics import row_columns
 
 Positive = Annotated[Whole, Field(gt=0)]
 
 
-class _Recipe(Frozen):
-    """What all recipes share: responses that were cut at the limit of tokens are left out, unless kept."""
+def _row_column(value: str) -> str:
+    if value not in row_columns():
+        raise ValueError(f"allowed are {', '.join(map(repr, row_columns()))}")
+    return value
+
+
+RowColumnName = Annotated[
+    str, AfterValidator(_row_column), Field(json_schema_extra={"enum": list(row_columns())})
+]
+
+
+class AbstractRecipe(InGrids):
+    """What all recipes share.
+
+    A kind says what it differs in: the parameters of its statement, and what decides which rows it chooses.
+    """
+
+    PARAMETERS: ClassVar[tuple[str, ...]] = ()  # the fields that the statement takes as $parameters
+    GRID_NAME = "{kind}"
+    BY_RANKING: ClassVar[bool] = False  # whether `car_table` decides
 
     name: Name
+    """Runs refer to it."""
+    kind: str
+    """How rows are chosen."""
+    rows: Positive | None = None
     cut_responses: Literal["leave_out", "keep"] = "leave_out"
+    """Responses cut at the limit of tokens are left out by default."""
+
+    @property
+    def named_teachers(self) -> tuple[str, ...]:
+        """The teachers that it names; empty where it chooses from all."""
+        return ()
+
+    def drawn_from(self, teachers: Iterable[str]) -> list[str]:
+        """The teachers whose responses it chooses from, of all the study's."""
+        return list(self.named_teachers or teachers)
+
+    @property
+    def by_reward(self) -> bool:
+        """Whether rewards decide."""
+        return False
+
+    @property
+    def losses_of(self) -> str:
+        """The base whose losses decide; empty where no losses do."""
+        return ""
+
+    @property
+    def value(self) -> str:
+        """SQL of the value that it chooses by, from columns of `usable.sql`."""
+        return "NULL::DOUBLE"
+
+    @property
+    def at_most(self) -> float:
+        """The value above which it chooses no row."""
+        return math.inf
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of its statement."""
+        return {field: getattr(self, field) for field in self.PARAMETERS}
+
+    @property
+    def exhausted(self) -> str:
+        """What has run out where it chooses fewer rows than it asks for."""
+        return "no more instructions have a usable response"
 
 
-class OneTeacher(_Recipe):
+class OfOneTeacher(AbstractRecipe):
+    """A recipe over the responses of one teacher."""
+
+    teacher: TeacherName
+    """Whose responses to choose from."""
+
+    @property
+    def named_teachers(self) -> tuple[str, ...]:
+        """Its teacher alone."""
+        return (self.teacher,)
+
+
+class OfTeachers(AbstractRecipe):
+    """A recipe over the responses of several teachers."""
+
+    teachers: tuple[TeacherName, ...] = ()
+    """Whose responses to choose from; all teachers' by default."""
+
+    @property
+    def named_teachers(self) -> tuple[str, ...]:
+        """Its teachers."""
+        return self.teachers
+
+
+class OneTeacher(OfOneTeacher):
     """The responses of one teacher: tuned on, they show whether the ranking predicted well."""
 
+    PARAMETERS = ("rows", "seed")
+    GRID_NAME = "of-{teacher}"
+
     kind: Literal["teacher"]
-    teacher: str
     rows: Positive | None = None
+    """How many rows to draw; all of them by default."""
     seed: Whole = 0
+    """The same seed and rows draw the same instructions for all teachers that answered each once."""
+
+    @property
+    def exhausted(self) -> str:
+        """Its teacher's responses."""
+        return f"{self.teacher} has no more usable responses"
 
 
-class BestTeacher(_Recipe):
+class BestTeacher(AbstractRecipe):
     """The responses of the teacher that CAR ranks first for a base."""
 
+    PARAMETERS = ("base", "rows", "seed")
+    GRID_NAME = "best-for-{base}"
+    BY_RANKING = True
+
     kind: Literal["best_teacher"]
-    base: str
+    base: BaseName
+    """The base whose ranking decides."""
     rows: Positive | None = None
+    """How many rows to draw; all of them by default."""
     seed: Whole = 0
 
+    @property
+    def exhausted(self) -> str:
+        """The first teacher's responses."""
+        return f"the teacher that is first for {self.base} has no more usable responses"
 
-class Random(_Recipe):
+
+class Random(OfTeachers):
     """Random instructions, each with one random response among the teachers'."""
+
+    PARAMETERS = ("rows", "seed")
+    GRID_NAME = "random-{rows}-seed{seed}"
 
     kind: Literal["random"]
     rows: Positive
-    teachers: tuple[str, ...] = ()
     seed: Whole = 0
 
 
-RowColumn = Literal[
-    "reward",
-    "mean_nll",
-    "perplexity",
-    "ifd",
-    "ifd_of_perplexities",
-    "rank_surprisal_ratio",
-    "response_tokens",
-]
-INSTRUCTION_DIFFICULTIES = (
-    "ifd",
-    "ifd_of_perplexities",
-)  # both end at 1: above it the instruction is no help
-
-
-class TopK(_Recipe):
+class TopK(OfTeachers):
     """The k rows, at most one per instruction, with the highest or lowest value of a column.
 
     `ifd` is the ratio of mean losses, with the instruction over without it, `ifd_of_perplexities` that of
     their exponentials; of either, rows above 1 are never chosen (Cherry LLM, arXiv 2308.12032).
     """
 
+    PARAMETERS = ("rows", "column", "order")
+    GRID_NAME = "{order}-{column}-{base}"
+
     kind: Literal["top_k"]
-    column: RowColumn
+    column: RowColumnName
+    """The value to choose by."""
     rows: Positive
     order: Literal["highest", "lowest"] = "highest"
-    base: str | None = None
-    teachers: tuple[str, ...] = ()
+    base: BaseName | None = None
+    """The base whose losses the column is computed from; every column but `reward` needs one."""
+
+    @property
+    def by_reward(self) -> bool:
+        """Whether its column is the reward."""
+        return not row_columns()[self.column].needs_losses
+
+    @property
+    def losses_of(self) -> str:
+        """Its base, where its column is computed from losses."""
+        return "" if self.by_reward else self.base or ""
+
+    @property
+    def value(self) -> str:
+        """Its column's."""
+        return row_columns()[self.column].sql
+
+    @property
+    def at_most(self) -> float:
+        """Its column's."""
+        most = row_columns()[self.column].at_most
+        return math.inf if most is None else most
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Also how large a value may be."""
+        return {**super().parameters, "at_most": self.at_most}
+
+    @property
+    def exhausted(self) -> str:
+        """Responses with a value."""
+        return f"no more instructions have a usable response with a value of {self.column}"
 
 
-class BestOfN(_Recipe):
+class BestOfN(OfOneTeacher):
     """Per instruction, the sample of one teacher that the reward model likes best (or least)."""
 
+    PARAMETERS = ("n", "order")
+    GRID_NAME = "{order}-of-{teacher}"
+
     kind: Literal["best_of_n"]
-    teacher: str
     rows: None = None  # every instruction that has a reward
     n: Positive | None = None
+    """Choose among the first n samples of each instruction; among all by default."""
     order: Literal["best", "worst"] = "best"
+
+    @property
+    def by_reward(self) -> bool:
+        """Always."""
+        return True
 
 
 AnyRecipe = OneTeacher | BestTeacher | Random | TopK | BestOfN

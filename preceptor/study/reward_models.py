@@ -11,6 +11,7 @@ from preceptor.study.fields import (
     Name,
     PromptFormat,
     Records,
+    TeacherName,
     Whole,
 )
 
@@ -24,8 +25,11 @@ class ClassifierRewardModel(Model):
     name: Name
     engine: Literal["sequence_classification"]
     prompt_format: PromptFormat | Literal["pair"] = "own"
+    """How a conversation becomes text; `pair` gives the prompt and the response as two texts."""
     label: Annotated[Whole, Field(ge=0)] | None = None
+    """Which output is the score, where the head has several."""
     allow_remote_code: bool = False
+    """Run the Python that comes with the model."""
 
 
 class RewardColumns(Frozen):
@@ -42,7 +46,9 @@ class RecordedRewardModel(Records):
     name: Name
     engine: Literal["recorded"]
     columns: RewardColumns = RewardColumns()
-    teachers: dict[str, str] = Field(default_factory=dict)
+    """The columns of the file."""
+    teachers: dict[TeacherName, str] = Field(default_factory=dict)
+    """The file's name of a teacher, where it differs."""
 
 
 class JudgeRewardModel(Endpoint):
@@ -54,6 +60,7 @@ class JudgeRewardModel(Endpoint):
     name: Name
     engine: Literal["openai"]
     rubric: str | None = None
+    """Instructions to the judge, instead of the built-in ones."""
     seed: Annotated[Whole, Field(ge=0)] = 0
 
 

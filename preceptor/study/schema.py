@@ -17,6 +17,7 @@ from preceptor.study.fields import (
     PromptDate,
     PromptFormat,
     Real,
+    RewardModelName,
     TeacherFolder,
     Whole,
 )
@@ -46,7 +47,9 @@ class Instructions(Frozen):
     """All sources of a study. Texts at least this similar are near-duplicates; null keeps them."""
 
     sources: Annotated[tuple[InstructionSource, ...], Field(min_length=1)]
+    """Where instructions come from."""
     near_duplicate_threshold: Annotated[Real, Field(ge=0.6, lt=1)] | None = 0.9
+    """Drop an instruction at least this similar to an earlier one; null keeps all."""
 
 
 class Base(Described, Model):
@@ -56,30 +59,45 @@ class Base(Described, Model):
     """
 
     prompt_format: PromptFormat = "tulu"
+    """The format that it is scored and tuned in."""
     include_end_of_turn: bool = False
+    """Count the loss of the token that ends a turn."""
     unconditional: bool = True
+    """Also measure each response without its instruction, which only IFD needs."""
 
 
 class RewardMap(Frozen):
-    """What r is made of a row's score: identity, sigmoid, or affine (shift + scale · score)."""
+    """Maps each score to a reward before averaging: identity, sigmoid, or affine (shift + scale · score)."""
 
     kind: Literal["identity", "sigmoid", "affine"] = "identity"
+    """Which function."""
     shift: Real = 0.0
+    """For `affine`."""
     scale: Annotated[Real, Field(gt=0)] = 1.0
+    """For `affine`."""
 
 
 class Car(Frozen):
     """CAR = r / (1 + β·L) (arXiv 2411.07133), its form, its rows and its intervals."""
 
     beta: Annotated[Real, Field(ge=0)] = 3.0
+    """β, the weight of the loss."""
     form: Literal["ratio", "product"] = "ratio"
-    reward_model: str | None = None
+    """`ratio` is r / (1 + β·L), `product` is r · (1 + β·L)."""
+    reward_model: RewardModelName | None = None
+    """Which reward model gives r; the only one by default."""
     reward_map: RewardMap = RewardMap()
+    """Maps each score to a reward before averaging."""
     rows: Literal["common", "available"] = "common"
+    """`common` compares teachers on the instructions that all of them answered."""
     sweep: tuple[Annotated[Real, Field(ge=0)], ...] = (0.0, 0.3, 1.0, 3.0, 10.0)
+    """Values of β for `car_beta_sweep`."""
     confidence: Probability = 0.95
+    """The probability that an interval covers."""
     resamples: Annotated[Whole, Field(ge=100, le=100_000)] = 2000
+    """Draws of the bootstrap."""
     seed: Annotated[Whole, Field(ge=0)] = 0
+    """The seed of the bootstrap."""
 
 
 class Limits(Frozen):
@@ -90,11 +108,17 @@ class Limits(Frozen):
     """
 
     lost_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
+    """Rows that a file may lose when it is read."""
     failed_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
+    """Rows that may fail."""
     missing_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
-    truncated_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05  # a cut answer is as unfit as a failed one
+    """Rows that may be missing."""
+    truncated_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
+    """Responses that may be cut at the limit of tokens: they are as unfit as failed ones."""
     tokens_scored: Annotated[Real, Field(ge=0, le=1)] = 0.9
-    reward_drift: Annotated[Real, Field(ge=0)] = 0.2  # what Cohen calls a small effect
+    """The share of a response's tokens that must be scored."""
+    reward_drift: Annotated[Real, Field(ge=0)] = 0.2
+    """How far rewards may drift, in standard deviations; 0.2 is what Cohen calls a small effect."""
 
 
 class LeftStudyError(LookupError):
@@ -108,20 +132,35 @@ class Study(Frozen):
     """
 
     name: Name
+    """The folder in the store, and part of Dagster's partition sets."""
     description: str = ""
+    """The question that the study asks."""
     prompt_date: PromptDate = PROMPT_DATE
+    """The date that chat templates show as today."""
     instructions: Instructions
+    """What the teachers are asked."""
     teachers: tuple[Teacher, ...] = ()
+    """Whose responses are compared."""
     teacher_files: TeacherFolder | None = None
+    """A folder, or s3://bucket/prefix, in which every YAML file is one more teacher."""
     bases: Annotated[tuple[Base, ...], Field(min_length=1)]
+    """The base models that are to be tuned."""
     reward_models: Annotated[tuple[RewardModel, ...], Field(min_length=1)]
+    """What scores the responses."""
     car: Car = Car()
+    """How teachers are ranked."""
     limits: Limits = Limits()
+    """From where the asset checks complain."""
     recipes: tuple[Recipe, ...] = ()
+    """Which rows bases are tuned on; a grid stands for one recipe per combination."""
     tunings: tuple[Tuning, ...] = ()
+    """Named hyper-parameters."""
     runs: tuple[Run, ...] = ()
+    """Which base is tuned on which recipe's rows; a grid stands for one run per combination."""
     evaluations: tuple[Evaluation, ...] = ()
+    """What tuned bases are measured on."""
     averages: tuple[Average, ...] = ()
+    """Means of several evaluations' main metrics."""
 
     def teacher(self, name: str) -> AnyTeacher:
         """The teacher of that name. Raises LeftStudyError where it is none of the study's."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from preceptor.study.document import Problem, StudyError, read_document
 from preceptor.study.fields import Frozen
 from preceptor.study.teachers import AnyTeacher, Teacher
-from preceptor.study.validate import refuse, validated
+from preceptor.study.validate import besides, refuse, validated
 from preceptor.study.variables import expand
 
 SUFFIXES = (".yaml", ".yml")
@@ -31,31 +31,29 @@ class TeacherFile(Frozen):
     teacher: Teacher
 
 
-def read_teacher_files(
-    place: str, environment: Mapping[str, str], others: Iterable[AnyTeacher]
-) -> TeacherFiles:
-    """Read every teacher file of a folder or S3 prefix; `others` are the teachers whose names are taken.
+def read_teacher_files(place: str, environment: Mapping[str, str], taken: Iterable[str]) -> TeacherFiles:
+    """Read every teacher file of a folder or S3 prefix; `taken` are the names of the study's own teachers.
 
     Raises StudyError where the folder cannot be read at all, and where S3 cannot and never could be.
     """
     if not place.startswith(REMOTE):
-        return _read_folder(Path(place), environment, others)
+        return _read_folder(Path(place), environment, taken)
     from preceptor.lake.mirror import mirrored
 
     mirror = mirrored(place)
     if mirror.problem is not None and not mirror.complete:
         raise StudyError(f"teacher_files: {mirror.problem}")
-    found = _read_folder(mirror.folder, environment, others)
+    found = _read_folder(mirror.folder, environment, taken)
     left_out = [text.replace(str(mirror.folder), place.rstrip("/")) for text in found.left_out]
     if mirror.problem is not None:
         left_out.append(f"{mirror.problem}. The teachers are those of this machine's last copy")
     return TeacherFiles(found.teachers, tuple(left_out))
 
 
-def _read_folder(folder: Path, environment: Mapping[str, str], others: Iterable[AnyTeacher]) -> TeacherFiles:
+def _read_folder(folder: Path, environment: Mapping[str, str], names: Iterable[str]) -> TeacherFiles:
     teachers: list[AnyTeacher] = []
     left_out: list[str] = []
-    taken = {teacher.name.lower(): "the study itself" for teacher in others}
+    taken = {name.lower(): "the study itself" for name in names}
     for file in _files(folder):
         try:
             teacher = _read_file(file, environment, taken)
@@ -79,9 +77,9 @@ def _files(folder: Path) -> Iterator[Path]:
 def _read_file(file: Path, environment: Mapping[str, str], taken: Mapping[str, str]) -> AnyTeacher:
     document = read_document(file, "teacher", "name, engine …")
     data = expand(document.data, environment, (), document.problems)
-    above = [Problem(("teacher", *problem.place), problem.message) for problem in document.problems]
-    part, found = validated(TeacherFile, {"teacher": data}, file.resolve().parent, above)
-    problems = [Problem(problem.place[1:], problem.message) for problem in found]
+    part, found = validated(TeacherFile, {"teacher": data}, file.resolve().parent)
+    here = [Problem(problem.place[1:], problem.message) for problem in found]
+    problems = besides(here, document.problems)
     name = data.get("name")
     if isinstance(name, str) and name.lower() in taken:
         text = f"{name!r} is a teacher of {taken[name.lower()]} already: give this one another name"

@@ -27,9 +27,13 @@ class TeacherFacts(Described):
     """
 
     style: str | None = None
+    """What makes teachers alike: an answering style, a parent model, a prompt."""
     terms: str | None = None
+    """The licence or terms of its outputs."""
     price_per_million_tokens: Annotated[Real, Field(ge=0)] | None = None
+    """What a million tokens cost, for the record."""
     gpu: str | None = None
+    """The GPU that it needs, for the record."""
 
 
 class RecordedTeacher(TeacherFacts, Conversations):
@@ -37,6 +41,7 @@ class RecordedTeacher(TeacherFacts, Conversations):
 
     engine: Literal["recorded"]
     join: Literal["id", "instruction"] | None = None
+    """What records are matched by; `id` for FastChat's files, else `instruction`."""
 
     @property
     def joined_on(self) -> Literal["id", "instruction"]:
@@ -67,8 +72,11 @@ class VllmTeacher(LocalTeacher):
     engine: Literal["vllm"]
     dtype: Dtype = "bfloat16"
     quantization: str | None = None
+    """A quantization that vLLM knows."""
     adapter: ExistingPath | None = None
+    """A LoRA folder."""
     tensor_parallel_size: Annotated[Whole, Field(gt=0)] = 1
+    """How many GPUs hold the model together."""
 
 
 class OpenAITeacher(TeacherFacts, Endpoint):

@@ -4,12 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from preceptor.study.fields import (
-    Frozen,
-    Name,
-    Real,
-    Whole,
-)
+from preceptor.study.fields import BaseName, Frozen, InGrids, Name, Real, RecipeName, TuningName, Whole
 
 Positive = Annotated[Whole, Field(gt=0)]
 
@@ -21,23 +16,39 @@ class Tuning(Frozen):
     """
 
     name: Name
+    """Runs refer to it."""
     epochs: Annotated[Real, Field(gt=0)] = 3.0
+    """Passes over the rows."""
     learning_rate: Annotated[Real, Field(gt=0)] = 2e-5
+    """The peak learning rate."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: Annotated[Real, Field(ge=0, lt=1)] = 0.03  # share of the steps
-    batch_size: Positive = 128  # rows per optimizer step
+    """How the learning rate falls."""
+    warmup: Annotated[Real, Field(ge=0, lt=1)] = 0.03
+    """The share of the steps in which the learning rate rises."""
+    batch_size: Positive = 128
+    """Rows per optimizer step."""
     weight_decay: Annotated[Real, Field(ge=0)] = 0.0
     max_gradient_norm: Annotated[Real, Field(gt=0)] = 1.0
     max_length: Annotated[Whole, Field(gt=1)] | None = None
+    """The longest row in tokens; the base's context by default."""
     mixed_precision: Literal["no", "bf16"] = "no"
+    """`bf16` computes in 16 bits."""
     peft: dict[str, Any] | None = None
+    """Settings of an adapter, handed to PEFT as they are."""
 
 
-class Run(Frozen):
+class Run(InGrids):
     """One base tuned on one recipe's rows."""
 
+    GRID_NAME = "{base}-{recipe}-{tuning}-seed{seed}"
+
     name: Name
-    base: str
-    recipe: str
-    tuning: str
+    """The run's name; results are stored under it."""
+    base: BaseName
+    """The base to tune."""
+    recipe: RecipeName
+    """The recipe whose rows it is tuned on."""
+    tuning: TuningName
+    """The hyper-parameters."""
     seed: Annotated[Whole, Field(ge=0)] = 0
+    """The seed of the order of rows and of new weights."""

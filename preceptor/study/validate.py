@@ -1,37 +1,35 @@
 """A document held against the schema; pydantic's errors in our words, each at its place in the file."""
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from preceptor.study.document import Document, Place, Problem, StudyError
+from preceptor.study.document import Document, Place, Problem, StudyError, printed, unknown
 from preceptor.study.endpoint import MAY_BE_SECRET
+from preceptor.study.fields import InGrids
+from preceptor.study.sections import DEFAULTS, DISCRIMINATORS, axes, models_in
 
 SHOWN = 200  # characters of a refused value
-# What people write for a key, where no spelling leads from one to the other.
-SYNONYMS = {"file": "path", "filename": "path", "type": "engine", "checkpoint": "model", "hf_model": "model"}
 A_LIST = "a list belongs here: an entry a line, each behind '- '"
 Part = TypeVar("Part", bound=BaseModel)
 
 
-def validated(
-    model: type[Part], data: Any, folder: Path, broken: Iterable[Problem]
-) -> tuple[Part | None, list[Problem]]:
-    """The part that data make, or None and why not; paths in it count from `folder`.
-
-    A place that is `broken` already would only be complained of twice.
-    """
-    known = {problem.place for problem in broken}
+def validated(model: type[Part], data: Any, folder: Path) -> tuple[Part | None, list[Problem]]:
+    """The part that data make, or None and why not; paths in it count from `folder`."""
     try:
         return model.model_validate(data, context={"folder": folder}), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-        found = [_problem(model, detail, data) for detail in details if _counts(detail)]
-        return None, [p for p in found if not any(place[: len(p.place)] == p.place for place in known)]
+        return None, [_problem(model, detail, data) for detail in details if _counts(detail)]
+
+
+def besides(problems: Iterable[Problem], broken: Iterable[Problem]) -> list[Problem]:
+    """The problems but for those at a place that is broken already: they would say it twice."""
+    known = {problem.place for problem in broken}
+    return [p for p in problems if not any(place[: len(p.place)] == p.place for place in known)]
 
 
 def refuse(file: Path, document: Document, problems: Iterable[Problem], subject: str = "study") -> None:
@@ -61,10 +59,7 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, data: Any) -> Problem
     if kind == "union_tag_invalid":
         return Problem(place, f"{context['tag']!r} is refused: allowed are {context['expected_tags']}")
     if kind == "extra_forbidden":
-        known = _known(model, detail["loc"])
-        return Problem(
-            place, f"is no key known here; known are {', '.join(known)}{_did_you_mean(place, known)}"
-        )
+        return Problem(place, unknown(str(place[-1]), _known(model, detail["loc"])))
     message = _message(detail, _parts(model, detail["loc"])[0])
     if kind == MAY_BE_SECRET or (kind == "value_error" and isinstance(detail["input"], dict)):
         return Problem(place, message)
@@ -94,12 +89,6 @@ def _message(detail: ErrorDetails, part: type[BaseModel]) -> str:
     return detail["msg"].removeprefix("Value error, ").replace("Input should be", "it must be", 1)
 
 
-def _did_you_mean(place: Place, known: list[str]) -> str:
-    key = str(place[-1])
-    meant = [SYNONYMS[key]] if SYNONYMS.get(key) in known else get_close_matches(key, known, n=1)
-    return f". Did you mean {meant[0]!r}?" if meant else ""
-
-
 def _tags(model: type[BaseModel], location: tuple[str | int, ...], key: str) -> list[str]:
     """What may stand under the key that tells the parts of a union apart."""
     return [tag for part in _parts(model, location) for tag in get_args(part.model_fields[key].annotation)]
@@ -108,7 +97,11 @@ def _tags(model: type[BaseModel], location: tuple[str | int, ...], key: str) -> 
 def _place(location: tuple[str | int, ...], data: Any, missing: bool) -> Place:
     """Pydantic's location without the tags of unions, which do not stand in the file."""
     place: list[str | int] = []
+    tagged = None  # the part of the data whose tag is passed already
     for number, part in enumerate(location):
+        if isinstance(data, dict) and data is not tagged and part in [data.get(k) for k in DISCRIMINATORS]:
+            tagged = data
+            continue
         inside = isinstance(data, dict) and part in data
         if inside or (isinstance(data, list) and isinstance(part, int)):
             data = data[part]
@@ -119,8 +112,10 @@ def _place(location: tuple[str | int, ...], data: Any, missing: bool) -> Place:
 
 
 def _known(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model at a location has."""
-    return list(_parts(model, location[:-1])[0].model_fields)
+    """The keys that the model at a location has, and those that only a file has: of grids, and defaults."""
+    part = _parts(model, location[:-1])[0]
+    in_file = axes(part) if issubclass(part, InGrids) else () if location[:-1] else (DEFAULTS,)
+    return [*part.model_fields, *in_file]
 
 
 def _parts(model: type[BaseModel], location: tuple[str | int, ...]) -> list[type[BaseModel]]:
@@ -128,7 +123,7 @@ def _parts(model: type[BaseModel], location: tuple[str | int, ...]) -> list[type
     candidates: list[type[BaseModel]] = []
     for part in location:
         if part in model.model_fields and not candidates:
-            candidates = _models(model.model_fields[part].annotation)
+            candidates = models_in(model.model_fields[part].annotation)
         if len(candidates) > 1 and isinstance(part, str):
             candidates = [
                 c for c in candidates if any(part in get_args(f.annotation) for f in _fields(c))
@@ -142,22 +137,9 @@ def _fields(model: type[BaseModel]) -> Iterator[Any]:
     yield from model.model_fields.values()
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation is made of: those of a union, a tuple, an Annotated."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
-
-
 def _sentences(file: Path, document: Document, problems: list[Problem], subject: str) -> Iterator[str]:
     count = len(problems)
     yield f"{file} has {count} problem{'s' if count > 1 else ''}:"
-    for problem in sorted(problems, key=lambda p: (document.line(p.place), _path(p.place), p.message)):
-        where = _path(problem.place) or subject
+    for problem in sorted(problems, key=lambda p: (document.line(p.place), printed(p.place), p.message)):
+        where = printed(problem.place) or subject
         yield f"  {file}:{document.line(problem.place)}: {where}: {problem.message}"
-
-
-def _path(place: Place) -> str:
-    """teachers[1].sampling.n, with a key that cannot be printed as it is in quotes."""
-    words = (part if isinstance(part, int) or (part.isprintable() and part) else repr(part) for part in place)
-    return "".join(f"[{w}]" if isinstance(w, int) else f".{w}" for w in words).removeprefix(".")

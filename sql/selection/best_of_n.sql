@@ -5,7 +5,7 @@ WITH judged AS (
         count(*) OVER (PARTITION BY instruction_id) AS samples,
         CASE $order WHEN 'best' THEN -reward ELSE reward END AS place
     FROM candidates
-    WHERE reward IS NOT NULL AND sample < $n
+    WHERE reward IS NOT NULL AND ($n IS NULL OR sample < $n)
 )
 
 SELECT

@@ -1,5 +1,6 @@
 -- A row is one usable response with its reward and what one base makes of it; null where there is none. The base may
--- be empty: then only the reward is known. preceptor/suitability/metrics.py says what columns are made of these.
+-- be empty: then only the reward is known. The columns of
+-- preceptor/suitability/metrics.py are added to these, and the `value` that the recipe chooses by.
 SELECT
     losses_today.* EXCLUDE (response_id, instruction_id, teacher, sample),
     current_responses.response_id,

@@ -7,7 +7,7 @@ import pytest
 from assets import checks
 from preceptor.evaluation.scores import Account
 from preceptor.lake.schemas import REWARDS
-from preceptor.selection.shortfall import shortfall
+from preceptor.selection.recipes import shortfall
 from preceptor.study.recipes import OneTeacher
 from preceptor.study.schema import Limits, RewardMap
 from preceptor.tuning.learning import doubt

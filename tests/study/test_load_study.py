@@ -84,7 +84,7 @@ def test_all_mistakes_of_a_file_show_at_once_in_the_order_of_its_lines(tmp_path)
             "instructions.sources[0].file",
             "Did you mean 'path'?",
         ),
-        ("car:", "kar:", "kar", "averages. Did you mean 'car'?"),
+        ("car:", "kar:", "kar", "averages, defaults. Did you mean 'car'?"),
         ("beta: 3", "beta: three", "car.beta", "it must be a valid number"),
         (
             "model: organisation/base",
