@@ -2,25 +2,50 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema
 
-from preceptor.study.fields import (
-    Frozen,
-    Name,
-    Real,
-    Whole,
-)
+from preceptor.study.fields import Frozen, Name, Real, Whole
+from preceptor.tuning.objectives import OBJECTIVES
+from preceptor.tuning.objectives.objective import ObjectiveSettings
+from preceptor.tuning.objectives.sft import Sft
 
 Positive = Annotated[Whole, Field(gt=0)]
 
 
+def _objective(value: Any, info: ValidationInfo) -> Any:
+    """The settings of an objective that is given by its name, or as a mapping with its name as `kind`."""
+    given = value if isinstance(value, dict) else {"kind": value}
+    if isinstance(value, ObjectiveSettings):
+        return value
+    kind = given.get("kind")
+    if not isinstance(kind, str) or kind not in OBJECTIVES:
+        raise ValueError(f"no objective has the name {kind!r}: allowed are {', '.join(OBJECTIVES)}")
+    settings = OBJECTIVES[kind].settings
+    if unknown := given.keys() - settings.model_fields.keys():
+        known = ", ".join(settings.model_fields)
+        raise ValueError(f"objective {kind!r} has no setting {min(unknown, key=str)!r}: known are {known}")
+    return settings.model_validate(given, context=info.context)
+
+
+NAMES = {"enum": [*OBJECTIVES]}
+AnyObjective = Annotated[
+    SerializeAsAny[ObjectiveSettings],
+    BeforeValidator(_objective),
+    WithJsonSchema(
+        {"anyOf": [NAMES, {"type": "object", "properties": {"kind": NAMES}, "required": ["kind"]}]}
+    ),
+]
+
+
 class Tuning(Frozen):
-    """Hyper-parameters of supervised fine-tuning. Without `peft` all weights are tuned.
+    """A base's objective and hyper-parameters. Without `peft` all weights are tuned.
 
     `peft` is handed to `peft.get_peft_config` as it is: {peft_type: LORA, r: 16, target_modules: all-linear}.
     """
 
     name: Name
+    # Plain SFT is not written out: studies and fingerprints from before there were objectives stay the same.
+    objective: Annotated[AnyObjective, Field(exclude_if=lambda value: value == Sft())] = Sft()
     epochs: Annotated[Real, Field(gt=0)] = 3.0
     learning_rate: Annotated[Real, Field(gt=0)] = 2e-5
     schedule: Literal["linear", "cosine", "constant"] = "linear"

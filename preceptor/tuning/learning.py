@@ -1,5 +1,6 @@
 """Did a run learn? What its steps and its training loss say, before anybody ranks students by it."""
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,3 +71,18 @@ def _scatter(losses: Sequence[float]) -> float:
         for before, here, after in zip(losses, losses[1:], losses[2:], strict=False)
     ]
     return median(bends) / (NORMAL_MEDIAN * math.sqrt(1.5)) if bends else 0.0
+
+
+def loss_curve_plot(steps: Sequence[int], losses: Sequence[float]) -> bytes:
+    """A PNG of the training loss (nats per token) over optimizer steps."""
+    from matplotlib.figure import Figure  # slow to import, and only wanted here
+
+    figure = Figure(figsize=(5, 2.2), layout="constrained", dpi=80)
+    axes = figure.subplots()
+    axes.plot(steps, losses, color="#1f5fa8", marker="." if len(steps) == 1 else None)
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("nats per token")
+    axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -40,6 +40,7 @@ def make_manifest(
         "base": {**base.model_dump(mode="json"), "identity": model_identity(base.model, base.revision)},
         "prompt_format": base.prompt_format,
         "tuning": task.tuning.model_dump(mode="json"),
+        "objective": task.tuning.objective.model_dump(mode="json"),
         "seed": run.seed,
         "origins": origins,
         "rows": len(examples.rows),

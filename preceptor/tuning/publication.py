@@ -9,6 +9,7 @@ from typing import Any
 from preceptor.study.schema import Base
 from preceptor.study.tuning import Tuning
 from preceptor.tuning.examples import IGNORED, Example
+from preceptor.tuning.objectives.objective import Objective
 from preceptor.tuning.task import Task, TuningError
 
 ROWS = 8
@@ -38,15 +39,20 @@ def rows_to_compare(examples: Sequence[Example]) -> list[Example]:
     return short[:ROWS] or [min(examples, key=lambda example: len(example.ids))]
 
 
-def trainer_loss(trainer: Any, rows: Sequence[Example]) -> float:
-    """Mean loss of the rows' learned tokens, computed by the trainer as in training, without dropout."""
+def trainer_loss(trainer: Any, objective: Objective, rows: Sequence[Example]) -> float:
+    """Mean loss of the rows' learned tokens, computed by the trainer as in training, without dropout.
+
+    Where the objective's loss is another, it is computed from the trained model's logits.
+    """
     import torch
 
     trainer.model.eval()
 
     def one(row: Example) -> float:
-        batch = trainer.data_collator([{"input_ids": row.ids, "labels": row.labels}])
         with torch.no_grad(), trainer.compute_loss_context_manager():
+            if not objective.loss_of_tokens:
+                return _token_loss(trainer.model, row)
+            batch = trainer.data_collator([objective.features(row)])
             return float(trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch)))
 
     return _mean(rows, one)
@@ -97,14 +103,17 @@ def _cure(task: Task) -> str:
 def _loss_of(model: Any, rows: Sequence[Example]) -> float:
     import torch
 
-    def one(row: Example) -> float:
-        ids = torch.tensor([row.ids], device=model.device)
-        labels = torch.tensor(row.labels[1:], device=model.device)
-        with torch.inference_mode():
-            logits = model(input_ids=ids).logits[0, :-1].float()
-            return float(torch.nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED))
+    with torch.inference_mode():
+        return _mean(rows, lambda row: _token_loss(model, row))
 
-    return _mean(rows, one)
+
+def _token_loss(model: Any, row: Example) -> float:
+    import torch
+
+    ids = torch.tensor([row.ids], device=model.device)
+    labels = torch.tensor(row.labels[1:], device=model.device)
+    logits = model(input_ids=ids).logits[0, :-1].float()
+    return float(torch.nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED))
 
 
 def _load(model: str, revision: str, base: Base, device: str) -> Any:

@@ -15,7 +15,7 @@ from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, LakeError
 from preceptor.study.schema import Study
-from preceptor.tuning.examples import Examples, end_of_turn, known_only, make_examples
+from preceptor.tuning.examples import Examples, end_of_turn, known_only
 from preceptor.tuning.manifest import make_manifest, manifest_text, origins
 from preceptor.tuning.model import ADAPTER, load_model, merged, save_model
 from preceptor.tuning.publication import Publication, compare, rows_to_compare, trainer_loss
@@ -104,12 +104,12 @@ def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Traini
         context = context_length(model, base.max_length)
         length = min(context, task.tuning.max_length or context)
         template = template_of(tokenizer, base.prompt_format, base.prompt_date)
-        examples = make_examples(tokenizer, template, task.rows, length, end)
+        examples = task.objective.examples(task.tuning.objective, tokenizer, template, task.rows, length, end)
         examples = known_only(examples, tokenizer, embedding_rows(model))
         _refuse_nothing(run, examples)
         compared = rows_to_compare(examples.rows)
         trainer, training = _trained(task, model, tokenizer, examples, machine, work)
-        expected, device = trainer_loss(trainer, compared), str(trainer.args.device)
+        expected, device = trainer_loss(trainer, task.objective, compared), str(trainer.args.device)
         tuned = trainer.model
         del trainer, model  # its optimizer holds more memory than the model that is loaded below
         _save(tuned, tokenizer, task, end, context, folder)

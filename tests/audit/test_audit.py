@@ -476,12 +476,24 @@ def test_a_damaged_manifest_is_named_and_the_lakes_copy_leads_on(case):
         (whole.replace(b'"run"', b'"r\xffn"'), "is damaged: 'utf-8' codec can't decode byte 0xff"),
         (whole[:-2], "is damaged: Expecting"),
         (whole.replace(b'"origins"', b'"origims"'), "is damaged: origins: Field required"),
+        (whole.replace(b'"kind": "sft"', b'"kind": "xyz"'), "is damaged: objective.kind: "),
         (whole.replace(b"\n  ", b"\n\t ", 1), "is not the file that was written"),
     ):
         assert damaged != whole
         path.write_bytes(damaged)
         assert f"{path} {says}" in case.problems()
         assert case.audit().rows.height == len(QUESTIONS)
+
+
+def test_a_manifest_from_before_there_were_objectives_is_of_sft(case):
+    def older(manifests: list[str]) -> list[str]:
+        return [json.dumps({k: v for k, v in json.loads(m).items() if k != "objective"}) for m in manifests]
+
+    rewrite(case, "tuned_checkpoint/run=a-brief", "manifest", older)
+    audit = case.audit()
+    assert "objective" not in audit.checkpoint.manifest
+    (rows,) = (finding for finding in audit.findings if finding.subject == "rows of a-brief")
+    assert rows.holds
 
 
 def test_an_export_is_one_file_that_says_everything(made, tmp_path):

@@ -1,11 +1,13 @@
 """Whether a run learned, told from its loss curve: simulated curves whose truth is known."""
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.tuning.learning import doubt, learning
+from preceptor.tuning.learning import doubt, learning, loss_curve_plot
 
 CURVES = {  # losses of 50 points by the share of the run, before scatter
     "flat": lambda t: 1.5 + 0 * t,
@@ -55,3 +57,14 @@ def test_a_short_run_that_learned_and_a_long_one_that_did_not_are_two_sentences(
     )
     assert "whether it learned cannot be seen from 1 optimizer step:" in str(doubt("a", 1, [2.0]))
     assert doubt("a", 20, falling) is None
+
+
+def test_the_picture_is_a_png_and_shows_the_curve():
+    falling = loss_curve_plot([1, 2, 3], [3.0, 2.0, 1.0])
+    assert falling.startswith(b"\x89PNG")
+    assert struct.unpack(">II", falling[16:24]) == (400, 176)  # 5 × 2.2 inches at 80 dots
+    assert falling != loss_curve_plot([1, 2, 3], [1.0, 2.0, 3.0])
+
+
+def test_a_single_step_is_a_dot():
+    assert loss_curve_plot([1], [3.0]) != loss_curve_plot([], [])

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from transformers import TrainerCallback
 
 from preceptor.study.tuning import Tuning
-from preceptor.tuning.schedule import Schedule
 from preceptor.tuning.task import DivergedError, Machine, TuningError
 from preceptor.tuning.train import last_checkpoint, train
-from preceptor.tuning.trainer import rows_per_device
+from preceptor.tuning.trainer import Schedule, rows_per_device
 from tests.pickles import write_pickle
 from tests.tuning.samples import EIGHT, KINDS, at_rate, furthest, rows, save_base, study, trainer_of
 

@@ -334,7 +334,9 @@ def test_a_run_is_published_to_s3_and_fetched_from_there(base, s3_lake, lake, tm
 
 
 def test_definitions_load_without_the_libraries_that_tune():
-    check = "import sys, preceptor.tuning.tune, preceptor.tuning.plot; print(sorted({'torch', 'trl', 'peft',"
+    check = (
+        "import sys, preceptor.tuning.tune, preceptor.tuning.learning; print(sorted({'torch', 'trl', 'peft',"
+    )
     check += " 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
