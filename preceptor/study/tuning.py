@@ -19,7 +19,8 @@ def _objective(value: Any, info: ValidationInfo) -> Any:
         return value
     kind = given.get("kind")
     if not isinstance(kind, str) or kind not in OBJECTIVES:
-        raise ValueError(f"no objective has the name {kind!r}: allowed are {', '.join(OBJECTIVES)}")
+        names = ", ".join(OBJECTIVES)
+        raise ValueError(f"allowed are {names}, or settings with one of these as 'kind'")
     settings = OBJECTIVES[kind].settings
     if unknown := given.keys() - settings.model_fields.keys():
         known = ", ".join(settings.model_fields)

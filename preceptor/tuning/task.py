@@ -1,4 +1,4 @@
-"""What is tuned, and how this machine does it."""
+"""What is tuned, its fingerprint, and how this machine tunes it."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class TuningError(RuntimeError):
 
 
 class DivergedError(TuningError):
-    """A run whose numbers stopped being finite: the same settings would fail again."""
+    """A run whose loss or weights stopped being finite; the same settings would fail again."""
 
 
 @dataclass(frozen=True)

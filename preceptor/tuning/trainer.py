@@ -151,14 +151,14 @@ def _watched(kind: Any, run: str) -> Any:
         def _save_checkpoint(self, *inputs: Any, **options: Any) -> None:
             try:
                 super()._save_checkpoint(*inputs, **options)
-            except Exception as error:  # each library has its own way to say that a disk is full
+            except Exception as error:  # each library has its own error for a full disk
                 raise TuningError(
                     f"run {run!r}: its progress cannot be saved to {self.args.output_dir}: {error};"
-                    " make room there, and the run goes on from its last checkpoint"
+                    " make room there, and the run continues from its last checkpoint"
                 ) from error
 
         def _send_telemetry(self) -> None:
-            """TRL would tell its makers about the run."""
+            """Do nothing: TRL would report the run to Hugging Face."""
 
     return WatchedTrainer
 

@@ -89,8 +89,8 @@ def test_another_objective_is_declared_by_its_name_or_with_settings(base, respon
 @pytest.mark.parametrize(
     ("objective", "place", "facts"),
     [
-        ("dpo", "objective", ["'dpo'", "sft, response"]),
-        ({"scale": 2}, "objective", ["None", "sft, response"]),
+        ("dpo", "objective", ["sft, response"]),
+        ({"scale": 2}, "objective", ["sft, response", "'kind'"]),
         ({"kind": "response", "scales": 2}, "objective", ["'response'", "'scales'", "kind, scale"]),
         ({"kind": "response", "scale": 0}, "scale", ["greater than 0"]),
     ],
