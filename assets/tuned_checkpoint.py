@@ -10,8 +10,7 @@ from assets.responses import responses
 from assets.selected_subset import selected_subset
 from assets.study import STUDY, runs
 from preceptor.selection.conversations import CONVERSATION_TABLES, chosen_conversations
-from preceptor.tuning.learning import doubt
-from preceptor.tuning.plot import loss_curve_plot
+from preceptor.tuning.learning import doubt, loss_curve_plot
 from resources.lake import LakeResource
 from resources.training import TrainingResource
 from resources.warehouse import WarehouseResource
@@ -48,6 +47,7 @@ def tuned_checkpoint(
     A row is one run: where its folder is, what went in, and its loss curve.
     """
     run = STUDY.run(context.partition_key)
+    objective = STUDY.tuning(run.tuning).objective
     session = warehouse.open(*CONVERSATION_TABLES)
     rows = chosen_conversations(session, run.recipe)
     store = lake.open().made_from(session.versions, run.model_dump(mode="json"))
@@ -64,4 +64,5 @@ def tuned_checkpoint(
         plot=lambda: picture(loss_curve_plot(tuned["loss_steps"], tuned["losses"]), "training loss"),
         final_loss=tuned["final_loss"],
         run=run.model_dump(mode="json"),
+        objective=objective.model_dump(mode="json"),
     )

@@ -1,4 +1,4 @@
-"""The engine that tunes: TRL's SFTTrainer, in this process."""
+"""The engine that tunes: TRL's trainers, in this process."""
 
 import json
 from typing import Any

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -16,6 +17,7 @@ from preceptor.lake.history import commit_of
 from preceptor.lake.schemas import RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, TABLES, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, LakeError, NotMaterializedError
 from preceptor.lake.warehouse import Warehouse
+from preceptor.tuning.objectives import OBJECTIVES
 from preceptor.tuning.task import rows_digest
 
 
@@ -67,10 +69,15 @@ def _rows(trail: Trail, checkpoint: Checkpoint, rows: pl.DataFrame) -> Iterator[
     commit = commit_of(commits, {"run": checkpoint.run})
     if commit is None:
         yield Finding(subject, "no commit says which rows they should be", None)
-    elif rows_digest(rows) != commit.settings.get("rows"):
+    elif rows_digest(rows, _columns(manifest)) != commit.settings.get("rows"):
         yield Finding(subject, "their words are not those that the model was tuned on", False)
     else:
         yield Finding(subject, f"{rows.height:,} rows, word for word those that the model was tuned on")
+
+
+def _columns(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """The columns that the objective read; manifests from before there were objectives are of SFT."""
+    return OBJECTIVES[manifest.get("objective", {"kind": "sft"})["kind"]].columns
 
 
 def _first(rows: pl.DataFrame) -> str:

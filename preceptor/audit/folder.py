@@ -13,6 +13,7 @@ from preceptor.lake.folders import MANIFEST, file_sizes, folder_uri, published, 
 from preceptor.lake.schemas import TABLES, TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, LakeError
 from preceptor.tuning.manifest import manifest_text
+from preceptor.tuning.objectives import OBJECTIVES
 
 CHECKPOINTS = "checkpoints"
 
@@ -52,6 +53,19 @@ class NeededOrigins(BaseModel):
     partitions: list[NeededOrigin] = []
 
 
+class NeededObjective(BaseModel):
+    """What the run was tuned for; manifests from before there were objectives name none."""
+
+    kind: str = "sft"
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in OBJECTIVES:
+            raise ValueError(f"there is no objective {kind!r}")
+        return kind
+
+
 class Needed(BaseModel):
     """What an audit reads of a manifest."""
 
@@ -62,6 +76,7 @@ class Needed(BaseModel):
     steps: int
     seed: int
     failed_rows: dict[str, str]
+    objective: NeededObjective = NeededObjective()
     files: dict[str, str] = {}
 
 

@@ -18,6 +18,7 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.selection.conversations import OutdatedSelectionError, chosen_conversations
 from preceptor.study.schema import Study
 from preceptor.study.untuned import untuned_runs
+from preceptor.tuning.objectives import OBJECTIVES
 from preceptor.tuning.task import rows_digest, task_fingerprint
 from preceptor.tuning.untuned import untuned_fingerprint
 
@@ -49,23 +50,24 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
 
 def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:
     """The fingerprint that each run's tuned model would have today; none where its rows are not chosen."""
-    digest_of = cache(lambda recipe: _digest(warehouse, recipe))
+    digest_of = cache(lambda recipe, columns: _digest(warehouse, recipe, columns))
     found = {}
     for run in study.runs:
-        rows = digest_of(run.recipe)
+        tuning = study.tuning(run.tuning)
+        rows = digest_of(run.recipe, OBJECTIVES[tuning.objective.kind].columns)
         if rows is None:
             continue
         try:
-            found[run.name] = task_fingerprint(study.base(run.base), study.tuning(run.tuning), run.seed, rows)
+            found[run.name] = task_fingerprint(study.base(run.base), tuning, run.seed, rows)
         except UnknownModelError as error:  # of the run's base: the other bases' runs are reported
             log.warning("the report leaves out run %s: %s", run.name, error)
     return found
 
 
-def _digest(warehouse: Warehouse, recipe: str) -> str | None:
+def _digest(warehouse: Warehouse, recipe: str, columns: tuple[str, ...]) -> str | None:
     """What a task would say of the recipe's rows; of many recipes, one's words are in memory at a time."""
     try:
-        return rows_digest(chosen_conversations(warehouse, recipe))
+        return rows_digest(chosen_conversations(warehouse, recipe), columns)
     except (NotMaterializedError, OutdatedSelectionError):
         return None
 

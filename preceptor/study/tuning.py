@@ -2,21 +2,53 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema
 
 from preceptor.study.fields import BaseName, Frozen, InGrids, Name, Real, RecipeName, TuningName, Whole
+from preceptor.tuning.objectives import OBJECTIVES
+from preceptor.tuning.objectives.objective import ObjectiveSettings
+from preceptor.tuning.objectives.sft import Sft
 
 Positive = Annotated[Whole, Field(gt=0)]
 
 
+def _objective(value: Any, info: ValidationInfo) -> Any:
+    """The settings of an objective that is given by its name, or as a mapping with its name as `kind`."""
+    given = value if isinstance(value, dict) else {"kind": value}
+    if isinstance(value, ObjectiveSettings):
+        return value
+    kind = given.get("kind")
+    if not isinstance(kind, str) or kind not in OBJECTIVES:
+        names = ", ".join(OBJECTIVES)
+        raise ValueError(f"allowed are {names}, or settings with one of these as 'kind'")
+    settings = OBJECTIVES[kind].settings
+    if unknown := given.keys() - settings.model_fields.keys():
+        known = ", ".join(settings.model_fields)
+        raise ValueError(f"objective {kind!r} has no setting {min(unknown, key=str)!r}: known are {known}")
+    return settings.model_validate(given, context=info.context)
+
+
+NAMES = {"enum": [*OBJECTIVES]}
+AnyObjective = Annotated[
+    SerializeAsAny[ObjectiveSettings],
+    BeforeValidator(_objective),
+    WithJsonSchema(
+        {"anyOf": [NAMES, {"type": "object", "properties": {"kind": NAMES}, "required": ["kind"]}]}
+    ),
+]
+
+
 class Tuning(Frozen):
-    """Hyper-parameters of supervised fine-tuning. Without `peft` all weights are tuned.
+    """A base's objective and hyper-parameters. Without `peft` all weights are tuned.
 
     `peft` is handed to `peft.get_peft_config` as it is: {peft_type: LORA, r: 16, target_modules: all-linear}.
     """
 
     name: Name
     """Runs refer to it."""
+    # Plain SFT is not written out: studies and fingerprints from before there were objectives stay the same.
+    objective: Annotated[AnyObjective, Field(exclude_if=lambda value: value == Sft())] = Sft()
+    """What is learned from the rows: a name, or a mapping with `kind` and the objective's settings."""
     epochs: Annotated[Real, Field(gt=0)] = 3.0
     """Passes over the rows."""
     learning_rate: Annotated[Real, Field(gt=0)] = 2e-5

@@ -1,4 +1,4 @@
-"""Adapters put on a base, and tried on it before anything is computed."""
+"""PEFT adapters: put on a base, and tried on a base without its weights before anything is computed."""
 
 import re
 import typing
@@ -13,7 +13,7 @@ from preceptor.tuning.task import TuningError
 
 
 def adapted(model: Any, tuning: Tuning, base: str) -> Any:
-    """The model behind a fresh adapter. Raises TuningError, by field, where it would not be what it seems."""
+    """The model with a new adapter. Raises TuningError, by field, for settings without effect."""
     from peft import get_peft_model
 
     config = adapter_config(tuning)
@@ -23,18 +23,18 @@ def adapted(model: Any, tuning: Tuning, base: str) -> Any:
         wrapped = get_peft_model(model, config)
     except Exception as error:
         raise refused(tuning, error) from error
-    _refuse_ends(tuning, wrapped, base, tied)
-    _refuse_idle_patterns(tuning, wrapped, base)
+    _refuse_embedding_adapters(tuning, wrapped, base, tied)
+    _refuse_unused_patterns(tuning, wrapped, base)
     if not any(weights.requires_grad for weights in wrapped.parameters()):
         raise problem(tuning, None, f"no weight of base {base!r} would be tuned")
     return wrapped
 
 
 def try_adapter(base: Base, tuning: Tuning) -> None:
-    """Put an adapter on a local base without its weights, train nothing, and merge it.
+    """Put an adapter on a local base without its weights, and merge it. Nothing is trained.
 
-    Raises TuningError for what cannot be made, used or merged. A base on a hub, and one that cannot be built
-    without its weights, is left to its step; so are methods that compute their start from the weights.
+    Raises TuningError for an adapter that cannot be made, used or merged. Three cases are left to the run
+    itself: a base on a hub, one that cannot be built without weights, and adapters that start from weights.
     """
     model = _skeleton(base) if Path(base.model).is_dir() else None
     if model is None:
@@ -67,7 +67,7 @@ def _learn(model: Any) -> None:
 
 
 def _learns(model: Any) -> bool:
-    """Whether the bare base can do without numbers: where it cannot (experts), nor can its adapter."""
+    """Whether the base can compute a loss without its weights; a mixture of experts cannot."""
     try:
         _learn(model)
     except Exception:
@@ -76,18 +76,18 @@ def _learns(model: Any) -> bool:
 
 
 def _skeleton(base: Base) -> Any | None:
-    """The base on torch's meta device: every module, and no numbers."""
+    """The base on torch's meta device: every module, without weights."""
     from preceptor.compute.tensors import meta_model
     from preceptor.compute.weights import FolderError
 
     try:
         return meta_model(base.model, "language model")
-    except FolderError:  # which is told where bases are checked
+    except FolderError:  # the check of bases says so
         return None
 
 
 def _unless_weightless(step: typing.Callable[[], Any]) -> Any | None:
-    """What the step returns; None where it asked for the numbers that a skeleton has not."""
+    """What the step returns; None where it needs weights, which the meta device has not."""
     try:
         return step()
     except Exception as error:
@@ -98,7 +98,7 @@ def _unless_weightless(step: typing.Callable[[], Any]) -> Any | None:
 
 
 def _refuse_unmatched(tuning: Tuning, model: Any, base: str) -> None:
-    """PEFT passes over a name that no module has, as long as another one matches."""
+    """PEFT ignores a name that no module has, as long as another name matches."""
     settings = tuning.peft or {}
     modules = [name for name, _ in model.named_modules()]
     parameters = [name for name, _ in model.named_parameters()]
@@ -119,8 +119,8 @@ def _refuse_unmatched(tuning: Tuning, model: Any, base: str) -> None:
                 raise problem(tuning, field, f"base {base!r} has no module {pattern!r}")
 
 
-def _refuse_idle_patterns(tuning: Tuning, model: Any, base: str) -> None:
-    """A pattern that fits modules, but none that has an adapter, would change nothing."""
+def _refuse_unused_patterns(tuning: Tuning, model: Any, base: str) -> None:
+    """A pattern changes nothing where none of the modules that it fits has an adapter."""
     from peft.tuners.lora.layer import ParamWrapper
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -141,7 +141,7 @@ def _refuse_idle_patterns(tuning: Tuning, model: Any, base: str) -> None:
 
 
 def _fits(pattern: str, module: str) -> bool:
-    """PEFT's rule."""
+    """Whether a pattern fits a module, by PEFT's rule."""
     return re.match(rf"(?:.*\.)?(?:{pattern})$", module) is not None
 
 
@@ -151,8 +151,8 @@ def _tied(model: Any) -> bool:
     return output is not None and output.weight is model.get_input_embeddings().weight
 
 
-def _refuse_ends(tuning: Tuning, model: Any, base: str, tied: bool) -> None:
-    """Adapters on the embeddings or the output layer that would be lost, or move the other one too."""
+def _refuse_embedding_adapters(tuning: Tuning, model: Any, base: str, tied: bool) -> None:
+    """Refuse adapters on embeddings or output layer that training passes by, or that merging cannot keep."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import ModulesToSaveWrapper
 
@@ -172,5 +172,5 @@ def _refuse_ends(tuning: Tuning, model: Any, base: str, tied: bool) -> None:
             raise problem(
                 tuning,
                 field,
-                "TRL's loss passes the output layer's adapter by: take it out of target_modules",
+                "TRL's loss ignores an adapter on the output layer: take it out of target_modules",
             )

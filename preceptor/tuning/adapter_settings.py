@@ -7,21 +7,21 @@ from typing import Any
 from preceptor.study.tuning import Tuning
 from preceptor.tuning.task import TuningError
 
-# What PEFT takes, and what cannot become one merged model beside an adapter that fits the untouched base.
+# Settings that PEFT accepts, but whose result is no merged model with an adapter that fits the plain base.
 NEVER = {
     "trainable_token_indices": "single tokens' embeddings cannot be tuned by TRL's loss",
     "alora_invocation_tokens": "an adapter that waits for a token cannot be merged into the weights",
     "layer_replication": "the merged model would have more layers than its configuration says",
     "arrow_config": "a router of adapters cannot be merged into the weights",
-    "megatron_config": "no Megatron layers are tuned here",
-    "loftq_config": "it starts from quantized weights, which are not the base's",
-    "use_qalora": "it is for quantized bases, which are not tuned here",
-    "inference_mode": "an adapter in inference mode is not tuned",
+    "megatron_config": "Megatron layers cannot be tuned here",
+    "loftq_config": "it starts from quantized weights instead of the base's",
+    "use_qalora": "it is for quantized bases, which cannot be tuned here",
+    "inference_mode": "an adapter in inference mode cannot be tuned",
     "base_model_name_or_path": "the run's base says which model is tuned",
     "revision": "the run's base says which model is tuned",
 }
 PATTERNS = ("rank_pattern", "alpha_pattern")
-STARTS = (True, False, "gaussian", "orthogonal")  # the others need data, or change the base under the adapter
+STARTS = (True, False, "gaussian", "orthogonal")  # the other ways need data, or change the base's weights
 
 
 def adapter_config(tuning: Tuning) -> Any:
@@ -35,11 +35,11 @@ def adapter_config(tuning: Tuning) -> Any:
     if name == "TRAINABLE_TOKENS":
         raise problem(tuning, "peft_type", f"{NEVER['trainable_token_indices']}; LORA is the usual one")
     if kind is None:
-        raise problem(tuning, "peft_type", "missing, or none that peft knows; LORA is the usual one")
+        raise problem(tuning, "peft_type", "must be a kind of adapter that peft knows; LORA is the usual one")
     _refuse_fields(tuning, settings, kind)
     try:
         config = get_peft_config({"task_type": "CAUSAL_LM", **settings})
-    except Exception as error:  # each kind of adapter has its own ways to refuse
+    except Exception as error:  # each kind of adapter raises its own errors
         raise refused(tuning, error) from error
     if config.is_prompt_learning:
         raise problem(
@@ -58,10 +58,10 @@ def _refuse_fields(tuning: Tuning, settings: dict[str, Any], kind: type) -> None
         if field in NEVER and value:
             raise problem(tuning, field, f"{NEVER[field]}: leave it out")
         if field == "task_type" and value != "CAUSAL_LM":
-            raise problem(tuning, field, f"{value!r} is not what is tuned: leave it out")
+            raise problem(tuning, field, f"{value!r} is not supported: leave it out")
         if field == "init_lora_weights":
             if value not in STARTS:
-                start = f"{value!r} needs data or changes the base's weights under the adapter"
+                start = f"{value!r} needs data or changes the base's weights"
                 raise problem(tuning, field, f"{start}; set true, gaussian or orthogonal")
             continue
         hint = float | hints[field] if field.endswith("alpha") else hints[field]  # peft says int, takes both
@@ -75,7 +75,7 @@ def _refuse_fields(tuning: Tuning, settings: dict[str, Any], kind: type) -> None
 
 
 def _refuse_values(tuning: Tuning, field: str, value: Any) -> None:
-    """Patterns that are no regular expressions, ranks below 1, scales that leave nothing of an adapter."""
+    """Refuse invalid regular expressions, ranks below 1, and scales that switch an adapter off."""
     named = PATTERNS if isinstance(value, dict) else ("target_modules", "exclude_modules")
     patterns = list(value) if isinstance(value, dict) else [value]
     for pattern in patterns if field in named else []:
@@ -85,13 +85,13 @@ def _refuse_values(tuning: Tuning, field: str, value: Any) -> None:
             raise problem(tuning, field, f"{pattern!r} is no regular expression: {error}") from error
     for number in value.values() if isinstance(value, dict) and field in PATTERNS else [value]:
         if field == "rank_pattern" and number < 1:
-            raise problem(tuning, field, f"a rank of {number} is none: it must be 1 or more")
+            raise problem(tuning, field, f"the rank {number} must be 1 or more")
         if field in ("lora_alpha", "alpha", "alpha_pattern") and number <= 0:
-            raise problem(tuning, field, f"{number} scales the adapter to nothing: it must be above 0")
+            raise problem(tuning, field, f"{number} switches the adapter off: it must be above 0")
 
 
 def refused(tuning: Tuning, error: Exception) -> TuningError:
-    """PEFT's own refusal, with the setting that it names, if it names one."""
+    """PEFT's own error, at the setting that it names, if it names one."""
     reason = reason_of(error)
     words = reason.replace("Target modules", "`target_modules`").replace("dropout prob", "`lora_dropout`")
     named = [field for field in tuning.peft or {} if re.search(rf"[`']{re.escape(str(field))}[`']", words)]
@@ -99,7 +99,7 @@ def refused(tuning: Tuning, error: Exception) -> TuningError:
 
 
 def problem(tuning: Tuning, field: str | None, reason: str) -> TuningError:
-    """The sentence that begins with the field."""
+    """An error that begins with the field."""
     return TuningError(f"tunings.{tuning.name}.peft{f'.{field}' if field else ''}: {reason}")
 
 

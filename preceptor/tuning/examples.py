@@ -1,4 +1,4 @@
-"""Conversations as training examples: the tokens that scoring saw, and the one that ends each turn."""
+"""Conversations as training examples: tokenized as for scoring, with the token that ends each turn."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -24,9 +24,9 @@ IGNORED = -100  # a label that the loss leaves out
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids, and as labels the same ids where the assistant speaks; IGNORED elsewhere.
+    """Token ids, and labels: the same ids where the assistant speaks, IGNORED elsewhere.
 
-    Of a response that was cut at its teacher's limit no end of a turn is learned: it did not end there.
+    A response that was cut at its teacher's limit did not end there, so its end of turn is not learned.
     """
 
     response_id: str
@@ -36,7 +36,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """What is trained on, which rows lost their end, and which are left out; both by response and reason."""
+    """The examples; and the responses that lost their end, and those left out, each with the reason."""
 
     rows: list[Example] = field(default_factory=list)
     truncated: dict[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ def make_examples(
 
 
 def known_only(examples: Examples, tokenizer: Any, vocabulary: int) -> Examples:
-    """Without the rows that hold a token of which the base, with so many embeddings, knows nothing."""
+    """The examples without those that hold a token beyond the base's so many embeddings."""
     known = []
     for row in examples.rows:
         try:
@@ -112,7 +112,7 @@ def _rendered(
 
 
 def _fault(tokenizer: Any, tokens: Tokens, fitted: Tokens, turns: int, end: int) -> str | None:
-    """Why nothing, or something wrong, would be learned from a row."""
+    """Why a row would teach nothing, or something wrong; None for a sound row."""
     ends = sum(tokens.ids[position] == end for position in tokens.response)
     if ends > turns:
         return f"the response holds {tokenizer.convert_ids_to_tokens(end)!r}, which ends a turn, in its text"
@@ -124,7 +124,7 @@ def _fault(tokenizer: Any, tokens: Tokens, fitted: Tokens, turns: int, end: int)
 
 
 def _example(response_id: str, tokens: Tokens, cut: bool) -> Example:
-    """The row. Of a cut one no end of a turn is learned: it ends with the last token that is."""
+    """The example. That of a cut response ends with the last token that is learned."""
     learned = set(tokens.response) - (tokens.ending if cut else set())
     ids = tokens.ids[: max(learned) + 1] if cut else tokens.ids
     labels = [token if position in learned else IGNORED for position, token in enumerate(ids)]
@@ -141,13 +141,13 @@ def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:
     if len(with_end.response) == len(without.response):
         return None, closing
     end = with_end.ids[with_end.response[-1]]
-    token = tokenizer.added_tokens_decoder.get(end)  # others can be part of a text, and so can added blanks
+    token = tokenizer.added_tokens_decoder.get(end)  # other tokens, and added blanks, can be part of a text
     own = token is not None and bool(token.content.strip()) and closing.lstrip().startswith(token.content)
     return (end if own else None), closing
 
 
 def _probe(tokenizer: Any, template: ChatTemplate) -> Rendered:
-    """A question and its answer; with a thought, where the template writes an empty one before any other."""
+    """A question and its answer; with a thought if the template would add an empty one to other answers."""
     plain, thought = (Conversation(None, ("Q",), (said,)) for said in ("A", "<think>\nT\n</think>\n\nA"))
     try:
         return render(tokenizer, template, plain)

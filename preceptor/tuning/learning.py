@@ -1,15 +1,16 @@
-"""Did a run learn? What its steps and its training loss say, before anybody ranks students by it."""
+"""Whether a run learned, as its steps and its training loss show; and the picture of that loss."""
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-FEW = 20  # optimizer steps: with fewer, warm-up and the first batches decide
-LEAST = 0.01  # share of the loss that it has to fall by
-SURE = 2.0  # standard errors that it has to fall by
+FEW_STEPS = 20  # with fewer optimizer steps, warm-up and the first batches decide
+LEAST_FALL = 0.01  # as a share of the loss
+LEAST_ERRORS = 2.0  # the fall in standard errors
 NORMAL_MEDIAN = 0.6745  # median of a standard normal's absolute value
-MORE = "give it more epochs or a smaller batch_size"
+ADVICE = f"fewer than {FEW_STEPS}: give it more epochs or a smaller batch_size"
 
 
 @dataclass(frozen=True)
@@ -26,41 +27,40 @@ class Learning:
 
     @property
     def few(self) -> bool:
-        """Whether the steps are fewer than FEW."""
-        return self.steps < FEW
+        """Whether the steps are fewer than FEW_STEPS."""
+        return self.steps < FEW_STEPS
 
 
 def learning(steps: int, losses: Sequence[float]) -> Learning:
-    """What a loss curve says; its points are means over as many steps each, of other rows.
+    """Whether the loss fell. Each point is a mean over equally many steps, on different rows.
 
-    It fell where the last quarter of the points is below the first by more than a hundredth, and by more than
-    two standard errors. A point's own scatter is told by the median of second differences (x - mean of its
-    two neighbours, whose variance is 1.5 times a point's): the fall itself is no scatter.
+    It fell if the mean of the last quarter of the points is below that of the first by more than 1 % and by
+    more than two standard errors. The scatter of a point is estimated from second differences (a point minus
+    the mean of its two neighbours, with 1.5 times a point's variance), which a steady fall does not enlarge.
     """
     if not losses:
-        raise ValueError("a run that was trained has a point of its loss curve at least")
+        raise ValueError("the loss curve of a trained run has at least one point")
     part = max(1, len(losses) // 4)
     first, last = fmean(losses[:part]), fmean(losses[-part:])
     if len(losses) < 2:
         return Learning(steps, first, last, None)
-    bound = max(LEAST * abs(first), SURE * _scatter(losses) * math.sqrt(2 / part))
+    bound = max(LEAST_FALL * abs(first), LEAST_ERRORS * _scatter(losses) * math.sqrt(2 / part))
     return Learning(steps, first, last, first - last > bound)
 
 
 def doubt(run: str, steps: int, losses: Sequence[float]) -> str | None:
-    """Why a run's student may be little else than its base, in a sentence; None where nothing says so."""
+    """A sentence on why a run's student may be hardly different from its base; None without such a sign."""
     found = learning(steps, losses)
     took = f"{found.steps:,} optimizer step{'' if found.steps == 1 else 's'}"
     loss = f"{found.first:.3f} → {found.last:.3f} nats per token"
     if found.fell is False and not found.few:
-        return f"{run}: its training loss did not fall in {took} ({loss}): look at its learning_rate"
+        return f"{run}: its training loss did not fall in {took} ({loss}): check its learning_rate"
     if not found.few:
         return None
     if found.fell is None:
-        return f"{run}: whether it learned cannot be seen from {took}: {MORE}"
-    if found.fell:
-        return f"{run}: its training loss fell ({loss}), but it ended after {took}, fewer than {FEW}: {MORE}"
-    return f"{run}: its training loss has not fallen yet ({loss}) after {took}, fewer than {FEW}: {MORE}"
+        return f"{run}: {took} cannot show whether it learned, {ADVICE}"
+    fell = "fell" if found.fell else "has not fallen yet"
+    return f"{run}: its training loss {fell} ({loss}) in only {took}, {ADVICE}"
 
 
 def _scatter(losses: Sequence[float]) -> float:
@@ -70,3 +70,18 @@ def _scatter(losses: Sequence[float]) -> float:
         for before, here, after in zip(losses, losses[1:], losses[2:], strict=False)
     ]
     return median(bends) / (NORMAL_MEDIAN * math.sqrt(1.5)) if bends else 0.0
+
+
+def loss_curve_plot(steps: Sequence[int], losses: Sequence[float]) -> bytes:
+    """A PNG of the training loss (nats per token) over optimizer steps."""
+    from matplotlib.figure import Figure  # slow to import, and only wanted here
+
+    figure = Figure(figsize=(5, 2.2), layout="constrained", dpi=80)
+    axes = figure.subplots()
+    axes.plot(steps, losses, color="#1f5fa8", marker="." if len(steps) == 1 else None)
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("nats per token")
+    axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -27,9 +27,9 @@ def make_manifest(
     publication: Publication,
     folder: Path,
 ) -> dict[str, Any]:
-    """Every origin and number of a run, and the hash of every file in its folder.
+    """Where a run's rows and base come from, its figures, and the hash of every file in its folder.
 
-    Rows that were cut or left out are named with the reason.
+    Rows that were cut or left out are listed with the reason.
     """
     run, base = task.run, task.base
     return {
@@ -40,6 +40,7 @@ def make_manifest(
         "base": {**base.model_dump(mode="json"), "identity": model_identity(base.model, base.revision)},
         "prompt_format": base.prompt_format,
         "tuning": task.tuning.model_dump(mode="json"),
+        "objective": task.tuning.objective.model_dump(mode="json"),
         "seed": run.seed,
         "origins": origins,
         "rows": len(examples.rows),
@@ -60,7 +61,7 @@ def manifest_text(manifest: Mapping[str, Any]) -> str:
 
 
 def _cut_responses(task: Task) -> dict[str, int]:
-    """Responses that the limit of tokens cut, and those of which no recording says how they ended."""
+    """How many responses were cut at the limit of tokens, and how many do not say how they ended."""
     endings, left_out = task.rows["finish_reason"], task.rows["cut_left_out"]
     return {
         "left_out": int(left_out.drop_nulls().max() or 0),  # type: ignore[arg-type]
@@ -76,7 +77,7 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
 
 def origins(lake: Lake, task: Task, read: Mapping[str, int | None]) -> dict[str, Any]:
-    """The tables' versions that the rows were read from, and what the partitions in them hold, by hash."""
+    """The versions of the tables that the rows were read from, and the hashes of the partitions in them."""
     wanted: list[tuple[Table, Partition]] = [
         (SELECTED_SUBSET, {"recipe": task.run.recipe}),
         *((RESPONSES, {"teacher": teacher}) for teacher in sorted(set(task.rows["teacher"]))),

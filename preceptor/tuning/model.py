@@ -1,4 +1,4 @@
-"""The model that is tuned: loaded with or without an adapter, saved so that every engine can load it."""
+"""The tuned model: loaded with or without an adapter, and saved so that every engine can load it."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ from preceptor.study.schema import Base
 from preceptor.tuning.adapter import adapted
 from preceptor.tuning.task import Task, TuningError
 
-# What TRL and transformers set in a configuration to train; a pad token may even have no embedding.
+# Fields of a configuration that TRL and transformers change in training; the pad token may have no embedding.
 TRAINERS = "output_router_logits", "router_aux_loss_coef", "pad_token_id", "bos_token_id", "eos_token_id"
 ADAPTER = "adapter"  # folder of the adapter's own weights, beside the merged model
 
 
 def load_model(task: Task) -> Any:
-    """The base's weights, in float32 where they are all tuned, else in its dtype behind a fresh adapter.
+    """The base: in float32 if all weights are tuned, else in its own dtype with a new adapter.
 
-    In 16 bits most of a step's changes would round away (master weights, arXiv 1710.03740, section 3.1).
+    In 16 bits rounding would lose most changes of a step (master weights, arXiv 1710.03740, section 3.1).
     """
     from transformers import GenerationConfig
 
@@ -37,7 +37,7 @@ def _with_adapter(model: Any, task: Task) -> Any:
 
 
 def merged(model: Any, task: Task, folder: Path) -> Any:
-    """The model with its adapter in its weights; the adapter itself is kept in the folder's `adapter/`.
+    """The model with its adapter merged; the adapter itself is saved in the folder's `adapter/`.
 
     Raises TuningError where PEFT cannot merge it. A model without adapter is returned as it is.
     """
@@ -46,7 +46,7 @@ def merged(model: Any, task: Task, folder: Path) -> Any:
     if not isinstance(model, PeftModel):
         return model
     model.save_pretrained(folder / ADAPTER)
-    (folder / ADAPTER / "README.md").unlink()  # an empty form
+    (folder / ADAPTER / "README.md").unlink()  # a model card with nothing filled in
     try:
         return model.merge_and_unload()
     except Exception as error:
@@ -73,7 +73,7 @@ def save_model(model: Any, tokenizer: Any, base: Base, end: int, context: int, f
 
 
 def _restore(config: Any, base: Base) -> None:
-    """What the trainer changed in the configuration, as it was."""
+    """Undo the trainer's changes to the configuration."""
     from transformers import AutoConfig
 
     config.use_cache = True

@@ -1,4 +1,4 @@
-"""Is the saved folder the model that was trained? Its loss on training rows must be the trainer's own."""
+"""The check before publishing: the saved folder must have the loss that the trainer had on training rows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 from preceptor.study.schema import Base
 from preceptor.study.tuning import Tuning
 from preceptor.tuning.examples import IGNORED, Example
+from preceptor.tuning.objectives.objective import Objective
 from preceptor.tuning.task import Task, TuningError
 
 ROWS = 8
@@ -19,7 +20,7 @@ ROUNDED = 0.02, 0.05  # nats, share: 16 bits keep 8 to 11 of a weight, merging a
 
 @dataclass(frozen=True)
 class Publication:
-    """The losses (nats per token) that were compared; `adapter_loss` is the base's behind the adapter."""
+    """The compared losses (nats per token); `adapter_loss` is of the base with the saved adapter."""
 
     rows: int
     trainer_loss: float
@@ -33,20 +34,25 @@ class PublicationError(TuningError):
 
 
 def rows_to_compare(examples: Sequence[Example]) -> list[Example]:
-    """The first rows that are not long, or else the shortest one."""
+    """The first rows that are not too long, or else the shortest one."""
     short = [example for example in examples if len(example.ids) <= LONGEST]
     return short[:ROWS] or [min(examples, key=lambda example: len(example.ids))]
 
 
-def trainer_loss(trainer: Any, rows: Sequence[Example]) -> float:
-    """Mean loss of the rows' learned tokens, computed by the trainer as in training, without dropout."""
+def trainer_loss(trainer: Any, objective: Objective, rows: Sequence[Example]) -> float:
+    """Mean loss of the rows' learned tokens, computed by the trainer as in training, without dropout.
+
+    Where the objective's loss is another, it is computed from the trained model's logits.
+    """
     import torch
 
     trainer.model.eval()
 
     def one(row: Example) -> float:
-        batch = trainer.data_collator([{"input_ids": row.ids, "labels": row.labels}])
         with torch.no_grad(), trainer.compute_loss_context_manager():
+            if not objective.loss_of_tokens:
+                return _token_loss(trainer.model, row)
+            batch = trainer.data_collator([objective.features(row)])
             return float(trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch)))
 
     return _mean(rows, one)
@@ -55,21 +61,21 @@ def trainer_loss(trainer: Any, rows: Sequence[Example]) -> float:
 def compare(
     task: Task, folder: Path, adapter: Path | None, rows: Sequence[Example], trained: float, device: str
 ) -> Publication:
-    """Load the folder anew, as its users will, and hold its loss against the trainer's.
+    """Load the folder as its users will, and compare its loss with the trainer's.
 
-    An adapter saved beside it is put on the untouched base and must give the same. Raises PublicationError
-    where either differs by more than the tolerance.
+    An adapter saved beside it is put on the plain base and compared too. Raises PublicationError where either
+    loss differs by more than the tolerance.
     """
     from preceptor.compute.load import release_memory
 
     base = task.base
     published = _loss_of(_load(str(folder), "main", base, device), rows)
     release_memory()
-    beside = None if adapter is None else _loss_of(_behind(adapter, base, device), rows)
+    beside = None if adapter is None else _loss_of(_with_adapter(adapter, base, device), rows)
     release_memory()
     bound = tolerance(base, task.tuning, trained)
     found = Publication(len(rows), trained, published, beside, bound)
-    for what, loss in (("the saved model", published), ("the base behind the saved adapter", beside)):
+    for what, loss in (("the saved model", published), ("the base with the saved adapter", beside)):
         if loss is not None and not abs(loss - trained) <= bound:  # NaN is not within
             raise PublicationError(
                 f"run {task.run.name!r}: {what} is not what was trained: on {len(rows)} of its training rows"
@@ -80,7 +86,7 @@ def compare(
 
 
 def tolerance(base: Base, tuning: Tuning, loss: float) -> float:
-    """How far the losses may differ: rounding in the dtype that is computed and saved in, and no more."""
+    """How far the losses may differ: by rounding in the dtypes that are computed and saved in."""
     exact = base.dtype == "float32" and tuning.mixed_precision == "no"
     nats, share = EXACT if exact else ROUNDED
     return nats + share * loss
@@ -91,20 +97,23 @@ def _cure(task: Task) -> str:
         return f"tunings.{task.tuning.name}.peft: take other settings, or tune all weights"
     if task.base.dtype != "float32":
         return f"bases.{task.base.name}.dtype: where rounding is the reason, set float32"
-    return f"bases.{task.base.name}: this architecture is not saved as it is trained"
+    return f"bases.{task.base.name}: transformers does not save this architecture as it was trained"
 
 
 def _loss_of(model: Any, rows: Sequence[Example]) -> float:
     import torch
 
-    def one(row: Example) -> float:
-        ids = torch.tensor([row.ids], device=model.device)
-        labels = torch.tensor(row.labels[1:], device=model.device)
-        with torch.inference_mode():
-            logits = model(input_ids=ids).logits[0, :-1].float()
-            return float(torch.nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED))
+    with torch.inference_mode():
+        return _mean(rows, lambda row: _token_loss(model, row))
 
-    return _mean(rows, one)
+
+def _token_loss(model: Any, row: Example) -> float:
+    import torch
+
+    ids = torch.tensor([row.ids], device=model.device)
+    labels = torch.tensor(row.labels[1:], device=model.device)
+    logits = model(input_ids=ids).logits[0, :-1].float()
+    return float(torch.nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED))
 
 
 def _load(model: str, revision: str, base: Base, device: str) -> Any:
@@ -113,7 +122,7 @@ def _load(model: str, revision: str, base: Base, device: str) -> Any:
     return load_causal_lm(model, revision, base.dtype, device)
 
 
-def _behind(adapter: Path, base: Base, device: str) -> Any:
+def _with_adapter(adapter: Path, base: Base, device: str) -> Any:
     from peft import PeftModel
 
     return PeftModel.from_pretrained(_load(base.model, base.revision, base, device), str(adapter)).eval()

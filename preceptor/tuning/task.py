@@ -1,8 +1,10 @@
-"""What is tuned, and how this machine does it."""
+"""What is tuned, its fingerprint, and how this machine tunes it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
@@ -10,8 +12,11 @@ from preceptor.fingerprint import fingerprint, prompt_identity
 from preceptor.study.schema import Base, Study
 from preceptor.study.tuning import Run, Tuning
 from preceptor.text import digest
+from preceptor.tuning.objectives import OBJECTIVES
+from preceptor.tuning.objectives.objective import Objective, ObjectiveSettings
 
 VERSION = 4  # 4: experts are not balanced; a blank that a template sets before an answer is learned
+PLAIN_SFT = {"kind": "sft", "version": 1}
 CUT = "length"  # the finish_reason of a response that the limit of tokens cut
 
 
@@ -20,7 +25,7 @@ class TuningError(RuntimeError):
 
 
 class DivergedError(TuningError):
-    """A run whose numbers stopped being finite: the same settings would fail again."""
+    """A run whose loss or weights stopped being finite; the same settings would fail again."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,16 @@ class Task:
         run = study.run(run_name)
         return cls(study.name, run, study.base(run.base), study.tuning(run.tuning), rows)
 
+    @property
+    def objective(self) -> Objective:
+        """What the tuning's objective is."""
+        return OBJECTIVES[self.tuning.objective.kind]
+
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with the base, its template, the hyper-parameters, the seed, the rows and their order."""
-        return task_fingerprint(self.base, self.tuning, self.run.seed, rows_digest(self.rows))
+        """Changes with the base, its template, the tuning, the seed, the rows and their order."""
+        rows = rows_digest(self.rows, self.objective.columns)
+        return task_fingerprint(self.base, self.tuning, self.run.seed, rows)
 
 
 def task_fingerprint(base: Base, tuning: Tuning, seed: int, rows: str) -> str:
@@ -52,15 +63,22 @@ def task_fingerprint(base: Base, tuning: Tuning, seed: int, rows: str) -> str:
         VERSION,
         **prompt_identity(base.model, base.revision, base.prompt_format, base.prompt_date),
         base=base.model_dump(include={"dtype", "prompt_format", "max_length"}),
-        tuning=tuning.model_dump(exclude={"name"}),
+        tuning=tuning.model_dump(exclude={"name", "objective"}),
         seed=seed,
         rows=rows,
+        **_objective_part(tuning.objective),
     )
 
 
-def rows_digest(rows: pl.DataFrame) -> str:
-    """A hash of the words that are learned, in their order, and of which responses were cut."""
-    texts = rows.select("response_id", "system", "user", "turns")
+def _objective_part(settings: ObjectiveSettings) -> dict[str, Any]:
+    """Nothing for plain SFT: checkpoints from before there were objectives keep their fingerprints."""
+    part = {"kind": settings.kind, "version": OBJECTIVES[settings.kind].version, **settings.identity()}
+    return {} if part == PLAIN_SFT else {"objective": part}
+
+
+def rows_digest(rows: pl.DataFrame, columns: Sequence[str] = ()) -> str:
+    """A hash of the conversations, an objective's further columns, their order, and which were cut."""
+    texts = rows.select("response_id", "system", "user", "turns", *columns)
     cut = rows.filter(pl.col("finish_reason") == CUT)["response_id"]  # they are learned without their end
     return digest(*(json.dumps(row) for row in texts.iter_rows()), *cut)
 

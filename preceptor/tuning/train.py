@@ -1,4 +1,4 @@
-"""One run on one device: from examples to tuned weights, going on where an interrupted process stopped."""
+"""Trains one run on one device, from the last checkpoint if the run was interrupted."""
 
 import json
 import logging
@@ -31,9 +31,9 @@ class Training:
 
 
 def train(trainer: Any, run: str) -> Training:
-    """Train to the end, from the last complete checkpoint in the trainer's folder if there is one.
+    """Train to the end, from the last complete checkpoint in the trainer's folder, if any.
 
-    Raises TuningError for a loss or weights that are not finite, a damaged checkpoint, and want of memory.
+    Raises TuningError for a loss or weights that are not finite, a damaged checkpoint, or too little memory.
     """
     import torch
 
@@ -43,10 +43,10 @@ def train(trainer: Any, run: str) -> Training:
         log.info("run %s: going on from %s", run, checkpoint)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    except pickle.UnpicklingError as error:  # whose text tells how to run the code all the same
+    except pickle.UnpicklingError as error:  # its own text says how to run the code anyway
         raise TuningError(
             f"run {run!r}: a file of the unfinished run's checkpoint {checkpoint} is damaged, or holds code"
-            " beside numbers. Remove the checkpoint, and the run begins again"
+            " besides numbers. Remove the checkpoint to start the run again"
         ) from error
     except torch.OutOfMemoryError as error:
         raise TuningError(
@@ -75,7 +75,7 @@ def _training(trainer: Any, resumed_from: int, seconds: float) -> Training:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; others are removed, since a kill left them."""
+    """The newest complete checkpoint; incomplete ones, left by a killed process, are removed."""
     complete = []
     for checkpoint in folder.glob("checkpoint-*"):
         if _complete(checkpoint):
@@ -86,7 +86,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _complete(checkpoint: Path) -> bool:
-    """The trainer writes its state after all else."""
+    """Whether the state is there: the trainer writes it last."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -106,7 +106,7 @@ def _device_name(device: Any) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings from transformers, TRL and peft: what matters is in this package's own log."""
+    """Silence warnings of transformers, TRL and peft: this package logs what matters."""
     from transformers.utils import logging as transformers_logging
 
     before = transformers_logging.get_verbosity()

@@ -1,76 +1,117 @@
-"""TRL's SFTTrainer as it is used here: its settings, what stops it, and what it does along the way."""
+"""TRL's trainers as they are used here: steps, settings, progress, checkpoints, and what stops a run."""
 
 import logging
+import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from preceptor.progress import Progress
+from preceptor.study.tuning import Tuning
 from preceptor.tuning.examples import Examples
-from preceptor.tuning.schedule import Schedule
 from preceptor.tuning.task import DivergedError, Machine, Task, TuningError
 
 log = logging.getLogger(__name__)
+CURVE_POINTS = 50
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Epochs over `rows` in batches; the last batch of an epoch may be smaller."""
+
+    rows: int
+    batch_size: int
+    steps: int
+
+    @classmethod
+    def of(cls, rows: int, tuning: Tuning) -> "Schedule":
+        """The schedule of a tuning over so many rows; a part of an epoch is rounded up to whole steps."""
+        an_epoch = math.ceil(rows / tuning.batch_size)
+        return cls(rows, tuning.batch_size, math.ceil(tuning.epochs * an_epoch))
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Optimizer steps."""
+        return math.ceil(self.rows / self.batch_size)
+
+    @property
+    def logging_steps(self) -> int:
+        """Steps between two points of the loss curve, so that it has about CURVE_POINTS."""
+        return math.ceil(self.steps / CURVE_POINTS)
+
+    def rows_after(self, step: int) -> int:
+        """Rows that have passed after this step, counted again in each epoch."""
+        epochs, steps = divmod(step, self.steps_an_epoch)
+        return epochs * self.rows + min(steps * self.batch_size, self.rows)
+
+
+@dataclass(frozen=True)
+class TrainerSetup:
+    """What the trainers of all objectives share: settings, model and data, progress, and what stops a run."""
+
+    run: str
+    arguments: dict[str, Any]  # of transformers' TrainingArguments
+    parts: dict[str, Any]  # model, train_dataset, processing_class, callbacks
+
+    def config(self, kind: Any, **own: Any) -> Any:
+        """The shared settings and the objective's own, as TRL's configuration of that class."""
+        config = kind(**self.arguments, **own)
+        config._n_gpu = min(config.n_gpu, 1)  # one process, one GPU, however many it sees
+        return config
+
+    def trainer(self, kind: Any, config: Any, **own: Any) -> Any:
+        """A trainer of that class, which is stopped by a loss that is not finite."""
+        return _watched(kind, self.run)(args=config, **self.parts, **own)
 
 
 def make_trainer(
     task: Task, model: Any, tokenizer: Any, examples: Examples, machine: Machine, work: Path
 ) -> Any:
-    """An SFTTrainer over these examples that reports by logging, and stops at a loss that is not finite."""
+    """The objective's trainer over these examples. It reports by logging."""
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     run, schedule = task.run.name, Schedule.of(len(examples.rows), task.tuning)
-    trainer = _trainer_class(run)(
-        model=model,
-        args=sft_config(task, schedule, machine, work),
-        train_dataset=Dataset.from_dict(
-            {"input_ids": [row.ids for row in examples.rows], "labels": [row.labels for row in examples.rows]}
-        ),
-        data_collator=DataCollatorForLanguageModeling(pad_token_id=0),  # masked, whatever token it is
-        processing_class=tokenizer,
-        callbacks=[_callback(run, schedule, machine.minutes_between_checkpoints)],
-    )
+    parts = {
+        "model": model,
+        "train_dataset": Dataset.from_list([task.objective.features(row) for row in examples.rows]),
+        "processing_class": tokenizer,
+        "callbacks": [_callback(run, schedule, machine.minutes_between_checkpoints)],
+    }
+    setup = TrainerSetup(run, training_arguments(task, schedule, machine, work), parts)
+    trainer = task.objective.trainer(task.tuning.objective, setup)
     trainer.remove_callback(PrinterCallback)
-    trainer.model_accepts_loss_kwargs = True  # TRL's loss takes the batch's tokens, whatever the model takes
     return trainer
 
 
-def sft_config(task: Task, schedule: Schedule, machine: Machine, work: Path) -> Any:
-    """TRL's settings. What it turns on by itself (bf16, gradient checkpointing, cuts) is off unless asked."""
-    from trl import SFTConfig
-
+def training_arguments(task: Task, schedule: Schedule, machine: Machine, work: Path) -> dict[str, Any]:
+    """The settings of any trainer. What TRL turns on by itself (bf16, gradient checkpointing) is off."""
     tuning = task.tuning
     rows = rows_per_device(tuning.batch_size, machine.rows_per_device)
-    config = SFTConfig(
-        output_dir=str(work),
-        num_train_epochs=tuning.epochs,
-        per_device_train_batch_size=rows,
-        gradient_accumulation_steps=tuning.batch_size // rows,
-        learning_rate=tuning.learning_rate,
-        lr_scheduler_type=SCHEDULES[tuning.schedule],
-        warmup_steps=tuning.warmup,  # below 1 it is a share of the steps
-        weight_decay=tuning.weight_decay,
-        max_grad_norm=tuning.max_gradient_norm,
-        bf16=tuning.mixed_precision == "bf16",
-        gradient_checkpointing=machine.gradient_checkpointing,
-        seed=task.run.seed,
-        data_seed=task.run.seed,
-        use_cpu=_device(machine.device) == "cpu",
-        max_length=None,  # the examples fit
-        dataset_kwargs={"skip_prepare_dataset": True},  # they have ids and labels
-        router_aux_loss_coef=0.0,  # experts are not balanced: the loss is the tokens' alone, as of any base
-        logging_steps=schedule.logging_steps,
-        include_num_input_tokens_seen="non_padding",
-        save_strategy="no",  # the callback says when
-        save_total_limit=1,
-        report_to="none",
-        disable_tqdm=True,
-    )
-    config._n_gpu = min(config.n_gpu, 1)  # one process, one GPU, however many it sees
-    return config
+    return {
+        "output_dir": str(work),
+        "num_train_epochs": tuning.epochs,
+        "per_device_train_batch_size": rows,
+        "gradient_accumulation_steps": tuning.batch_size // rows,
+        "learning_rate": tuning.learning_rate,
+        "lr_scheduler_type": SCHEDULES[tuning.schedule],
+        "warmup_steps": tuning.warmup,  # below 1 it is a share of the steps
+        "weight_decay": tuning.weight_decay,
+        "max_grad_norm": tuning.max_gradient_norm,
+        "bf16": tuning.mixed_precision == "bf16",
+        "gradient_checkpointing": machine.gradient_checkpointing,
+        "seed": task.run.seed,
+        "data_seed": task.run.seed,
+        "use_cpu": _device(machine.device) == "cpu",
+        "logging_steps": schedule.logging_steps,
+        "include_num_input_tokens_seen": "non_padding",
+        "save_strategy": "no",  # the callback says when
+        "save_total_limit": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
 
 
 def rows_per_device(batch_size: int, most: int) -> int:
@@ -91,11 +132,10 @@ def _device(device: str) -> str:
     return picked
 
 
-def _trainer_class(run: str) -> Any:
+def _watched(kind: Any, run: str) -> Any:
     import torch
-    from trl import SFTTrainer
 
-    class WatchedTrainer(SFTTrainer):  # type: ignore[misc]
+    class WatchedTrainer(kind):  # type: ignore[misc]
         """Stops before a loss that is not finite reaches the weights, and says what could not be saved."""
 
         def training_step(self, *inputs: Any, **options: Any) -> Any:
@@ -111,14 +151,14 @@ def _trainer_class(run: str) -> Any:
         def _save_checkpoint(self, *inputs: Any, **options: Any) -> None:
             try:
                 super()._save_checkpoint(*inputs, **options)
-            except Exception as error:  # each library has its own way to say that a disk is full
+            except Exception as error:  # each library has its own error for a full disk
                 raise TuningError(
                     f"run {run!r}: its progress cannot be saved to {self.args.output_dir}: {error};"
-                    " make room there, and the run goes on from its last checkpoint"
+                    " make room there, and the run continues from its last checkpoint"
                 ) from error
 
         def _send_telemetry(self) -> None:
-            """TRL would tell its makers about the run."""
+            """Do nothing: TRL would report the run to Hugging Face."""
 
     return WatchedTrainer
 

@@ -1,4 +1,4 @@
-"""A run of a study, tuned once: its folder of weights in the lake, and its row in `tuned_checkpoint`."""
+"""Tunes a run of a study once: a folder of weights in the lake, and a row in `tuned_checkpoint`."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from preceptor.lake.resume import Outcome, put
 from preceptor.lake.schemas import TUNED_CHECKPOINT
 from preceptor.lake.store import Lake, LakeError
 from preceptor.study.schema import Study
-from preceptor.tuning.examples import Examples, end_of_turn, known_only, make_examples
+from preceptor.tuning.examples import Examples, end_of_turn, known_only
 from preceptor.tuning.manifest import make_manifest, manifest_text, origins
 from preceptor.tuning.model import ADAPTER, load_model, merged, save_model
 from preceptor.tuning.publication import Publication, compare, rows_to_compare, trainer_loss
@@ -34,7 +34,7 @@ def tune(
     read: Mapping[str, int | None],
     machine: Machine | None = None,
 ) -> Outcome:
-    """Bring a run's partition to its one row, training only where its folder is not published yet.
+    """Complete a run's partition, which has one row. It trains only if its folder is not published yet.
 
     `rows` are what its recipe chose (chosen_conversations says which columns); `read` says which versions
     of the tables they were read from. Raises TuningError where the run cannot be tuned.
@@ -53,7 +53,7 @@ def tune(
 
 
 def _manifest(lake: Lake, task: Task, uri: str) -> dict[str, Any]:
-    """What manifest.json says. Raises LakeError where it was changed: it must not become the lake's copy."""
+    """The content of manifest.json. Raises LakeError if the file is not the one that was written."""
     text = read_manifest(lake, uri) or ""
     known = _copies(lake, task)
     if any(manifest_text(json.loads(copy)) != text for copy in known):
@@ -70,9 +70,9 @@ def _copies(lake: Lake, task: Task) -> list[str]:
 
 
 def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine: Machine, uri: str) -> None:
-    """Train, unless another process did while this one waited, and publish.
+    """Train and publish, unless another process did so while this one waited.
 
-    What an interrupted process left of the same work is used; of other settings' work, it is removed.
+    It continues what an interrupted process left of the same work, and removes work of other settings.
     """
     place = workplace(lake, "tuning", task.run.name)
     with alone(place):
@@ -92,7 +92,7 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
 
 
 def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Training, Publication]:
-    """Train in the folder's parent, leave the finished model in the folder, and compare the two."""
+    """Train in the folder's parent, save the finished model in the folder, and check it."""
     from preceptor.compute.load import context_length, load_tokenizer, release_memory
     from preceptor.compute.vocabulary import embedding_rows
 
@@ -104,12 +104,12 @@ def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Traini
         context = context_length(model, base.max_length)
         length = min(context, task.tuning.max_length or context)
         template = template_of(tokenizer, base.prompt_format, base.prompt_date)
-        examples = make_examples(tokenizer, template, task.rows, length, end)
+        examples = task.objective.examples(task.tuning.objective, tokenizer, template, task.rows, length, end)
         examples = known_only(examples, tokenizer, embedding_rows(model))
         _refuse_nothing(run, examples)
         compared = rows_to_compare(examples.rows)
         trainer, training = _trained(task, model, tokenizer, examples, machine, work)
-        expected, device = trainer_loss(trainer, compared), str(trainer.args.device)
+        expected, device = trainer_loss(trainer, task.objective, compared), str(trainer.args.device)
         tuned = trainer.model
         del trainer, model  # its optimizer holds more memory than the model that is loaded below
         _save(tuned, tokenizer, task, end, context, folder)
@@ -131,8 +131,8 @@ def _trained(
         raise
     except TuningError:
         raise
-    except Exception as error:  # each architecture and kind of adapter fails in its own way
-        what, cure = f"base {task.base.name!r}", "if the machine is not the reason, take another base"
+    except Exception as error:  # each architecture and kind of adapter raises its own errors
+        what, cure = f"base {task.base.name!r}", "unless this machine is the reason, take another base"
         if task.tuning.peft is not None:
             what, cure = f"{what} with tunings.{task.tuning.name}.peft", "take other settings"
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -142,7 +142,7 @@ def _trained(
 def _refuse_nothing(run: str, examples: Examples) -> None:
     if not examples.rows:
         reason = next(iter(examples.failed.values()), "its recipe chose none")
-        raise TuningError(f"run {run!r}: no row that could be learned from ({reason})")
+        raise TuningError(f"run {run!r}: no row can be learned from ({reason})")
     counts = len(examples.rows), len(examples.truncated), len(examples.failed)
     log.info("run %s: %d rows, %d of them cut; %d left out, as the manifest says", run, *counts)
 
@@ -153,10 +153,10 @@ def _save(model: Any, tokenizer: Any, task: Task, end: int, context: int, folder
         save_model(merged(model, task, folder), tokenizer, task.base, end, context, folder)
     except TuningError:
         raise
-    except Exception as error:  # each library has its own way to say that a disk is full
+    except Exception as error:  # each library has its own error for a full disk
         raise TuningError(
             f"run {task.run.name!r}: the tuned model cannot be written to {folder}: {error};"
-            " make room there, and the run goes on from its last checkpoint"
+            " make room there, and the run continues from its last checkpoint"
         ) from error
 
 

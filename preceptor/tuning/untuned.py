@@ -1,7 +1,7 @@
-"""The untuned base in a student's clothes: its weights, with the template and the end tokens of its students.
+"""The untuned base, saved as its students are: its own weights, their chat template and end tokens.
 
-So it is prompted, stopped and loaded exactly as they are, by every engine. The folder is this machine's own,
-and can be made again at any time.
+Every engine prompts, stops and loads it exactly as it does students. The folder stays on this machine and
+can be made again at any time.
 """
 
 import shutil
@@ -20,7 +20,7 @@ PART = ".part"
 
 
 def untuned_fingerprint(base: Base) -> str:
-    """Changes with the base's weights, its template and the dtype that it is saved in.
+    """Changes with the base's weights, its template and the dtype of the saved folder.
 
     Raises UnknownModelError where the base cannot be looked up.
     """
@@ -33,7 +33,7 @@ def untuned_fingerprint(base: Base) -> str:
 
 
 def untuned_folder(lake: Lake, base: Base) -> Path:
-    """The folder, made where this machine has none; what other settings left there is removed.
+    """The folder, which is made if it is missing. Folders of other settings are removed.
 
     Raises NotEvaluatedError for a base that cannot be saved as its students are.
     """

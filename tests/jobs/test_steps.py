@@ -33,7 +33,7 @@ def study(*teachers, car=None) -> Study:
     [
         (
             {"raw_instructions"},
-            ["responses a, responses b, rewards rm × a and 6 more: skipped, since raw_instructions failed"],
+            ["responses a, responses b, rewards rm × a and 7 more: skipped, since raw_instructions failed"],
         ),
         (
             {"responses a"},

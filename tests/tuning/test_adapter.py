@@ -52,41 +52,41 @@ def refused(folder, peft):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("peft_type", "LORRA", "missing, or none that peft knows"),
-        ("peft_type", ["LORA"], "missing, or none that peft knows"),
-        ("peft_type", None, "missing, or none that peft knows"),
+        ("peft_type", "LORRA", "LORA"),
+        ("peft_type", ["LORA"], "LORA"),
+        ("peft_type", None, "LORA"),
         ("rank", 4, "LoraConfig has no such setting"),
-        ("r", 0, "should be a positive integer"),
-        ("r", "4", "'4' cannot be used: Input should be a valid integer"),
-        ("r", True, "True cannot be used"),
-        ("r", 4.5, "4.5 cannot be used"),
-        ("lora_dropout", 1.5, "between 0 and 1"),
-        ("target_modules", ["q_proj", "nowhere"], "base 'base' has no module 'nowhere'"),
-        ("target_modules", ".*nowhere", "not found in the base model"),
-        ("target_modules", ["lm_head"], "take it out"),
-        ("modules_to_save", ["score"], "base 'base' has no module 'score'"),
-        ("rank_pattern", {"nowhere": 2}, "base 'base' has no module 'nowhere'"),
-        ("rank_pattern", {"k_proj": 2}, "no module of base 'base' that fits 'k_proj' has an adapter"),
-        ("alpha_pattern", {"v_proj": 2, "layers.0.mlp.up_proj": 2}, "'layers.0.mlp.up_proj' has an adapter"),
-        ("rank_pattern", {"q_proj(": 2}, r"'q_proj\(' is no regular expression: missing \)"),
-        ("target_modules", "(q_proj", "is no regular expression"),
-        ("exclude_modules", "[", "is no regular expression"),
-        ("rank_pattern", {"q_proj": 0}, "a rank of 0 is none"),
-        ("alpha_pattern", {"q_proj": 0.0}, "scales the adapter to nothing"),
-        ("lora_alpha", 0, "0 scales the adapter to nothing: it must be above 0"),
-        ("layers_to_transform", [99], "base 'base' has no layer 99"),
-        ("layers_to_transform", [0, 2], "base 'base' has no layer 2"),
-        ("layers_to_transform", -1, "base 'base' has no layer -1"),
-        ("target_parameters", ["nowhere"], "base 'base' has no parameter 'nowhere'"),
+        ("r", 0, "positive"),
+        ("r", "4", "'4'.* integer"),
+        ("r", True, "True"),
+        ("r", 4.5, "4.5"),
+        ("lora_dropout", 1.5, "0 and 1"),
+        ("target_modules", ["q_proj", "nowhere"], "base 'base'.*module 'nowhere'"),
+        ("target_modules", ".*nowhere", "nowhere"),
+        ("target_modules", ["lm_head"], "output layer"),
+        ("modules_to_save", ["score"], "base 'base'.*module 'score'"),
+        ("rank_pattern", {"nowhere": 2}, "base 'base'.*module 'nowhere'"),
+        ("rank_pattern", {"k_proj": 2}, "base 'base'.*'k_proj'.*adapter"),
+        ("alpha_pattern", {"v_proj": 2, "layers.0.mlp.up_proj": 2}, "'layers.0.mlp.up_proj'.*adapter"),
+        ("rank_pattern", {"q_proj(": 2}, r"'q_proj\('.*missing \)"),
+        ("target_modules", "(q_proj", "regular expression"),
+        ("exclude_modules", "[", "regular expression"),
+        ("rank_pattern", {"q_proj": 0}, " 0 .*1 or more"),
+        ("alpha_pattern", {"q_proj": 0.0}, "0.0 .*above 0"),
+        ("lora_alpha", 0, "0 .*above 0"),
+        ("layers_to_transform", [99], "base 'base'.*layer 99"),
+        ("layers_to_transform", [0, 2], "base 'base'.*layer 2"),
+        ("layers_to_transform", -1, "base 'base'.*layer -1"),
+        ("target_parameters", ["nowhere"], "base 'base'.*parameter 'nowhere'"),
         ("trainable_token_indices", [5, 6], "leave it out"),
         ("layer_replication", [[0, 1], [0, 2]], "leave it out"),
-        ("alora_invocation_tokens", [3], "cannot be merged into the weights"),
-        ("loftq_config", {"loftq_bits": 4}, "which are not the base's: leave it out"),
-        ("use_qalora", True, "for quantized bases"),
-        ("inference_mode", True, "is not tuned"),
+        ("alora_invocation_tokens", [3], "token.*merged"),
+        ("loftq_config", {"loftq_bits": 4}, "quantized.*leave it out"),
+        ("use_qalora", True, "quantized"),
+        ("inference_mode", True, "leave it out"),
         ("task_type", "SEQ_CLS", "leave it out"),
-        ("init_lora_weights", "pissa", "changes the base's weights under the adapter"),
-        ("lora_bias", True, "cannot be merged into the weights.*base layer has no bias"),
+        ("init_lora_weights", "pissa", "'pissa'.*true, gaussian or orthogonal"),
+        ("lora_bias", True, "base 'base'.*merged.*no bias"),
     ],
 )
 @pytest.mark.parametrize("tied", [False, True])
@@ -101,7 +101,7 @@ def test_a_setting_that_cannot_be_used_is_named_by_its_field(bases, tied, field,
 @pytest.mark.parametrize("kind", ["PROMPT_TUNING", "PREFIX_TUNING"])
 def test_a_prompt_is_no_adapter_that_can_be_merged(bases, kind):
     found = refused(bases[False], {"peft_type": kind, "num_virtual_tokens": 2})
-    assert found == f"tunings.settings.peft.peft_type: {kind} cannot be merged into the weights; LORA can"
+    assert found is not None and re.match(rf"tunings\.settings\.peft\.peft_type: {kind} .*merged", found)
 
 
 @pytest.mark.parametrize("kind", ["POLY", "LILY", "SHADOW", "TRAINABLE_TOKENS", "ADALORA", "XLORA"])
@@ -116,9 +116,7 @@ def test_tied_embeddings_take_no_adapter_at_either_end(bases, field, module):
     names = [module] if field == "modules_to_save" else ["q_proj", module]
     found = refused(bases[True], {**LORA, field: names})
     assert found is not None
-    assert found.startswith(
-        f"tunings.settings.peft.{field}: base 'base' has one matrix as embeddings and output"
-    )
+    assert found.startswith(f"tunings.settings.peft.{field}: base 'base' has one matrix")
 
 
 @pytest.mark.parametrize(
@@ -160,12 +158,12 @@ def test_a_base_of_experts_which_choose_by_numbers_is_no_reason_to_refuse(tmp_pa
     experts = LORA | {"target_parameters": ["mlp.experts.down_proj"]}
     assert refused(str(tmp_path), experts | {"rank_pattern": {"experts.down_proj": 2}}) is None
     found = refused(str(tmp_path), experts | {"target_parameters": ["experts.down_proj", "experts.w2"]})
-    assert found == "tunings.settings.peft.target_parameters: base 'base' has no parameter 'experts.w2'"
+    assert re.match(r"tunings\.settings\.peft\.target_parameters: base 'base'.*'experts\.w2'", str(found))
 
 
 def test_a_base_on_a_hub_is_left_to_its_step():
     declared = study("some/base", peft=LORA)
     try_adapter(declared.bases[0], declared.tunings[0])
-    with pytest.raises(TuningError, match="no such setting"):
+    with pytest.raises(TuningError, match=r"tunings\.settings\.peft\.rank: "):
         declared = study("some/base", peft={**LORA, "rank": 4})
         try_adapter(declared.bases[0], declared.tunings[0])

@@ -50,11 +50,11 @@ def test_a_format_ends_turns_with_one_special_token(tokenizer, prompt_format, to
         (
             byte_tokenizer(),
             "chatml",
-            r"'<\|im_end\|>\\n', which .*; set 'prompt_format' to 'tulu' or 'plain', or",
+            r"'<\|im_end\|>\\n'.*'prompt_format' .*'tulu' or 'plain'",
         ),
-        (byte_tokenizer(eos=False), "tulu", r"with '', which .* never learn to stop; add the token to"),
-        (chatml_tokenizer(eos=False), "plain", r"set 'prompt_format' to 'chatml', or add"),
-        (byte_tokenizer(template=TEXT_END), "own", r"' END<\|eos\|>', which .* to 'tulu' or 'plain', or"),
+        (byte_tokenizer(eos=False), "tulu", r" ''.*add the token"),
+        (chatml_tokenizer(eos=False), "plain", r"'prompt_format' .*'chatml'"),
+        (byte_tokenizer(template=TEXT_END), "own", r"' END<\|eos\|>'.*'tulu' or 'plain'"),
     ],
 )
 def test_a_format_that_ends_turns_with_text_is_refused(tokenizer, prompt_format, message):
@@ -70,7 +70,7 @@ def test_an_end_token_that_the_tokenizer_takes_for_unknown_is_refused(tmp_path):
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>")
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} <end> {% endfor %}"
-    with pytest.raises(TuningError, match="never learn to stop"):
+    with pytest.raises(TuningError, match=r"bases\.base\.prompt_format: 'own' .*' <end> '"):
         end_of_turn(tokenizer, "own", "base")
 
 

@@ -1,11 +1,13 @@
 """Whether a run learned, told from its loss curve: simulated curves whose truth is known."""
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.tuning.learning import doubt, learning
+from preceptor.tuning.learning import doubt, learning, loss_curve_plot
 
 CURVES = {  # losses of 50 points by the share of the run, before scatter
     "flat": lambda t: 1.5 + 0 * t,
@@ -25,7 +27,7 @@ def test_simulated_curves_are_told_apart(kind, falls):
     assert np.mean(told) > 0.95 if falls else np.mean(told) < 0.06
 
 
-def test_the_issues_own_run_is_flagged_and_a_run_that_fell_as_little_by_noise():
+def test_a_fall_of_less_than_a_hundredth_is_none_and_one_point_shows_nothing():
     assert learning(3, [11.706, 11.701, 11.698]).fell is False
     assert learning(3, [3.0, 2.5, 2.0]).fell is True
     assert learning(1, [3.0]).fell is None
@@ -42,16 +44,28 @@ def test_the_unit_of_the_loss_does_not_matter_and_no_rise_is_a_fall(losses, scal
 
 def test_a_short_run_that_learned_and_a_long_one_that_did_not_are_two_sentences():
     falling, flat = [2.0 - n / 20 for n in range(12)], [1.5] * 40
-    assert doubt("a", 12, falling) == (
-        "a: its training loss fell (1.950 → 1.500 nats per token), but it ended after 12 optimizer steps,"
-        " fewer than 20: give it more epochs or a smaller batch_size"
-    )
-    assert doubt("a", 400, flat) == (
-        "a: its training loss did not fall in 400 optimizer steps (1.500 → 1.500 nats per token): look at its"
-        " learning_rate"
-    )
-    assert str(doubt("a", 3, [11.706, 11.701, 11.698])).startswith(
-        "a: its training loss has not fallen yet (11.706 → 11.698 nats per token) after 3 optimizer steps"
-    )
-    assert "whether it learned cannot be seen from 1 optimizer step:" in str(doubt("a", 1, [2.0]))
+    for steps, losses, facts in (
+        (
+            12,
+            falling,
+            ["loss fell", "1.950 → 1.500", "12 optimizer steps", "fewer than 20", "epochs", "batch_size"],
+        ),
+        (400, flat, ["not fall", "400 optimizer steps", "1.500 → 1.500", "learning_rate"]),
+        (3, [11.706, 11.701, 11.698], ["not fallen", "11.706 → 11.698", "3 optimizer steps", "20", "epochs"]),
+        (1, [2.0], ["1 optimizer step ", "epochs", "batch_size"]),
+    ):
+        told = doubt("a", steps, losses)
+        assert told is not None and told.startswith("a: ")
+        assert [fact for fact in facts if fact not in told] == []
     assert doubt("a", 20, falling) is None
+
+
+def test_the_picture_is_a_png_and_shows_the_curve():
+    falling = loss_curve_plot([1, 2, 3], [3.0, 2.0, 1.0])
+    assert falling.startswith(b"\x89PNG")
+    assert struct.unpack(">II", falling[16:24]) == (400, 176)  # 5 × 2.2 inches at 80 dots
+    assert falling != loss_curve_plot([1, 2, 3], [1.0, 2.0, 3.0])
+
+
+def test_a_single_step_is_a_dot():
+    assert loss_curve_plot([1], [3.0]) != loss_curve_plot([], [])

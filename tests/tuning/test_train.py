@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from transformers import TrainerCallback
 
 from preceptor.study.tuning import Tuning
-from preceptor.tuning.schedule import Schedule
 from preceptor.tuning.task import DivergedError, Machine, TuningError
 from preceptor.tuning.train import last_checkpoint, train
-from preceptor.tuning.trainer import rows_per_device
+from preceptor.tuning.trainer import Schedule, rows_per_device
 from tests.pickles import write_pickle
 from tests.tuning.samples import EIGHT, KINDS, at_rate, furthest, rows, save_base, study, trainer_of
 
@@ -132,7 +131,7 @@ def test_a_checkpoint_that_holds_code_is_refused_and_never_run(base, tmp_path, n
     assert (work / "checkpoint-2" / name).exists()
     write_pickle(work / "checkpoint-2" / name, marker)
     write_pickle(work / "checkpoint-2" / "training_args.bin", marker)
-    with pytest.raises(TuningError, match=r"checkpoint-2 is damaged, or holds code.*Remove"):
+    with pytest.raises(TuningError, match=r"run 'run': .*/checkpoint-2 .*damaged.*code"):
         run(setting, work, ALWAYS)
     assert not marker.exists()
 
@@ -155,15 +154,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(base, tmp_path):
     trainer, _ = trainer_of(
         at_rate(study(base, epochs=4, schedule="constant", warmup=0), 1e38), EIGHT, tmp_path
     )
-    sentence = r"^run 'run': the loss is nan at step 2 of 8 \(learning rate 1e\+38\); lower the tuning's"
-    with pytest.raises(DivergedError, match=sentence):
+    with pytest.raises(DivergedError, match=r"^run 'run': .*nan.* 2 of 8 .*1e\+38.*'learning_rate'"):
         train(trainer, "run")
 
 
 def test_weights_that_are_not_finite_are_never_a_result(base, tmp_path):
     # One step only: the loss before it is finite, the weights after it are not.
     trainer, _ = trainer_of(at_rate(study(base, warmup=0, batch_size=8), 1e39), EIGHT, tmp_path)
-    with pytest.raises(DivergedError, match=r"run 'mine': weights are not finite .*'learning_rate'"):
+    with pytest.raises(DivergedError, match=r"run 'mine': weights .*'learning_rate'"):
         train(trainer, "mine")
 
 
@@ -174,7 +172,7 @@ def test_a_checkpoint_that_cannot_be_written_is_named(base, tmp_path):
 
     trainer, _ = trainer_of(study(base), EIGHT, tmp_path / "work", ALWAYS)
     trainer.add_callback(InTheWay)
-    with pytest.raises(TuningError, match=r"run 'run': its progress cannot be saved to .*work.*make room"):
+    with pytest.raises(TuningError, match=r"run 'run': .*/work: .*checkpoint-1"):
         train(trainer, "run")
 
 

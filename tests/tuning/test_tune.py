@@ -116,7 +116,7 @@ def test_nothing_is_computed_twice(base, lake, monkeypatch):
     manifest = folder_of(first) / "manifest.json"
     text = manifest.read_text()
     manifest.write_text(text.replace('"seed": ', '"seed": 1'))
-    with pytest.raises(LakeError, match=r"manifest\.json is not the file that was written: put it back"):
+    with pytest.raises(LakeError, match=r"/manifest\.json is not the file that was written"):
         tune(lake, study(base), "run", EIGHT, {}, CPU)
     manifest.write_text(text)
     lake.delete(TUNED_CHECKPOINT, {"run": "run"})  # killed after the folder and before the row
@@ -199,7 +199,7 @@ def test_progress_is_logged_and_nothing_else_speaks(base, lake, caplog, capfd):
     [(EIGHT.clear(), "its recipe chose none"), (rows([(None, ("q",), ("",))]), "no token")],
 )
 def test_a_run_without_rows_to_learn_from_is_refused(base, lake, chosen, reason):
-    with pytest.raises(TuningError, match=f"run 'run': no row that could be learned from .*{reason}"):
+    with pytest.raises(TuningError, match=f"run 'run': no row .*{reason}"):
         tune(lake, study(base), "run", chosen, {}, CPU)
     assert lake.read(TUNED_CHECKPOINT).is_empty()
 
@@ -224,9 +224,7 @@ def test_a_folder_that_cannot_be_written_is_named(base, lake, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tune_module, "save_model", full)
-    with pytest.raises(
-        TuningError, match=r"run 'run': .* cannot be written to .*finished: .*No space left.*make room"
-    ):
+    with pytest.raises(TuningError, match=r"run 'run': .*/finished: .*No space left"):
         tune(lake, study(base), "run", EIGHT, {}, CPU)
     assert not Path(lake.root, "test", "checkpoints").exists()
 
@@ -311,7 +309,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(base, tmp_p
             ballast.write_bytes(b"")
             space = os.statvfs(disk)
             ballast.write_bytes(bytes((space.f_bavail - room) * space.f_frsize))
-            with pytest.raises(TuningError, match=r"run 'run': its progress cannot be saved to .*make room"):
+            with pytest.raises(TuningError, match=r"run 'run': its progress .*No space left"):
                 tune(lake, setting, "run", EIGHT, {}, always)
             assert lake.read(TUNED_CHECKPOINT).is_empty()
             assert not (disk / "test" / "checkpoints").exists()
@@ -334,7 +332,9 @@ def test_a_run_is_published_to_s3_and_fetched_from_there(base, s3_lake, lake, tm
 
 
 def test_definitions_load_without_the_libraries_that_tune():
-    check = "import sys, preceptor.tuning.tune, preceptor.tuning.plot; print(sorted({'torch', 'trl', 'peft',"
+    check = (
+        "import sys, preceptor.tuning.tune, preceptor.tuning.learning; print(sorted({'torch', 'trl', 'peft',"
+    )
     check += " 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
