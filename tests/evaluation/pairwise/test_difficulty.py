@@ -10,9 +10,9 @@ import pytest
 from alpaca_eval.metrics import get_length_controlled_winrate, glm_winrate
 from scipy.special import expit
 
-from preceptor.evaluation import difficulty as module
 from preceptor.evaluation.evaluate import evaluate
 from preceptor.evaluation.items import Item, read_items
+from preceptor.evaluation.pairwise import difficulty as module
 from preceptor.evaluation.pairwise.difficulty import FILES, Difficulty, difficulty_of, fetched
 from preceptor.evaluation.pairwise.length_control import (
     FULL,
