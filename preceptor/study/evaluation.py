@@ -1,4 +1,4 @@
-"""What tuned bases are measured on: answers that a program checks, and duels and grades of a judge."""
+"""What tuned bases are measured on: answers that a program checks, and comparisons and grades of a judge."""
 
 from collections.abc import Set
 from typing import Annotated, ClassVar, Literal, get_args
@@ -11,7 +11,7 @@ from preceptor.study.evaluation_facts import EvaluationFacts
 from preceptor.study.fields import ExistingPath, Frozen, InstructionFormat, Name, Records, Sampling
 from preceptor.study.held_out import HeldOutLoss, ResponseRanking
 from preceptor.study.human_ratings import HumanRatings
-from preceptor.study.judges import ClassifierJudge, DuelJudge, PromptedJudge
+from preceptor.study.judges import ClassifierJudge, PairwiseJudge, PromptedJudge
 
 
 def _single(sampling: Sampling) -> Sampling:
@@ -75,7 +75,7 @@ class Pairwise(EvaluationFacts, Conversations):
     format: InstructionFormat = "alpaca_eval"
     reference: str = "reference"  # the name of the model that the file's responses are of
     metric: Literal["lc_win_rate", "win_rate"] = "lc_win_rate"  # what the prediction is held against
-    judge: DuelJudge
+    judge: PairwiseJudge
     length_control: ExistingPath | None = None
     human_labels: HumanLabels | None = None
     sampling: AnswerSampling = Sampling()

@@ -41,7 +41,7 @@ class HumanRatings(EvaluationFacts, Records):
 
     @property
     def metric(self) -> str:
-        """The share of excellent answers, of accepted ones, or of duels won."""
+        """The share of excellent answers, of accepted ones, or of comparisons won."""
         return METRICS[self.scale]
 
     @property

@@ -72,8 +72,8 @@ class AnnotatorJudge(AskedJudge):
 class PromptedJudge(AskedJudge):
     """A model that is asked in the words of a prompt file and answers in JSON or in a marked label.
 
-    `prompt` replaces the built-in file of the protocol. `order` says what is shown first in a duel: each in
-    turn (`both`), or one of them, drawn by item (`random`). `n` asks the same question several times.
+    `prompt` replaces the built-in file of the protocol. `order` says what is shown first in a comparison:
+    each in turn (`both`), or one of them, drawn by item (`random`). `n` asks the same question several times.
     """
 
     SETTINGS: ClassVar[Mapping[str, str]] = {
@@ -95,4 +95,4 @@ class PromptedJudge(AskedJudge):
         return self
 
 
-DuelJudge = Annotated[ClassifierJudge | AnnotatorJudge | PromptedJudge, Field(discriminator="engine")]
+PairwiseJudge = Annotated[ClassifierJudge | AnnotatorJudge | PromptedJudge, Field(discriminator="engine")]

@@ -1,4 +1,4 @@
-"""What people's ratings add up to: shares of grades, accepted outputs and duels won, and how raters agree.
+"""What people's ratings add up to: shares of grades, outputs accepted, comparisons won; rater agreement.
 
 Where several people rated an item, its share is the mean over them, and a model's the mean over items: an
 item counts once however many rated it. Intervals are those of `mean_share`.
@@ -15,7 +15,7 @@ from preceptor.evaluation.agreement.labels import (
     agreement_by_item,
     agreement_of_pairs,
 )
-from preceptor.evaluation.human.ratings import ACCEPTANCE, GRADES, duels, preference_labels
+from preceptor.evaluation.human.ratings import ACCEPTANCE, GRADES, pairwise_labels, preference_labels
 from preceptor.statistics.estimates import Estimate
 from preceptor.statistics.proportions import mean_share
 
@@ -61,12 +61,12 @@ def acceptance_rate(ratings: pl.DataFrame, model: str) -> Share:
     return _shares(_labels(ratings, model, ACCEPTANCE), ACCEPTANCE)[YES]
 
 
-def duel_shares(ratings: pl.DataFrame, model: str, other_model: str) -> dict[str, Share]:
+def pairwise_shares(ratings: pl.DataFrame, model: str, other_model: str) -> dict[str, Share]:
     """Shares of win, tie and lose of a model against another, whichever of the two was shown as A.
 
     `ratings` as `read_ratings` gives them, of preferences or verdicts. Raises ValueError for others.
     """
-    return _shares(duels(ratings, model, other_model), LABELS)
+    return _shares(pairwise_labels(ratings, model, other_model), LABELS)
 
 
 def rater_agreement(ratings: pl.DataFrame) -> RaterAgreement:
@@ -75,11 +75,11 @@ def rater_agreement(ratings: pl.DataFrame) -> RaterAgreement:
     The mean over an item's pairs, then over items. Raises ValueError for ratings of two outputs.
     """
     if ratings["other_model"].is_not_null().any():
-        raise ValueError("these ratings compare two outputs: ask duel_agreement")
+        raise ValueError("these ratings compare two outputs: ask pairwise_agreement")
     return _agreement(ratings.with_columns(label="rating"), half=None)
 
 
-def duel_agreement(ratings: pl.DataFrame) -> RaterAgreement:
+def pairwise_agreement(ratings: pl.DataFrame) -> RaterAgreement:
     """Tie-discounted agreement (LIMA, arXiv 2305.11206, section 4) among all pairs of raters of two outputs.
 
     Clearly and slightly better are the same, and so are A and B shown the other way round. The mean over an

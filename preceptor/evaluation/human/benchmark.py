@@ -7,12 +7,12 @@ import polars as pl
 from preceptor.evaluation.human.audits import (
     Share,
     acceptance_rate,
-    duel_agreement,
-    duel_shares,
     grade_shares,
+    pairwise_agreement,
+    pairwise_shares,
     rater_agreement,
 )
-from preceptor.evaluation.human.ratings import RatingColumns, duels, read_ratings
+from preceptor.evaluation.human.ratings import RatingColumns, pairwise_labels, read_ratings
 from preceptor.evaluation.item_values import ItemValues, StoredRuns, by_run, measure_values
 from preceptor.evaluation.job import EvaluationJob, Metric, NotEvaluatedError, ScoredItems
 from preceptor.evaluation.kind import Kind
@@ -84,7 +84,7 @@ def metrics(job: EvaluationJob[HumanRatings], _: ScoredItems) -> list[Metric]:
     if _labels(evaluation, ratings, run).is_empty():
         return [Metric(evaluation.metric, Estimate(error=f"{NOTHING}: no rating of {run!r}"), METHOD, 0)]
     shares = _shares(evaluation, ratings, run)
-    agreement = (duel_agreement if evaluation.compares else rater_agreement)(
+    agreement = (pairwise_agreement if evaluation.compares else rater_agreement)(
         _of_run(evaluation, ratings, run)
     )
     tied = " (0.5 where exactly one says tie)" if evaluation.compares else ""
@@ -115,21 +115,21 @@ def ratings_of(evaluation: HumanRatings) -> pl.DataFrame:
 
 def _labels(evaluation: HumanRatings, ratings: pl.DataFrame, run: str) -> pl.DataFrame:
     if evaluation.reference is not None:
-        return duels(ratings, run, evaluation.reference)
+        return pairwise_labels(ratings, run, evaluation.reference)
     return ratings.filter(model=run).select("item_id", label="rating")
 
 
 def _of_run(evaluation: HumanRatings, ratings: pl.DataFrame, run: str) -> pl.DataFrame:
-    """The ratings of the run's outputs, or of its duels with the reference."""
+    """The ratings of the run's outputs, or of its comparisons with the reference."""
     if evaluation.reference is None:
         return ratings.filter(model=run)
-    duellists = [run, evaluation.reference]
-    return ratings.filter(pl.col("model").is_in(duellists) & pl.col("other_model").is_in(duellists))
+    both = [run, evaluation.reference]
+    return ratings.filter(pl.col("model").is_in(both) & pl.col("other_model").is_in(both))
 
 
 def _shares(evaluation: HumanRatings, ratings: pl.DataFrame, run: str) -> dict[str, Share]:
     if evaluation.reference is not None:
-        found = duel_shares(ratings, run, evaluation.reference)
+        found = pairwise_shares(ratings, run, evaluation.reference)
         return {f"{word}_share": share for word, share in found.items()}
     if evaluation.scale == "acceptance":
         return {evaluation.metric: acceptance_rate(ratings, run)}

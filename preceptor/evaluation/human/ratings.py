@@ -80,7 +80,7 @@ def preference_labels(ratings: pl.DataFrame) -> pl.DataFrame:
     ).drop("rating")
 
 
-def duels(ratings: pl.DataFrame, model: str, other_model: str) -> pl.DataFrame:
+def pairwise_labels(ratings: pl.DataFrame, model: str, other_model: str) -> pl.DataFrame:
     """What raters said of two models, whichever was A: item_id, rater, and label from `model`'s view."""
     label = pl.col("label") if model < other_model else pl.col("label").replace(MIRRORED)
     first, second = sorted((model, other_model))

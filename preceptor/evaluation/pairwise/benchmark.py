@@ -1,4 +1,4 @@
-"""Duels with a reference's responses, kind `pairwise`: a classifier scores both, or a judge is asked."""
+"""Comparisons with a reference's responses, kind `pairwise`: by a classifier's scores, or by a judge."""
 
 import math
 from collections.abc import Sequence

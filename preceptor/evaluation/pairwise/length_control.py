@@ -59,22 +59,22 @@ def formula(difficulty: Difficulty | None) -> str:
     return MINIMAL if difficulty is None else FULL
 
 
-def length_controlled(duels: pl.DataFrame, difficulty: Difficulty | None = None) -> Estimate:
+def length_controlled(compared: pl.DataFrame, difficulty: Difficulty | None = None) -> Estimate:
     """The mean probability of winning at equal lengths. Δ = characters of the reference - the response's.
 
-    `duels` has the columns `item_id`, `outcome` (0 to 1), `characters` and `reference_characters`, and its
+    `compared` has the columns `item_id`, `outcome` (0 to 1), `characters` and `reference_characters`, and its
     rows the order of the benchmark's file. Without difficulty P(win) = σ(θ·tanh(Δ/sd(Δ)) + ψ) is fitted and
     σ(ψ) given; with it a term for each instruction's difficulty joins, and the mean is over the instructions.
     alpaca-eval's lc_standard_error is the spread of difficulty, no error of sampling: the interval here
     allows for fractional outcomes instead (Papke and Wooldridge, 1996).
     """
-    found = _fitted(duels, difficulty)
+    found = _fitted(compared, difficulty)
     if isinstance(found, Estimate):
         return found
     return _at_equal_lengths(*found)
 
 
-def length_controlled_values(duels: pl.DataFrame, difficulty: Difficulty) -> "Floats | str":
+def length_controlled_values(compared: pl.DataFrame, difficulty: Difficulty) -> "Floats | str":
     """A value per row, in order, whose mean is `length_controlled`'s; or why there is none.
 
     Each is its own P(win) at equal lengths, plus n times its influence on their mean through the coefficients
@@ -82,29 +82,29 @@ def length_controlled_values(duels: pl.DataFrame, difficulty: Difficulty) -> "Fl
     """
     import numpy as np
 
-    found = _fitted(duels, difficulty)
+    found = _fitted(compared, difficulty)
     if isinstance(found, Estimate):
-        return found.error or np.full(duels.height, found.value)
+        return found.error or np.full(compared.height, found.value)
     model, design = found
     shares, slope = _shares_and_slope(model, design)
     features, residuals, bread = _sandwich(model, design)
-    own = slice(len(features) - duels.height, None)  # behind the gamed baselines' rows
+    own = slice(len(features) - compared.height, None)  # behind the gamed baselines' rows
     influence = (features * residuals[:, None])[own] @ bread @ slope
     values: Floats = shares + len(shares) * (influence - influence.mean())
     return values
 
 
-def _fitted(duels: pl.DataFrame, difficulty: Difficulty | None) -> tuple[Any, _Design] | Estimate:
+def _fitted(compared: pl.DataFrame, difficulty: Difficulty | None) -> tuple[Any, _Design] | Estimate:
     """The model and what it was fitted to; or, where nothing can be fitted, what there is to say."""
     from alpaca_eval.metrics.glm_winrate import GLM_INFO, fit_LogisticRegressionCV
 
     settings = GLM_INFO[formula(difficulty)]["kwargs"]
-    delta = (duels["reference_characters"] - duels["characters"]).to_numpy().astype(float)
+    delta = (compared["reference_characters"] - compared["characters"]).to_numpy().astype(float)
     if fault := _unfit(delta, settings["n_splits"]):
         return Estimate(error=fault)
-    if duels["outcome"].n_unique() == 1:  # a fit would have a standard error of 0
-        return unvaried(duels["outcome"][0], duels.height)
-    design = _design(duels, delta, difficulty)
+    if compared["outcome"].n_unique() == 1:  # a fit would have a standard error of 0
+        return unvaried(compared["outcome"][0], compared.height)
+    design = _design(compared, delta, difficulty)
     with warnings.catch_warnings():
         # alpaca-eval asks scikit-learn in a way that 1.10 ends; pyproject.toml stays below it. A fit that did
         # not converge shows in the interval.
@@ -115,14 +115,14 @@ def _fitted(duels: pl.DataFrame, difficulty: Difficulty | None) -> tuple[Any, _D
     return model, design
 
 
-def _design(duels: pl.DataFrame, delta: Any, difficulty: Difficulty | None) -> _Design:
+def _design(compared: pl.DataFrame, delta: Any, difficulty: Difficulty | None) -> _Design:
     """As alpaca-eval makes it; its gamed baselines' rows weigh less, together a fifth of a model's."""
     import pandas as pd
     from alpaca_eval.metrics.glm_winrate import GLM_INFO, make_dmatrix_for_model
 
     settings = GLM_INFO[formula(difficulty)]
     # As in alpaca-eval's log loss: folds of nothing but 0 or 1 would lack a class and spoil the fit.
-    outcomes = duels["outcome"].clip(EPSILON, 1 - EPSILON).to_numpy()
+    outcomes = compared["outcome"].clip(EPSILON, 1 - EPSILON).to_numpy()
     features = {"std_delta_len": delta / delta.std(ddof=1), "not_gamed_baseline": True}
     own = pd.DataFrame({"preference": outcomes, **features})
     weights = None
@@ -130,7 +130,7 @@ def _design(duels: pl.DataFrame, delta: Any, difficulty: Difficulty | None) -> _
     if difficulty is not None:
         gamed = difficulty.gamed()
         by_number = gamed.drop_duplicates("index").set_index("index")["instruction_difficulty"]
-        own["instruction_difficulty"] = [by_number[difficulty.number[item]] for item in duels["item_id"]]
+        own["instruction_difficulty"] = [by_number[difficulty.number[item]] for item in compared["item_id"]]
         rows = pd.concat([gamed, own], axis=0, ignore_index=True)
         shared = settings["regularize_to_baseline_lambda"] / 2  # two gamed baselines
         weights = rows["not_gamed_baseline"].map({True: 1.0, False: shared}).astype(float)

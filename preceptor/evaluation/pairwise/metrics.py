@@ -1,4 +1,4 @@
-"""What duels add up to: win rates, wins and ties and losses, and how far the judge can be relied on."""
+"""The metrics of pairwise comparisons: win rates, wins, ties and losses, and the judge's reliability."""
 
 from collections.abc import Sequence
 from dataclasses import replace

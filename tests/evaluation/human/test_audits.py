@@ -11,9 +11,9 @@ from scipy.stats import binomtest
 
 from preceptor.evaluation.human.audits import (
     acceptance_rate,
-    duel_agreement,
-    duel_shares,
     grade_shares,
+    pairwise_agreement,
+    pairwise_shares,
     rater_agreement,
 )
 from preceptor.evaluation.human.ratings import GRADES, LABELS, SCHEMA, RatingColumns, read_ratings
@@ -68,7 +68,7 @@ def test_tulus_duels_and_acceptance_come_out():
         ["clearly A"] * 40 + ["slightly A"] * 52 + ["tie"] * 110 + ["slightly B"] * 80 + ["clearly B"] * 50
     )
     ratings = frame([(f"{n}", "tulu-65b", "chatgpt", "ann", word) for n, word in enumerate(words)])
-    found = duel_shares(ratings, "tulu-65b", "chatgpt")
+    found = pairwise_shares(ratings, "tulu-65b", "chatgpt")
     assert [round(100 * found[label].estimate.value, 1) for label in LABELS] == [27.7, 33.1, 39.2]
     assert triple(found["win"]) == wilson(92, 332)
     yes = frame([(f"{n}", "tulu-65b", None, "ann", "yes" if n < 265 else "no") for n in range(332)])
@@ -106,12 +106,12 @@ def test_shares_sum_to_one_stay_in_bounds_and_ignore_the_rows_order(said):
 @quick
 @given(judged)
 def test_a_models_wins_are_the_others_losses_whoever_was_shown_as_a(said):
-    found = duel_shares(verdicts(said), "lima", "bard")
-    other = duel_shares(verdicts(said), "bard", "lima")
+    found = pairwise_shares(verdicts(said), "lima", "bard")
+    other = pairwise_shares(verdicts(said), "bard", "lima")
     assert (found["win"], found["tie"], found["lose"]) == (other["lose"], other["tie"], other["win"])
     turned = frame([(f"{i}", "bard", "lima", rater, MIRROR[word]) for (i, rater), word in said.items()])
-    assert duel_shares(turned, "lima", "bard") == found
-    assert duel_agreement(turned) == duel_agreement(verdicts(said))
+    assert pairwise_shares(turned, "lima", "bard") == found
+    assert pairwise_agreement(turned) == pairwise_agreement(verdicts(said))
 
 
 def test_rater_agreement_by_hand():
@@ -143,7 +143,7 @@ def test_duel_agreement_discounts_ties_and_merges_clearly_and_slightly():
         ("2", "b", "a", "bob", "slightly B"),  # the other way round: 0
         ("3", "a", "b", "ann", "tie"),
     ]
-    found = duel_agreement(frame(rows))
+    found = pairwise_agreement(frame(rows))
     assert found.estimate.value == pytest.approx((1 + 0.5 + 0) / 3)
     assert (found.n, found.pairs, found.left_out) == (3, 3, 1)
 
@@ -152,7 +152,7 @@ def test_duel_agreement_discounts_ties_and_merges_clearly_and_slightly():
 @given(judged)
 def test_raters_who_all_say_the_same_agree_fully(said):
     first = {item: word for (item, _), word in reversed(said.items())}
-    found = duel_agreement(verdicts({key: first[key[0]] for key in said}))
+    found = pairwise_agreement(verdicts({key: first[key[0]] for key in said}))
     several = len(said) > len(first)
     assert found.estimate.value == (1.0 if several else None)
     assert (found.estimate.error is None) == several
@@ -162,8 +162,8 @@ def test_nothing_rated_is_an_error():
     nothing = Estimate(error=NOTHING)
     assert acceptance_rate(frame([]), "lima").estimate == nothing
     assert {share.estimate for share in grade_shares(frame([]), "lima").values()} == {nothing}
-    assert duel_shares(frame([]), "a", "b")["win"].estimate == nothing
-    assert rater_agreement(frame([])).estimate == duel_agreement(frame([])).estimate == nothing
+    assert pairwise_shares(frame([]), "a", "b")["win"].estimate == nothing
+    assert rater_agreement(frame([])).estimate == pairwise_agreement(frame([])).estimate == nothing
     assert acceptance_rate(frame([("0", "bard", None, "ann", "yes")]), "lima").estimate == nothing
 
 
@@ -172,6 +172,6 @@ def test_figures_of_another_scale_are_refused():
     with pytest.raises(ValueError, match="ratings of lima hold 'yes': these are excellent, pass, fail"):
         grade_shares(yes, "lima")
     with pytest.raises(ValueError, match="two outputs is needed"):
-        duel_shares(yes, "lima", "bard")
-    with pytest.raises(ValueError, match="ask duel_agreement"):
+        pairwise_shares(yes, "lima", "bard")
+    with pytest.raises(ValueError, match="ask pairwise_agreement"):
         rater_agreement(verdicts({(0, "ann"): "win"}))

@@ -12,7 +12,7 @@ from preceptor.evaluation.human.ratings import (
     SCHEMA,
     WORDS,
     RatingColumns,
-    duels,
+    pairwise_labels,
     preference_labels,
     read_ratings,
 )
@@ -138,7 +138,7 @@ def test_preferences_become_labels_from_either_models_view():
     words = ["clearly A", "slightly A", "tie", "slightly B", "clearly B"]
     rows = [(f"{n}", "tulu", "chatgpt", "ann", word) for n, word in enumerate(words)]
     ratings = pl.DataFrame([*rows, ("9", "chatgpt", "tulu", "ann", "clearly A")], schema=SCHEMA, orient="row")
-    assert duels(ratings, "tulu", "chatgpt")["label"].to_list() == [
+    assert pairwise_labels(ratings, "tulu", "chatgpt")["label"].to_list() == [
         "win",
         "win",
         "tie",
@@ -146,7 +146,7 @@ def test_preferences_become_labels_from_either_models_view():
         "lose",
         "lose",
     ]
-    assert duels(ratings, "chatgpt", "tulu")["label"].to_list() == [
+    assert pairwise_labels(ratings, "chatgpt", "tulu")["label"].to_list() == [
         "lose",
         "lose",
         "tie",
@@ -154,7 +154,7 @@ def test_preferences_become_labels_from_either_models_view():
         "win",
         "win",
     ]
-    assert duels(ratings, "tulu", "bard").height == 0
+    assert pairwise_labels(ratings, "tulu", "bard").height == 0
     assert set(preference_labels(ratings).select("model", "other_model").rows()) == {("chatgpt", "tulu")}
 
 
