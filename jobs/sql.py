@@ -39,9 +39,8 @@ def _options() -> argparse.Namespace:
 
 
 def _session(options: argparse.Namespace, lake: Lake, study: Study) -> int:
-    from preceptor.shell.listing import table_lines
     from preceptor.shell.output import write_result
-    from preceptor.shell.prompt import Prompt, read_line
+    from preceptor.shell.prompt import Prompt, read_line, table_lines
     from preceptor.shell.session import Session, SqlError
 
     with Session(lake, study, SQL, options.current) as session:

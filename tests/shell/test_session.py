@@ -12,7 +12,7 @@ import pytest
 from preceptor.lake import schemas
 from preceptor.lake.schemas import RESPONSES, REWARDS, TABLES, Table
 from preceptor.lake.store import Lake
-from preceptor.shell.listing import schema_lines, table_lines
+from preceptor.shell.prompt import schema_lines, table_lines
 from preceptor.shell.session import Session, SqlError
 from tests.lake.samples import NAMES, partition, rewards
 
