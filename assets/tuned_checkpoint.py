@@ -58,10 +58,10 @@ def tuned_checkpoint(
         outcome,
         read=session.versions,
         checks=[checks.learned(doubt(run.name, tuned["steps"], tuned["losses"]))],
+        plot=lambda: picture(loss_curve_plot(tuned["loss_steps"], tuned["losses"]), "training loss"),
         preview=lambda: first_rows(outcome.rows.drop("loss_steps", "losses", "manifest")),
         checkpoint=dg.MetadataValue.path(tuned["uri"]),
         manifest=dg.MetadataValue.json(training.manifest(outcome)),
-        plot=lambda: picture(loss_curve_plot(tuned["loss_steps"], tuned["losses"]), "training loss"),
         final_loss=tuned["final_loss"],
         run=run.model_dump(mode="json"),
     )
