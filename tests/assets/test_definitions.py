@@ -27,6 +27,10 @@ for key in graph.get_all_asset_keys():
     assert "A row is" in node.description, key
     (source,) = node.metadata["dagster/code_references"].code_references
     print("asset", key.to_user_string(), source.source, node.code_version)
+from assets.lineage import LINEAGE
+for table, columns in LINEAGE.items():
+    above = {key.to_user_string() for key in graph.get_ancestor_asset_keys(dg.AssetKey(table))}
+    assert {parent for parents in columns.values() for parent, _ in parents} <= above, table
 from assets.tuned_checkpoint import RECIPE_TO_RUNS
 mapped = RECIPE_TO_RUNS.downstream_partition_keys_by_upstream_partition_key
 print("mapped", {recipe: sorted(runs) for recipe, runs in mapped.items() if runs})
