@@ -1,7 +1,7 @@
 -- A row is one usable response with its reward and what one base makes of it; null where there is none. The base may
 -- be empty: then only the reward is known. preceptor/suitability/metrics.py says what columns are made of these.
 SELECT
-    losses_today.* EXCLUDE (response_id, instruction_id, teacher, sample),
+    losses_today.* EXCLUDE (response_id, instruction_id, teacher, sample), -- noqa: RF02
     current_responses.response_id,
     current_responses.instruction_id,
     current_responses.teacher,
