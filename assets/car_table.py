@@ -129,7 +129,7 @@ def _ranked(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeR
 def _nothing_yet(why: str) -> Iterator[dg.AssetCheckResult]:
     """A run that nobody asked for and that comes too early fails nothing.
 
-    It is told only if it still holds when no reward or loss is on its way (jobs/settled_ranking.py).
+    It is told only if it still holds when no reward or loss is on its way (jobs/alerts.py).
     """
     yield checks.unique_keys(CAR_TABLE, CAR_TABLE.schema.to_frame())
     for check in ("completeness", "common_rows", "enough_instructions"):
