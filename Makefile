@@ -54,6 +54,7 @@ lint: .venv/dev
 	$(BIN)/ruff check $(TARGETS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/sqlfluff lint sql
 
 test: lint ## everything that fits into ten minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25

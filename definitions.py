@@ -8,6 +8,7 @@ from assets.base_losses import base_losses
 from assets.base_results import base_results
 from assets.car_table import car_beta_sweep, car_table
 from assets.eval_results import eval_results
+from assets.ownership import owned
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -41,19 +42,21 @@ tuning = [tuned_checkpoint] if STUDY.runs else []
 evaluation = [base_results, eval_results] if STUDY.runs and STUDY.evaluations else []
 
 defs = dg.Definitions(
-    assets=[
-        raw_instructions,
-        responses,
-        rewards,
-        base_losses,
-        car_table,
-        car_beta_sweep,
-        suitability,
-        *selection,
-        *tuning,
-        *evaluation,
-        study_report,
-    ],
+    assets=owned(
+        [
+            raw_instructions,
+            responses,
+            rewards,
+            base_losses,
+            car_table,
+            car_beta_sweep,
+            suitability,
+            *selection,
+            *tuning,
+            *evaluation,
+            study_report,
+        ]
+    ),
     jobs=[audit],
     # A run is a partition in a process of its own. Where that dies the run is started again, and goes on.
     executor=dg.in_process_executor,

@@ -12,13 +12,14 @@ from assets.base_losses import base_losses
 from assets.failures import told
 from assets.metadata import (
     answers,
+    best_values,
     distribution,
     first_rows,
     listed,
     live_picture,
     materialized,
-    narrow_table,
     picture,
+    rankings,
 )
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
@@ -117,7 +118,8 @@ def _ranked(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeR
             _enough_instructions(rows),
         ],
         **answers(rows),
-        ranking=lambda: narrow_table(_ranking(rows)),
+        **rankings(rows),
+        **best_values(rows),
         plot=lambda: picture(car_plot(rows, sentences(rows)), "CAR by base and teacher"),
         preview=lambda: first_rows(shown, limit=rows.height),
         missing_teachers=dg.MetadataValue.md(listed([*_missing(rows), *READ.left_out])),
@@ -127,7 +129,7 @@ def _ranked(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeR
 def _nothing_yet(why: str) -> Iterator[dg.AssetCheckResult]:
     """A run that nobody asked for and that comes too early fails nothing.
 
-    It is told only if it still holds when no reward or loss is on its way (jobs/settled_ranking.py).
+    It is told only if it still holds when no reward or loss is on its way (jobs/alerts.py).
     """
     yield checks.unique_keys(CAR_TABLE, CAR_TABLE.schema.to_frame())
     for check in ("completeness", "common_rows", "enough_instructions"):
@@ -175,12 +177,6 @@ def _first(sweep: pl.DataFrame) -> pl.DataFrame:
 def _missing(rows: pl.DataFrame) -> list[str]:
     """Who could not be ranked, and why."""
     return sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
-
-
-def _ranking(rows: pl.DataFrame) -> pl.DataFrame:
-    """What a person looks for first, narrow enough for the asset's page."""
-    ranks = pl.format("{}\u00a0[{}–{}]", "rank", "rank_low", "rank_high").fill_null("–")
-    return rows.select("base", ranks.alias("rank"), "teacher", pl.col("car").round_sig_figs(3).alias("CAR"))
 
 
 def _common_rows(rows: pl.DataFrame) -> dg.AssetCheckResult:

@@ -46,3 +46,10 @@ def _told() -> Iterator[None]:
         if type(error).__module__.split(".")[0] not in OURS or not str(error):
             raise
         raise Failed(str(error)) from error
+
+
+def error_sentence(message: str) -> str:
+    """An error's text; our own errors speak for themselves, without the name of their class."""
+    name, _, text = message.strip().partition(": ")
+    ours = name.startswith("preceptor.") or name == "Failed"
+    return text if ours and text else message.strip()

@@ -18,11 +18,13 @@ from preceptor.lake.store import Lake
 from preceptor.plot import histogram
 from preceptor.reasons import reasons
 from preceptor.report.headline import headline
+from preceptor.report.words import NOTHING, column
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
 ROWS_LISTED = 20
 SHOWN_IN_PLACE = 1000  # characters: the UI shows shorter Markdown in its line, where a wide table is cut off
+TO = "\N{NON-BREAKING HYPHEN}"  # after an en dash a narrow column ends its line
 # In a row's text these would end a cell, begin a tag, a link or a picture that is fetched from somewhere.
 NO_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|[]`\\"}
 
@@ -128,6 +130,15 @@ def narrow_table(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(_table(rows))
 
 
+def in_place(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """The first rows, as many as the UI shows without a click, and how many more there are."""
+    for height in range(rows.height, 0, -1):
+        more = f"\n\n… and {rows.height - height} more in `preview`" if height < rows.height else ""
+        if len(text := _table(rows.head(height)) + more) < SHOWN_IN_PLACE:
+            return dg.MetadataValue.md(text)
+    return first_rows(rows)
+
+
 def _table(rows: pl.DataFrame) -> str:
     """Rows in Markdown, long cells cut: the event log is no place for whole responses."""
     lines = [" | ".join(rows.columns), " | ".join("---" for _ in rows.columns)]
@@ -150,6 +161,35 @@ def answers(table: pl.DataFrame) -> dict[str, Callable[[], str]]:
         f"answer for {base}": partial(_answer, table, base)
         for base in table["base"].unique(maintain_order=True)
     }
+
+
+def rankings(table: pl.DataFrame) -> dict[str, Callable[[], dg.MarkdownMetadataValue]]:
+    """Facts of a CAR table: the teachers of each base by rank, each with the interval of its rank and CAR."""
+    return {
+        f"ranking for {base}": partial(_ranking, table.filter(base=base))
+        for base in table["base"].unique(maintain_order=True)
+    }
+
+
+def best_values(table: pl.DataFrame) -> dict[str, float]:
+    """Facts of a CAR table that the UI plots, and before all others since it sorts them by name."""
+    return {
+        f"CAR of the best for {base}": car for base, car in table.filter(rank=1).select("base", "car").rows()
+    }
+
+
+def _ranking(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """Intervals behind their number, in brackets that need no escape: the page has little room."""
+    numbers = rows.select("car", "car_low", "car_high").rows()
+    flat = column([value for row in numbers for value in row], digits=3)
+    cars = [_with_interval(*flat[place : place + 3]) for place in range(0, len(flat), 3)]
+    spans = rows.select(pl.col("rank", "rank_low", "rank_high").cast(pl.String).fill_null(NOTHING)).rows()
+    ranks = [_with_interval(*span) for span in spans]
+    return in_place(pl.DataFrame({"rank": ranks, "teacher": rows["teacher"], "CAR": cars}))
+
+
+def _with_interval(value: str, low: str, high: str) -> str:
+    return value if NOTHING in (low, high) else f"{value} ({low}{TO}{high})"
 
 
 def _answer(table: pl.DataFrame, base: str) -> str:

@@ -12,7 +12,7 @@ from assets.base_results import base_results
 from assets.car_table import car_beta_sweep, car_table
 from assets.eval_results import eval_results
 from assets.failures import told
-from assets.metadata import answers, first_rows, live_picture, shown
+from assets.metadata import answers, first_rows, live_picture, rankings, shown
 from assets.raw_instructions import raw_instructions
 from assets.responses import responses
 from assets.rewards import rewards
@@ -77,9 +77,10 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
     session = warehouse.open_existing(*REPORT_TABLES)
     published = publish_report(store.made_from(session.versions), STUDY, session)
     found = rank_correlations(published.predicted_actual, session.rows(SUITABILITY.name), STUDY.car.form)
+    ranked = store.read(CAR_TABLE)
     return dg.MaterializeResult(
         metadata={
-            **{name: shown(answer) for name, answer in answers(store.read(CAR_TABLE)).items()},
+            **{name: shown(fact) for name, fact in (answers(ranked) | rankings(ranked)).items()},
             "report": dg.MetadataValue.path(published.uri),
             **_compared(found),
             "rows_computed": int(published.made),  # the page itself

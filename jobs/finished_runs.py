@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from jobs.errors import error_sentence
+from assets.failures import error_sentence
 from jobs.instance import RETRIED, unfinished
 from preceptor.alerts.runs import CheckOutcome, FinishedRun
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from jobs.run_process import Fate, fate
+from jobs.processes import Fate, fate
 from preceptor.study.changes import Change, change, membership
 from preceptor.study.load import ReadStudy
 from preceptor.study.schema import Study

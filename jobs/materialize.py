@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from jobs.errors import error_sentence
+from assets.failures import error_sentence
 from jobs.finished_runs import BLOCKED, STOPPED
 from jobs.home import told
 from jobs.instance import ASSET
+from jobs.processes import process_tags
 from jobs.receipts import fresh_inputs, fresh_state, listening, place_of
-from jobs.run_process import process_tags
 from jobs.steps import Step
 from preceptor.unchanged.receipt import Receipt, remove_receipt, write_receipt
 from preceptor.unchanged.state import State

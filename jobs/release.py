@@ -11,7 +11,7 @@ import dagster as dg
 
 from jobs.home import HomeError, open_instance
 from jobs.instance import GOING, UNSETTLED, release
-from jobs.run_process import Fate, fate, process_of
+from jobs.processes import Fate, fate, process_of
 from jobs.slots import advice, who
 from preceptor.study.load import StudyError, load_study
 

@@ -9,7 +9,7 @@ from assets.rewards import rewards
 from assets.study import STUDY, teachers
 
 
-@dg.schedule(cron_schedule="0 3 * * 1", target=rewards)
+@dg.schedule(cron_schedule="0 3 * * 1", target=dg.AssetSelection.assets(rewards.key))
 def rescore_weekly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Every teacher's rewards by the reward models of today; the ranking and the report follow.
 

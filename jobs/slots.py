@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from jobs.instance import holders, release_dead_runs, subject
-from jobs.run_process import Fate, fate, process_of
+from jobs.processes import Fate, fate, process_of
 
 SECONDS_BETWEEN_LOOKS = 5.0
 LOOKS_BETWEEN_REPORTS = 120  # ten minutes: nobody need scroll back to know why nothing happens

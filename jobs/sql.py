@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -15,15 +14,13 @@ SQL = Path(__file__).parent.parent / "sql"
 
 
 def main() -> None:
-    """Open a prompt, or run --command; status 1 for a statement that fails, 2 for wrong options."""
+    """Open a prompt, or run --command; status 1 for a statement that fails."""
     options = _options()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")  # on stderr: rows go to stdout
     try:
         study = load_study(options.study)
         lake = Lake(store_root(), study.name)
-        sys.exit(
-            _own_program(options, lake) if options.duckdb or options.ui else _session(options, lake, study)
-        )
+        sys.exit(_session(options, lake, study))
     except (StudyError, LakeError, ValueError) as error:
         sys.exit(str(error))
     except BrokenPipeError:  # the reader had enough, say `head`
@@ -38,19 +35,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--current", action="store_true", help="also views of what counts today: reads all models' files"
     )
-    other = parser.add_mutually_exclusive_group()
-    other.add_argument("--duckdb", action="store_true", help="DuckDB's own program instead of the prompt")
-    other.add_argument("--ui", action="store_true", help="DuckDB's UI in a browser, where it is installed")
-    options = parser.parse_args()
-    if (options.duckdb or options.ui) and (options.command or options.current):
-        parser.error("--duckdb and --ui go with neither --command nor --current")
-    return options
+    return parser.parse_args()
 
 
 def _session(options: argparse.Namespace, lake: Lake, study: Study) -> int:
-    from preceptor.shell.listing import table_lines
     from preceptor.shell.output import write_result
-    from preceptor.shell.prompt import Prompt, read_line
+    from preceptor.shell.prompt import Prompt, read_line, table_lines
     from preceptor.shell.session import Session, SqlError
 
     with Session(lake, study, SQL, options.current) as session:
@@ -66,21 +56,6 @@ def _session(options: argparse.Namespace, lake: Lake, study: Study) -> int:
         except KeyboardInterrupt:
             return 130
     return 0
-
-
-def _own_program(options: argparse.Namespace, lake: Lake) -> int:
-    from preceptor.shell.program import ProgramError, run_program, serve_ui
-
-    try:
-        if options.ui:
-            serve_ui(lake, lambda: input("DuckDB's UI: http://localhost:4213 (Enter ends it) "))
-            return 0
-        program = shutil.which("duckdb")
-        if program is None:
-            sys.exit("no program named duckdb is on PATH; without --duckdb there is a prompt that needs none")
-        return run_program(program, lake)
-    except ProgramError as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

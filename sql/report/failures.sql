@@ -28,15 +28,15 @@ reasons AS (
     SELECT
         table_name,
         regexp_replace(error, '\d+', '…', 'g') AS reason,
-        count(*) AS rows
+        count(*) AS found
     FROM counted
     GROUP BY ALL
 )
 
 SELECT
     table_name,
-    sum(rows) OVER (PARTITION BY table_name)::BIGINT AS total,
-    rows,
+    sum(found) OVER (PARTITION BY table_name)::BIGINT AS total,
+    found AS rows,
     reason
 FROM reasons
-ORDER BY table_name, reason IS NULL, rows DESC, reason
+ORDER BY table_name, reason IS NULL, found DESC, reason

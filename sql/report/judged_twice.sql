@@ -9,12 +9,11 @@ SELECT
     other.outcome AS other_outcome
 FROM eval_results AS one
 INNER JOIN eval_results AS other
-    ON
-        other.run = one.run
-        AND other.item_id = one.item_id
-        AND other.sample = one.sample
-        AND other.response = one.response
-        AND other.reference = one.reference
+    ON other.run = one.run
+    AND other.item_id = one.item_id
+    AND other.sample = one.sample
+    AND other.response = one.response
+    AND other.reference = one.reference
 INNER JOIN study_benchmarks AS first_benchmarks ON first_benchmarks.benchmark = one.benchmark
 INNER JOIN study_benchmarks AS second_benchmarks ON second_benchmarks.benchmark = other.benchmark
 INNER JOIN study_runs ON study_runs.run = one.run

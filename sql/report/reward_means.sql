@@ -42,7 +42,11 @@ cells AS MATERIALIZED (
 ),
 
 of_teachers AS (
-    SELECT DISTINCT reward_model_index, base_index, teacher_index FROM cells
+    SELECT DISTINCT
+        reward_model_index,
+        base_index,
+        teacher_index
+    FROM cells
 ),
 
 teachers AS (

@@ -17,8 +17,10 @@ SELECT
     candidates.teacher,
     candidates.sample,
     best.car AS value,
-    printf('%s is first of %d teachers for %s (CAR %.4g, rank 1 to %d)',
-        best.teacher, best.ranked, $base, best.car, best.rank_high) AS why
+    printf(
+        '%s is first of %d teachers for %s (CAR %.4g, rank 1 to %d)',
+        best.teacher, best.ranked, $base, best.car, best.rank_high
+    ) AS why
 FROM candidates
 INNER JOIN best ON best.teacher = candidates.teacher
 ORDER BY md5($seed || candidates.response_id)

@@ -15,8 +15,10 @@ SELECT
     teacher,
     sample,
     value,
-    printf('number %d by %s %s (%.4g)',
-        row_number() OVER (ORDER BY place, response_id), $order, $column, value) AS why
+    printf(
+        'number %d by %s %s (%.4g)',
+        row_number() OVER (ORDER BY place, response_id), $order, $column, value
+    ) AS why
 FROM best
 ORDER BY place, response_id
 LIMIT $rows

@@ -2,7 +2,7 @@
 -- be empty: then only the reward is known. The columns of
 -- preceptor/suitability/metrics.py are added to these, and the `value` that the recipe chooses by.
 SELECT
-    losses_today.* EXCLUDE (response_id, instruction_id, teacher, sample),
+    losses_today.* EXCLUDE (response_id, instruction_id, teacher, sample), -- noqa: RF02
     current_responses.response_id,
     current_responses.instruction_id,
     current_responses.teacher,

@@ -7,8 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.failures import Failed, told
-from jobs.errors import error_sentence
+from assets.failures import Failed, error_sentence, told
 from preceptor.responses.rows import FailingTeacherError
 from preceptor.suitability.table import RankingError
 

@@ -8,10 +8,20 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets.lineage import LINEAGE, column_lineage
-from assets.metadata import distribution, first_rows, listed, materialized, narrow_table, shown
+from assets.lineage import LINEAGE, ORIGINS, column_lineage
+from assets.metadata import (
+    best_values,
+    distribution,
+    first_rows,
+    listed,
+    materialized,
+    narrow_table,
+    rankings,
+    shown,
+)
 from preceptor.lake.resume import complete
 from preceptor.lake.schemas import TABLES
+from preceptor.shell.session import MADE_BY
 from tests.lake.samples import finish, work
 
 
@@ -37,6 +47,37 @@ def test_a_preview_is_some_rows_with_long_cells_cut_and_a_narrow_table_is_all():
     assert preview.split("\n")[2].rstrip() == f"| {'x' * 79}… | 0.1235 |"
     assert len(preview) == 1000  # shorter, and the UI would cut its columns off
     assert narrow_table(rows.select("number")).value == "| number |\n| --- |\n| 0.1235 |\n| 2 |"
+
+
+def car_rows(teachers: int) -> pl.DataFrame:
+    names = [f"a-teacher-with-a-long-name-{number}" for number in range(1, teachers + 1)]
+    places = range(1, teachers + 1)
+    ranked = pl.DataFrame({"base": "b", "teacher": names, "rank": places, "rank_low": 1, "rank_high": places})
+    return ranked.with_columns(car=1 / pl.col("rank"), car_low=0.5 / pl.col("rank"), car_high=None)
+
+
+def test_a_ranking_shows_each_interval_in_place_and_a_dash_for_who_is_missing():
+    rows = car_rows(2).with_columns(car_high=pl.Series([1.25, 0.6]))
+    missing = rows.head(1).with_columns(
+        pl.lit(None).alias(name) for name in rows.columns if name not in "base teacher"
+    )
+    (table,) = rankings(pl.concat([rows, missing.cast(rows.schema)])).values()
+    assert [line.replace("\u2011", "-") for line in table().value.split("\n")[2:]] == [
+        "| 1 (1-1) | a-teacher-with-a-long-name-1 | 1.00 (0.50-1.25) |",
+        "| 2 (1-2) | a-teacher-with-a-long-name-2 | 0.50 (0.25-0.60) |",
+        "| – | a-teacher-with-a-long-name-1 | – |",
+    ]
+    assert best_values(rows) == {"CAR of the best for b": 1.0}
+
+
+def test_a_long_ranking_shows_its_first_rows_without_a_click_and_says_how_many_more():
+    (table,) = rankings(car_rows(90)).values()
+    text = table().value
+    shown = text.count("a-teacher")
+    assert (
+        len(text) < 1000 and 10 < shown < 90
+    )  # from 1000 characters on the UI hides Markdown behind a button
+    assert text.endswith(f"\n\n… and {90 - shown} more in `preview`")
 
 
 @pytest.mark.parametrize(
@@ -77,13 +118,13 @@ def test_an_empty_list_says_so():
     assert listed([]) == "none"
 
 
-def test_lineage_names_columns_that_there_are_of_tables_upstream():
-    order = list(TABLES)
-    for table, columns in LINEAGE.items():
-        assert columns.keys() <= TABLES[table].schema.keys()
-        for origin, column in {pair for origins in columns.values() for pair in origins}:
-            assert column in TABLES[origin].schema, (table, origin, column)
-            assert order.index(origin) < order.index(table)
+@pytest.mark.parametrize("table", [name for name in TABLES if name not in MADE_BY])
+def test_every_column_of_an_asset_comes_from_columns_that_there_are_or_is_an_origin(table):
+    columns, origins = set(LINEAGE[table]), set(ORIGINS[table].split())
+    assert not columns & origins
+    assert columns | origins == set(TABLES[table].stored)
+    for parent, column in {pair for parents in LINEAGE[table].values() for pair in parents}:
+        assert column in TABLES[parent].stored, (table, parent, column)
 
 
 def test_the_ui_is_told_where_car_comes_from():

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from jobs import finished_runs, settled_ranking
+from jobs import finished_runs
 from jobs.alerts import alerts
 from jobs.instance import RETRIED, WILL_RETRY
 from preceptor.alerts.state import State, StateError
@@ -278,7 +278,7 @@ def responses() -> None:
 def test_a_ranking_that_came_too_early_is_told_when_nothing_is_on_its_way_any_more(
     instance, tmp_path, told, monkeypatch
 ):
-    monkeypatch.setattr(settled_ranking, "PATIENCE", 0.0)
+    monkeypatch.setattr("jobs.alerts.PATIENCE", 0.0)
     job = dg.define_asset_job("answering", [responses]).resolve(
         asset_graph=dg.Definitions([responses]).resolve_asset_graph()
     )
@@ -310,7 +310,7 @@ def test_a_ranking_that_waited_an_hour_is_told(instance, tmp_path, told, monkeyp
     dg.materialize([rewards], instance=instance)
     says, cursor = tick(instance, tmp_path, cursor)
     assert says.startswith("alerts: 0,")
-    monkeypatch.setattr(settled_ranking, "PATIENCE", 0.0)
+    monkeypatch.setattr("jobs.alerts.PATIENCE", 0.0)
     told()
     tick(instance, tmp_path, cursor)
     completeness, best = told()

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from jobs import materialize as materializing
-from jobs import serve, synchronise
+from jobs import serve
 from jobs.home import HomeError, home_folder, open_instance
 from jobs.run_study import unusable_places
 from jobs.steps import Step
@@ -110,16 +110,15 @@ def full(*_, **__):
     raise OperationalError("INSERT …", {}, OSError(28, "No space left on device"))
 
 
-@pytest.mark.parametrize("program", [serve, synchronise])
-def test_who_serves_from_a_full_disk_is_told_the_same_sentence(tmp_path, monkeypatch, program):
+def test_who_serves_from_a_full_disk_is_told_the_same_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PRECEPTOR_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("PRECEPTOR_STUDY", "small.yaml")
     monkeypatch.setattr(sys, "argv", ["serve", "--port", "0"])
-    monkeypatch.setattr(program, "read_study", lambda _: SimpleNamespace(study=STUDY, left_out=()))
-    monkeypatch.setattr(program, "synchronise", full)
+    monkeypatch.setattr(serve, "read_study", lambda _: SimpleNamespace(study=STUDY, left_out=()))
+    monkeypatch.setattr(serve, "synchronise", full)
     with pytest.raises(SystemExit, match=r"^Dagster's home \S+ cannot be used: \[Errno 28\] No space left"):
-        program.main()
+        serve.main()
 
 
 def test_a_disk_that_is_full_in_mid_run_is_the_same_sentence(monkeypatch):

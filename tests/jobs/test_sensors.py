@@ -209,7 +209,7 @@ def test_the_weekly_schedule_scores_whoever_has_answered_with_every_reward_model
 
 
 def test_a_killed_study_holds_up_nothing_that_the_daemon_starts(served):
-    from jobs.run_process import BEGAN, process_tags
+    from jobs.processes import BEGAN, process_tags
     from jobs.sensors import dead_runs
 
     killed = create_run_for_test(

@@ -13,7 +13,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from jobs import release, slots
 from jobs.instance import release_dead_runs
-from jobs.run_process import BEGAN, BOOT, HOST, PROCESS, Fate, began, fate, process_tags
+from jobs.processes import BEGAN, BOOT, HOST, PROCESS, Fate, began, fate, process_tags
 
 POOL = "gpu"
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE

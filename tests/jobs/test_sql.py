@@ -67,7 +67,6 @@ def test_a_command_that_fails_is_a_sentence_and_a_status(folder):
     failed = sql(folder, "--command", "select nope from rewards")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.startswith("Binder Error") and failed.stderr.count("\n") == 1
-    assert sql(folder, "--ui", "--command", "select 1").returncode == 2
 
 
 def test_a_study_or_store_that_cannot_be_used_is_a_sentence(folder):

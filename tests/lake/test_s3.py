@@ -16,7 +16,6 @@ from preceptor.lake.resume import complete
 from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
 from preceptor.lake.warehouse import Warehouse
-from preceptor.shell.program import ProgramError, session_statements
 from preceptor.shell.session import Session, SqlError
 from preceptor.unchanged.tables import DoubtError, LiveTables
 from tests.lake.samples import (
@@ -104,8 +103,6 @@ def test_s3_tables_are_asked_in_a_session(s3_lake):
         assert list(session.stream(statement)[1]) == [("a'; drop table--", 4)]
         with pytest.raises(SqlError, match="reads the lake's tables only"):
             session.stream(session.statements(f"copy rewards to '{s3_lake.home}/a.csv'")[0])
-    with pytest.raises(ProgramError, match="local folders"):
-        session_statements(s3_lake)
 
 
 def test_a_partition_on_s3_is_its_objects(s3_lake, s3_endpoint):
