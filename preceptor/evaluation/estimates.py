@@ -22,7 +22,7 @@ def win_rate(outcomes: Sequence[float]) -> Estimate:
 
 
 def discrete_win_rate(outcomes: Sequence[float]) -> Estimate:
-    """The share of duels won, a draw counting half, and 1.96 of its standard errors, by alpaca-eval."""
+    """The share of comparisons won, a draw counting half, and 1.96 of its standard errors, by alpaca-eval."""
     from alpaca_eval.metrics.helpers import ZeroOneScoringRule
 
     if not outcomes:

@@ -28,7 +28,7 @@ class PromptError(ValueError):
 
 
 class PromptFile(Frozen):
-    """A judge's prompt. `labels` maps each verdict to its outcome: A's in a duel, or the grade itself.
+    """A judge's prompt. `labels` maps each verdict to its outcome: A's in a comparison, or the grade.
 
     The texts have places that are filled in:
 

@@ -104,8 +104,8 @@ def human_agreement(judgments: pl.DataFrame, labels: pl.DataFrame, seed: int) ->
     `judgments` as for `position_bias`, `labels` with item_id and label (win, tie or lose, from the tuned
     model's view; null is not judged). The verdict on an item is the side of 0.5 of its mean outcome, draws
     averaged before orders and samples, so that no order weighs more for having more draws. A response with
-    no outcome in one of its orders does not count: half a duel carries the judge's bias. Raises ValueError
-    for an order, outcome or label that cannot be, and for an item with two labels.
+    no outcome in one of its orders does not count: half a comparison carries the judge's bias.
+    Raises ValueError for an order, outcome or label that cannot be, and for an item with two labels.
     """
     shown = _checked(judgments).sort(*SHOWING, "draw").group_by(SHOWING, maintain_order=True)
     whole = pl.col("outcome").is_not_null().all().over("item_id", "sample")

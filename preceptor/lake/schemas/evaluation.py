@@ -34,7 +34,10 @@ JUDGMENTS = Table(
         "prompt_hash": (pl.String, "hash of the exact messages"),
         "raw": (pl.String, "what the judge said, or its token probabilities; null where nobody was asked"),
         "verdict": (pl.String, "as it was read"),
-        "outcome": (pl.Float64, "of the response: 0 to 1 in a duel, else its grade; null with an error"),
+        "outcome": (
+            pl.Float64,
+            "of the response: 0 to 1 in a comparison, else its grade; null with an error",
+        ),
         "prompt_tokens": (pl.Int64, "that the judge says it read"),
         "response_tokens": (pl.Int64, "that the judge says it wrote"),
         "price": (pl.Float64, "of this answer, by the study's prices; null where one is silent"),
