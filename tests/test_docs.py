@@ -1,4 +1,4 @@
-"""What README and docs/ point at is there."""
+"""Links and paths in README, CHANGELOG and docs/ exist."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+NAMED = re.compile(r"`((?:assets|benchmarks|deploy|jobs|preceptor|resources|sql|studies|tests)/[\w/.]+)`")
 LINK = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]+))?\)")
 
 
@@ -17,6 +18,11 @@ def test_every_link_leads_somewhere(page):
         assert target.exists(), path
         if anchor:
             assert anchor in headings(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES[2:], ids=lambda page: page.name)
+def test_every_named_path_exists(page):
+    assert [path for path in NAMED.findall(page.read_text()) if not (CHECKOUT / path).exists()] == []
 
 
 def headings(page: Path) -> set[str]:
