@@ -44,7 +44,7 @@ def write_text(lake: Lake, uri: str, text: str) -> None:
         with tempfile.TemporaryDirectory(dir=None if lake.remote else Path(uri).parent) as folder:
             incoming = Path(folder, "incoming")
             incoming.write_text(text, encoding="utf-8")
-            if lake.remote:  # an output stream would publish a partial file when interrupted; a copy does not
+            if lake.remote:  # PyArrow's copy, since an interrupted output stream publishes a part
                 copy_files(str(incoming), object_key(uri), LocalFileSystem(), lake.filesystem)
             else:
                 incoming.replace(uri)

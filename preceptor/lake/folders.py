@@ -140,7 +140,7 @@ def fetch(lake: Lake, uri: str) -> Path:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which no other process or thread can hold. A killed process releases it."""
+    """Wait until no other process or thread holds the folder's lock, and hold it. A kill releases it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
@@ -180,7 +180,7 @@ def _synchronise_one(path: Path) -> None:
 
 
 def _upload(s3: Any, folder: Path, key: str) -> None:
-    """Upload the manifest last. A copy is atomic; an interrupted output stream would publish a part."""
+    """Upload the manifest last. Uses PyArrow's copy, since an interrupted output stream publishes a part."""
     from pyarrow import fs
 
     names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]

@@ -87,7 +87,7 @@ def _entries(delta: DeltaTable) -> list[dict[str, Any]]:
     """Every commit in the log, newest first, each with its version.
 
     deltalake also lists commits that others made after it loaded the table, but it numbers the list down from
-    the version that it loaded (delta-rs issue 4488). So the numbers are right only if nobody committed.
+    the version that it loaded (delta-rs issue 4488). So the numbers are right only without such commits.
     """
     for _ in range(ATTEMPTS):
         loaded = delta.version()

@@ -65,8 +65,8 @@ class PublishedVersion:
 def partition_predicate(partition: Partition) -> str:
     """SQL that selects a partition. Quotes in values are doubled.
 
-    A table without partitions gets `true`, not None: without a predicate, delta-rs treats an overwrite as a
-    blind append, and two concurrent overwrites would both stay.
+    A table without partitions gets `true`, not None: without a predicate, delta-rs treats an overwrite as
+    blind, and the rows of two concurrent overwrites would both stay.
     """
     terms = [f"{column} = '{value.replace(chr(39), chr(39) * 2)}'" for column, value in partition.items()]
     return " AND ".join(terms) or "true"

@@ -151,5 +151,5 @@ class TableFiles:
         with tempfile.NamedTemporaryFile() as file:
             file.write(data)
             file.flush()
-            # A copy is atomic; an interrupted output stream would publish a part.
+            # PyArrow's copy, since an interrupted output stream publishes a part.
             copy_files(file.name, f"{self.key}/{name}", LocalFileSystem(), self.filesystem)

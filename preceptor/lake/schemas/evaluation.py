@@ -90,7 +90,7 @@ EVAL_SCORES = Table(
         "n": (pl.Int64, "number of items that it covers"),
         "expected": (pl.Int64, "answers that the benchmark asks for: judged, failed and filtered ones"),
         "judged": (pl.Int64, "answers with an outcome"),
-        "failed": (pl.Int64, "answers without an outcome because of an error"),
+        "failed": (pl.Int64, "answers that should have an outcome but have none"),
         "filtered": (pl.Int64, "answers left out on purpose, each with a reason"),
         "method": (pl.String, "the formula of value and interval"),
         "judge": (pl.String, "identity of the judge model; null if a program checks the answers"),

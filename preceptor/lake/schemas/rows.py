@@ -101,7 +101,7 @@ BASE_LOSSES = Table(
         "steps": (pl.Int64, "number of steps; one begins with the response and after each '. ' or '? '"),
         "head1_tokens": (pl.Int64, "number of first tokens of steps"),
         "head1_nll_sum": (pl.Float64, "negative log-likelihood of the first token of each step, nats"),
-        "head2_tokens": (pl.Int64, "number of first two tokens of steps"),
+        "head2_tokens": (pl.Int64, "number of tokens among the first two of each step"),
         "head2_nll_sum": (pl.Float64, "negative log-likelihood of the first two tokens of each step, nats"),
         "unconditional_tokens": (pl.Int64, "number of response tokens scored after BOS alone"),
         "unconditional_nll_sum": (pl.Float64, "their negative log-likelihood without the instruction, nats"),
