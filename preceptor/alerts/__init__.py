@@ -1,1 +1,1 @@
-"""What somebody should be told: found, remembered, delivered. `jobs/alerts.py` says when."""
+"""Finds, remembers and delivers alerts. `jobs/alerts.py` schedules them."""

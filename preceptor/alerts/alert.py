@@ -1,4 +1,4 @@
-"""An alert: a sentence for people, and the facts behind it for programs."""
+"""An alert: a sentence for people, and the same facts for programs."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ LONGEST = 2000  # characters: chats refuse or cut longer texts
 
 
 class Alert(BaseModel):
-    """`id` stays the same however often it is sent, so that a receiver can drop repeats."""
+    """An alert. Its `id` is the same each time it is sent, so that a receiver can drop repeats."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,19 +25,19 @@ class Alert(BaseModel):
 
 
 def make_alert(kind: Kind, text: str, **facts: Fact) -> Alert:
-    """An alert that is known by its kind and facts."""
+    """An alert whose id is a hash of its kind and facts."""
     return Alert(
         id=digest(kind, json.dumps(facts, sort_keys=True)), kind=kind, text=readable(text), facts=facts
     )
 
 
 def readable(text: str) -> str:
-    """One line of bounded length; no angle brackets, by which a row could page a whole chat channel."""
+    """One line of at most LONGEST characters, without angle brackets: in chats they can mention everyone."""
     line = " ".join(repair(text).split()).replace("<", "‹").replace(">", "›")
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
 def message(alert: Alert, study: str) -> Mapping[str, Fact]:
-    """What a webhook gets: `text` is what chats show."""
+    """The body for the webhook. Chats show its `text`."""
     text = f"{study}: {alert.text}"
     return {"text": text, "id": alert.id, "kind": alert.kind, "study": study, **alert.facts}

@@ -1,4 +1,4 @@
-"""Whether a base's best teacher is another one than was last announced, beyond what chance explains."""
+"""Detects when a base's best teacher has changed since the last announcement by more than chance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,29 +13,29 @@ Row = dict[str, Any]  # of `car_table`
 
 @dataclass(frozen=True)
 class Change:
-    """A base whose announced best teacher is surely not first any more, or not ranked (its row says why)."""
+    """A base whose announced best teacher cannot be first any more, or is not ranked (its row says why)."""
 
     base: str
     before: str
     now: Row
-    was: Row | None  # the row that the announced teacher has now; None where it left the study
+    was: Row | None  # the announced teacher's current row; None if it left the study
 
 
 def best_teacher_changes(
     announced: Mapping[str, str], table: pl.DataFrame, whole: bool = True
 ) -> tuple[list[Change], dict[str, str]]:
-    """The changes to tell, and what is announced from now on, per base.
+    """The changes to announce, and the announced best teacher per base after them.
 
-    A base seen for the first time is announced without a change. The announced teacher stays until the data
-    exclude that it is first, so a drift in steps that are each within chance is still told in the end. While
-    the study cannot be read `whole`, a teacher without a row has not left: its file may be the bad one.
+    A new base is recorded without an alert. The announced teacher stays until the data rule out that it is
+    first, so many small drifts still lead to an alert in the end. If the study could not be read `whole`, a
+    teacher without a row does not count as gone: its file may be the unreadable one.
     """
     changes, after = [], {}
     for base in table["base"].unique(maintain_order=True):
         rows = table.filter(base=base)
         ranked = rows.filter(pl.col("rank").is_not_null()).sort("rank", "teacher")
         before = announced.get(base)
-        if ranked.is_empty():  # the table's own check says who is missing
+        if ranked.is_empty():  # the table's own check reports missing teachers
             after.update({} if before is None else {base: before})
             continue
         best = ranked.row(0, named=True)
@@ -49,7 +49,7 @@ def best_teacher_changes(
 
 
 def best_teacher_alert(change: Change, version: int) -> Alert:
-    """The change in words; `version` is that of the CAR table."""
+    """The alert for a change. `version` is the CAR table's."""
     now = change.now
     return make_alert(
         "best_teacher_changed",
@@ -72,7 +72,7 @@ def _fate(row: Row | None) -> str:
     if row is None:
         return "which left the study"
     if row["rank"] is None:
-        return f"which cannot be ranked any more: {row['missing']}"
+        return f"which can no longer be ranked: {row['missing']}"
     return f"now rank {row['rank']} [{row['rank_low']}-{row['rank_high']}] ({_car(row)})"
 
 

@@ -1,4 +1,4 @@
-"""What a finished run says that somebody should be told."""
+"""The alerts of a finished run: checks that did not pass, and failures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from preceptor.text import digest
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """One asset check's verdict on one partition; `says` is its sentence."""
+    """The result of one asset check on one partition. `says` is its message."""
 
     asset: str
     partition: str | None
@@ -19,16 +19,16 @@ class CheckOutcome:
 
     @property
     def place(self) -> str:
-        """What it is remembered by."""
+        """The key of the check and partition among remembered failures."""
         return "/".join((self.asset, self.partition or "", self.check))
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that ended. `failures` is empty for one that failed only because a blocking check did not pass.
+    """A run that ended. `failures` is empty if it failed only because a blocking check did not pass.
 
-    `unmade` names the assets that it was to materialize and did not. `told_by` is the place of a check that
-    tells of its failure, where it stands.
+    `unmade` names the assets that it should have materialized but did not. `told_by` is the `place` of a
+    check that already reports the run's failure.
     """
 
     id: str
@@ -36,19 +36,19 @@ class FinishedRun:
     checks: tuple[CheckOutcome, ...] = ()
     failures: tuple[str, ...] = ()
     unmade: tuple[str, ...] = ()
-    ranked: bool = False  # it materialized `car_table`, or found nothing to rank yet
-    asked_again: bool = False  # Dagster starts it once more by itself
+    ranked: bool = False  # the run materialized `car_table`, or found nothing to rank yet
+    asked_again: bool = False  # Dagster retries the run automatically
     told_by: str | None = None
 
     def without(self, asset: str) -> tuple["FinishedRun", "FinishedRun"]:
-        """The run without the checks of an asset, and with them alone."""
+        """The run without an asset's checks, and the run with only these checks."""
         of_asset = tuple(outcome for outcome in self.checks if outcome.asset == asset)
         others = tuple(outcome for outcome in self.checks if outcome.asset != asset)
         return replace(self, checks=others), replace(self, checks=of_asset)
 
 
 def check_alerts(standing: dict[str, str], run: FinishedRun) -> tuple[list[Alert], dict[str, str]]:
-    """Checks that fail anew, or otherwise than when they were last told, and the failures that now stand."""
+    """Alerts for new failures and for failures with a changed message, and all failures that remain."""
     alerts, after = [], dict(standing)
     for outcome in run.checks:
         if outcome.passed:
@@ -60,10 +60,10 @@ def check_alerts(standing: dict[str, str], run: FinishedRun) -> tuple[list[Alert
 
 
 def run_alerts(run: FinishedRun, mend: str) -> Iterable[Alert]:
-    """An alert for a failed run, unless Dagster tries it again; `mend` says what to do then."""
+    """An alert for a failed run, unless Dagster retries it. `mend` tells how to repair it."""
     if not run.failures or run.asked_again:
         return
-    mend = mend if run.unmade else "The run's page in the UI says more"
+    mend = mend if run.unmade else "See the run's page in the UI"
     where, error = _where(", ".join(run.unmade), run.partition), "; ".join(run.failures).rstrip(".")
     yield make_alert(
         "run_failed",

@@ -1,4 +1,4 @@
-"""What the sensor `alerts` remembers from one tick to the next: its cursor."""
+"""The cursor of the sensor `alerts`: its memory between ticks."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -8,20 +8,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from preceptor.alerts.alert import Alert, make_alert
 from preceptor.alerts.runs import FinishedRun
 
-MOST_PENDING = 200  # a cursor is one cell of a database: it cannot grow for as long as a webhook is dead
+MOST_PENDING = 200  # a cursor is one database cell, so it must not grow while a webhook is down
 
 
 class StateError(ValueError):
-    """A cursor that cannot be read; its text says what to do."""
+    """The cursor cannot be read. The message says what to do."""
 
 
 class State(BaseModel):
-    """All that outlives a tick.
+    """The sensor's memory.
 
-    `after` is the last run event looked at, `announced` the best teacher last told per base, `standing` a
-    digest of what each failing check says, `pending` what the webhook has not taken yet, oldest first, and
-    `dropped` how many alerts found no place there. A ranking that is due waits until it is settled; `ranking`
-    is the run that made it, with its checks.
+    - `after`: the last run event that was processed.
+    - `ranking_due`: whether a new ranking waits to be examined; `ranking`: its run, with its checks.
+    - `announced`: the best teacher last announced per base.
+    - `standing`: a digest of each failing check's message.
+    - `pending`: alerts that are not delivered yet, oldest first.
+    - `dropped`: how many alerts were dropped because `pending` was full.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,30 +38,30 @@ class State(BaseModel):
 
     @classmethod
     def parse(cls, cursor: str) -> Self:
-        """The state that a cursor holds. Raises StateError."""
+        """Parse a cursor. Raises StateError."""
         try:
             return cls.model_validate_json(cursor)
         except ValidationError as error:
             raise StateError(
-                f"the cursor of the sensor `alerts` cannot be read ({error.error_count()} mistakes): reset it"
-                " in the UI; alerts begin anew then, and what it held for the webhook is in the log"
+                f"the cursor of the sensor `alerts` cannot be read ({error.error_count()} errors): reset it"
+                " in the UI. Alerts then start from scratch; undelivered alerts are in the log"
             ) from error
 
     def having(self, **fields: object) -> Self:
-        """The state with other values in these fields."""
+        """A copy with these fields changed."""
         return self.model_copy(update=fields)
 
     def awaiting(self, alerts: Sequence[Alert]) -> Self:
-        """The state with alerts that are yet to be delivered; the oldest make room, and are counted."""
+        """A copy with more pending alerts. If there are too many, the oldest are dropped and counted."""
         pending = (*self.pending, *alerts)
         surplus = max(0, len(pending) - MOST_PENDING)
         return self.having(pending=pending[surplus:], dropped=self.dropped + surplus)
 
     def drop_notice(self) -> Alert:
-        """What a receiver is told before the first alert that was kept."""
+        """The alert about dropped alerts, sent before the first remaining one."""
         return make_alert(
             "alerts_dropped",
-            f"{self.dropped} alerts were dropped while nothing could be delivered: the log has them",
+            f"{self.dropped} alerts were dropped because the webhook was unreachable; they are in the log",
             dropped=self.dropped,
             before=self.pending[0].id if self.pending else None,
         )

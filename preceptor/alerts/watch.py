@@ -1,4 +1,4 @@
-"""From what happened since the last tick to what is to be told."""
+"""Turns the events since the last tick into alerts."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from preceptor.lake.store import Lake
 
 
 def examine_runs(state: State, runs: Sequence[FinishedRun], mend: str) -> tuple[list[Alert], State]:
-    """Alerts of finished runs, in their order; `mend` says what to do after a failed one.
+    """Alerts of finished runs, in order. `mend` tells how to repair a failed run.
 
-    What the checks of a ranking say is kept for `examine_ranking`, that of the newest one.
+    The checks of the newest ranking are kept for `examine_ranking`.
     """
     alerts: list[Alert] = []
     for run in runs:
@@ -27,7 +27,7 @@ def examine_runs(state: State, runs: Sequence[FinishedRun], mend: str) -> tuple[
 
 
 def examine_ranking(state: State, lake: Lake, whole: bool = True) -> tuple[list[Alert], State]:
-    """Alerts of the newest CAR table where one was made since it was last read. Raises LakeError."""
+    """Alerts of the newest CAR table, if it is new since the last call. Raises LakeError."""
     if not state.ranking_due:
         return [], state
     version = lake.version(CAR_TABLE)

@@ -1,6 +1,6 @@
-"""Delivery by HTTP. The address often is a secret: no log, error or alert ever holds any part of it.
+"""Delivery by HTTP. The address is often a secret, so no log, error or alert contains any part of it.
 
-urllib, since httpx2 logs the address of each request.
+Uses urllib, since httpx2 logs the address of each request.
 """
 
 import json
@@ -20,36 +20,36 @@ from preceptor.alerts.alert import Alert
 from preceptor.alerts.state import State
 
 VARIABLE = "PRECEPTOR_WEBHOOK"
-SECONDS = 10.0  # for one alert, all told
-SECONDS_OF_A_TICK = 20.0  # Dagster ends a tick, and forgets what it did, after 60
+SECONDS = 10.0  # total time for one alert
+SECONDS_OF_A_TICK = 20.0  # after 60 s Dagster ends a tick and discards its result
 
 
 class WebhookError(RuntimeError):
-    """An alert that could not be delivered; its text says why, without the address."""
+    """An alert could not be delivered. The message says why, without the address."""
 
 
 def webhook_address(environment: Mapping[str, str]) -> str | None:
-    """The address that PRECEPTOR_WEBHOOK holds, or None where it is not set. Raises WebhookError."""
+    """The address in PRECEPTOR_WEBHOOK, or None if it is not set. Raises WebhookError."""
     address = environment.get(VARIABLE, "").strip()
     if not address:
         return None
     try:
         parts = urlsplit(address)
-        # urllib cannot use a name before the host; reading the port shows whether it is one.
+        # urllib cannot use a user's name before the host. Reading `port` raises if it is not a number.
         usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
         usable = usable and parts.port != 0
     except ValueError:
         usable = False
     if not usable or not re.fullmatch(r"[!-~]+", address):
         raise WebhookError(
-            f"{VARIABLE} is no address that alerts can go to: set it to https://host/path (or http://),"
-            " without a user's name, blanks or quotes"
+            f"{VARIABLE} is not a valid webhook address: set it to https://host/path (or http://), without a"
+            " user's name, blanks or quotes"
         )
     return address
 
 
 def deliver(state: State, send: Callable[[Alert], None]) -> tuple[State, str | None]:
-    """Send what is pending, the oldest first, as long as it is taken; why it stopped, if it had to."""
+    """Send pending alerts, oldest first, until one fails. Returns the new state and the error, if any."""
     ends = time.monotonic() + SECONDS_OF_A_TICK
     try:
         if state.dropped:
@@ -64,9 +64,9 @@ def deliver(state: State, send: Callable[[Alert], None]) -> tuple[State, str | N
 
 
 def post(address: str, body: Mapping[str, Any]) -> None:
-    """Post JSON; whatever but a 2xx within SECONDS raises WebhookError.
+    """Post JSON. Raises WebhookError unless a 2xx answer arrives within SECONDS.
 
-    In a thread: urllib's own timeout begins anew with each byte, and does not cover the name's look-up.
+    Runs in a thread, since urllib's own timeout restarts with each byte and does not cover the DNS look-up.
     """
     outcome: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=lambda: outcome.put(_posted(address, body)), daemon=True).start()
@@ -75,18 +75,18 @@ def post(address: str, body: Mapping[str, Any]) -> None:
     except queue.Empty:
         problem = f"no answer within {SECONDS:g} s"
     if problem is not None:
-        raise WebhookError(f"the webhook took no alert: {problem}")
+        raise WebhookError(f"the webhook did not accept the alert: {problem}")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """An alert goes where it was told to go, and to nobody else."""
+    """Refuses redirects, so that an alert goes only to the configured address."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Leave a redirect an error."""
+        """Return None, so that urllib raises an error for the redirect."""
 
 
 def _posted(address: str, body: Mapping[str, Any]) -> str | None:
-    """None, or why not, in words that hold nothing of the address."""
+    """Post and return None, or the reason of a failure without any part of the address."""
     request = urllib.request.Request(
         address, json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": "preceptor"}
     )
@@ -99,12 +99,12 @@ def _posted(address: str, body: Mapping[str, Any]) -> str | None:
         return f"it answered {error.code}{hint}"
     except urllib.error.URLError as error:
         return _unreachable(error.reason)
-    except Exception as error:  # whatever else a broken server makes of HTTP: the thread must not die of it
+    except Exception as error:  # any other error of a broken server must not end the thread
         return _unreachable(error)
 
 
 def _unreachable(reason: object) -> str:
-    """The operating system's words where there are any: an exception's own text may quote the address."""
+    """The operating system's message or the error's type. An exception's own text may contain the address."""
     why = type(reason).__name__
     if isinstance(reason, OSError) and not isinstance(reason, ssl.SSLError) and (reason.errno or 0) > 0:
         why = os.strerror(reason.errno or 0)

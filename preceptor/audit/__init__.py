@@ -1,1 +1,1 @@
-"""From a ranking, a checkpoint or a score back to the very rows that made it, each step hashed again."""
+"""Traces a ranking, a checkpoint or a score back to the rows that made it, and hashes each step again."""

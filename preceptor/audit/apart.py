@@ -1,6 +1,6 @@
-"""Work on files that may be damaged, in a process of its own: what a library does there ends only that.
+"""Runs work on possibly damaged files in a child process, so that a crash in a library ends only the child.
 
-As a module, it is that process.
+Run as a module, this file is the child process.
 """
 
 import contextlib
@@ -19,17 +19,18 @@ from preceptor.audit.folder import AuditError
 from preceptor.lake.store import LakeError, NotMaterializedError
 
 Result = TypeVar("Result")
-SAID = (AuditError, LakeError, NotMaterializedError)  # whose text is for a person
+READABLE = (AuditError, LakeError, NotMaterializedError)  # errors with a message for people
 
 
 class ApartError(RuntimeError):
-    """The work ended before its end; the text says how."""
+    """The child process did not finish its work. The message says how it ended."""
 
 
 def apart(work: Callable[[], Result]) -> Result:
-    """What `work` returns, which like its result must be picklable.
+    """Run `work` in the child process and return its result. Both must be picklable.
 
-    Raises what it raises of SAID, and ApartError for anything else, its process' death included.
+    Raises the errors of READABLE that `work` raises, and ApartError for everything else, including the death
+    of the process.
     """
     child = _child()
     try:
@@ -47,7 +48,7 @@ def apart(work: Callable[[], Result]) -> Result:
 
 
 class _Child:
-    """It says nothing on our terminal, and ends when we do: its socket closes then."""
+    """The child process. It writes nothing to our terminal. It ends with us, because its socket closes."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -62,7 +63,7 @@ class _Child:
         self.connection = Connection(ours.detach())
 
     def end(self) -> str:
-        """End it, and how it had ended by itself."""
+        """Make sure that the process has ended, and return how it ended."""
         _child.cache_clear()
         self.connection.close()
         try:
@@ -70,7 +71,7 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            return "it was stopped"
+            return "its process did not end and was killed"
         with contextlib.suppress(ValueError):
             return f"its process was ended by {signal.Signals(-status).name}"
         return f"its process ended with status {status}"
@@ -78,7 +79,7 @@ class _Child:
 
 @functools.cache
 def _child() -> _Child:
-    """One serves for all: it starts slowly."""
+    """The child process, shared by all calls because it starts slowly."""
     return _Child()
 
 
@@ -91,14 +92,14 @@ def _serve(connection: Connection) -> None:
 def _answer(work: Callable[[], object]) -> object:
     try:
         return work()
-    except SAID as error:
+    except READABLE as error:
         return error
-    except BaseException as error:  # Rust's panics are no Exception
+    except BaseException as error:  # a Rust panic is not an Exception
         return ApartError(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
     from preceptor.audit.apart import _serve as serve
 
     serve(Connection(int(sys.argv[1])))

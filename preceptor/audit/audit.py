@@ -1,4 +1,4 @@
-"""One audit: the bytes first, then the way back, wherever damage leaves one."""
+"""One audit: check the bytes of every file first, then trace the rows back as far as damage allows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,10 +16,10 @@ from preceptor.lake.store import Lake, LakeError
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found on the way back from a tuned model, or from a `ranking`, a version of the CAR table.
+    """The findings for a tuned model or for a `ranking`, which is a version of the CAR table.
 
-    `rows` are those that it was made from, none where they cannot be read any more; `heads` what a user
-    keeps outside the store, to hold it against later.
+    `rows` are the rows that it was made from, empty if they cannot be read any more. `heads` are hashes that
+    a user keeps outside the store to compare with later.
     """
 
     checkpoint: Checkpoint | None
@@ -31,18 +31,20 @@ class Audit:
 
 
 def audited(lake: Lake, walk: Callable[[Lake], Audit]) -> Audit:
-    """Hash every file of the store, then walk: in a process of its own where not every byte is vouched for.
+    """Hash every file of the store, then call `walk`; in a child process if some file was not verified.
 
-    Raises AuditError for what is not there in a store that is sound, LakeError for one that cannot be read.
+    Raises AuditError if the audited thing is missing from an intact store, and LakeError if the store cannot
+    be read.
     """
     stored = stored_files(lake)
-    way = partial(walk, replace(lake, checked=False))  # what is damaged is said here, and read nonetheless
+    # The findings name damaged files, so the walk reads them without a check.
+    work = partial(walk, replace(lake, checked=False))
     sound = all(finding.holds for finding in stored.findings)
     try:
-        audit = way() if sound else apart(way)
+        audit = work() if sound else apart(work)
     except (AuditError, LakeError, ApartError) as error:
         if not wrong(stored.findings) and not isinstance(error, ApartError):
             raise
-        ended = Finding("the way back", f"cannot be walked to its end: {error}", False)
+        ended = Finding("trace", f"could not be completed: {error}", False)
         audit = Audit(None, [ended], pl.DataFrame(), [])
     return replace(audit, findings=[*stored.findings, *audit.findings], heads=stored.heads)

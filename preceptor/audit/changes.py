@@ -1,4 +1,4 @@
-"""Why a teacher was scored again, and what changed between two rankings, from what the commits say."""
+"""Why a teacher was scored again, and what changed between two rankings, according to the commits."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ SETTINGS = {"table_name": pl.String, "version": pl.Int64, "name": pl.String, "va
 
 @dataclass(frozen=True)
 class RankingChange:
-    """Two versions of the CAR table: whose place differs, which settings, which partitions behind them."""
+    """The differences of two versions of the CAR table: teachers' ranks, settings, and input partitions."""
 
     before: Commit
     after: Commit
@@ -39,14 +39,16 @@ class RankingChange:
 
 
 def why_rescored(lake: Lake, sql_folder: Path, teacher: str) -> pl.DataFrame:
-    """A row per publication of the teacher's responses, rewards and losses, with what had changed.
+    """A row per publication of the teacher's responses, rewards and losses, with the changes before it.
 
-    Raises AuditError where nothing of the teacher was ever published.
+    Raises AuditError if nothing of the teacher was ever published.
     """
     commits = [c for table in (RESPONSES, REWARDS, BASE_LOSSES) for c in history(lake, table)]
     known = sorted({c.partition["teacher"] for c in commits})
     if teacher not in known:
-        raise AuditError(f"nothing of teacher {teacher!r} was ever published; known are {', '.join(known)}")
+        raise AuditError(
+            f"teacher {teacher!r} has no published rows; known teachers: {', '.join(known) or 'none'}"
+        )
     warehouse = Warehouse(lake, sql_folder)
     warehouse.register("commits", _commits(commits))
     settings = [row for c in commits for row in _settings(c)]
@@ -57,9 +59,9 @@ def why_rescored(lake: Lake, sql_folder: Path, teacher: str) -> pl.DataFrame:
 def ranking_change(
     lake: Lake, sql_folder: Path, before: int | None = None, after: int | None = None
 ) -> RankingChange:
-    """What differs between two versions of the CAR table; by default the last two that were published.
+    """The differences between two versions of the CAR table, by default the last two published ones.
 
-    Raises AuditError where there are no two.
+    Raises AuditError if there are not two.
     """
     rankings = history(lake, CAR_TABLE)
     later = _ranking(rankings, after)
@@ -89,11 +91,14 @@ def _ranking(rankings: list[Commit], version: int | None) -> Commit:
     for ranking in rankings:
         if version is None or ranking.version <= version:
             return ranking
-    raise AuditError("the CAR table was not published twice by then: there is nothing to compare")
+    raise AuditError(
+        "the CAR table was not published twice by this version: choose a later version, or materialize"
+        " car_table again"
+    )
 
 
 def _changed(earlier: Commit, later: Commit) -> Iterator[str]:
-    """Settings of CAR itself that differ; what the rows behind it are made of shows in the partitions."""
+    """The settings of CAR that differ. The settings of its input rows show in their partitions."""
     old, new = dict(_flat(earlier.declared, "")), dict(_flat(later.declared, ""))
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
@@ -125,7 +130,7 @@ def _settings(commit: Commit) -> Iterator[tuple[str, int, str, str]]:
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Leaves of nested settings by their dotted path."""
+    """The leaves of nested settings, each with its dotted path."""
     if isinstance(value, dict) and value:
         for key, part in value.items():
             yield from _flat(part, f"{path}.{key}" if path else str(key))

@@ -1,4 +1,4 @@
-"""From a checkpoint to the very rows that made it: files, manifest, choice, responses, sources."""
+"""Traces a checkpoint back to its rows: files, manifest, selection, responses, sources."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -22,12 +22,12 @@ from preceptor.tuning.task import rows_digest
 
 
 def audit_checkpoint(lake: Lake, sql_folder: Path, run: str, fingerprint: str | None = None) -> Audit:
-    """Walk back from a run's tuned model. Raises AuditError where there is none."""
+    """Audit a run's tuned model. Raises AuditError if there is none."""
     return audited(lake, partial(walk_checkpoint, sql_folder=sql_folder, run=run, fingerprint=fingerprint))
 
 
 def walk_checkpoint(lake: Lake, sql_folder: Path, run: str, fingerprint: str | None = None) -> Audit:
-    """The way back alone."""
+    """Trace the tuned model back to its rows, without hashing the whole store first."""
     checkpoint = find_checkpoint(lake, run, fingerprint)
     trail = Trail(lake)
     findings = [*folder_findings(lake, checkpoint), *_tables(trail, checkpoint)]
@@ -41,7 +41,7 @@ def walk_checkpoint(lake: Lake, sql_folder: Path, run: str, fingerprint: str | N
 
 
 def checkpoint_rows(lake: Lake, sql_folder: Path, checkpoint: Checkpoint) -> pl.DataFrame:
-    """A row per response that the checkpoint's recipe chose, at the versions that its manifest names."""
+    """A row per response that the checkpoint's recipe selected, at the versions named in its manifest."""
     warehouse = Warehouse(lake, sql_folder)
     versions = checkpoint.manifest["origins"]["versions"]
     warehouse.attach(RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET, versions=versions)
@@ -56,27 +56,28 @@ def _tables(trail: Trail, checkpoint: Checkpoint) -> Iterator[Finding]:
 
 
 def _rows(trail: Trail, checkpoint: Checkpoint, rows: pl.DataFrame) -> Iterator[Finding]:
-    """Whether the rows at those versions are, word for word, those that the fingerprint stands for."""
+    """Check that the rows at these versions are exactly those in the checkpoint's fingerprint."""
     subject = f"rows of {checkpoint.run}"
     lost = rows.filter(pl.col("turns").is_null() | pl.col("user").is_null())
     if not lost.is_empty():
-        yield Finding(subject, f"{lost.height} chosen responses are not in the tables: {_first(lost)}", False)
+        says = f"{lost.height} selected responses are not in the tables: {_first(lost)}"
+        yield Finding(subject, says, False)
     manifest = checkpoint.manifest
     expected = manifest["rows"] + len(manifest["failed_rows"])
     if rows.height != expected:
-        yield Finding(subject, f"{rows.height} were chosen, the manifest counts {expected}", False)
+        yield Finding(subject, f"{rows.height} were selected, but the manifest counts {expected}", False)
     commits = [c for c in trail.history(TUNED_CHECKPOINT) if c.fingerprint == checkpoint.fingerprint]
     commit = commit_of(commits, {"run": checkpoint.run})
     if commit is None:
-        yield Finding(subject, "no commit says which rows they should be", None)
+        yield Finding(subject, "no commit records their hash, so they cannot be checked", None)
     elif rows_digest(rows, _columns(manifest)) != commit.settings.get("rows"):
-        yield Finding(subject, "their words are not those that the model was tuned on", False)
+        yield Finding(subject, "their text differs from what the model was tuned on", False)
     else:
-        yield Finding(subject, f"{rows.height:,} rows, word for word those that the model was tuned on")
+        yield Finding(subject, f"{rows.height:,} rows, exactly those that the model was tuned on")
 
 
 def _columns(manifest: dict[str, Any]) -> tuple[str, ...]:
-    """The columns that the objective read; manifests from before there were objectives are of SFT."""
+    """The columns that the objective read. Manifests without an objective are from older releases: SFT."""
     return OBJECTIVES[manifest.get("objective", {"kind": "sft"})["kind"]].columns
 
 

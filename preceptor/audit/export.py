@@ -1,4 +1,4 @@
-"""An audit as one file: what was verified, every row, what each of its makers was, and every table's head."""
+"""Writes an audit to one file: the findings, the rows, the commits behind the rows, and the tables' heads."""
 
 import json
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from preceptor.lake.history import Commit
 
 
 def export_audit(audit: Audit, file: Path) -> None:
-    """Write JSON; the file appears whole or not at all. Raises OSError where it cannot be written."""
+    """Write JSON. The file appears completely or not at all. Raises OSError if it cannot be written."""
     document = {
         "audited": datetime.now(UTC).isoformat(timespec="seconds"),
         **_subject(audit),
@@ -33,11 +33,11 @@ def export_audit(audit: Audit, file: Path) -> None:
 
 
 def earlier_heads(file: Path) -> dict[str, Head]:
-    """The heads in an export. Raises AuditError for a file that holds none."""
+    """Read the heads from an exported audit. Raises AuditError if the file has none."""
     try:
         return {table: Head(**head) for table, head in json.loads(file.read_bytes())["heads"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AuditError(f"{file} is no export of an audit ({type(error).__name__}: {error})") from error
+        raise AuditError(f"{file} is not an exported audit ({type(error).__name__}: {error})") from error
 
 
 def _subject(audit: Audit) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What an audit says of one thing that it looked at."""
+"""The result of one check of an audit."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """`holds` is None where nothing was recorded that could be held against what is there now."""
+    """The result of one check. `holds` is None if nothing was recorded that it could compare with."""
 
     subject: str
     says: str
@@ -18,5 +18,5 @@ class Finding:
 
 
 def wrong(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that do not match."""
+    """The findings that do not match."""
     return [finding for finding in findings if finding.holds is False]

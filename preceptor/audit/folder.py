@@ -1,4 +1,4 @@
-"""A checkpoint's folder against its own manifest, and the manifest against the lake."""
+"""Checks a checkpoint's folder against its manifest, and the manifest against the lake."""
 
 import json
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ CHECKPOINTS = "checkpoints"
 
 
 class AuditError(ValueError):
-    """Something that cannot be audited at all; its text says what there is instead."""
+    """Something cannot be audited. The message lists what exists instead."""
 
 
 class NeededBase(BaseModel):
-    """What an audit says of the base."""
+    """The manifest's base model."""
 
     name: str
     model: str
@@ -31,7 +31,7 @@ class NeededBase(BaseModel):
 
 
 class NeededOrigin(BaseModel):
-    """A partition that was read."""
+    """A partition that the tuning read."""
 
     table: str
     partition: dict[str, str]
@@ -42,19 +42,19 @@ class NeededOrigin(BaseModel):
     @classmethod
     def _known(cls, table: str) -> str:
         if table not in TABLES:
-            raise ValueError(f"there is no table {table!r}")
+            raise ValueError(f"unknown table {table!r}")
         return table
 
 
 class NeededOrigins(BaseModel):
-    """The tables' versions that were read."""
+    """The versions of the tables that the tuning read."""
 
     versions: dict[str, int | None]
     partitions: list[NeededOrigin] = []
 
 
 class NeededObjective(BaseModel):
-    """What the run was tuned for; manifests from before there were objectives name none."""
+    """The tuning objective. Manifests of older releases have none: SFT."""
 
     kind: str = "sft"
 
@@ -62,12 +62,12 @@ class NeededObjective(BaseModel):
     @classmethod
     def _known(cls, kind: str) -> str:
         if kind not in OBJECTIVES:
-            raise ValueError(f"there is no objective {kind!r}")
+            raise ValueError(f"unknown objective {kind!r}")
         return kind
 
 
 class Needed(BaseModel):
-    """What an audit reads of a manifest."""
+    """The fields of a manifest that an audit reads."""
 
     base: NeededBase
     origins: NeededOrigins
@@ -82,10 +82,10 @@ class Needed(BaseModel):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published folder: its run, the fingerprint that names it, and what its manifest says.
+    """A published folder: its run, the fingerprint that names it, and its manifest.
 
-    `manifest` is the lake's copy where there is one. `file` says how manifest.json stands to it: None for
-    an earlier model of the run, of which the lake holds no copy; empty for the same; else what differs.
+    `manifest` is the lake's copy if there is one. `file` compares manifest.json with that copy: None if the
+    lake has no copy (an earlier model of the run), empty if they are equal, else the difference.
     """
 
     run: str
@@ -96,51 +96,51 @@ class Checkpoint:
 
 
 def folders(lake: Lake) -> list[str]:
-    """Every tuned model of the study that still has a folder, those that were tuned again included."""
+    """The folders of all tuned models of the study, including earlier models of a run."""
     return published(lake, CHECKPOINTS)
 
 
 def find_checkpoint(lake: Lake, run: str, fingerprint: str | None = None) -> Checkpoint:
-    """A run's tuned model: the one that its row names, unless another fingerprint is asked for.
+    """A run's tuned model: the current one, or the one with the given fingerprint.
 
-    Raises AuditError where there is none.
+    Raises AuditError if there is none.
     """
     row = lake.read(TUNED_CHECKPOINT, {"run": run})
     if fingerprint is None and row.is_empty():
         runs = sorted(set(lake.read(TUNED_CHECKPOINT, columns=["run"])["run"]))
         raise AuditError(
-            f"run {run!r} has no tuned model in {lake.home}; there are: {', '.join(runs) or 'none'}"
+            f"run {run!r} has no tuned model in {lake.home}; tuned runs: {', '.join(runs) or 'none'}"
         )
     return checkpoint_at(lake, folder_uri(lake, CHECKPOINTS, run, fingerprint or row["fingerprint"][0]))
 
 
 def checkpoint_at(lake: Lake, uri: str) -> Checkpoint:
-    """The tuned model in a folder. Raises AuditError where nothing says what it was made of."""
+    """The tuned model in a folder. Raises AuditError if neither the folder nor the lake has a manifest."""
     run, fingerprint = Path(uri).parts[-2:]
     text, damage = "", ""
     try:
         text = read_manifest(lake, uri) or ""
-        said = _complete(json.loads(text)) if text else {}
+        manifest = _complete(json.loads(text)) if text else {}
     except LakeError as error:
-        said, damage = {}, str(error)
+        manifest, damage = {}, str(error)
     except ValueError as error:
-        said, damage = {}, f"{uri}/{MANIFEST} is damaged: {error}"
+        manifest, damage = {}, f"{uri}/{MANIFEST} is damaged: {error}"
     row = lake.read(TUNED_CHECKPOINT, {"run": run}).filter(fingerprint=fingerprint)
     if not row.is_empty():
         copy = _complete(json.loads(row["manifest"][0]))
-        return Checkpoint(run, fingerprint, uri, copy, damage or _difference(uri, text, said, copy))
+        return Checkpoint(run, fingerprint, uri, copy, damage or _difference(uri, text, manifest, copy))
     if damage or not text:
-        raise AuditError(damage or f"{uri} holds no {MANIFEST}: the folder was removed, or its manifest was")
-    return Checkpoint(run, fingerprint, uri, said)
+        raise AuditError(damage or f"{uri} holds no {MANIFEST}: the folder or its manifest was removed")
+    return Checkpoint(run, fingerprint, uri, manifest)
 
 
 def folder_findings(lake: Lake, checkpoint: Checkpoint) -> Iterator[Finding]:
-    """The manifest as the lake has it, and every file as the manifest has it."""
+    """Check the manifest against the lake's copy, and every file against the manifest."""
     subject = f"checkpoint {checkpoint.run} ({checkpoint.fingerprint})"
     yield _manifest(checkpoint, subject)
     recorded: dict[str, str] = checkpoint.manifest.get("files", {})
     if not recorded:
-        yield Finding(subject, "its manifest holds no hashes of files", None)
+        yield Finding(subject, "its manifest has no file hashes", None)
         return
     folder = checkpoint.uri
     there = file_sizes(lake, folder).keys() - {MANIFEST}
@@ -152,34 +152,34 @@ def folder_findings(lake: Lake, checkpoint: Checkpoint) -> Iterator[Finding]:
         elif stored_hash(lake, f"{folder}/{name}") != recorded[name]:
             yield Finding(subject, f"{folder}/{name} is not the file that was written", False)
     if recorded.keys() == there:
-        yield Finding(subject, f"{len(there)} files hashed")
+        yield Finding(subject, f"{len(there)} files match the manifest's hashes")
 
 
 def _manifest(checkpoint: Checkpoint, subject: str) -> Finding:
     if checkpoint.file is None:
-        says = "an earlier model of the run: the lake holds no copy of its manifest now"
+        says = "an earlier model of the run, so the lake has no copy of its manifest"
         return Finding(subject, says, None)
     if checkpoint.file:
         return Finding(subject, checkpoint.file, False)
-    return Finding(subject, "the manifest is the one that the lake holds")
+    return Finding(subject, "the manifest equals the lake's copy")
 
 
-def _difference(uri: str, text: str, said: dict[str, Any], copy: dict[str, Any]) -> str:
-    """What differs between manifest.json and the lake's copy of it; nothing for a sound one."""
+def _difference(uri: str, text: str, manifest: dict[str, Any], copy: dict[str, Any]) -> str:
+    """The difference between manifest.json and the lake's copy of it; empty if there is none."""
     if not text:
         return f"{uri}/{MANIFEST} is gone"
-    differ = ", ".join(sorted(key for key in said.keys() | copy.keys() if said.get(key) != copy.get(key)))
+    differ = sorted(key for key in manifest.keys() | copy.keys() if manifest.get(key) != copy.get(key))
     if differ:
-        return f"{uri}/{MANIFEST} differs from the lake's copy in {differ}"
+        return f"{uri}/{MANIFEST} differs from the lake's copy in {', '.join(differ)}"
     return "" if text == manifest_text(copy) else f"{uri}/{MANIFEST} is not the file that was written"
 
 
 def _complete(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest that says all that an audit reads. Raises ValueError for another one."""
+    """The manifest, if it has all fields of `Needed`. Raises ValueError otherwise."""
     try:
         Needed.model_validate(manifest)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "all of it"
+        field = ".".join(map(str, first["loc"])) or "the whole file"
         raise ValueError(f"{field}: {first['msg']}") from error
     return manifest

@@ -1,4 +1,4 @@
-"""From a ranking to the very rows that its means were taken over: scores, losses, responses, sources."""
+"""Traces a ranking back to the rows behind its means: rewards, losses, responses, sources."""
 
 from functools import partial
 from pathlib import Path
@@ -18,21 +18,21 @@ from preceptor.lake.warehouse import Warehouse
 
 
 def audit_ranking(lake: Lake, sql_folder: Path, version: int | None = None, whole: bool = False) -> Audit:
-    """Walk back from the ranking at a version of the CAR table, the newest by default.
+    """Audit the ranking at a version of the CAR table, the newest by default.
 
-    Its rows are the responses; `whole` gives one per base and response, with all words: at the paper's size
-    they fill tens of gigabytes. Raises AuditError where nothing was ranked by then.
+    The audit's rows are the responses. With `whole` there is a row per base and response, with the full text:
+    tens of gigabytes at the paper's size. Raises AuditError if there was no ranking by that version.
     """
     return audited(lake, partial(walk_ranking, sql_folder=sql_folder, version=version, whole=whole))
 
 
 def walk_ranking(lake: Lake, sql_folder: Path, version: int | None = None, whole: bool = False) -> Audit:
-    """The way back alone."""
+    """Trace the ranking back to its rows, without hashing the whole store first."""
     trail = Trail(lake)
     ranking = commit_of(trail.history(CAR_TABLE), {}, version)
     if ranking is None:
         when = "yet" if version is None else f"by version {version} of car_table"
-        raise AuditError(f"nothing was ranked in {lake.home} {when}: run the study first")
+        raise AuditError(f"{lake.home} has no ranking {when}: run the study first")
     findings = list(trail.follow(CAR_TABLE, {}, ranking.version))
     rows = pl.DataFrame()
     try:
@@ -45,7 +45,7 @@ def walk_ranking(lake: Lake, sql_folder: Path, version: int | None = None, whole
 
 
 def ranking_rows(lake: Lake, sql_folder: Path, ranking: Commit, whole: bool) -> pl.DataFrame:
-    """A row per response of a ranked teacher, at the versions that it read; `whole`: for each base."""
+    """A row per response of a ranked teacher, at the versions that were read. `whole`: per base too."""
     warehouse = Warehouse(lake, sql_folder)
     versions = ranking.reads | {CAR_TABLE.name: ranking.version}
     warehouse.attach(RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES, CAR_TABLE, versions=versions)
@@ -53,12 +53,12 @@ def ranking_rows(lake: Lake, sql_folder: Path, ranking: Commit, whole: bool) -> 
 
 
 def _counted(rows: pl.DataFrame) -> Finding:
-    """How many responses there are to the means; those to an instruction of another version count in none."""
+    """Count the responses. Responses to an instruction of another version are not in the means."""
     known = rows.filter(pl.col("source").is_not_null())["response_id"].n_unique()
     others = rows["response_id"].n_unique() - known
     says = f"{known:,} responses, each with its instruction"
     if others:
         return Finding(
-            "rows of the ranking", f"{says}; {others:,} whose instruction is of another version", None
+            "rows of the ranking", f"{says}; {others:,} more answer an instruction of another version", None
         )
     return Finding("rows of the ranking", says)

@@ -1,4 +1,4 @@
-"""Rows whose ids are hashes of what they say: which of them say something else by now."""
+"""Finds altered rows in tables whose ids are hashes of the rows' content."""
 
 import polars as pl
 
@@ -9,7 +9,7 @@ from preceptor.text import digest
 
 
 def altered(table: Table, partition: Partition, rows: pl.DataFrame) -> list[str]:
-    """The ids of a partition's rows that no longer hash to themselves; of other tables, none can be told."""
+    """The ids of rows whose content no longer matches the id. Empty for tables with other ids."""
     if table.name == RESPONSES.name:
         return [
             row["response_id"]

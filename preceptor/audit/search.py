@@ -1,4 +1,4 @@
-"""Which checkpoints hold outputs of a teacher, rows of a source, or outputs under some terms."""
+"""Finds checkpoints tuned on a teacher's outputs, a source's rows, or outputs under given terms of use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ TUNED_ROWS = pl.Schema(
 
 @dataclass(frozen=True)
 class Search:
-    """A row per checkpoint that was found; `unknown` are checkpoints whose rows cannot be read any more."""
+    """A row per checkpoint found. `unknown` lists checkpoints whose rows cannot be read any more."""
 
     found: pl.DataFrame
     unknown: list[Finding]
@@ -47,9 +47,9 @@ def find_checkpoints(
     source: str | None = None,
     terms: str | None = None,
 ) -> Search:
-    """Checkpoints, earlier ones of a run included, that were tuned on a row of all that is asked for.
+    """Checkpoints, including earlier ones of a run, tuned on a row that meets all given conditions.
 
-    Raises AuditError for a name that nobody knows: a mistyped one would read as "in no checkpoint".
+    Raises AuditError for an unknown name. Otherwise a mistyped name would look like "in no checkpoint".
     """
     current = dict(lake.read(TUNED_CHECKPOINT, columns=["run", "fingerprint"]).iter_rows())
     terms_now = {teacher.name: teacher.terms for teacher in study.teachers}
@@ -82,11 +82,11 @@ def find_checkpoints(
 def _refuse_unknown(what: str, asked: str | None, known: Sequence[str | None]) -> None:
     names = sorted({name for name in known if name is not None})
     if asked is not None and asked not in names:
-        raise AuditError(f"{what} {asked!r} is not known here; known are: {', '.join(names) or 'none'}")
+        raise AuditError(f"unknown {what} {asked!r}; known: {', '.join(names) or 'none'}")
 
 
 def _terms_then(collected: list[Commit], checkpoint: Checkpoint, teachers: set[str]) -> dict[str, str | None]:
-    """What the study said of each teacher's terms when the responses that were tuned on were collected."""
+    """Each teacher's terms of use in the study file when its responses were collected."""
     version = checkpoint.manifest["origins"]["versions"]["responses"]
     commits = {teacher: commit_of(collected, {"teacher": teacher}, version) for teacher in teachers}
     return {teacher: commit.declared.get("terms") for teacher, commit in commits.items() if commit}

@@ -1,4 +1,4 @@
-"""Whether the files that instructions were read from are still the same."""
+"""Checks whether the files that instructions were read from are unchanged."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from preceptor.lake.schemas import RAW_INSTRUCTIONS
 
 
 def source_findings(commits: list[Commit]) -> Iterator[Finding]:
-    """Whether the files that instructions were read from are still the same; they may well have moved on."""
+    """A finding per source of instructions. A changed or missing file is not an error: `holds` is None."""
     seen = set()
     for commit in (commit for commit in commits if commit.table == RAW_INSTRUCTIONS.name):
         kept = {source["name"]: source for source in commit.settings.get("sources", [])}
@@ -30,7 +30,7 @@ def _source(source: dict[str, Any], kept: dict[str, Any]) -> Finding:
             subject, f"dataset {source['dataset']} at {source.get('revision') or 'no fixed revision'}"
         )
     if not Path(path).exists():
-        return Finding(subject, f"{path} is no longer here; its rows are in the lake", None)
+        return Finding(subject, f"{path} no longer exists; its rows are in the lake", None)
     if file_identity(path) != kept.get("origin"):
-        return Finding(subject, f"{path} was changed since its rows were read", None)
+        return Finding(subject, f"{path} has changed since its rows were read", None)
     return Finding(subject, f"{path}, unchanged")

@@ -1,4 +1,4 @@
-"""Partitions at the versions that somebody read, hashed again, and what they in turn were made from."""
+"""Follows a partition upstream: checks its rows' hash, then the partitions that it was made from."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ NAMED = 5
 
 @dataclass
 class Trail:
-    """Follows partitions upstream, each once; `commits` are those that it met."""
+    """Follows partitions upstream, each once. `commits` collects the commits on the way."""
 
     lake: Lake
     commits: list[Commit] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Trail:
         recorded: str | None = None,
         upstream: bool = True,
     ) -> Iterator[Finding]:
-        """Check a partition at a version, against the content that somebody else `recorded` too."""
+        """Check a partition at a version, also against the content hash `recorded` elsewhere."""
         subject = f"{_named(table, partition)} {'now' if version is None else f'at version {version}'}"
         try:
             commit = commit_of(self.history(table), partition, version)
@@ -68,7 +68,7 @@ class Trail:
                 yield from self._upstream(commit)
 
     def _upstream(self, commit: Commit) -> Iterator[Finding]:
-        """What a commit's rows were made from; a table that says nothing of that version is named too."""
+        """Follow the partitions that a commit was made from. Names a table without a record of them."""
         try:
             histories = {name: self.history(TABLES[name]) for name in commit.reads}
         except LakeError as error:
@@ -78,10 +78,10 @@ class Trail:
         for dependency, version in found:
             yield from self.follow(TABLES[dependency.table], dependency.partition, version)
         for name in commit.reads.keys() - {dependency.table for dependency, _ in found}:
-            yield self._unsaid(commit, name)
+            yield self._unrecorded(commit, name)
 
     def _heads(self, commit: Commit, subject: str) -> Iterator[Finding]:
-        """Whether the tables that it was made from have the past that they had then."""
+        """Check that the tables that a commit was made from still have the same history."""
         for name, head in commit.heads.items():
             version = commit.reads[name]
             try:
@@ -91,15 +91,15 @@ class Trail:
                 continue
             if now != head:
                 place = f"{self.lake.uri(TABLES[name])}/{entry_name(version)}"
-                says = "is gone" if now is None else f"is not the one of then: {name} was written anew"
-                yield Finding(subject, f"{place}, which it was made from, {says}", False)
+                says = "is gone" if now is None else f"was replaced: somebody recreated {name}"
+                yield Finding(subject, f"it was made from {name}, but {place} {says}", False)
 
-    def _unsaid(self, commit: Commit, name: str) -> Finding:
+    def _unrecorded(self, commit: Commit, name: str) -> Finding:
         version, newest = commit.reads[name], self.lake.version(TABLES[name])
         subject = f"{name} at version {version}"
         if newest is None or newest < version:
-            return Finding(subject, f"is gone, and {commit.table} was made from it", False)
-        return Finding(subject, f"no commit says what {commit.table} was made from", None)
+            return Finding(subject, f"is gone, but {commit.table} was made from it", False)
+        return Finding(subject, f"no commit records which of its rows {commit.table} was made from", None)
 
     def _checked(
         self,
@@ -117,49 +117,49 @@ class Trail:
             damaged = "; ".join(_damaged(self.lake, table, partition, version))
             return Finding(subject, f"{error}" + (f" ({damaged})" if damaged else ""), False)
         if commit is None and recorded is None:
-            return Finding(subject, f"{rows.height:,} rows; no commit says what they should be", None)
+            return Finding(subject, f"{rows.height:,} rows; no commit records their hash", None)
         if commit is None:
             same = recorded in _hashes(table, rows)
-            words = "as the manifest has them" if same else "that are not those of the manifest"
+            words = "match the manifest" if same else "do not match the manifest"
             return Finding(subject, f"{rows.height:,} rows {words}; their commit is gone", same)
         if recorded not in (None, commit.content):
-            return Finding(subject, "its commit names other rows than the checkpoint's manifest does", False)
+            return Finding(subject, "its commit and the checkpoint's manifest record different rows", False)
         if content_hash(rows, table.key) != commit.content:
             return Finding(subject, _difference(self.lake, table, partition, version, commit, rows), False)
         return Finding(
-            subject, f"{rows.height:,} rows, as they were committed {commit.time:%Y-%m-%d %H:%M} UTC"
+            subject, f"{rows.height:,} rows, unchanged since the commit of {commit.time:%Y-%m-%d %H:%M} UTC"
         )
 
 
 def _hashes(table: Table, rows: pl.DataFrame) -> Iterator[str | None]:
-    """Of the rows as they are stored, and as an older release did, without what follows from the rest."""
+    """The content hash with derived columns, and without them as in older releases."""
     for columns in (table.stored, table.schema):
         yield content_hash(rows.select(list(columns)), table.key)
 
 
 def _settings(commit: Commit, subject: str) -> Iterator[Finding]:
     if commit.made_of is not None and Fingerprint.of(commit.made_of) != commit.fingerprint:
-        yield Finding(subject, f"the settings in its commit are not those of {commit.fingerprint}", False)
+        yield Finding(subject, f"the settings in its commit do not hash to {commit.fingerprint}", False)
 
 
 def _difference(
     lake: Lake, table: Table, partition: Partition, version: int | None, commit: Commit, rows: pl.DataFrame
 ) -> str:
-    said = f"{rows.height:,} rows that are not those committed"
+    says = f"{rows.height:,} rows that differ from those committed"
     if rows.height != commit.rows:
-        said += f", which were {commit.rows:,}"
-    said += "".join(f"; {damage}" for damage in _damaged(lake, table, partition, version))
+        says += f", which were {commit.rows:,}"
+    says += "".join(f"; {damage}" for damage in _damaged(lake, table, partition, version))
     files = _files(lake, table, partition, version)
     if files != _files(lake, table, partition, commit.version):
-        said += "; a later commit, which says nothing of itself, replaced them"
+        says += "; a later commit without metadata replaced them"
     if found := altered(table, partition, rows):
-        said += f"; altered: {', '.join(found[:NAMED])}"
-        said += f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return f"{said}; in {', '.join(files)}"
+        says += f"; altered: {', '.join(found[:NAMED])}"
+        says += f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"{says}; in {', '.join(files)}"
 
 
 def _damaged(lake: Lake, table: Table, partition: Partition, version: int | None) -> Iterator[str]:
-    """The files that are gone or damaged; of a remote store the read's own error has to do."""
+    """The local files that are gone or damaged. For a remote store, the read's error is the only sign."""
     if lake.remote:
         return
     try:
@@ -171,7 +171,7 @@ def _damaged(lake: Lake, table: Table, partition: Partition, version: int | None
         if not Path(file).exists():
             yield f"{file} is gone"
         elif Path(file).stat().st_size != sizes[Path(file).name]:
-            yield f"{file} is not of the size that was committed"
+            yield f"{file} does not have the size that was committed"
         else:
             try:
                 parquet.read_table(file, partitioning=None)
@@ -180,7 +180,7 @@ def _damaged(lake: Lake, table: Table, partition: Partition, version: int | None
 
 
 def _sizes(lake: Lake, table: Table, version: int | None) -> dict[str, int]:
-    """Bytes of each data file by its name, as Delta's log has them."""
+    """The size in bytes of each data file by its name, from Delta's log."""
     delta = lake.open(table, version)
     assert delta is not None
     actions = pl.DataFrame(delta.get_add_actions())

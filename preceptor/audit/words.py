@@ -1,4 +1,4 @@
-"""An audit as text for a terminal or a run's log."""
+"""Formats an audit as text for a terminal or a run's log."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ SHOWN = ("engine", "model", "revision", "dtype", "base_url", "path", "dataset", 
 
 
 def audit_text(audit: Audit) -> Iterator[str]:
-    """What was audited, whose rows it holds, every finding, the verdict, and the head to keep."""
+    """The lines: what was audited, its rows by teacher and source, the findings, the head, the verdict."""
     yield from _title(audit)
     for row in _counted(audit.rows, "teacher"):
         yield f"  teacher {row[0]}: {row[1]:,} rows; {_teacher(audit, row[0])}"
@@ -42,7 +42,7 @@ def _title(audit: Audit) -> Iterator[str]:
 
 
 def _counted(rows: pl.DataFrame, column: str) -> list[tuple[str, int]]:
-    """Responses by teacher or source; a ranking has a row of each for every base."""
+    """Number of distinct responses by teacher or source. A ranking has a row per response and base."""
     if rows.is_empty():
         return []
     counts = rows.filter(pl.col(column).is_not_null()).group_by(column)
@@ -51,15 +51,15 @@ def _counted(rows: pl.DataFrame, column: str) -> list[tuple[str, int]]:
 
 
 def _teacher(audit: Audit, teacher: str) -> str:
-    """Engine, model, revision, sampling and terms, as declared when the rows were collected."""
+    """The teacher's engine, model, revision, sampling and terms when the rows were collected."""
     responses = [commit for commit in audit.commits if commit.table == RESPONSES.name]
     commit = commit_of(responses, {"teacher": teacher})
     if commit is None:
-        return "its commit says nothing of it"
+        return "no commit describes it"
     if any(finding.subject == f"files of {RESPONSES.name}" for finding in wrong(audit.findings)):
-        return "what its commit says of it is not to be trusted (see below)"
-    said = [f"{name} {_value(commit.declared[name])}" for name in SHOWN if name in commit.declared]
-    return f"{', '.join(said)}, published {commit.time:%Y-%m-%d %H:%M} UTC"
+        return "its commit describes it, but cannot be trusted (see below)"
+    parts = [f"{name} {_value(commit.declared[name])}" for name in SHOWN if name in commit.declared]
+    return f"{', '.join(parts)}, published {commit.time:%Y-%m-%d %H:%M} UTC"
 
 
 def _value(value: Any) -> str:
@@ -73,4 +73,4 @@ def _verdict(audit: Audit) -> str:
     unknown = sum(finding.holds is None for finding in audit.findings)
     sound = sum(finding.holds is True for finding in audit.findings)
     text = f"{sound} verified" + (f", {unknown} could not be checked" if unknown else "")
-    return f"{text}, {bad} DO NOT MATCH" if bad else f"{text}, nothing that does not match"
+    return f"{text}, {bad} DO NOT MATCH" if bad else f"{text}, no mismatch"

@@ -1,6 +1,6 @@
-"""What today's study makes of stored rows: which of them count.
+"""Which stored rows count under the study's current settings.
 
-`rows.py` says so of responses, rewards and losses, `results.py` of tuned models and evaluations.
+`rows.py` covers responses, rewards and losses. `results.py` covers tuned models and evaluations.
 """
 
 from preceptor.current.rows import ROW_TABLES, Current, current_fingerprints, register_current

@@ -1,6 +1,7 @@
-"""Which tuned models and scores count: those of today's settings and rows, as for responses and losses.
+"""Which tuned models and scores count: those made under the current settings and from the current rows.
 
-A run that was changed and then failed keeps its old model and scores in the lake; the report leaves them out.
+If a run's settings changed and the run then failed, its old model and scores stay in the lake. The report
+leaves them out.
 """
 
 import logging
@@ -23,14 +24,14 @@ from preceptor.tuning.task import rows_digest, task_fingerprint
 from preceptor.tuning.untuned import untuned_fingerprint
 
 log = logging.getLogger(__name__)
-Keys = set[tuple[str, ...]]  # of partitions, each with its fingerprint
+Keys = set[tuple[str, ...]]  # partition values, followed by the fingerprint
 
 
 def keep_current_results(warehouse: Warehouse, study: Study) -> None:
-    """Leave in the warehouse's result tables only what today's study would make; the lake is not touched.
+    """Keep only current rows in the warehouse's result tables. The lake is not changed.
 
-    An evaluation without a fingerprint today (a damaged prompt file, no lm-eval here) keeps nothing: the
-    log says why, and the report lists its runs as without a score.
+    An evaluation whose fingerprint cannot be computed (a damaged prompt file, lm-eval not installed) keeps no
+    rows. The log says why, and the report lists its runs as without a score.
     """
     checkpoints = current_checkpoints(warehouse, study)
     evaluated = checkpoints | current_untuned(study)
@@ -42,14 +43,14 @@ def keep_current_results(warehouse: Warehouse, study: Study) -> None:
                 results.add((run, evaluation.name, of_results))
                 scores.add((run, evaluation.name, of_scores))
         except (BenchmarkError, MissingPackageError, UnknownModelError) as error:
-            log.warning("the report leaves out what runs did on %s: %s", evaluation.name, error)
+            log.warning("the report leaves out all results on %s: %s", evaluation.name, error)
     _keep(warehouse, TUNED_CHECKPOINT, set(checkpoints.items()))
     _keep(warehouse, EVAL_RESULTS, results)
     _keep(warehouse, EVAL_SCORES, scores)
 
 
 def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:
-    """The fingerprint that each run's tuned model would have today; none where its rows are not chosen."""
+    """The current fingerprint of each run's tuned model. Runs whose rows are not selected are left out."""
     digest_of = cache(lambda recipe, columns: _digest(warehouse, recipe, columns))
     found = {}
     for run in study.runs:
@@ -59,13 +60,13 @@ def current_checkpoints(warehouse: Warehouse, study: Study) -> dict[str, str]:
             continue
         try:
             found[run.name] = task_fingerprint(study.base(run.base), tuning, run.seed, rows)
-        except UnknownModelError as error:  # of the run's base: the other bases' runs are reported
+        except UnknownModelError as error:  # the run's base is missing; other runs are reported
             log.warning("the report leaves out run %s: %s", run.name, error)
     return found
 
 
 def _digest(warehouse: Warehouse, recipe: str, columns: tuple[str, ...]) -> str | None:
-    """What a task would say of the recipe's rows; of many recipes, one's words are in memory at a time."""
+    """The hash of a recipe's rows, or None if they are not selected. Loads one recipe's text at a time."""
     try:
         return rows_digest(chosen_conversations(warehouse, recipe), columns)
     except (NotMaterializedError, OutdatedSelectionError):
@@ -73,7 +74,7 @@ def _digest(warehouse: Warehouse, recipe: str, columns: tuple[str, ...]) -> str 
 
 
 def current_untuned(study: Study) -> dict[str, str]:
-    """The fingerprint that each untuned base would have today."""
+    """The current fingerprint of each untuned base."""
     found = {}
     for run, base in untuned_runs(study).items():
         try:

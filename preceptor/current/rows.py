@@ -1,6 +1,7 @@
-"""Which stored rows count today: those made under the study's present settings, for its present members.
+"""Which stored rows count: those made under the study's current settings, for its current teachers and bases.
 
-A partition that has not been made again since a setting changed keeps its old rows; analytics leave them out.
+If a setting changed and a partition was not materialized again, it still holds its old rows. Analytics leave
+them out.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ from preceptor.study.reward_models import AnyRewardModel, RecordedRewardModel
 from preceptor.study.schema import Base, Study
 from preceptor.study.teachers import AnyTeacher, RecordedTeacher
 
-REASON = 300  # characters of why something cannot be found; a hub's own errors run to pages
+REASON = 300  # characters; longer reasons are cut, since a hub's errors can fill pages
 Part = TypeVar("Part", AnyTeacher, Base)
 VIEWS = ("current_responses", "rewards_today", "losses_today", "current_rewards", "current_losses")
 ROW_TABLES = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
@@ -28,9 +29,10 @@ ROW_TABLES = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
 
 @dataclass(frozen=True)
 class Current:
-    """Fingerprints by teacher, by (reward model, teacher) and by base; `rewards` of CAR's model only.
+    """Current fingerprints: `responses` and `rewards` by teacher, `losses` by base.
 
-    `lost_teachers` and `lost_bases` say of one without a fingerprint why nobody knows which rows are its own.
+    `rewards` covers CAR's reward model only. `lost_teachers` and `lost_bases` hold the reason for each name
+    whose fingerprint cannot be computed.
     """
 
     responses: dict[str, str]
@@ -40,15 +42,15 @@ class Current:
     lost_bases: dict[str, str] = field(default_factory=dict)
 
     def parts(self) -> dict[str, Any]:
-        """All fingerprints, for one of what is derived from the rows."""
+        """All fingerprints, as parts of the fingerprint of derived data."""
         return {"responses": self.responses, "rewards": self.rewards, "losses": self.losses}
 
 
 def current_fingerprints(study: Study) -> Current:
-    """What today's settings would stamp on each partition.
+    """The fingerprint of each partition under the current settings.
 
-    A teacher or base whose model or file cannot be found is left out, and named: the others can be ranked.
-    Raises ValueError where CAR's reward model cannot be found, without which nobody can.
+    A teacher or base whose model or file cannot be found is listed as lost; the others can still be ranked.
+    Raises ValueError if CAR's reward model cannot be found, since then no teacher can be ranked.
     """
     responses, lost_teachers = _found(study.teachers, responses_fingerprint)
     losses, lost_bases = _found(study.bases, loss_fingerprint)
@@ -58,7 +60,7 @@ def current_fingerprints(study: Study) -> Current:
 
 
 def responses_fingerprint(teacher: AnyTeacher) -> str:
-    """What today's settings would stamp on a teacher's responses."""
+    """The fingerprint of a teacher's responses under the current settings."""
     return (
         recording_fingerprint(teacher)
         if isinstance(teacher, RecordedTeacher)
@@ -67,7 +69,7 @@ def responses_fingerprint(teacher: AnyTeacher) -> str:
 
 
 def rewards_fingerprint(model: AnyRewardModel, teacher: str) -> str:
-    """What today's settings would stamp on a reward model's scores of a teacher's responses."""
+    """The fingerprint of a reward model's scores of a teacher's responses under the current settings."""
     return (
         recorded_reward_fingerprint(model, teacher)
         if isinstance(model, RecordedRewardModel)
@@ -78,7 +80,7 @@ def rewards_fingerprint(model: AnyRewardModel, teacher: str) -> str:
 def _found(
     parts: Iterable[Part], fingerprint: Callable[[Part], str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The fingerprint of each part that has one, and why the others have none."""
+    """The fingerprint of each part, and the reason for each part whose fingerprint cannot be computed."""
     found, lost = {}, {}
     for part in parts:
         try:

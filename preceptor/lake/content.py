@@ -1,4 +1,4 @@
-"""A hash of what rows say: the same on every machine and under every release of polars and Arrow."""
+"""A hash of rows' content that is the same on every machine and with every release of polars and Arrow."""
 
 import hashlib
 from typing import Protocol
@@ -12,7 +12,7 @@ class _Hash(Protocol):
 
 
 def content_hash(rows: pl.DataFrame, key: tuple[str, ...]) -> str:
-    """SHA-256 of a frame's columns in order; its rows may come in any order, `key` tells them apart."""
+    """SHA-256 of a frame's columns, in order. Rows may come in any order: they are sorted by `key` first."""
     sha = hashlib.sha256()
     ordered = rows.sort(key) if key else rows
     for column in ordered.iter_columns():
@@ -22,7 +22,7 @@ def content_hash(rows: pl.DataFrame, key: tuple[str, ...]) -> str:
 
 
 def _add(sha: _Hash, values: pl.Series) -> None:
-    """Which values are null, then the others: lengths and bytes, little-endian."""
+    """Add the null mask, then the lengths and bytes of the other values, little-endian."""
     sha.update(np.packbits(values.is_null().to_numpy()).tobytes())
     present = values.drop_nulls()
     match present.dtype:
@@ -42,8 +42,9 @@ def _add(sha: _Hash, values: pl.Series) -> None:
 
 
 def _text(present: pl.Series) -> memoryview:
-    """The bytes of all texts, one behind the other, as Arrow holds them: no text becomes an object."""
-    array = present.to_arrow(compat_level=pl.CompatLevel.oldest())  # else views, whose bytes lie anywhere
+    """The concatenated bytes of all texts, straight from Arrow's buffer, without a Python object per text."""
+    # Without the oldest level, Arrow gives string views, whose bytes are not contiguous.
+    array = present.to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, data = array.buffers()
     if data is None:
         return memoryview(b"")

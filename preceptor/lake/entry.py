@@ -1,4 +1,4 @@
-"""What a commit says of the rows that it publishes: kept in the commit itself."""
+"""The metadata that each commit stores about the rows that it publishes."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from preceptor.fingerprint import Fingerprint
 from preceptor.lake.content import content_hash
 from preceptor.lake.schemas import Table
 
-ENTRY = "preceptor"  # the key of our entry among a commit's metadata
+ENTRY = "preceptor"  # the key of our entry in a commit's metadata
 
 
 def entry(
@@ -22,8 +22,8 @@ def entry(
     heads: Mapping[str, str],
     declared: Mapping[str, Any],
 ) -> dict[str, str]:
-    """The metadata of a commit that publishes this frame; `history.Commit` has the meaning of its fields."""
-    said = {
+    """The metadata of a commit that publishes this frame. `history.Commit` documents its fields."""
+    metadata = {
         "partition": dict(partition),
         "fingerprint": fingerprint,
         "made_of": fingerprint.made_of if isinstance(fingerprint, Fingerprint) else None,
@@ -34,17 +34,18 @@ def entry(
         "heads": dict(heads),
         "declared": dict(declared),
     }
-    return {ENTRY: json.dumps(said)}
+    return {ENTRY: json.dumps(metadata)}
 
 
 def heads_read(log: bytes) -> dict[str, set[tuple[str, int, str]]]:
-    """Of an entry of Delta's log: per partition, the tables it was made from, their versions and heads."""
+    """Per partition in a Delta log entry: the tables it was made from, with their versions and heads."""
     found = {}
     for line in log.splitlines():
         try:
-            said = json.loads(json.loads(line)["commitInfo"][ENTRY])
-            heads = {(name, int(said["reads"][name]), str(head)) for name, head in said["heads"].items()}
-            found[json.dumps(said["partition"], sort_keys=True)] = heads
-        except (ValueError, KeyError, TypeError, AttributeError):  # no commit of ours, or an older release's
+            metadata = json.loads(json.loads(line)["commitInfo"][ENTRY])
+            reads = metadata["reads"]
+            heads = {(name, int(reads[name]), str(head)) for name, head in metadata["heads"].items()}
+            found[json.dumps(metadata["partition"], sort_keys=True)] = heads
+        except (ValueError, KeyError, TypeError, AttributeError):  # not our commit, or from an older release
             continue
     return found

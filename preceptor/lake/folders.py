@@ -1,6 +1,6 @@
-"""Whole folders in the lake, models above all: published at once or not at all, under a URI of their own.
+"""Whole folders in the lake, such as models. A folder is published completely or not at all.
 
-A folder exists as soon as its manifest.json does. Locally it appears by one rename; on S3, which has none,
+A folder exists as soon as its manifest.json does. A local folder appears by one rename. S3 has no rename, so
 the manifest is uploaded last.
 """
 
@@ -26,12 +26,12 @@ INCOMING = ".incoming-"
 
 
 def folder_uri(lake: Lake, *parts: str) -> str:
-    """Where a folder of the study lies, beside its tables."""
+    """The URI of a folder of the study, beside its tables."""
     return "/".join((lake.home, *parts))
 
 
 def workplace(lake: Lake, *parts: str) -> Path:
-    """A local folder for unfinished work: in a local lake itself, else in this machine's cache."""
+    """A local folder for unfinished work: in a local lake, or in this machine's cache for a remote one."""
     if lake.remote:
         return cache_folder() / "work" / digest(lake.root) / Path(lake.study, *parts)
     return Path(folder_uri(lake, "_work", *parts))
@@ -43,14 +43,14 @@ def exists(lake: Lake, uri: str) -> bool:
 
 
 def published(lake: Lake, *parts: str) -> list[str]:
-    """The URIs of all folders that are published somewhere under a folder of the study."""
+    """The URIs of all folders published anywhere under a folder of the study."""
     place = folder_uri(lake, *parts)
     found = (Path(name) for name in file_sizes(lake, place))
     return sorted(f"{place}/{name.parent}" for name in found if name.name == MANIFEST)
 
 
 def file_sizes(lake: Lake, uri: str) -> dict[str, int]:
-    """Bytes of every file under a URI, by its path there; nothing where nothing is. Raises LakeError."""
+    """Size in bytes of every file under a URI, by relative path; empty if there is none. Raises LakeError."""
     from pyarrow import fs
 
     place = object_key(uri)
@@ -62,7 +62,7 @@ def file_sizes(lake: Lake, uri: str) -> dict[str, int]:
 
 
 def stored_hash(lake: Lake, uri: str) -> str:
-    """SHA-256 of a file as the store holds it, not as this machine may have copied it. Raises LakeError."""
+    """SHA-256 of the file in the store, never of this machine's cached copy. Raises LakeError."""
     sha = hashlib.sha256()
     try:
         with lake.filesystem.open_input_stream(object_key(uri)) as stream:
@@ -74,7 +74,7 @@ def stored_hash(lake: Lake, uri: str) -> str:
 
 
 def remove_file(lake: Lake, uri: str) -> None:
-    """Remove one file; that it is gone already is fine. Raises LakeError where it cannot be removed."""
+    """Remove one file, if it exists. Raises LakeError if it cannot be removed."""
     try:
         if lake.remote:
             lake.filesystem.delete_file(object_key(uri))
@@ -87,7 +87,7 @@ def remove_file(lake: Lake, uri: str) -> None:
 
 
 def read_manifest(lake: Lake, uri: str) -> str | None:
-    """The text of the folder's manifest.json; None where no such folder is published. Raises LakeError."""
+    """The text of the folder's manifest.json, or None if the folder is not published. Raises LakeError."""
     try:
         if not lake.remote:
             data = (Path(uri) / MANIFEST).read_bytes()
@@ -104,31 +104,31 @@ def read_manifest(lake: Lake, uri: str) -> str | None:
 
 
 def publish(lake: Lake, folder: Path, uri: str) -> None:
-    """Move a local folder with a manifest.json to a URI; where one is published already, that one stays.
+    """Move a local folder with a manifest.json to a URI. A folder that is already published there stays.
 
-    Raises LakeError where the store cannot be written; nothing is published then.
+    Raises LakeError, and publishes nothing, if the folder has no manifest or the store cannot be written.
     """
     if not (folder / MANIFEST).is_file():
-        raise LakeError(f"{folder} holds no {MANIFEST}: refusing to publish what does not say what it is")
+        raise LakeError(f"{folder} holds no {MANIFEST}: refusing to publish a folder without a manifest")
     try:
         if not exists(lake, uri):
             _upload(lake.filesystem, folder, object_key(uri)) if lake.remote else _move(folder, Path(uri))
     except OSError as error:
         raise LakeError(
             f"cannot publish {uri}: {error}."
-            " Nothing of it is visible; set PRECEPTOR_STORE to a place with space and write access."
+            " None of it is visible. Set PRECEPTOR_STORE to a place with space and write access."
         ) from error
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def fetch(lake: Lake, uri: str) -> Path:
-    """A published folder as a local one: itself, or a copy from S3 that is downloaded once to this machine.
+    """The local path of a published folder. A folder on S3 is downloaded to this machine once.
 
-    Raises LakeError where nothing is published under the URI.
+    Raises LakeError if nothing is published at the URI.
     """
     manifest = read_manifest(lake, uri)
     if manifest is None:
-        raise LakeError(f"nothing is published at {uri}: materialize what makes it again")
+        raise LakeError(f"nothing is published at {uri}: materialize the asset that writes it again")
     if not lake.remote:
         return Path(uri)
     copy = cache_folder() / "folders" / digest(uri) / Path(uri).name
@@ -140,24 +140,24 @@ def fetch(lake: Lake, uri: str) -> Path:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process or thread works in this folder; a killed one does not count."""
+    """Wait until no other process or thread holds the folder's lock, and hold it. A kill releases it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.info("waiting for another process that works in %s", folder)
+            log.info("waiting for another process to finish its work in %s", folder)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _move(folder: Path, target: Path) -> None:
     with alone(target.parent):
-        for leftover in target.parent.glob(f"{INCOMING}*"):  # whoever left it is dead: we are alone here
+        for leftover in target.parent.glob(f"{INCOMING}*"):  # we hold the lock, so its process is dead
             shutil.rmtree(leftover)
         if (target / MANIFEST).is_file():
             return
-        shutil.rmtree(target, ignore_errors=True)  # somebody took its manifest away
+        shutil.rmtree(target, ignore_errors=True)  # a folder that lost its manifest
         incoming = target.parent / f"{INCOMING}{uuid.uuid4().hex}"
         shutil.move(folder, incoming)
         synchronise(incoming)
@@ -166,7 +166,7 @@ def _move(folder: Path, target: Path) -> None:
 
 
 def synchronise(folder: Path) -> None:
-    """Bring all of a folder to the disk itself, so that not even a power cut leaves half of it behind."""
+    """Flush every file of a folder to disk, so that a power cut cannot leave half of it behind."""
     for path in (*folder.rglob("*"), folder):
         _synchronise_one(path)
 
@@ -180,7 +180,7 @@ def _synchronise_one(path: Path) -> None:
 
 
 def _upload(s3: Any, folder: Path, key: str) -> None:
-    """Manifest last. PyArrow copies, since a stream of ours would publish a part when interrupted."""
+    """Upload the manifest last. Uses PyArrow's copy, since an interrupted output stream publishes a part."""
     from pyarrow import fs
 
     names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]

@@ -1,4 +1,4 @@
-"""Whether anything guards all the tables of a study: asked once, before work that reads them begins."""
+"""Which hash files of a study's tables are missing or damaged. Checked once, before the tables are read."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from preceptor.lake.trust import trust
 
 
 def gaps(lake: Lake) -> list[str]:
-    """A sentence for each file of hashes that is missing or damaged. Raises LakeError for a bad store."""
+    """A sentence for each missing or damaged hash file. Raises LakeError if the store cannot be read."""
     found = []
     for table in (*TABLES.values(), *(replace(t, name=f"_staging/{t.name}") for t in TABLES.values())):
         with lake.reading(table):

@@ -1,4 +1,4 @@
-"""What each commit of a table was made of, as the commits themselves say: never forgotten."""
+"""What each commit of a table was made from. The commits record it themselves, and Delta keeps them all."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,11 @@ from preceptor.lake.store import ATTEMPTS, Lake
 class Commit:
     """One publication of a partition.
 
-    `made_of` is what the fingerprint is a hash of; `content` hashes the rows' `columns`; `reads` holds the
-    versions of the tables that the rows were made from, `heads` what their whole past hashed to (none in
-    commits of an older release); `declared` what the study said of their maker.
+    - `made_of`: the text that the fingerprint is a hash of.
+    - `content`: a hash of the rows' `columns`.
+    - `reads`: the versions of the tables that the rows were made from.
+    - `heads`: the hash of those tables' complete history; empty in commits of older releases.
+    - `declared`: the study's settings of the teacher, model or step that made the rows.
     """
 
     table: str
@@ -38,15 +40,15 @@ class Commit:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """`made_of` as data; nothing where it was not kept."""
+        """`made_of` as data; empty if it was not stored."""
         found: dict[str, Any] = json.loads(self.made_of or "{}")
         return found
 
 
 def history(lake: Lake, table: Table) -> list[Commit]:
-    """Every publication of the table's partitions, newest first; none where the table does not exist.
+    """Every publication of the table's partitions, newest first; empty if the table does not exist.
 
-    Raises LakeError where the log cannot be read.
+    Raises LakeError if the log cannot be read.
     """
     with lake.reading(table):
         delta = lake.open(table, whole_log=True)
@@ -57,7 +59,7 @@ def history(lake: Lake, table: Table) -> list[Commit]:
 def commit_of(
     commits: list[Commit], partition: Mapping[str, str], version: int | None = None
 ) -> Commit | None:
-    """The publication that a partition's rows at a version (the newest by default) come from."""
+    """The publication that wrote a partition's rows as of a version (the newest by default)."""
     for commit in commits:
         if commit.partition == dict(partition) and (version is None or commit.version <= version):
             return commit
@@ -65,9 +67,10 @@ def commit_of(
 
 
 def behind(commit: Commit, histories: Mapping[str, list[Commit]]) -> Iterator[tuple[Commit, int]]:
-    """The publications that a commit's rows may come from, each with the table's version that was read.
+    """The publications that a commit's rows were made from, each with the table version that was read.
 
-    Of a table that has a teacher, run … in common with the commit's partition, only that teacher's.
+    If a table shares a partition column (teacher, run, …) with the commit, only the publications with the
+    commit's own value count.
     """
     for table, version in commit.reads.items():
         seen = set()
@@ -83,8 +86,8 @@ def behind(commit: Commit, histories: Mapping[str, list[Commit]]) -> Iterator[tu
 def _entries(delta: DeltaTable) -> list[dict[str, Any]]:
     """Every commit in the log, newest first, each with its version.
 
-    deltalake lists what others have committed since it loaded the table, but counts the versions down from
-    the one that it loaded (delta-rs issue 4488): they are right only where nobody did.
+    deltalake also lists commits that others made after it loaded the table, but it numbers the list down from
+    the version that it loaded (delta-rs issue 4488). So the numbers are right only without such commits.
     """
     for _ in range(ATTEMPTS):
         loaded = delta.version()
@@ -92,7 +95,7 @@ def _entries(delta: DeltaTable) -> list[dict[str, Any]]:
         delta.update_incremental()
         if delta.version() == loaded:
             return entries
-    raise DeltaError(f"others committed during each of {ATTEMPTS} readings of its log")
+    raise DeltaError(f"other writers committed during each of {ATTEMPTS} attempts to read its log")
 
 
 def _commit(table: Table, found: dict[str, Any]) -> Commit:

@@ -1,4 +1,4 @@
-"""A local copy of an S3 prefix that people drop files into: each file appears whole or not at all."""
+"""A local copy of an S3 prefix that people add files to. Each file appears completely or not at all."""
 
 import os
 import uuid
@@ -18,7 +18,7 @@ COMPLETE = ".complete"
 
 @dataclass(frozen=True)
 class Mirror:
-    """Where the copy lies; `problem` says why it may be old, and `complete` whether it ever was whole."""
+    """The local copy. `problem` says why it may be outdated; `complete`: whether an update ever succeeded."""
 
     folder: Path
     complete: bool
@@ -26,27 +26,25 @@ class Mirror:
 
 
 def mirrored(uri: str) -> Mirror:
-    """Bring this machine's copy of a prefix up to date; an unreachable store leaves it as it was."""
+    """Update this machine's copy of a prefix. If the store cannot be reached, the copy stays unchanged."""
     folder = cache_folder() / "mirrors" / digest(uri.rstrip("/"))
     mark = folder.with_name(f"{folder.name}{COMPLETE}")
     with alone(folder):
         try:
             _update(uri.rstrip("/"), folder)
         except (OSError, LakeError) as error:
-            problem = (
-                f"{uri} cannot be read: {error}. Look at the address, the AWS_* variables and the network"
-            )
+            problem = f"{uri} cannot be read: {error}. Check the address, the AWS_* variables and the network"
             return Mirror(folder, mark.exists(), problem)
         mark.touch()
     return Mirror(folder, True)
 
 
 def _update(uri: str, folder: Path) -> None:
-    """Fetch what differs in size or time, which a copy keeps, and delete what is gone."""
+    """Download files whose size or time differs from the copy, and delete files that are gone on S3."""
     from pyarrow import fs
 
     s3, key = Lake(uri, "").filesystem, object_key(uri)
-    # A prefix that is not there is a mistake or a lost bucket, not a wish to delete every file.
+    # A missing prefix raises: it is a typing mistake or a lost bucket, not a request to delete every file.
     listed = s3.get_file_info(fs.FileSelector(key, recursive=True))
     wanted = {info.path.removeprefix(f"{key}/"): info for info in listed if info.type == fs.FileType.File}
     wanted = {name: info for name, info in wanted.items() if _plain(name)}
@@ -57,16 +55,16 @@ def _update(uri: str, folder: Path) -> None:
 
 
 def _delete_all_but(names: set[str], folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):  # what lies in a folder before the folder itself
+    for path in sorted(folder.rglob("*"), reverse=True):  # files before the folder that holds them
         if path.is_dir():
-            with suppress(OSError):  # it still holds something
+            with suppress(OSError):  # not empty
                 path.rmdir()
         elif path.relative_to(folder).as_posix() not in names:
             path.unlink()
 
 
 def _plain(name: str) -> bool:
-    """Whether an object's key may become a path here: one that climbs out of the folder may not."""
+    """Whether an object's key is safe as a relative path: it must not leave the folder or be hidden."""
     parts = name.split("/")
     return not any(part in ("", ".", "..") or part.startswith(".") or "\0" in part for part in parts)
 
@@ -83,7 +81,7 @@ def _fetch(s3: Any, info: Any, file: Path) -> None:
     from pyarrow import fs
 
     if file.is_dir():
-        raise LakeError(f"{info.path} is an object and a folder of objects at once")
+        raise LakeError(f"{info.path} is both an object and a folder of objects: rename one of them")
     file.parent.mkdir(parents=True, exist_ok=True)
     incoming = file.with_name(f"{INCOMING}{uuid.uuid4().hex}")
     try:

@@ -1,4 +1,4 @@
-"""A table's partitions one after another, at one version, with the columns asked for."""
+"""Read a table at one version, one partition at a time, with selected columns."""
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Partitions:
-    """A table at a version. Its log and files are held against their hashes once, when this is made."""
+    """A table at a version. Its log and data files are checked against their hashes once, on creation."""
 
     def __init__(self, lake: Lake, table: Table, version: int) -> None:
         from pyarrow.dataset import get_partition_keys
@@ -30,7 +30,7 @@ class Partitions:
             self._files[tuple(place[name] for name in table.partition_by)].append(fragment)
 
     def rows(self, partition: Partition, columns: list[str]) -> pl.DataFrame:
-        """The columns of a partition's rows, in the order stored; none where it has not been published."""
+        """The columns of a partition's rows, in stored order; no rows if the partition is not published."""
         types = {name: self.table.schema[name] for name in columns}
         files = self._files.get(tuple(partition[name] for name in self.table.partition_by), [])
         with self.lake.reading(self.table, "a data file of {} cannot be read"):
@@ -40,13 +40,13 @@ class Partitions:
     def _read(self, file: "Fragment", types: dict[str, pl.DataType]) -> pl.DataFrame:
         if self.lake.remote:
             found = file.to_table(schema=self._schema, columns=list(types))
-            found.validate(full=True)  # polars takes for granted that text is UTF-8
+            found.validate(full=True)  # polars assumes that text is valid UTF-8
             return pl.DataFrame(found).cast(types)  # type: ignore[arg-type]
-        # Several times as fast as Arrow.
+        # Polars reads local files several times as fast as Arrow.
         return pl.scan_parquet(
             f"{self.lake.uri(self.table)}/{file.path}",
             schema=types,
-            missing_columns="insert",  # a file that an older release wrote: nobody knew them then
+            missing_columns="insert",  # files of older releases lack newer columns
             extra_columns="ignore",
             glob=False,
             hive_partitioning=False,

@@ -1,10 +1,10 @@
-"""Where a store can lie, and S3 as PyArrow reads and writes it.
+"""Which paths a store can have, and PyArrow's client for S3.
 
-delta-rs makes a URL of every path, and that is not always the same place.
+delta-rs turns every path into a URL, and some URLs point to another place than the path.
 
-Tried with deltalake 1.6.6: what looks like a percent escape is decoded on the way to the log and not on the
-way to the data; of an object's key `#` and `?` end the path; brackets and their like make it panic. Blanks,
-quotes, other alphabets and a bare `%` come back as they went in.
+Tested with deltalake 1.6.6: it decodes percent escapes in the path of the log, but not in the path of the
+data. `#` and `?` end the path of an S3 object. Brackets and similar characters make it panic. Blanks, quotes,
+other alphabets and a bare `%` work.
 """
 
 import re
@@ -22,36 +22,36 @@ UNUSABLE_REMOTE = rf"{UNUSABLE}|[#?]|(?<!:)//|(?<=/)\.{{1,2}}(?=/|$)"
 
 
 class PlaceError(ValueError):
-    """A place that tables cannot lie in; its text says what is in its way."""
+    """A path that cannot hold tables. The message names the unusable part."""
 
 
 def absolute(root: str) -> str:
-    """Where a store lies: a local folder's absolute path, or an S3 prefix. Raises PlaceError."""
+    """The store's location: a local folder's absolute path, or an S3 prefix. Raises PlaceError."""
     if "://" in root:
         if not root.startswith("s3://"):
-            raise PlaceError(f"{root}: a store is a local folder or lies under s3://")
+            raise PlaceError(f"{root}: a store must be a local folder or an s3:// prefix")
         place = root.rstrip("/")
         _refuse(place, UNUSABLE_REMOTE)
         return place
     try:
         path = Path(root).expanduser().absolute()
     except RuntimeError as error:
-        raise PlaceError(f"{root}: there is no such user, whose home it could lie in") from error
-    # A URL takes `..` for the folder before, which behind a link is not the one that the disk takes it for.
+        raise PlaceError(f"{root}: the user after ~ does not exist") from error
+    # In a URL `..` drops the name before it. Behind a symbolic link, the disk's `..` is another folder.
     place = "/" + str(path.resolve() if ".." in path.parts else path).lstrip("/")
     _refuse(place, UNUSABLE)
     return place
 
 
 def object_key(uri: str) -> str:
-    """Bucket and path, as PyArrow names an object; a local path as it is."""
+    """The bucket and path of an S3 object, as PyArrow expects them. A local path stays unchanged."""
     return uri.removeprefix("s3://")
 
 
 def s3_filesystem(options: Mapping[str, str]) -> "S3FileSystem":
-    """A client under the settings that delta-rs has: the AWS_* variables.
+    """An S3 client with the same settings as delta-rs: the AWS_* variables.
 
-    Without keys among them AWS's own chain of credentials is asked.
+    Without access keys it uses AWS's default credential chain.
     """
     from pyarrow.fs import S3FileSystem
 
@@ -70,6 +70,6 @@ def _refuse(place: str, unusable: str) -> None:
     found = re.search(unusable, place)
     if found:
         raise PlaceError(
-            f"{place!r}: no {found[0]!r} can be in the path of a store, which becomes part of a URL: set"
+            f"{place!r}: the path of a store becomes part of a URL and cannot contain {found[0]!r}: set"
             " PRECEPTOR_STORE to a path without it"
         )

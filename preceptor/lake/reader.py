@@ -1,10 +1,12 @@
-"""How DuckDB reads the lake's files: by its own Parquet reader, through a door that opens nothing else.
+"""How DuckDB reads the lake's files: with its own Parquet reader, which gets access to these files only.
 
-DuckDB's reader leaves out the files, columns and groups of rows that a query does not want. PyArrow's scans
-cannot, where a query compares texts: delta-rs writes them as string views, for which PyArrow has no
-comparison (duckdb-python issues 187 and 227). It takes plain paths. Where a path will not do, Python opens
-the file by a name of its own: for a folder of any name, on S3, and for a session that must reach no file but
-the lake's, as DuckDB may write to each path that it may read.
+DuckDB's reader skips the files, columns and row groups that a query does not need. PyArrow's scans cannot
+skip them when a query compares texts: delta-rs writes texts as string views, and PyArrow has no comparison
+for these (duckdb-python issues 187 and 227).
+
+DuckDB's reader takes plain paths. Python opens the files under made-up names in three cases: the path holds
+special characters, the store is on S3, or the session must not reach other files. (DuckDB may write to every
+path that it may read.)
 """
 
 import io
@@ -21,69 +23,69 @@ from preceptor.lake.table_files import Placed, TableFiles
 
 PROTOCOL = "lake"
 Read = Callable[[str], io.RawIOBase]
-WRITTEN_ONCE = datetime(1970, 1, 1)  # a data file never changes, so that what is cached of it stays right
+WRITTEN_ONCE = datetime(1970, 1, 1)  # data files never change, so DuckDB's cache of one stays valid
 
 
 class Shared(io.RawIOBase):
-    """A file that several threads read at once, each from where it last sought.
+    """A file that several threads read at once. Each thread has its own position.
 
-    DuckDB's threads share one, and read by a seek and then a read, between which another may seek.
+    DuckDB's threads share one file object. They seek and then read, and another thread may seek in between.
     """
 
     def __init__(self, file: Placed) -> None:
         super().__init__()
         self._file = file
         self._own = threading.local()
-        self._own.place = 0  # of the thread that opens it
+        self._own.place = 0  # the position of the thread that opens the file
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place in the file."""
-        behind = {io.SEEK_SET: 0, io.SEEK_END: self._file.size}
-        self._own.place = offset + (self.tell() if whence == io.SEEK_CUR else behind[whence])
+        """Move this thread's position."""
+        start = {io.SEEK_SET: 0, io.SEEK_END: self._file.size}
+        self._own.place = offset + (self.tell() if whence == io.SEEK_CUR else start[whence])
         return self.tell()
 
     def tell(self) -> int:
-        """Where this thread is. Raises AttributeError for one that has not said where it reads."""
+        """This thread's position. Raises AttributeError if the thread has not called `seek` yet."""
         place: int = self._own.place
         return place
 
     def read(self, size: int = -1) -> bytes:
-        """As many bytes as are there, up to `size`, from where this thread is."""
+        """Up to `size` bytes from this thread's position."""
         there = self._file.size - self.tell()
         data = self._file.read(there if size < 0 else min(size, there), self.tell())
         self._own.place += len(data)
         return data
 
     def readable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def close(self) -> None:
-        """Close it for all threads."""
+        """Close the file for all threads."""
         if not self.closed:
             self._file.close()
         super().close()
 
 
 class LakeFiles(AbstractFileSystem):  # type: ignore[misc]
-    """The files of attached tables under names of their own, for reading alone."""
+    """A read-only file system that holds the data files of attached tables under made-up names."""
 
     protocol = PROTOCOL
-    cachable = False  # each session has its own
+    cachable = False  # one instance per session
 
     def __init__(self) -> None:
         super().__init__()
         self._places: dict[str, tuple[TableFiles, str]] = {}
 
     def add(self, table: Table, files: TableFiles, uris: Iterable[str]) -> list[str]:
-        """Let a table's data files be read; the names that DuckDB calls them by."""
+        """Make a table's data files readable. Returns their names for DuckDB."""
         names = []
         for uri in uris:
-            # What lies above the table says nothing of its rows; below it, folders are its partitions.
+            # Keep the folders below the table: they are its partitions.
             inside = "/".join(uri.split("/")[-1 - len(table.partition_by) :])
             name = f"{PROTOCOL}://{table.name}/{inside}"
             self._places[name] = files, inside
@@ -91,41 +93,41 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]
         return names
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> Shared:
-        """A file that was added. Raises PermissionError for any other, and for writing."""
+        """Open an added file for reading. Raises PermissionError for other files and for writing."""
         files, name = self._place(path if mode == "rb" else "")
         return Shared(files.open(name))
 
-    def modified(self, path: str) -> datetime:  # noqa: ARG002 - of all alike
-        """When it was written, as far as a cache has to know."""
+    def modified(self, path: str) -> datetime:  # noqa: ARG002 - the same for all files
+        """A constant time of last change, for DuckDB's cache."""
         return WRITTEN_ONCE
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        """The file of that very name, since none is a pattern. Raises PermissionError for any other."""
+        """The file with exactly this name: names are never patterns. Raises PermissionError for others."""
         self._place(path)
         return [path]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """What DuckDB asks before it writes. Raises FileNotFoundError."""
+        """A file's name and size, which DuckDB asks for before it writes. Raises FileNotFoundError."""
         if path not in self._places:
             raise FileNotFoundError(path)
         return {"name": path, "size": self.size(path), "type": "file"}
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """A file's size in bytes."""
         with self.open(path) as file:
             return file.seek(0, io.SEEK_END)
 
     def _place(self, path: str) -> tuple[TableFiles, str]:
         if path not in self._places:
-            raise PermissionError("file system operations are disabled but for reading the lake's tables")
+            raise PermissionError("file system operations are disabled, except reading the lake's tables")
         return self._places[path]
 
 
 def stored_rows(table: Table, names: list[str], known: frozenset[str], read: Read = io.FileIO) -> str:
-    """SQL that gives the rows of a table's files, of which Delta says that they have the `known` columns.
+    """SQL that reads a table's files. `known` are the columns that the Delta table has.
 
-    A column that an older release did not know is null; one that follows from others is worked out. `read`
-    opens a file by its name.
+    Columns that an older release did not write are null, and derived columns are computed. `read` opens a
+    file by its name.
     """
     alike: dict[frozenset[str], list[str]] = {}
     for name in names:
@@ -135,7 +137,7 @@ def stored_rows(table: Table, names: list[str], known: frozenset[str], read: Rea
 
 
 def _lacking(table: Table, known: frozenset[str], name: str, read: Read) -> frozenset[str]:
-    """Which columns that follow from others a file does not have, though files of a newer release do."""
+    """The derived columns that this file lacks, though files of newer releases have them."""
     kept = known.intersection(table.derived)
     if not kept:
         return frozenset()
@@ -164,14 +166,14 @@ def _no_rows(table: Table) -> str:
 
 
 def duckdb_types(table: Table) -> dict[str, str]:
-    """What DuckDB calls the types of a table's columns."""
+    """DuckDB's names for the types of a table's columns."""
     with duckdb.connect() as session:
         empty = session.from_arrow(table.stored.to_frame().to_arrow())
         return {name: str(dtype) for name, dtype in zip(empty.columns, empty.types, strict=True)}
 
 
 def _parquet(names: Iterable[str]) -> str:
-    """DuckDB's reader over files; partition values stay the text that they are."""
+    """DuckDB's Parquet reader over these files. Partition values stay text."""
     listed = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
     return (
         f"read_parquet([{listed}],"

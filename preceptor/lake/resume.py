@@ -1,7 +1,7 @@
-"""Long work, done once: only missing rows are computed, and committed every few seconds as they finish.
+"""Resumable work: compute only the missing rows and commit them every few seconds as they finish.
 
-They go to a staging table beside the real one. Only when a partition is complete does it replace the old
-rows, in one commit. So readers never see a half-finished partition, and a changed fingerprint never mixes.
+Finished rows go to a staging table beside the real one. Once a partition is complete, it replaces the old
+rows in one commit. So readers never see a half-finished partition, and rows of two fingerprints never mix.
 """
 
 import logging
@@ -24,7 +24,7 @@ Compute = Callable[[pl.DataFrame], Rows]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one materialization did: the published rows, how many it had to compute, and what that took."""
+    """The result of one materialization: the published rows, how many were computed, and in what time."""
 
     table: Table
     rows: pl.DataFrame
@@ -38,9 +38,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Work:
-    """One partition's work. `wanted` holds the identity columns of every row, and what computing needs.
+    """One partition's work. `wanted` holds every row's identity columns and the inputs to compute it.
 
-    With `retry_failed`, rows that carry an error count as missing.
+    With `retry_failed`, rows with an error count as missing.
     """
 
     table: Table
@@ -52,13 +52,13 @@ class Work:
 
     @property
     def title(self) -> str:
-        """Table and partition, as logs and errors name them."""
+        """Table and partition, for logs and errors."""
         return f"{self.table.name} {' × '.join(self.partition.values())}".strip()
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a partition holds at a version: the rows under the work's fingerprint, and whether others too."""
+    """A partition's rows with the work's fingerprint. `stale`: it also holds rows with another one."""
 
     version: int | None
     rows: pl.DataFrame
@@ -66,14 +66,16 @@ class Published:
 
 
 def complete(lake: Lake, work: Work, compute: Compute) -> Outcome:
-    """Bring a partition to exactly the wanted rows, computing only those that nobody committed yet.
+    """Make a partition hold exactly the wanted rows. Computes only rows that are not committed yet.
 
-    `compute` gets the missing rows of `wanted` and yields finished rows, by column, in any order.
+    `compute` gets the missing rows of `wanted`. It yields finished rows, as mappings by column, in any order.
+    Raises RuntimeError if it leaves rows out.
     """
     started = time.monotonic()
-    staged = _rows(lake, _staging(work.table), work)  # first: who publishes in between clears it after
+    # Read the staging table first: another process that publishes in between clears it afterwards.
+    staged = _rows(lake, _staging(work.table), work)
     published = _published(lake, work)
-    # Staged rows are the newer ones, where a killed process had begun to try failed rows again.
+    # Staged rows win: they are newer if a killed process had begun to retry failed rows.
     finished = _finished(work, _kept(work, staged), _kept(work, published.rows))
     missing = work.wanted.join(finished, on=list(work.identity), how="anti", maintain_order="left")
     facts: dict[str, int | float] = {}
@@ -89,7 +91,7 @@ def complete(lake: Lake, work: Work, compute: Compute) -> Outcome:
 
 
 def put(lake: Lake, table: Table, partition: Partition, fingerprint: str, rows: pl.DataFrame) -> Outcome:
-    """Bring a partition to rows that were cheap to make; an unchanged partition gets no new version."""
+    """Make a partition hold these rows. If it already does, there is no new version."""
     started = time.monotonic()
     work = Work(table, partition, fingerprint, table.key, rows)
     rows = table.conform(rows)
@@ -103,7 +105,7 @@ def put(lake: Lake, table: Table, partition: Partition, fingerprint: str, rows: 
 def derive(
     lake: Lake, table: Table, partition: Partition, fingerprint: str, make: Callable[[], pl.DataFrame]
 ) -> Outcome:
-    """Rows that follow from what the fingerprint covers: made only where they are not there yet."""
+    """Publish rows that the fingerprint fully determines. Calls `make` only if they are not stored yet."""
     work = Work(table, partition, fingerprint, table.key, pl.DataFrame())
     present = _published(lake, work)
     if present.version is None or present.rows.is_empty():
@@ -126,7 +128,7 @@ def _computed(
         _stage(lake, work, chunk)
         chunks.append(chunk)
 
-    # An engine ends here too where a commit fails; where the engine fails, what it finished is committed.
+    # If a commit fails, the engine is closed. If the engine fails, its finished rows are committed.
     with closing(compute(missing)) as finished, Waiting(commit) as waiting:
         for row in finished:
             waiting.add(row)
@@ -135,9 +137,9 @@ def _computed(
 
 
 def _tokens(row: Row) -> int:
-    """Tokens that went through a model: those scored where that is recorded, else those generated."""
-    seen = "tokens" if "tokens" in row else "response_tokens"
-    return sum(int(row.get(column) or 0) for column in ("prompt_tokens", seen))
+    """Tokens that the model processed: the prompt, and the tokens scored or else generated."""
+    counted = "tokens" if "tokens" in row else "response_tokens"
+    return sum(int(row.get(column) or 0) for column in ("prompt_tokens", counted))
 
 
 def _staging(table: Table) -> Table:
@@ -145,7 +147,7 @@ def _staging(table: Table) -> Table:
 
 
 def _rows(lake: Lake, table: Table, work: Work, version: int | None = None) -> pl.DataFrame:
-    """The partition's rows under this fingerprint; rows under another one count as absent."""
+    """The partition's rows with the work's fingerprint; rows with another one are left out."""
     rows = lake.read(table, work.partition, version=version)
     return rows.filter(pl.col("fingerprint") == work.fingerprint).select(list(table.row_schema))
 
@@ -164,7 +166,7 @@ def _kept(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _finished(work: Work, *parts: pl.DataFrame) -> pl.DataFrame:
-    """Rows that are wanted, each once, in the order of `wanted`."""
+    """The wanted rows of all parts, in the order of `wanted`. Of repeated rows the first wins."""
     rows = pl.concat(parts).unique(work.identity, keep="first", maintain_order=True)
     wanted = work.wanted.select(list(work.identity))
     joined = wanted.join(rows, on=list(work.identity), how="inner", maintain_order="left")
@@ -172,13 +174,13 @@ def _finished(work: Work, *parts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stage(lake: Lake, work: Work, chunk: pl.DataFrame) -> None:
-    """Commit a chunk once: where another process of the same work was first, its rows are kept."""
+    """Commit a chunk. If another process committed some of the same rows first, those are kept."""
     staging = _staging(work.table)
     transaction = "/".join((*work.partition.values(), work.fingerprint))
     while not chunk.is_empty():
         if lake.append(staging, chunk, work.partition, work.fingerprint, transaction):
             return
-        log.warning("%s: another process does the same work; keeping its rows", work.title)
+        log.warning("%s: another process is doing the same work; keeping its rows", work.title)
         theirs = _rows(lake, staging, work)
         chunk = chunk.join(theirs, on=list(work.identity), how="anti")
 
@@ -204,7 +206,7 @@ def _publish(lake: Lake, work: Work, published: Published, finished: pl.DataFram
 
 
 def _heal(lake: Lake, table: Table, version: int) -> None:
-    """Keep the hashes of rows whose writer was killed before it could; a store may be for reading alone."""
+    """Write hashes that a killed writer left out. Only logs a failure: the store may be read-only."""
     try:
         lake.record(table, version)
     except LakeError as error:

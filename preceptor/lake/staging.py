@@ -1,4 +1,4 @@
-"""Finished rows on their way into the staging table: none waits for its commit longer than a few seconds."""
+"""Collects finished rows for the staging table. No row waits for its commit longer than a few seconds."""
 
 import threading
 import time
@@ -7,19 +7,19 @@ from types import TracebackType
 from typing import Any
 
 Row = Mapping[str, Any]
-SECONDS_PER_COMMIT = 2.0  # of finished work, what a kill loses; a commit itself takes tens of milliseconds
+SECONDS_PER_COMMIT = 2.0  # finished work that a kill can lose; a commit takes tens of milliseconds
 
 
 class Waiting:
-    """Rows that wait for their commit, together with what finishes soon after them.
+    """Collects rows and commits them together, at most SECONDS_PER_COMMIT after the first of them.
 
-    A thread watches the time: an engine may be silent for minutes after the last row that it gave.
+    A thread watches the time, since an engine may yield its next row only minutes later.
     """
 
     def __init__(self, commit: Callable[[list[Row]], None]) -> None:
         self._commit = commit
         self._rows: list[Row] = []
-        self._since = 0.0  # when the first of them came
+        self._since = 0.0  # when the first waiting row was added
         self._ended = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
@@ -32,7 +32,7 @@ class Waiting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Commit what is there, also where the engine failed: what was finished before is not lost."""
+        """Commit the waiting rows, even if the engine failed: rows that it finished are not lost."""
         with self._changed:
             self._ended = True
             self._changed.notify()
@@ -41,7 +41,7 @@ class Waiting:
         self._commit_now()
 
     def add(self, row: Row) -> None:
-        """Take a finished row. Raises what an earlier commit raised."""
+        """Add a finished row. Raises the error of an earlier commit, if it failed."""
         with self._changed:
             self._raise()
             if not self._rows:
@@ -69,7 +69,7 @@ class Waiting:
         return self._since + SECONDS_PER_COMMIT - time.monotonic() if self._rows else float("inf")
 
     def _commit_now(self) -> None:
-        rows, self._rows = self._rows, []  # first: a commit that was broken off may be there all the same
+        rows, self._rows = self._rows, []  # cleared first: an interrupted commit may still have succeeded
         if rows:
             self._commit(rows)
 

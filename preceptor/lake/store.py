@@ -1,7 +1,7 @@
-"""The lake: one Delta table per asset under a folder or an S3 prefix that carries the study's name.
+"""The lake: one Delta table per asset, under a folder or S3 prefix with the study's name.
 
-A partition is replaced whole, in one commit, or not at all. Readers of other processes see the old rows
-until then, and old versions stay readable. Conflicting commits are retried on the fresh state.
+One commit replaces a whole partition. Other processes read the old rows until then, and old versions stay
+readable. Conflicting commits are retried on the newest state.
 """
 
 import logging
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 12
-# Delta forgets commits after 30 days by default; an audit may ask for older ones.
+# By default Delta deletes log entries after 30 days. An audit may need older ones.
 KEEP_HISTORY = {"delta.enableExpiredLogCleanup": "false"}
 Partition = Mapping[str, str]
 
 
 class NotMaterializedError(RuntimeError):
-    """A table that something needs and that nobody has materialized yet."""
+    """A required table is not materialized yet."""
 
 
 class LakeError(RuntimeError):
-    """A store that cannot be read or written; its text says which and what to do."""
+    """The store cannot be read or written. The message names the place and the fix."""
 
 
 class TakenError(RuntimeError):
@@ -50,7 +50,7 @@ class TakenError(RuntimeError):
 
 
 def store_root() -> str:
-    """Where the lakes of all studies lie: PRECEPTOR_STORE, or the folder `store` here."""
+    """The location of all studies' lakes: PRECEPTOR_STORE, or `store` in the working directory."""
     return os.environ.get("PRECEPTOR_STORE") or "store"
 
 
@@ -63,10 +63,10 @@ class PublishedVersion:
 
 
 def partition_predicate(partition: Partition) -> str:
-    """SQL that selects a partition; quotes in values are doubled.
+    """SQL that selects a partition. Quotes in values are doubled.
 
-    A table without partitions gets `true`, not None: without a predicate delta-rs takes an overwrite for a
-    blind one, and two of them at once both stay.
+    A table without partitions gets `true`, not None: without a predicate, delta-rs treats an overwrite as
+    blind, and the rows of two concurrent overwrites would both stay.
     """
     terms = [f"{column} = '{value.replace(chr(39), chr(39) * 2)}'" for column, value in partition.items()]
     return " AND ".join(terms) or "true"
@@ -82,8 +82,9 @@ def data_files(delta: DeltaTable, partition: Partition) -> list[str]:
 class Lake:
     """All tables of one study. `root` is a local folder or an `s3://bucket/prefix`.
 
-    Each commit keeps `reads` and `declared`: the versions of the tables that its rows were made from, and
-    what the study says of their maker. `checked`: refuse to read files that are not those that were written.
+    Each commit stores `reads`, the versions of the tables that its rows were made from, and `declared`, the
+    study's settings of the teacher, model or step that made them. With `checked`, reading a file that differs
+    from its hash raises LakeError.
     """
 
     root: str
@@ -93,43 +94,43 @@ class Lake:
     checked: bool = field(default=True, compare=False)
 
     def made_from(self, reads: Mapping[str, int | None], declared: Mapping[str, Any] | None = None) -> "Lake":
-        """The same lake, for publishing rows that were made from these versions."""
+        """The same lake for publishing rows that were made from these table versions."""
         known = {table: version for table, version in reads.items() if version is not None}
         return replace(self, reads=known, declared=declared or {})
 
     @property
     def remote(self) -> bool:
-        """Whether the tables lie behind a network protocol."""
+        """Whether the store is reached over a network."""
         return "://" in self.root
 
     @cached_property
     def storage_options(self) -> dict[str, str] | None:
-        """S3 settings come from the AWS_* environment variables, so that no secret is in any file."""
+        """S3 settings from the AWS_* environment variables, so that no file holds a secret."""
         if not self.remote:
             return None
         return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
     @cached_property
     def filesystem(self) -> "FileSystem":
-        """Arrow's own file system for the store. Raises LakeError for a protocol other than S3."""
+        """Arrow's file system for the store. Raises LakeError for a protocol other than S3."""
         from pyarrow.fs import LocalFileSystem
 
         if not self.remote:
             return LocalFileSystem()
         if not self.root.startswith("s3://"):
-            raise LakeError(f"{self.root}: a store is a local folder or lies under s3://")
+            raise LakeError(f"{self.root}: a store must be a local folder or an s3:// prefix")
         return s3_filesystem(self.storage_options or {})
 
     @cached_property
     def home(self) -> str:
-        """Where all that belongs to the study lies. Raises LakeError for a place that cannot hold tables."""
+        """The location of the study's tables and folders. Raises LakeError if it cannot hold tables."""
         try:
             return f"{absolute(self.root)}/{self.study}"
         except PlaceError as error:
             raise LakeError(str(error)) from error
 
     def uri(self, table: Table) -> str:
-        """Where a table lies."""
+        """A table's URI."""
         return f"{self.home}/{table.name}"
 
     def files(self, table: Table) -> TableFiles:
@@ -137,10 +138,10 @@ class Lake:
         return TableFiles(self.uri(table), self.filesystem if self.remote else None)
 
     def open(self, table: Table, version: int | None = None, whole_log: bool = False) -> DeltaTable | None:
-        """The Delta table at a version (the newest by default), or None where it does not exist yet.
+        """The Delta table at a version (the newest by default), or None if it does not exist yet.
 
-        Raises LakeError where it cannot be read, or where an entry of its log is not the one written; with
-        `whole_log` also one that only its history holds.
+        Raises LakeError if the table cannot be read or a log entry that the version needs was changed. With
+        `whole_log` it checks every log entry.
         """
         with self.reading(table):
             if self.checked and (problem := trust(self.files(table)).log_problem(version, whole_log)):
@@ -151,7 +152,7 @@ class Lake:
                 return None
 
     def create(self, table: Table) -> DeltaTable:
-        """The Delta table, made empty where it does not exist: two first writers then do not clash."""
+        """The Delta table, created empty if it does not exist, so that two first writers do not conflict."""
         for attempt in range(ATTEMPTS):
             existing = self.open(table)
             if existing is not None:
@@ -180,7 +181,7 @@ class Lake:
         columns: list[str] | None = None,
         version: int | None = None,
     ) -> pl.DataFrame:
-        """Rows of a table, or of one partition of it; no rows where it does not exist yet."""
+        """Rows of a table or of one partition; no rows if the table does not exist yet."""
         delta = self.open(table, version)
         wanted = columns or list(table.schema)
         if delta is None:
@@ -191,22 +192,22 @@ class Lake:
             dataset = self.dataset(table, delta, where)
             stored = [column for column in wanted if column in dataset.schema.names]
             found = dataset.to_table(columns=stored)
-            found.validate(full=True)  # polars takes for granted that text is UTF-8
+            found.validate(full=True)  # polars assumes that text is valid UTF-8
             rows = pl.from_arrow(found)
         assert isinstance(rows, pl.DataFrame)
-        # A table that an older release made may lack columns: nobody knew them then.
+        # A table from an older release may lack newer columns.
         rows = rows.with_columns(pl.lit(None).alias(column) for column in wanted if column not in stored)
         return rows.select(pl.col(column).cast(table.stored[column]) for column in wanted)
 
     def dataset(
         self, table: Table, delta: DeltaTable, where: list[tuple[str, str, str]] | None = None
     ) -> "Dataset":
-        """A table's data files as Arrow scans them, without the files of other partitions than `where`.
+        """A table's data files as an Arrow dataset, limited to the files of the partition `where`.
 
-        Arrow's own file system reads them, not delta-rs's, which is Python: where a thread of Arrow lets go
-        of its last object after the interpreter's end has begun, the process aborts (arrow issue 34314).
-        Nor are the statistics in Delta's log believed: where they say that a column is null, Arrow gives
-        nulls and does not look into the file.
+        Arrow's file system reads the files instead of delta-rs's, which is written in Python: if an Arrow
+        thread releases its last object after the interpreter began to exit, the process aborts (arrow issue
+        34314). The dataset also drops the statistics in Delta's log: if they call a column null, Arrow
+        returns nulls without reading the file.
         """
         from pyarrow.dataset import FileSystemDataset
         from pyarrow.fs import SubTreeFileSystem
@@ -222,9 +223,9 @@ class Lake:
     def check_data(
         self, table: Table, delta: DeltaTable, where: list[tuple[str, str, str]] | None = None
     ) -> None:
-        """Hold data files against their hashes, once a process; those on S3 its own checksums guard.
+        """Check local data files against their hashes, once per process. S3 has checksums of its own.
 
-        Raises LakeError that names a file which is not the one that was written.
+        Raises LakeError, which names the first file that differs.
         """
         if self.checked and not self.remote:
             names = data_files(delta, {column: value for column, _, value in where or ()})
@@ -232,41 +233,41 @@ class Lake:
                 raise self._changed(table, problem)
 
     def existing(self, table: Table, version: int | None = None) -> DeltaTable:
-        """The Delta table at a version, the newest by default. Raises NotMaterializedError without one."""
+        """The Delta table at a version, the newest by default. Raises NotMaterializedError if none exists."""
         delta = self.open(table, version)
         if delta is None:
             raise NotMaterializedError(f"{table.name} has no rows yet: materialize it first")
         return delta
 
     def version(self, table: Table) -> int | None:
-        """The newest Delta version, or None where the table does not exist yet."""
+        """The newest Delta version, or None if the table does not exist yet."""
         delta = self.open(table)
         return None if delta is None else delta.version()
 
     def versions(self, *tables: Table) -> dict[str, int]:
-        """The newest version of each table. Raises NotMaterializedError for one that does not exist yet."""
+        """The newest version of each table. Raises NotMaterializedError if one does not exist yet."""
         return {table.name: self.existing(table).version() for table in tables}
 
     def publish(
         self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str
     ) -> PublishedVersion:
-        """Replace a partition by these rows in one commit.
+        """Replace a partition with these rows in one commit.
 
-        Raises LakeError for no rows (they would silently empty the partition) and for repeated keys, and
-        UndeclaredColumnError.
+        Raises LakeError for an empty frame (it would silently empty the partition), for repeated keys and for
+        a store that cannot be written. Raises UndeclaredColumnError.
         """
         if rows.is_empty():
-            raise LakeError(f"refusing to replace {table.name} {dict(partition)} by no rows at all")
+            raise LakeError(f"refusing to replace {table.name} {dict(partition)} with no rows")
         repeated = rows.height - rows.n_unique(list(table.key))
         if repeated:
-            raise LakeError(f"{repeated} rows of {table.name} {dict(partition)} repeat a key {table.key}")
+            raise LakeError(f"{repeated} rows of {table.name} {dict(partition)} repeat the key {table.key}")
         frame = self._complete(table, rows, partition, fingerprint)
         predicate = partition_predicate(partition)
-        said = entry(table, frame, partition, fingerprint, self.reads, self._heads(), self.declared)
-        origin = CommitProperties(custom_metadata=HASHED | said)
+        metadata = entry(table, frame, partition, fingerprint, self.reads, self._heads(), self.declared)
+        origin = CommitProperties(custom_metadata=HASHED | metadata)
 
         def commit(delta: DeltaTable) -> None:
-            # merge: a table that an older release made gets the columns that it lacks.
+            # merge: adds columns that a table from an older release lacks
             write_deltalake(
                 delta,
                 frame,
@@ -281,7 +282,7 @@ class Lake:
     def append(
         self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str, transaction: str
     ) -> bool:
-        """Add rows, unless another writer of the same transaction added any in the meantime (False then)."""
+        """Add rows. Returns False, and adds none, if another writer of the same transaction was first."""
         frame = self._complete(table, rows, partition, fingerprint)
         last = self.create(table).transaction_version(transaction)
         properties = CommitProperties(
@@ -302,7 +303,7 @@ class Lake:
         return True
 
     def delete(self, table: Table, partition: Partition) -> None:
-        """Remove a partition's rows in one commit; old versions keep them."""
+        """Remove a partition's rows in one commit. Old versions keep them."""
         origin = CommitProperties(custom_metadata=HASHED)
         self._commit(
             table, lambda delta: delta.delete(partition_predicate(partition), commit_properties=origin)
@@ -315,29 +316,29 @@ class Lake:
                 change(delta)
                 break
             except CommitFailedError as error:
-                log.debug("another writer changed %s first, trying again: %s", table.name, error)
+                log.debug("another writer changed %s first; trying again: %s", table.name, error)
                 _wait(attempt)
             except (DeltaError, OSError) as error:
                 raise self._unwritable(table, error) from error
         else:
             raise LakeError(
-                f"{table.name} at {self.uri(table)}: {ATTEMPTS} commits in a row met other writers"
+                f"{table.name} at {self.uri(table)}: {ATTEMPTS} commits in a row met conflicting writers"
             )
         self.record(table, delta.version())
         return delta.version()
 
     def record(self, table: Table, version: int) -> None:
-        """Keep hashes of what was committed up to a version. Raises LakeError; a later commit heals it."""
+        """Write the hashes of all commits up to a version. Raises LakeError; a later commit tries again."""
         try:
             record(self.files(table), version)
         except OSError as error:
             raise LakeError(
                 f"the rows are committed as version {version} of {self.uri(table)}, but their hashes cannot"
-                f" be kept: {error}. Give the store space and write access, and run again."
+                f" be written: {error}. Give the store space and write access, and run again."
             ) from error
 
     def _heads(self) -> dict[str, str]:
-        """What stands for the whole past of each table that was read, at the version read."""
+        """The head, a hash of the complete history, of each table read, at the version read."""
         heads = {}
         for name, version in self.reads.items():
             files = TableFiles(f"{self.home}/{name}", self.filesystem if self.remote else None)
@@ -352,10 +353,10 @@ class Lake:
     def _complete(
         self, table: Table, rows: pl.DataFrame, partition: Partition, fingerprint: str
     ) -> pl.DataFrame:
-        """Add partition, fingerprint and what follows from the rows; hold the frame against the schema."""
+        """Add the partition, fingerprint and derived columns, and cast the frame to the schema."""
         table.refuse_undeclared(rows.columns)
-        if not all(partition.values()):  # Delta would store null, which no read finds
-            raise LakeError(f"{table.name} {dict(partition)}: a partition's name is empty")
+        if not all(partition.values()):  # Delta would store null, and no read would find the rows
+            raise LakeError(f"{table.name} {dict(partition)}: a partition's name must not be empty")
         constants = {**partition, "fingerprint": fingerprint}
         frame = rows.with_columns(pl.lit(value).alias(column) for column, value in constants.items())
         frame = table.with_derived(frame)
@@ -363,7 +364,10 @@ class Lake:
 
     @contextmanager
     def reading(self, table: Table, says: str | None = None) -> Iterator[None]:
-        """Raise a LakeError for whatever a library raises on damaged files, a panic of Rust included."""
+        """Turn every error that a library raises on damaged files, a Rust panic included, into a LakeError.
+
+        In `says`, `{}` stands for the table's URI.
+        """
         try:
             yield
         except LakeError:
@@ -377,18 +381,18 @@ class Lake:
     def _changed(self, table: Table, problem: str) -> LakeError:
         return LakeError(
             f"cannot read table {table.name}: {self.uri(table)}/{problem}."
-            " Put it back from a copy of the store; python -m jobs.audit names all that is damaged."
+            " Restore it from a copy of the store. python -m jobs.audit lists everything that is damaged."
         )
 
     def _unwritable(self, table: Table, error: Exception) -> LakeError:
         return LakeError(
             f"cannot write table {table.name} at {self.uri(table)}: {error}."
-            " Nothing of this commit is visible; set PRECEPTOR_STORE to a place with space and write access."
+            " None of this commit is visible. Set PRECEPTOR_STORE to a place with space and write access."
         )
 
 
 def _partition_alone(table: Table, fragment: "Fragment") -> "Expression | None":
-    """What a file's rows have in common, as its place in the table says."""
+    """The partition values of a file, without the log's statistics."""
     from pyarrow.dataset import field as column
     from pyarrow.dataset import get_partition_keys
 

@@ -1,4 +1,4 @@
-"""The files of one table as bytes, in a folder or on S3: what is hashed before any library parses it."""
+"""The files of one table as bytes, in a folder or on S3. They are hashed before any library parses them."""
 
 import hashlib
 import os
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 CHUNK = 1 << 20
-REQUESTS = 16  # at once, to S3
+REQUESTS = 16  # concurrent requests to S3
 Found = TypeVar("Found")
 Signature = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An open file's bytes; `read` gives so many from a place, and threads may do so at once."""
+    """An open file. `read(size, offset)` returns bytes and is thread-safe. `size` is in bytes."""
 
     size: int
     read: Callable[[int, int], bytes]
@@ -34,23 +34,26 @@ class Placed:
 
 @dataclass(frozen=True)
 class TableFiles:
-    """`filesystem` is None for a local folder. Names are relative to the table; all may raise OSError."""
+    """A table's files. Names are relative to `uri`; `filesystem` is None for a local folder.
+
+    All methods may raise OSError.
+    """
 
     uri: str
     filesystem: "FileSystem | None" = None
 
     @property
     def remote(self) -> bool:
-        """Whether each file that is read is a request."""
+        """Whether reading a file takes a network request."""
         return self.filesystem is not None
 
     @cached_property
     def key(self) -> str:
-        """Where the table lies, as PyArrow names it."""
+        """The table's location, as PyArrow expects it."""
         return object_key(self.uri)
 
     def read(self, name: str) -> bytes | None:
-        """A file's bytes; None where there is none."""
+        """A file's bytes, or None if it does not exist."""
         try:
             if self.filesystem is None:
                 return Path(self.uri, name).read_bytes()
@@ -60,7 +63,7 @@ class TableFiles:
             return None
 
     def open(self, name: str) -> Placed:
-        """A file to read from wherever in it."""
+        """Open a file for random access."""
         if self.filesystem is None:
             file = os.open(Path(self.uri, name), os.O_RDONLY)
             size = os.fstat(file).st_size
@@ -69,7 +72,7 @@ class TableFiles:
         return Placed(remote.size(), remote.read_at, remote.close)
 
     def sha256(self, name: str) -> str | None:
-        """SHA-256 of a file in hex; None where there is none."""
+        """A file's SHA-256 in hex, or None if it does not exist."""
         try:
             if self.filesystem is None:
                 with Path(self.uri, name).open("rb") as file:
@@ -83,7 +86,7 @@ class TableFiles:
             return None
 
     def known_sha256(self, name: str) -> str | None:
-        """The same; of a large local file as an earlier process found it, if nothing touched it since."""
+        """Like `sha256`, but takes an untouched large local file's hash from a cache."""
         if self.filesystem is not None:
             return self.sha256(name)
         try:
@@ -92,14 +95,14 @@ class TableFiles:
             return None
 
     def each(self, ask: Callable[[str], Found], names: Iterable[str]) -> list[Found]:
-        """`read` or a hash of many files, in their order."""
+        """The result of `read` or a hash for each of many files, in order."""
         if self.filesystem is None:
             return [ask(name) for name in names]
         with ThreadPoolExecutor(REQUESTS) as pool:
             return list(pool.map(ask, names))
 
     def names(self, folder: str) -> list[str]:
-        """The files directly in a folder of the table, in order; none where there is no folder."""
+        """Sorted names of the files directly in a folder of the table; empty if the folder does not exist."""
         if self.filesystem is None:
             try:
                 return sorted(path.name for path in Path(self.uri, folder).iterdir())
@@ -111,9 +114,9 @@ class TableFiles:
         return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
 
     def signature(self, name: str) -> Signature | None:
-        """Times, size and number of a local file: another may be in its place. None on S3, or for no file.
+        """A local file's mtime, ctime, size and inode; None on S3 or if it does not exist.
 
-        The second time is when its content or name last changed by any means: nobody can set it back.
+        A replaced or changed file has another signature. Unlike mtime, ctime cannot be set back.
         """
         if self.filesystem is not None:
             return None
@@ -124,7 +127,7 @@ class TableFiles:
         return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
     def written(self, name: str) -> float | None:
-        """When a file was written, in seconds since 1970; None where there is none."""
+        """When a file was written, in seconds since 1970, or None if it does not exist."""
         if self.filesystem is None:
             found = self.signature(name)
             return None if found is None else found[0] / 1e9
@@ -132,7 +135,7 @@ class TableFiles:
         return None if modified is None else modified / 1e9
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a small file; it appears whole or not at all."""
+        """Write a small file. It appears completely or not at all."""
         if self.filesystem is None:
             path = Path(self.uri, name)
             incoming = path.with_name(f".{uuid.uuid4().hex}")
@@ -148,5 +151,5 @@ class TableFiles:
         with tempfile.NamedTemporaryFile() as file:
             file.write(data)
             file.flush()
-            # PyArrow copies, since a stream of ours would publish a part when interrupted
+            # PyArrow's copy, since an interrupted output stream publishes a part.
             copy_files(file.name, f"{self.key}/{name}", LocalFileSystem(), self.filesystem)

@@ -1,9 +1,9 @@
-"""Whether a table's files are still those that were written: asked before a library parses them.
+"""Checks a table's files against their hashes before a library parses them.
 
-What was found sound is not read again unless its time or size changes, of large files by later processes too
-(file_hash.py). Where a file of hashes is gone or damaged, nothing tells of what it guarded: that is said, and
-read all the same, since the rows may well be sound, and an audit compares them by other means. What the other
-files guard stays guarded.
+A verified file is not hashed again unless its signature changes. Hashes of large files are also cached for
+later processes (file_hash.py). If a hash file is missing or damaged, the files that it covers cannot be
+checked. They are read anyway, with a warning in the log: their rows may be intact, and an audit checks them
+by other means. All other files are still checked.
 """
 
 import logging
@@ -31,23 +31,23 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Trust:
-    """What one process knows of a table's hashes, and which files it has found to be as they were."""
+    """One process's cache of a table's hashes, and of the files that it has verified."""
 
     files: TableFiles
     _entries: dict[int, Entry] = field(default_factory=dict)
-    _hashes: dict[str, tuple[str, str]] = field(default_factory=dict)  # data file's own name → path, hash
-    _states: dict[int, dict[str, str | None]] = field(default_factory=dict)  # Delta's own copies of the state
+    _hashes: dict[str, tuple[str, str]] = field(default_factory=dict)  # data file's base name → path, hash
+    _states: dict[int, dict[str, str | None]] = field(default_factory=dict)  # hashes of Delta's checkpoints
     _sound: dict[str, Signature | None] = field(default_factory=dict)
-    _damaged: dict[str, str] = field(default_factory=dict)  # files of hashes, and how
-    _of_others: set[int] = field(default_factory=set)  # versions whose writers kept no hashes
+    _damaged: dict[str, str] = field(default_factory=dict)  # damaged hash file → the damage
+    _of_others: set[int] = field(default_factory=set)  # versions whose writers stored no hashes
     _said: set[str] = field(default_factory=set)
     _alone: Lock = field(default_factory=Lock)
 
     def log_problem(self, version: int | None = None, whole: bool = False) -> str | None:
-        """The first entry of the log that is changed or gone, and which of both, of those a reader needs.
+        """The first log entry that a reader needs and that was changed or is gone; None if there is none.
 
-        To a version (the newest by default) a reader begins with Delta's newest checkpoint before it, unless
-        it wants the `whole` log. What is missing of the hashes is logged, once a process. Raises OSError.
+        A reader of a version (the newest by default) starts at Delta's newest checkpoint before it, unless it
+        needs the `whole` log. Missing hashes are logged once per process. Raises OSError.
         """
         with self._alone:
             there = self._learn(version, whole)
@@ -63,17 +63,17 @@ class Trust:
         return self._first_changed((name, sha) for name, sha in known if sha is not None)
 
     def data_problem(self, names: Iterable[str]) -> str | None:
-        """The first of these data files, each by its own name, that is not the one that was written."""
+        """The first of these data files, given by base name, that was changed; None if there is none."""
         known = (self._hashes[name] for name in names if name in self._hashes)
         return self._first_changed(known)
 
     def unguarded(self) -> list[str]:
-        """What is missing of the hashes: a sentence each. Raises OSError."""
+        """A sentence for each gap in the hashes. Raises OSError."""
         with self._alone:
             return self._missing(self._learn(None, whole=False))
 
     def _learn(self, version: int | None, whole: bool) -> Listed:
-        """Read the hashes that are not known yet; a table that was made anew is learnt anew."""
+        """Read the hashes that are not cached yet. If the table was recreated, read all of them again."""
         newest = max(self._entries, default=None)
         if newest is not None and head_at(self.files, newest) != self._entries[newest].head:
             self._entries, self._hashes, self._states, self._sound = {}, {}, {}, {}
@@ -107,18 +107,18 @@ class Trust:
         for version in versions:
             name = checkpoint_hashes_name(version)
             try:
-                said = decoded(self.files.read(name) or b"")
+                hashes = decoded(self.files.read(name) or b"")
             except DamagedError as error:
                 self._damaged[name] = str(error)
                 continue
-            self._states[version] = {file: sha for file, sha in said.items() if file != LAST_CHECKPOINT}
+            self._states[version] = {file: sha for file, sha in hashes.items() if file != LAST_CHECKPOINT}
 
     def _first_changed(self, hashes: Iterable[tuple[str, str]]) -> str | None:
         signed = [(name, sha, self.files.signature(name)) for name, sha in hashes]
         new = [found for found in signed if found[0] not in self._sound or self._sound[found[0]] != found[2]]
         now = self.files.each(self.files.known_sha256, [name for name, _, _ in new])
         for (name, sha, signature), found in zip(new, now, strict=True):
-            if found not in (sha, None):  # a file that is gone fails by itself, or is not needed
+            if found not in (sha, None):  # reading a missing file fails anyway, if it is needed
                 return f"{name} is not the file that was written"
             self._sound[name] = signature
         return None
@@ -128,5 +128,5 @@ _known: dict[str, Trust] = {}
 
 
 def trust(files: TableFiles) -> Trust:
-    """What this process knows of a table."""
+    """This process's cache for a table."""
     return _known.setdefault(files.uri, Trust(files))

@@ -1,4 +1,7 @@
-"""What is missing of a table's hashes, though its log says that they were kept: readers go on unguarded."""
+"""Finds gaps in a table's hashes: hashes that are missing although the log says that they were stored.
+
+Readers continue, but cannot check the files concerned.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,21 +23,21 @@ from preceptor.lake.table_files import TableFiles
 VERSION = re.compile(r"(\d{20})\.json")
 STATE = re.compile(r"(\d{20})\.checkpoint\.parquet")
 HASHED_STATE = re.compile(r"(\d{20})\.checkpoint\.json")
-SETTLED = 600.0  # seconds after which a writer has kept its commit's hashes, or was ended before
+SETTLED = 600.0  # seconds; a commit that still has no hashes was made by a writer that has ended
 CURE = (
-    "Readers go on without it: put it back from a copy of the store. Without one, let python -m jobs.audit"
-    " hold the rows against what was said of them"
+    "Readers continue without this check. Restore the file from a copy of the store, or run python -m"
+    " jobs.audit, which checks the rows against their commits"
 )
 KILLED = (
-    "no hashes, though whoever committed says that they were kept: it was killed before, or somebody took"
-    " them away. Readers go on without, and the next commit hashes what is there then: let python -m"
-    " jobs.audit hold the rows against what was said of them before"
+    "hashes are missing, although the commit says that they were stored: the writer was killed, or somebody"
+    " removed them. Readers continue without this check. The next commit hashes the files as they are then,"
+    " so run python -m jobs.audit first, which checks the rows against their commits"
 )
 
 
 @dataclass(frozen=True)
 class Listed:
-    """The versions of a table that have hashes, log entries, and of Delta's own copies of the state both."""
+    """A table's versions with hashes and with log entries; `states` are Delta's checkpoints."""
 
     hashes: frozenset[int]
     hashed_states: frozenset[int]
@@ -43,9 +46,9 @@ class Listed:
 
     @staticmethod
     def of(files: TableFiles) -> "Listed":
-        """What lies there now. Raises OSError."""
+        """List the table's files now. Raises OSError."""
         hashes = files.names(HASHES)
-        logs = files.names(LOG)  # after the hashes: others may be at work
+        logs = files.names(LOG)  # listed after the hashes, since others may commit in between
         return Listed(
             versions(VERSION, hashes),
             versions(HASHED_STATE, hashes),
@@ -54,18 +57,18 @@ class Listed:
         )
 
     def begin(self, version: int | None) -> int:
-        """Where a reader of a version, the newest by default, begins: a copy of the state, or the start."""
+        """The version at which a reader starts: the newest hashed checkpoint up to `version`, or 0."""
         earlier = (v for v in self.states & self.hashed_states if version is None or v <= version)
         return max(earlier, default=0)
 
 
 def versions(pattern: re.Pattern[str], names: Iterable[str]) -> frozenset[int]:
-    """Of the files that look so, which versions they are of."""
+    """The version numbers of the file names that match the pattern."""
     return frozenset(int(found[1]) for name in names if (found := pattern.fullmatch(name)))
 
 
 def in_words(found: Iterable[int]) -> str:
-    """Runs of versions."""
+    """Versions as text, with runs shortened: "version 1 to 3, 5"."""
     runs: list[list[int]] = []
     for version in sorted(found):
         if runs and runs[-1][-1] == version - 1:
@@ -82,17 +85,17 @@ def unguarded(
     damaged: Mapping[str, str],
     of_others: set[int],
 ) -> list[str]:
-    """A sentence for each gap; `of_others` remembers whose writers keep no hashes. Raises OSError."""
-    said = [f"{files.uri}/{name} is damaged: {how}. {CURE}" for name, how in damaged.items()]
-    said += _gone(files, there)
-    said += _broken(files, entries)
-    said += _unhashed_state(files, there)
+    """A sentence for each gap. `of_others` caches versions whose writers store no hashes. Raises OSError."""
+    problems = [f"{files.uri}/{name} is damaged: {how}. {CURE}" for name, how in damaged.items()]
+    problems += _gone(files, there)
+    problems += _broken(files, entries)
+    problems += _unhashed_state(files, there)
     lacking = _unhashed(files, there, of_others)
     if lacking and not there.hashes:
-        said.append(f"{files.uri}/{HASHES} is gone ({in_words(lacking)}): {KILLED}")
+        problems.append(f"{files.uri}/{HASHES} is gone ({in_words(lacking)}): {KILLED}")
     elif lacking:
-        said.append(f"{files.uri}, {in_words(lacking)}: {KILLED}")
-    return said
+        problems.append(f"{files.uri}, {in_words(lacking)}: {KILLED}")
+    return problems
 
 
 def _gone(files: TableFiles, there: Listed) -> Iterator[str]:
@@ -106,24 +109,24 @@ def _broken(files: TableFiles, entries: Mapping[int, Entry]) -> Iterator[str]:
         before = entries.get(version - 1)
         if entry.version != version or (before is not None and before.head != entry.before):
             place = f"{files.uri}/{entry_name(version)}"
-            yield f"{place} does not follow from the one before: one of the two was written anew. {CURE}"
+            yield f"{place} does not match the previous version's file: one of the two was replaced. {CURE}"
 
 
 def _unhashed_state(files: TableFiles, there: Listed) -> Iterator[str]:
-    """Readers of the newest version begin with it."""
+    """Delta's newest checkpoint, if it has no hashes: readers of the newest version start with it."""
     newest = max(there.states, default=None)
     if newest is None or newest in there.hashed_states or newest > max(there.hashes, default=-1):
         return
     at = files.written(checkpoint_name(newest))
     if at is not None and at < time() - SETTLED:
         yield (
-            f"{files.uri}/{checkpoint_name(newest)}, from which readers begin, has no hashes: remove it and"
-            f" {LAST_CHECKPOINT} beside it, and they read the log itself, which is whole"
+            f"{files.uri}/{checkpoint_name(newest)}, where readers start, has no hashes: remove it and"
+            f" {LAST_CHECKPOINT} beside it. Readers then use the log, which is complete"
         )
 
 
 def _unhashed(files: TableFiles, there: Listed, of_others: set[int]) -> list[int]:
-    """Commits without hashes whose writers say that they keep them."""
+    """Commits without hashes although their log entries promise them."""
     newest = max(there.hashes, default=-1)
     settled = time() - SETTLED
     newer = [v for v in sorted(there.logs - of_others) if v > newest]

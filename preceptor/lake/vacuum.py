@@ -1,8 +1,8 @@
-"""Remove data files that nothing needs: no present row, no live checkpoint, no ranking.
+"""Remove data files that no current row, no existing checkpoint and no ranking needs.
 
-Delta's own vacuum keeps versions of a table whole or not at all, and nearly every version is one that some
-partition was computed from: here a file is kept where the history of its own partition needs it.
-The log stays whole.
+Delta's own vacuum keeps or drops whole table versions. Here nearly every version is the input of some
+partition, so this vacuum decides per file: it keeps a file if the history of its partition needs it. The log
+stays complete.
 """
 
 import json
@@ -25,7 +25,7 @@ Place = tuple[str, Key, int]  # table, partition (empty: all of it), version
 
 @dataclass(frozen=True)
 class Removal:
-    """Files of one table that nothing needs, by their paths in it, and their bytes."""
+    """Unneeded files of one table: their paths in the table, and their total size in bytes."""
 
     table: str
     files: tuple[str, ...]
@@ -33,9 +33,10 @@ class Removal:
 
 
 def vacuum(lake: Lake, retention_hours: int, dry_run: bool = True) -> list[Removal]:
-    """Remove (or only list) files that left the tables, or never came into them, so many hours ago.
+    """Remove, or with `dry_run` only list, unneeded files older than the retention time.
 
-    Raises LakeError where a manifest or a log cannot be read: what it needs is not known then.
+    These are files that left the tables, or that never became part of one. Raises LakeError if a manifest or
+    a log cannot be read, since it is then unknown which files are needed.
     """
     needed = needed_files(lake)
     found = []
@@ -50,9 +51,9 @@ def vacuum(lake: Lake, retention_hours: int, dry_run: bool = True) -> list[Remov
 
 
 def needed_files(lake: Lake) -> set[str]:
-    """Names of the data files that a live checkpoint, a present row or any ranking was made from.
+    """Names of the data files that an existing checkpoint, a current row or a ranking needs.
 
-    Old rankings themselves are kept to be compared; what they were made from is, where a model needs it.
+    All rankings are kept for comparison. An old ranking's inputs are kept only if a model needs them.
     """
     histories = {name: history(lake, table) for name, table in TABLES.items()}
     places = set(_of_manifests(lake))
@@ -62,7 +63,7 @@ def needed_files(lake: Lake) -> set[str]:
     while wanted:
         commit = wanted.pop()
         places.add((commit.table, _key(commit), commit.version))
-        # What a model needs, its own manifest says, as long as it has its folder.
+        # A model's inputs are named by the manifest in its folder, if the folder still exists.
         if commit.table != TUNED_CHECKPOINT.name and (commit.table, commit.version) not in followed:
             followed.add((commit.table, commit.version))
             found = [dependency for dependency, _ in behind(commit, histories)]
@@ -84,13 +85,13 @@ def _of_manifests(lake: Lake) -> Iterator[Place]:
                 yield origin["table"], frozenset(origin["partition"].items()), origin["version"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LakeError(
-                f"{uri}/{MANIFEST} does not say what it needs ({type(error).__name__}: {error}):"
-                " mend it, or remove the folder if its model is not wanted"
+                f"{uri}/{MANIFEST} does not name the model's inputs ({type(error).__name__}: {error}):"
+                " repair it, or remove the folder if you do not need its model"
             ) from error
 
 
 def _named(places: set[Place], histories: Histories) -> Iterator[Commit]:
-    """The publications behind what manifests name; rankings only where a manifest names them."""
+    """The publications that wrote these partitions, without rankings."""
     for table, partition, version in places:
         commit = commit_of(histories[table], dict(partition), version)
         if commit is not None and table != CAR_TABLE.name:
@@ -115,10 +116,10 @@ def _removal(lake: Lake, table: Table, needed: set[str], hours: int) -> Removal:
     if delta is None:
         return Removal(table.name, (), 0)
     try:
-        # Who calls says how many hours, where Delta insists on a week; `full` finds torn commits' files too.
+        # Delta would insist on a week; our caller chooses. `full` also finds files of interrupted commits.
         old = delta.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=True)
     except (DeltaError, OSError) as error:
-        raise LakeError(f"cannot list what {table.name} at {lake.uri(table)} needs: {error}") from error
+        raise LakeError(f"cannot list the files of {table.name} at {lake.uri(table)}: {error}") from error
     there = file_sizes(lake, lake.uri(table))
     files = tuple(file for file in old if file in there and Path(file).name not in needed)
     return Removal(table.name, files, sum(there[file] for file in files))

@@ -1,4 +1,4 @@
-"""Analytics over the lake: in-memory DuckDB, one .sql file per statement, values only as parameters."""
+"""Analytics over the lake: in-memory DuckDB, one .sql file per statement, values bound as parameters."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,23 +15,23 @@ from preceptor.lake.store import Lake, Partition, data_files
 
 
 class Warehouse:
-    """One DuckDB session over fixed versions of the lake's tables; `versions` says which."""
+    """One DuckDB session over fixed versions of the lake's tables, listed in `versions`."""
 
     def __init__(self, lake: Lake, sql_folder: Path) -> None:
         self.lake = lake
         self.sql_folder = sql_folder
         self.versions: dict[str, int] = {}
         self._session = duckdb.connect()
-        # DuckDB takes globs and hive columns from a whole path, and delta-rs quotes the store's part of it.
+        # DuckDB parses globs and hive columns in the whole path, and delta-rs quotes the store's part of it.
         self._by_name = lake.remote or quote(lake.home) != lake.home
         self._files = LakeFiles()
         self._session.register_filesystem(self._files)
 
     def seal(self, temporary: Path) -> None:
-        """Let no later statement reach a file but to read the lake's, the network or a setting.
+        """Restrict later statements to reading the lake's files: no other files, network or settings.
 
-        What does not fit into memory spills into `temporary`. Files are read by a name from now on: a path
-        that DuckDB may read is one that COPY may write.
+        Data that does not fit into memory spills into `temporary`. From now on files are read under made-up
+        names, since COPY may write to every path that DuckDB may read.
         """
         self._by_name = True
         self._session.execute("SET temp_directory = $folder", {"folder": str(temporary)})
@@ -40,7 +40,7 @@ class Warehouse:
         self._session.execute("SET lock_configuration = true")
 
     def attach(self, *tables: Table, versions: Mapping[str, int] | None = None) -> None:
-        """Make tables queryable under their names, at the versions given or else the newest now."""
+        """Make tables queryable under their names, at the given versions or else the newest now."""
         for table in tables:
             delta = self.lake.existing(table, (versions or {}).get(table.name))
             self.versions[table.name] = delta.version()
@@ -51,7 +51,7 @@ class Warehouse:
                 self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{table.name}" AS {rows}')
 
     def attach_existing(self, *tables: Table) -> None:
-        """Make tables queryable at their newest version now; one that nobody has made yet is empty."""
+        """Make tables queryable at their newest version now. A table that does not exist yet is empty."""
         for table in tables:
             if self.lake.version(table) is None:
                 self.register(table.name, table.stored.to_frame())
@@ -59,9 +59,9 @@ class Warehouse:
                 self.attach(table)
 
     def files_of(self, places: Iterable[tuple[Table, Partition]]) -> dict[str, list[str]]:
-        """By table, the names of the files that hold these partitions in this session.
+        """Per table, the names of the files that hold these partitions in this session.
 
-        No two writers give two files one name, so they change whenever a row does.
+        File names are unique, so the names change whenever a row changes.
         """
         found: dict[str, set[str]] = {}
         opened: dict[str, DeltaTable] = {}
@@ -78,27 +78,27 @@ class Warehouse:
         self._session.register(name, rows.to_arrow())
 
     def view(self, name: str, statement: str) -> None:
-        """Give a statement without parameters a name, to be run wherever later statements read it."""
+        """Create a view from a statement without parameters."""
         self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {self._sql(statement)}')
 
     def add_columns(self, name: str, source: str, columns: Mapping[str, str]) -> None:
-        """Name a view of another one with columns added: SQL by name, the code's own and never a user's."""
+        """Create a view of `source` with added columns, SQL by name. The SQL must not come from users."""
         added = ", ".join(f'{sql} AS "{column}"' for column, sql in columns.items())
         self._session.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT *, {added} FROM "{source}"')
 
     def keep(self, name: str, statement: str, **parameters: Any) -> None:
-        """Run a statement once and keep its rows under a name for later statements."""
+        """Run a statement once and keep its rows as a temporary table for later statements."""
         self._session.execute(
             f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self._sql(statement)}', parameters or None
         )
 
     def query(self, statement: str, **parameters: Any) -> pl.DataFrame:
-        """The rows that sql/<statement>.sql gives, with its $parameters bound."""
+        """The rows of sql/<statement>.sql, with its $parameters bound."""
         found: pl.DataFrame = self._session.sql(self._sql(statement), params=parameters or None).pl()
         return found
 
     def rows(self, name: str) -> pl.DataFrame:
-        """All rows kept or registered under a name."""
+        """All rows of a table, view or registered frame."""
         found: pl.DataFrame = self._session.table(name).pl()
         return found
 

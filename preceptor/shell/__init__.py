@@ -1,1 +1,1 @@
-"""SQL for people: a session over a study's lake, and the prompt in front of it."""
+"""Interactive SQL: a session over a study's lake, and its prompt."""

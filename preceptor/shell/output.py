@@ -1,4 +1,4 @@
-"""A statement's rows for a person, a spreadsheet or a program."""
+"""Writes a statement's rows as a table, CSV or JSON."""
 
 import csv
 import json
@@ -11,9 +11,9 @@ Format = Literal["table", "csv", "json"]
 
 
 def write_result(session: Session, statement: Any, form: Format, out: TextIO, width: int | None) -> None:
-    """Run a statement and write its rows: drawn as a table, as CSV, or as one JSON list.
+    """Run a statement and write its rows as a drawn table, as CSV, or as one JSON list.
 
-    CSV and JSON hold every row; a table shows as many as fit. Raises SqlError.
+    CSV and JSON contain every row. A table shows as many as fit. Raises SqlError.
     """
     if form == "table":
         drawn = session.box(statement, width)
@@ -33,13 +33,13 @@ def write_result(session: Session, statement: Any, form: Format, out: TextIO, wi
 
 
 def _cell(value: Any) -> Any:
-    """CSV has no lists: they are JSON there."""
+    """A value for CSV. Lists and dicts become JSON, since CSV has none."""
     nested = isinstance(value, list | dict)
     return json.dumps(_plain(value), ensure_ascii=False, default=str) if nested else value
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null, as DuckDB writes them."""
+    """A value for JSON. NaN and infinity become null, as in DuckDB's JSON."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, list):

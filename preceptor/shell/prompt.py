@@ -1,4 +1,4 @@
-"""The prompt: statements over several lines until a `;`, and commands that begin with a dot."""
+"""The prompt. A statement may span several lines and ends with `;`. Commands begin with a dot."""
 
 import os
 import shutil
@@ -17,20 +17,20 @@ from preceptor.shell.statements import is_blank, is_complete
 FIRST, NEXT = "sql> ", "...> "
 HELP = """\
 Statements are DuckDB's SQL and end with ;
-.tables          the tables, their versions, what a row is
-.schema NAME     a table's columns and what they mean
+.tables          list the tables, their versions and what a row is
+.schema NAME     show a table's columns and their meanings
 .refresh         attach the newest version of every table
-.quit            leave (so does Ctrl-D); Ctrl-C drops a statement or ends a running one"""
+.quit            leave (also Ctrl-D); Ctrl-C discards a statement or stops a running one"""
 
 CURRENT = {
-    "current_responses": "responses under today's settings, of the study's teachers",
-    "current_rewards": "rewards of these responses, by CAR's reward model",
-    "current_losses": "losses of these responses, under the study's bases",
+    "current_responses": "responses of the study's teachers under the current settings",
+    "current_rewards": "rewards of these responses from CAR's reward model",
+    "current_losses": "losses of these responses under the study's bases",
 }
 
 
 class Prompt:
-    """Reads lines by `ask`, which gets the prompt's text, and writes to `out`."""
+    """Reads lines with `ask`, which gets the prompt's text, and writes to `out`."""
 
     def __init__(self, session: Session, ask: Callable[[str], str], out: TextIO) -> None:
         self.session = session
@@ -38,7 +38,7 @@ class Prompt:
         self.out = out
 
     def run(self) -> None:
-        """Until .quit or the end of the input."""
+        """Read and run statements and commands until .quit or the end of the input."""
         typed = ""
         while True:
             try:
@@ -53,7 +53,7 @@ class Prompt:
                     self._statements(typed)
             except EOFError:
                 if not is_blank(typed):
-                    self._say("the last statement has no ; and was not run")
+                    self._say("the last statement does not end with ; and was not run")
                 return
             except KeyboardInterrupt:
                 self._say("")
@@ -68,7 +68,7 @@ class Prompt:
             self._say(str(error))
 
     def _command(self, name: str, *words: str) -> bool:
-        """Whether it was the command to leave."""
+        """Run a command. Returns whether to leave the prompt."""
         if name in (".quit", ".exit"):
             return True
         for line in self._answer(name, words):
@@ -86,7 +86,7 @@ class Prompt:
             case ".help", ():
                 yield HELP
             case _:
-                yield f"no command {' '.join((name, *words))}: .help lists them"
+                yield f"unknown command {' '.join((name, *words))}: .help lists the commands"
 
     def _refreshed(self) -> Iterator[str]:
         before = dict(self.session.versions)
@@ -96,14 +96,17 @@ class Prompt:
             yield str(error)
             return
         changed = {name: v for name, v in self.session.versions.items() if v != before.get(name)}
-        yield ", ".join(f"{n} is now at version {v}" for n, v in changed.items()) or "nothing is newer"
+        yield (
+            ", ".join(f"{n} is now at version {v}" for n, v in changed.items())
+            or "all tables are at their newest version"
+        )
 
     def _say(self, line: str) -> None:
         self.out.write(f"{line}\n")
 
 
 def read_line() -> Callable[[str], str]:
-    """`input` with a history that outlives the session; without prompts where no terminal is read."""
+    """`input` with a history that outlives the session. Without a terminal there are no prompts."""
     if not sys.stdin.isatty():
         return lambda _: input()
     import atexit
@@ -126,7 +129,7 @@ def _write_history(history: Path) -> None:
 
 
 def table_lines(session: Session) -> Iterator[str]:
-    """One line per table: its version, or what makes it, and what a row is."""
+    """One line per table: its version, or the asset that writes it, and what a row is."""
     missing = session.missing()
     width = max(map(len, TABLES))
     for table in TABLES.values():
@@ -140,12 +143,12 @@ def table_lines(session: Session) -> Iterator[str]:
 
 
 def schema_lines(name: str) -> Iterator[str]:
-    """A table's row, key and columns with their meanings; what there is instead where there is none."""
+    """A table's row, key and columns with their meanings. For an unknown name, the known tables."""
     table = TABLES.get(name)
     if table is None:
-        yield f"no table {name!r}; there are {', '.join(TABLES)}"
+        yield f"unknown table {name!r}; the tables are {', '.join(TABLES)}"
         return
-    yield f"{table.name}: a row is {table.row}; {', '.join((*table.partition_by, *table.key))} are its key"
+    yield f"{table.name}: a row is {table.row}. Key: {', '.join((*table.partition_by, *table.key))}"
     meanings = table.meanings
     width = max(len(column) for column in meanings)
     for column, dtype in table.stored.items():

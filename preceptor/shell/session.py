@@ -1,4 +1,4 @@
-"""A DuckDB session over a study's tables that a person may type anything into."""
+"""A read-only DuckDB session over a study's tables, safe for any statement that a person types."""
 
 import io
 import tempfile
@@ -17,7 +17,7 @@ from preceptor.lake.warehouse import Warehouse
 from preceptor.shell.statements import sentence, without_end
 from preceptor.study.schema import Study
 
-MADE_BY = {  # the asset that writes a table which is not called as the asset is
+MADE_BY = {  # the asset that writes a table, if it has another name than the table
     "student_responses": "eval_results",
     "judgments": "eval_results",
     "eval_scores": "eval_results",
@@ -28,13 +28,13 @@ Result = TypeVar("Result")
 
 
 class SqlError(RuntimeError):
-    """A statement that failed; its text says why in a sentence."""
+    """A statement failed. The message is one sentence."""
 
 
 class Session(Warehouse):
-    """A view per table, each at the version that was the newest when it was attached; nothing can be written.
+    """A view per table, at the newest version when it was attached. Nothing can be written.
 
-    With `current` there are also views of the rows that count under the study's present settings.
+    With `current` there are also views of the rows that count under the study's current settings.
     """
 
     def __init__(self, lake: Lake, study: Study, sql_folder: Path, current: bool = False) -> None:
@@ -51,7 +51,7 @@ class Session(Warehouse):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End what still runs, and remove what was spilled."""
+        """Stop a running query and remove spilled files."""
         self._session.interrupt()
         self._worker.shutdown()
         self._session.close()
@@ -60,7 +60,7 @@ class Session(Warehouse):
     def refresh(self) -> None:
         """Attach every table at its newest version.
 
-        Raises LakeError, and with `current` ValueError for a model whose revision cannot be looked up.
+        Raises LakeError. With `current`, raises ValueError if a model's revision cannot be looked up.
         """
         self.versions.clear()
         self.attach_existing(*TABLES.values())
@@ -71,15 +71,15 @@ class Session(Warehouse):
             register_current(self, self.study, current)
 
     def missing(self) -> list[Table]:
-        """The tables that nobody has made yet."""
+        """The tables that do not exist yet."""
         return [table for table in TABLES.values() if table.name not in self.versions]
 
     def statements(self, text: str) -> list[Any]:
-        """The statements of a text. Raises SqlError where it is no SQL."""
+        """Parse the statements of a text. Raises SqlError if it is not SQL."""
         return self._raising(lambda: self._session.extract_statements(without_end(text)))
 
     def box(self, statement: Any, width: int | None) -> str:
-        """Run a statement; its rows drawn as a table, or nothing where it has none."""
+        """Run a statement and return its rows drawn as a table, or an empty text if it returns none."""
 
         def run() -> str:
             relation = self._session.sql(statement)
@@ -95,7 +95,7 @@ class Session(Warehouse):
         return self._interruptible(run)
 
     def stream(self, statement: Any) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-        """Run a statement; its column names, and its rows as they come."""
+        """Run a statement. Returns its column names and an iterator over its rows."""
         result = self._interruptible(lambda: self._session.execute(statement))
         names = [column[0] for column in result.description or ()]
 
@@ -106,10 +106,10 @@ class Session(Warehouse):
         return names, rows()
 
     def _interruptible(self, run: Callable[[], Result]) -> Result:
-        """Run in another thread, since DuckDB does not hear Ctrl-C; KeyboardInterrupt ends the query."""
+        """Run in another thread, since DuckDB ignores Ctrl-C. KeyboardInterrupt stops the query."""
         future = self._worker.submit(self._raising, run)
         try:
-            while not future.done():  # short waits: a signal may reach another thread, and wake only that
+            while not future.done():  # short waits, since a signal may wake only another thread
                 wait([future], timeout=0.1)
         except KeyboardInterrupt:
             while not future.done():
@@ -126,5 +126,5 @@ class Session(Warehouse):
 
 
 def _only_done(statement: Any, columns: list[str]) -> bool:
-    """Whether a statement's result says no more than that it was run."""
+    """Whether a statement's result only confirms that it ran."""
     return statement.type != duckdb.StatementType.SELECT and columns in (["Count"], ["Success"])

@@ -1,1 +1,1 @@
-"""Whether a step has nothing to do, told before it begins: all that it reads and wrote is as it left it."""
+"""Decides before a step starts whether it can be skipped: its inputs and its results are unchanged."""

@@ -1,8 +1,8 @@
-"""What each step's result hangs on, in the words of the functions that the step itself asks.
+"""The inputs and outputs of each step, from the same functions that the step itself uses.
 
-Settings are told by the fingerprints that the rows carry, and by what else of the study the step and its
-checks read. Rows are told by the files that hold them. Where the two lists here say too much, a step runs and
-finds itself up to date; tests/unchanged hold them against what each step opens.
+Settings are identified by the rows' fingerprints and by the other parts of the study that the step and its
+checks read. Rows are identified by the files that hold them. If a list here contains too much, the step runs
+and finds that it is up to date. tests/unchanged compares the lists with the tables that each step opens.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,9 +55,12 @@ Key = Mapping[str, str]  # a partition's name in each dimension
 
 @dataclass(frozen=True)
 class Dependence:
-    """`made_of` is fit for JSON. Other steps add to what is `shared`; what this one left stays as it is.
+    """The inputs and outputs of one step.
 
-    `stored` tells of what it left beside the rows of today.
+    - `made_of`: the settings, as JSON-compatible data.
+    - `reads`, `writes`: the partitions that the step reads and writes.
+    - `shared`: partitions that other steps add to. What this step wrote there stays.
+    - `stored`: other results of the step, beside its current rows.
     """
 
     made_of: Any
@@ -68,9 +71,9 @@ class Dependence:
 
 
 def dependence(study: Study, asset: str, key: Key, tables: LiveTables) -> Dependence:
-    """What a step hangs on now.
+    """The inputs and outputs of a step now.
 
-    Raises DoubtError, or whatever the study's files, models and tables raise: then the step is to run.
+    Raises DoubtError, or any error of the study's files, models and tables. The step must then run.
     """
     return STEPS[asset](study, key, tables)
 
@@ -116,18 +119,18 @@ def _car_table(study: Study, _: Key, tables: LiveTables) -> Dependence:
 
 
 def _car_beta_sweep(study: Study, _: Key, tables: LiveTables) -> Dependence:
-    mark = sweep_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
-    return Dependence(mark, _whole(*ROW_TABLES), _whole(CAR_BETA_SWEEP))
+    fingerprint = sweep_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
+    return Dependence(fingerprint, _whole(*ROW_TABLES), _whole(CAR_BETA_SWEEP))
 
 
 def _suitability(study: Study, _: Key, tables: LiveTables) -> Dependence:
-    mark = suitability_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
-    return Dependence(mark, _whole(*ROW_TABLES), _whole(SUITABILITY))
+    fingerprint = suitability_fingerprint(study, _current(study), _versions(tables, *ROW_TABLES))
+    return Dependence(fingerprint, _whole(*ROW_TABLES), _whole(SUITABILITY))
 
 
 def _selected_subset(study: Study, key: Key, _: LiveTables) -> Dependence:
     name = key["recipe"]
-    # The files that the fingerprint covers too are told by `reads`, with their signatures.
+    # `read` stays empty: `reads` identifies the files, with their signatures.
     fingerprint = selection_fingerprint(study, name, _current(study), read={})
     return Dependence(
         [fingerprint, said_of(study.recipe(name))],
@@ -159,7 +162,7 @@ def _eval_results(study: Study, key: Key, tables: LiveTables) -> Dependence:
         writes=((EVAL_RESULTS, key), (EVAL_SCORES, key), (JUDGMENTS, key)),
         shared=(
             (STUDENT_RESPONSES, {"run": run.name}),
-        ),  # a partition for all benchmarks of the same prompts
+        ),  # benchmarks with the same prompts share a partition
     )
 
 
@@ -229,7 +232,7 @@ def _versions(tables: LiveTables, *wanted: Table) -> dict[str, int]:
 
 
 def _current(study: Study) -> Current:
-    """Raises DoubtError where somebody's model or file cannot be found: the step says of whom."""
+    """The current fingerprints. Raises DoubtError if a teacher's or base's model or file is missing."""
     current = current_fingerprints(study)
     if lost := {**current.lost_teachers, **current.lost_bases}:
         raise DoubtError(f"not found: {lost}")
@@ -237,13 +240,13 @@ def _current(study: Study) -> Current:
 
 
 def _settings_of(study: Study, run_name: str) -> str:
-    """The run's fingerprint but for its rows, which follow from the tables that they are read from."""
+    """The run's fingerprint without its rows, which `reads` covers."""
     run = study.run(run_name)
     return task_fingerprint(study.base(run.base), study.tuning(run.tuning), run.seed, rows="")
 
 
 def _unread(model: AnyRewardModel) -> Any:
-    """What every teacher's rewards say of one file of scores: which of its rows cannot be read."""
+    """The part of a score file that is in every teacher's result: its unreadable rows."""
     if not isinstance(model, RecordedRewardModel):
         return None
     if model.path is None:

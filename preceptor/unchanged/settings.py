@@ -1,4 +1,4 @@
-"""What the study says of one of its parts, with the files that it names; fit for JSON."""
+"""A part of the study as JSON-compatible data, with the files that it names."""
 
 import re
 from pathlib import Path
@@ -16,24 +16,24 @@ COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def evaluated(evaluation: AnyEvaluation) -> Any:
-    """The evaluation's fingerprints but for the tuned model, and every file that it names."""
-    said = said_of(evaluation)
-    named = {path: file_identity(path) for path in sorted(set(_paths(said)))}
-    return [evaluation_fingerprints(evaluation, checkpoint=""), said, named]
+    """The evaluation's settings, its fingerprints without the tuned model, and the files that it names."""
+    settings = said_of(evaluation)
+    named = {path: file_identity(path) for path in sorted(set(_paths(settings)))}
+    return [evaluation_fingerprints(evaluation, checkpoint=""), settings, named]
 
 
 def said_of(part: BaseModel) -> Any:
-    """What the study says of a part of it. Raises DoubtError for rows on a hub that may change there."""
+    """A part's settings. Raises DoubtError if it reads a hub's dataset without a fixed commit."""
     for below in part.parts() if isinstance(part, Frozen) else ():
         if isinstance(below, Records) and below.dataset and not COMMIT.fullmatch(below.revision or ""):
-            raise DoubtError(f"{below.dataset} may have changed on the hub")
+            raise DoubtError(f"{below.dataset} may have changed on the hub: its revision is no commit")
     return part.model_dump(mode="json")
 
 
-def _paths(said: Any) -> list[str]:
-    """Every absolute path in it that there is: the study's loader made them so."""
-    if isinstance(said, dict):
-        return [path for value in said.values() for path in _paths(value)]
-    if isinstance(said, list):
-        return [path for value in said for path in _paths(value)]
-    return [said] if isinstance(said, str) and said.startswith("/") and Path(said).exists() else []
+def _paths(value: Any) -> list[str]:
+    """Every existing absolute path in the settings. The study's loader made all paths absolute."""
+    if isinstance(value, dict):
+        return [path for part in value.values() for path in _paths(part)]
+    if isinstance(value, list):
+        return [path for part in value for path in _paths(part)]
+    return [value] if isinstance(value, str) and value.startswith("/") and Path(value).exists() else []

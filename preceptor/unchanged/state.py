@@ -1,4 +1,4 @@
-"""The state of a step, all that it hangs on and all that it wrote, as a few hashes."""
+"""The state of a step as a few hashes: all its inputs and everything that it wrote."""
 
 import hashlib
 import json
@@ -23,7 +23,12 @@ CODE = ("preceptor", "assets", "resources", "sql", "definitions.py")
 
 @dataclass(frozen=True)
 class Inputs:
-    """Hashes of the code, of the settings with the files that they name, and of the rows that are read."""
+    """Hashes of a step's inputs.
+
+    - `made_by`: the code.
+    - `made_of`: the settings, with the files that they name.
+    - `read`: the rows that the step reads.
+    """
 
     made_by: str
     made_of: str
@@ -32,33 +37,33 @@ class Inputs:
 
 @dataclass(frozen=True)
 class State:
-    """What the step reads, a hash of what it wrote, and the files that it shares with other steps."""
+    """A step's inputs, a hash of what it wrote, and the files that it shares with other steps."""
 
     inputs: Inputs
     written: str
     shared: tuple[str, ...] = ()
 
     def holds(self, now: "State") -> bool:
-        """Whether all of this is still so. To what is shared other steps may have added files."""
+        """Whether this state is still the same. Other steps may have added shared files."""
         same = (self.inputs, self.written) == (now.inputs, now.written)
         return same and {*self.shared} <= {*now.shared}
 
 
 def inputs_of(study: Study, asset: str, key: Key, tables: LiveTables) -> Inputs | None:
-    """What a step reads now; None where anything about it is in doubt."""
+    """A step's inputs now, or None if they cannot be determined."""
     try:
         return _inputs(dependence(study, asset, key, tables), tables)
-    except Exception:  # a missing file, a dead hub, a damaged table: each step has its own words for it
+    except Exception:  # a missing file, hub or table: the step reports it itself
         return None
 
 
 def state_of(
     study: Study, asset: str, key: Key, tables: LiveTables, published: int | None = None
 ) -> State | None:
-    """A step's state now; None where anything about it is in doubt, which the step itself must find out.
+    """A step's state now, or None if it cannot be determined, so that the step must run.
 
-    `published` is the version of its table in which the step found or left its rows: somebody else may have
-    replaced them since.
+    `published` is the table version in which the step found or wrote its rows. If other rows have replaced
+    them since, the state is None.
     """
     try:
         found = dependence(study, asset, key, tables)
@@ -81,29 +86,29 @@ def _files(tables: LiveTables, places: tuple[Place, ...]) -> list[tuple[str, lis
     return [(tables.lake.uri(table), tables.files(table, partition)) for table, partition in places]
 
 
-def _digest(said: Any) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @cache
 def made_by() -> str:
-    """A hash of this checkout's code, of Python's version, and of every installed package's.
+    """A hash of this checkout's code and of the versions of Python and all installed packages.
 
-    Whoever changes any of them has every step look at its rows again, once. Code that was changed since this
-    process began is like none: nobody knows which of both is at work here.
+    After any change of these, every step runs once more. If code changed after this process began, it is
+    unknown which code the process runs, so the result is a random value that equals no other.
     """
     files = list(_code())
-    if max(file.stat().st_ctime for file in files) > _began() - 2:  # seconds: file systems have clocks too
+    if max(file.stat().st_ctime for file in files) > _began() - 2:  # 2 s for a file system's own clock
         return uuid.uuid4().hex
     code = {str(file.relative_to(CHECKOUT)): file.read_bytes().hex() for file in files}
     return _digest([code, sys.version, installed_packages()])
 
 
 def _began() -> float:
-    """When this process began, in seconds since 1970; a minute ago where the kernel does not say."""
+    """When this process began, in seconds since 1970. A minute ago if the kernel does not tell."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
-        ticks = int(fields.split()[22 - 3])  # proc_pid_stat(5); field 2 may hold blanks
+        ticks = int(fields.split()[22 - 3])  # see proc_pid_stat(5); field 2 may contain blanks
         return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
     except (OSError, ValueError, AttributeError):
         return time.time() - 60

@@ -1,4 +1,4 @@
-"""Which files hold a partition's rows now: no two writers ever give two files one name."""
+"""Which files hold a partition's rows now. File names are unique, so new rows have new names."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -18,12 +18,12 @@ Files = dict[Group, list[str]]
 
 
 class DoubtError(Exception):
-    """Something is not as it should be: the step is to run, and to say what it meets."""
+    """The state cannot be determined. The step must run, and report any problem itself."""
 
 
 @dataclass
 class LiveTables:
-    """A lake's tables as they are now; what was looked up is known until `forget`."""
+    """A lake's tables as they are now. Look-ups are cached until `forget`."""
 
     lake: Lake
     _known: dict[tuple[str, int | None], tuple[int, Files] | None] = field(default_factory=dict)
@@ -31,41 +31,41 @@ class LiveTables:
     _commits: list[Commit] | None = None
 
     def forget(self) -> None:
-        """Look everything up anew: a step ran, or much time went by."""
+        """Clear the cache: call this after a step ran, or after a long time."""
         self._known.clear()
         self._stored.clear()
         self._commits = None
 
     def version(self, table: Table) -> int | None:
-        """The newest version; None where the table does not exist. Raises LakeError."""
+        """The newest version, or None if the table does not exist. Raises LakeError."""
         found = self._look(table)
         return None if found is None else found[0]
 
     def files(self, table: Table, partition: Partition) -> list[str]:
-        """The files of a partition, or of all that agree with these columns, each with its signature.
+        """The files of a partition, or of all partitions that match these columns, with their signatures.
 
-        Raises DoubtError where one is gone, or where the newest commit has no hashes; LakeError.
+        Raises DoubtError if a file is gone or the newest commit has no hashes, and LakeError.
         """
         found = self._look(table)
         if found is None:
             return []
         if head_at(self.lake.files(table), found[0]) is None:
-            raise DoubtError(f"{table.name} has no hashes of version {found[0]}")
+            raise DoubtError(f"{table.name} has no hashes for version {found[0]}")
         return sorted(self._signed(table, found[1], partition))
 
     def unfinished(self, table: Table, partition: Partition) -> bool:
-        """Whether chunks of the partition wait beside the table. Raises LakeError."""
+        """Whether the staging table still holds rows of the partition. Raises LakeError."""
         staged = replace(table, name=f"_staging/{table.name}")
         found = self._look(staged)
         return found is not None and any(_matching(found[1], partition))
 
     def replaced(self, table: Table, partition: Partition, version: int) -> bool:
-        """Whether the partition's rows are others than in a version. Raises LakeError."""
+        """Whether the partition's rows changed since a version. Raises LakeError."""
         files = [found[1] for found in (self._look(table, version), self._look(table)) if found]
         return len({frozenset(_matching(there, partition)) for there in files}) != 1
 
     def earlier_rewards(self, partition: Partition, now: datetime | None = None) -> list[Any]:
-        """What the check of drift compares a partition of `rewards` with: versions and their files."""
+        """The earlier versions, with their files, that the drift check compares a rewards partition with."""
         if self._commits is None:
             self._commits = history(self.lake, REWARDS)
         found = []

@@ -1,4 +1,4 @@
-"""A new best teacher is told when the data exclude that the old one still is, and never for less."""
+"""A new best teacher causes an alert only if the data rule out that the old one is still first."""
 
 import polars as pl
 from hypothesis import given
@@ -11,7 +11,7 @@ TEACHERS = ["ann", "bob", "cy", "dee"]
 
 
 def row(teacher, rank, best=None, base="b1", car=None, missing=None):
-    """A row of the CAR table; without a rank the teacher is missing."""
+    """A row of the CAR table. Without a rank, the teacher is not ranked."""
     car = car if car is not None or rank is None else 1 / rank
     why = "no responses" if rank is None and missing is None else missing
     return {
@@ -45,7 +45,7 @@ def tables(draw):
 
 
 @given(st.lists(tables(), max_size=6))
-def test_what_is_announced_is_always_the_truth_that_was_last_told(history):
+def test_the_announced_teacher_is_the_one_last_alerted_or_still_possible(history):
     announced = {}
     for found in history:
         changes, after = best_teacher_changes(announced, found)
@@ -66,17 +66,17 @@ def test_what_is_announced_is_always_the_truth_that_was_last_told(history):
             else:
                 assert after.get(base) == before
         assert set(after) <= set(found["base"])
-        # Nothing is told twice.
+        # The same table causes no second alert.
         assert best_teacher_changes(after, found) == ([], after)
         announced = after
 
 
-def test_a_base_seen_for_the_first_time_is_announced_silently():
+def test_a_new_base_is_recorded_without_an_alert():
     found = table(row("ann", 1), row("bob", 2), row("bob", 1, base="b2"))
     assert best_teacher_changes({}, found) == ([], {"b1": "ann", "b2": "bob"})
 
 
-def test_a_change_within_the_intervals_is_not_told_and_one_beyond_them_is():
+def test_only_a_change_beyond_the_intervals_causes_an_alert():
     within = table(row("bob", 1), row("ann", 2, best=1))
     assert best_teacher_changes({"b1": "ann"}, within) == ([], {"b1": "ann"})
     beyond = table(row("bob", 1), row("ann", 2, best=2))
@@ -97,7 +97,7 @@ def test_a_change_within_the_intervals_is_not_told_and_one_beyond_them_is():
     }
 
 
-def test_a_drift_in_steps_that_are_each_within_chance_is_told_in_the_end():
+def test_many_small_drifts_cause_an_alert_in_the_end():
     announced = {"b1": "ann"}
     for step in (
         table(row("bob", 1), row("ann", 2, best=1), row("cy", 3, best=2)),
@@ -111,16 +111,16 @@ def test_a_drift_in_steps_that_are_each_within_chance_is_told_in_the_end():
     assert [(change.before, change.now["teacher"]) for change in changes] == [("ann", "cy")]
 
 
-def test_the_best_teacher_that_is_not_ranked_any_more_is_told_with_the_reason():
+def test_an_alert_says_why_the_best_teacher_is_no_longer_ranked():
     gone = table(row("bob", 1, best=1))
     assert "it was ann, which left the study" in told(gone)
-    # Unless its file is the one that cannot be read at this moment.
+    # No alert if its file may be the unreadable one.
     assert best_teacher_changes({"b1": "ann"}, gone, whole=False) == ([], {"b1": "ann"})
     missing = table(row("bob", 1, best=1), row("ann", None, missing="no losses under b1"))
-    assert "it was ann, which cannot be ranked any more: no losses under b1" in told(missing)
+    assert "it was ann, which can no longer be ranked: no losses under b1" in told(missing)
 
 
-def test_a_base_without_any_ranked_teacher_keeps_what_was_announced_and_one_that_left_is_forgotten():
+def test_a_base_without_ranked_teachers_keeps_its_announcement_and_a_removed_base_loses_it():
     nobody = table(row("ann", None), row("ann", 1, base="b2"))
     assert best_teacher_changes({"b1": "ann", "b3": "bob"}, nobody) == ([], {"b1": "ann", "b2": "ann"})
 

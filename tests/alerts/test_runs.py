@@ -1,4 +1,4 @@
-"""A failing check is told once, again when it says something else, and anew after it passed."""
+"""A failing check causes one alert, another when its message changes, and another after it passed."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ MEND = "Mend it."
 
 
 def run(*says, partition="a|b", **fields):
-    """A run in which `failure_rate` said these things; None is a pass."""
+    """A run in which `failure_rate` failed with these messages; None is a pass."""
     checks = tuple(
         CheckOutcome("rewards", partition, "failure_rate", passed=text is None, says=text or "fine")
         for text in says
@@ -19,7 +19,7 @@ def run(*says, partition="a|b", **fields):
 
 
 @given(st.lists(st.sampled_from([None, "5 failed", "6 failed"]), max_size=12))
-def test_one_alert_per_failure_that_was_not_just_told(history):
+def test_a_failure_is_alerted_once_until_it_changes_or_passes(history):
     standing, told, last = {}, [], None
     for says in history:
         alerts, standing = check_alerts(standing, run(says))
@@ -29,7 +29,7 @@ def test_one_alert_per_failure_that_was_not_just_told(history):
         last = says
 
 
-def test_each_partition_stands_for_itself():
+def test_partitions_are_independent():
     alerts, standing = check_alerts({}, run("5 failed"))
     assert alerts[0].text == "rewards a × b: check failure_rate did not pass: 5 failed (run 01234567)"
     alerts, standing = check_alerts(standing, run("5 failed", partition="a|c"))
@@ -38,7 +38,7 @@ def test_each_partition_stands_for_itself():
     assert list(standing) == ["rewards/a|c/failure_rate"]
 
 
-def test_a_failed_run_is_told_with_where_why_and_what_to_do():
+def test_the_alert_of_a_failed_run_says_where_why_and_what_to_do():
     failed = run(partition="t", failures=("no space.",), unmade=("responses",))
     (alert,) = run_alerts(failed, MEND)
     assert alert.text == "run 01234567 failed (responses t): no space. Mend it."
@@ -50,12 +50,12 @@ def test_a_failed_run_is_told_with_where_why_and_what_to_do():
     }
 
 
-def test_a_run_that_dagster_tries_again_or_that_did_not_fail_is_not_told():
+def test_a_retried_or_successful_run_causes_no_alert():
     assert list(run_alerts(run(failures=("no space",), asked_again=True), MEND)) == []
     assert list(run_alerts(run("5 failed"), MEND)) == []
 
 
-def test_the_same_alert_has_the_same_id_and_another_one_another():
+def test_equal_alerts_have_equal_ids_and_others_have_others():
     one, same = make_alert("run_failed", "x", run="1"), make_alert("run_failed", "y", run="1")
     assert one.id == same.id
     assert (
@@ -64,7 +64,7 @@ def test_the_same_alert_has_the_same_id_and_another_one_another():
     )
 
 
-def test_text_from_rows_pages_nobody_and_stays_short():
+def test_text_from_rows_mentions_nobody_and_stays_short():
     alert = make_alert("run_failed", "<!channel>\n\ud800 " + "x" * 10_000, run="1")
     assert alert.text.startswith("‹!channel› \ufffd x")
     assert len(alert.text) == LONGEST

@@ -1,4 +1,4 @@
-"""Alerts reach a real receiver, in order and with their ids; what is not taken waits, and no secret leaks."""
+"""Alerts reach a receiver in order and with their ids, refused ones wait, and no secret leaks."""
 
 import logging
 import socket
@@ -33,7 +33,7 @@ def dead_address():
         return f"http://127.0.0.1:{probe.getsockname()[1]}/{SECRET}"
 
 
-def test_a_receiver_gets_each_alert_once_in_order_with_what_chats_show():
+def test_a_receiver_gets_each_alert_once_in_order_with_its_text():
     with WebhookServer() as server:
         state, problem = deliver(waiting(3), to(server.address))
     assert (state, problem) == (State(after=0), None)
@@ -48,10 +48,10 @@ def test_a_receiver_gets_each_alert_once_in_order_with_what_chats_show():
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
-def test_what_is_refused_waits_and_goes_first_the_next_time(status):
+def test_a_refused_alert_waits_and_is_sent_first_next_time(status):
     with WebhookServer(200, status) as server:
         state, problem = deliver(waiting(3), to(server.address))
-        assert problem == f"the webhook took no alert: it answered {status}"
+        assert problem == f"the webhook did not accept the alert: it answered {status}"
         assert [alert.facts["run"] for alert in state.pending] == ["1", "2"]
         state, problem = deliver(state.awaiting(alerts(1, first=3)), to(server.address))
     assert (state.pending, problem) == ((), None)
@@ -59,7 +59,7 @@ def test_what_is_refused_waits_and_goes_first_the_next_time(status):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_an_alert_follows_no_redirect(status):
+def test_redirects_are_not_followed(status):
     with WebhookServer() as elsewhere, WebhookServer(status, location=elsewhere.address) as server:
         state, problem = deliver(waiting(1), to(server.address))
     assert f"it answered {status} (redirects are not followed: set the final address)" in problem
@@ -67,15 +67,15 @@ def test_an_alert_follows_no_redirect(status):
     assert elsewhere.asked == []
 
 
-def test_a_receiver_that_drips_its_answer_does_not_hold_the_tick_up(monkeypatch):
+def test_a_receiver_that_answers_byte_by_byte_does_not_delay_the_tick(monkeypatch):
     monkeypatch.setattr(webhook, "SECONDS", 0.5)
     with WebhookServer(3600.0) as server:
         state, problem = deliver(waiting(2), to(server.address))
-    assert problem == "the webhook took no alert: no answer within 0.5 s"
+    assert problem == "the webhook did not accept the alert: no answer within 0.5 s"
     assert len(state.pending) == 2
 
 
-def test_many_alerts_to_a_slow_receiver_go_out_over_several_ticks(monkeypatch):
+def test_many_alerts_to_a_slow_receiver_take_several_ticks(monkeypatch):
     clock, sent = [0.0], []
     monkeypatch.setattr(webhook, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
@@ -90,10 +90,10 @@ def test_many_alerts_to_a_slow_receiver_go_out_over_several_ticks(monkeypatch):
     assert sent == [str(n) for n in range(20)]
 
 
-def test_a_dead_receiver_keeps_the_newest_alerts_and_counts_the_others_aloud():
+def test_while_the_receiver_is_down_the_newest_alerts_are_kept_and_the_others_counted():
     state = waiting(MOST_PENDING).awaiting(alerts(7, first=MOST_PENDING))
     state, problem = deliver(state, to(dead_address()))
-    assert problem == "the webhook took no alert: it cannot be reached (Connection refused)"
+    assert problem == "the webhook did not accept the alert: it cannot be reached (Connection refused)"
     assert (len(state.pending), state.dropped) == (MOST_PENDING, 7)
     again = State.parse(state.model_dump_json())
     with WebhookServer() as server:
@@ -104,7 +104,7 @@ def test_a_dead_receiver_keeps_the_newest_alerts_and_counts_the_others_aloud():
 
 
 @pytest.mark.parametrize("address", ["https://a.example/x", "http://127.0.0.1:8/", "https://[::1]:9/x?y=z"])
-def test_an_http_address_is_taken_as_it_is(address):
+def test_an_http_address_is_accepted_unchanged(address):
     assert webhook_address({webhook.VARIABLE: f" {address}\n"}) == address
 
 
@@ -129,7 +129,7 @@ def test_without_an_address_there_is_no_webhook(environment):
         f"https://höst/{SECRET}",
     ],
 )
-def test_what_is_no_http_address_is_refused_without_being_quoted(address):
+def test_an_invalid_address_is_refused_without_being_quoted(address):
     with pytest.raises(WebhookError, match=r"set it to https://host/path") as refused:
         webhook_address({webhook.VARIABLE: address})
     assert SECRET not in str(refused.value)
@@ -139,7 +139,7 @@ def test_what_is_no_http_address_is_refused_without_being_quoted(address):
     "server",
     [WebhookServer(500), WebhookServer(302, location=f"https://host/{SECRET}"), WebhookServer(5.0), None],
 )
-def test_no_error_and_no_log_holds_any_part_of_the_address(server, monkeypatch, caplog):
+def test_no_error_and_no_log_contains_any_part_of_the_address(server, monkeypatch, caplog):
     monkeypatch.setattr(webhook, "SECONDS", 0.3)
     caplog.set_level(logging.DEBUG)
     if server is None:
@@ -149,6 +149,6 @@ def test_no_error_and_no_log_holds_any_part_of_the_address(server, monkeypatch, 
             _, problem = deliver(waiting(1), to(server.address))
     _, unknown = deliver(waiting(1), to(f"https://{SECRET}.invalid/{SECRET}"))
     said = f"{problem} {unknown} {caplog.text}".casefold()
-    assert "the webhook took no alert" in said
+    assert "the webhook did not accept the alert" in said
     assert SECRET.casefold() not in said
     assert "127.0.0.1" not in said

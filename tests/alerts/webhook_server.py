@@ -1,4 +1,4 @@
-"""A webhook's receiver on loopback that takes alerts, or answers as it is told."""
+"""A webhook receiver on loopback. It accepts alerts or answers as configured."""
 
 import json
 import threading
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class WebhookServer:
-    """`answers` holds a status, or seconds of silence, for each request to come; then all are taken."""
+    """`answers` holds a status or seconds of silence for each next request. Later ones are accepted."""
 
     def __init__(self, *answers: int | float, location: str | None = None):
         self.answers = list(answers)
@@ -60,7 +60,7 @@ class WebhookServer:
         request.end_headers()
 
     def drip(self, request: BaseHTTPRequestHandler, seconds: float) -> None:
-        """A byte of the answer now and then, so that no read of a single one is ever slow."""
+        """Send the answer byte by byte, so that no single read is slow."""
         ends = time.monotonic() + seconds
         request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Wait: ")
         while time.monotonic() < ends:

@@ -1,4 +1,4 @@
-"""One small study for every audit's test: made once, and copied where a test damages it."""
+"""One small study for all audit tests. It is made once and copied for tests that damage it."""
 
 import shutil
 from dataclasses import dataclass

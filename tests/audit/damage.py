@@ -1,4 +1,4 @@
-"""Ways to damage a store, each of a kind that an audit has to find."""
+"""Ways to damage a store. An audit must find each of them."""
 
 import json
 import shutil
@@ -25,12 +25,11 @@ def added_file(case: Case) -> None:
 
 def manifest(case: Case) -> None:
     path = next(case.home.glob("checkpoints/a-brief/*/manifest.json"))
-    said = json.loads(path.read_text())
-    path.write_text(json.dumps(said | {"seed": 7}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 7}))
 
 
 def response(case: Case) -> None:
-    """A word of one response, in a Parquet file that stays whole."""
+    """Change one response in a Parquet file that stays readable."""
     rewrite(case, "responses/teacher=brief", "turns", lambda turns: [["no"], *turns[1:]])
 
 
@@ -79,7 +78,7 @@ def lost_table(case: Case) -> None:
 
 
 def silent_commit(case: Case) -> None:
-    """Somebody else's writer, which says nothing of what it wrote."""
+    """A commit of another program, without our metadata."""
     for log in (case.home / "responses" / "_delta_log").glob("*.json"):
         log.write_text(log.read_text().replace('"preceptor":', '"another":'))
     response(case)
@@ -95,7 +94,7 @@ def settings_in_the_log(case: Case) -> None:
 
 
 def declared_in_the_log(case: Case) -> Path:
-    """The teacher's terms, as its commit says that the study declared them."""
+    """Change the teacher's terms of use in its commit. Returns the log file."""
     (log,) = (
         path
         for path in (case.home / "responses/_delta_log").glob("*.json")
@@ -120,7 +119,7 @@ def rewrite(case: Case, partition: str, column: str, change: Callable[[list], li
 
 
 def replace(path: Path, table: pa.Table) -> None:
-    """Another file under the same name, with its size in Delta's log: only the rows themselves tell."""
+    """Replace a file and its size in Delta's log, so that only the rows reveal the change."""
     size = path.stat().st_size
     parquet.write_table(table, path)
     table_folder = next(folder for folder in path.parents if (folder / "_delta_log").exists())

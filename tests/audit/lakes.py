@@ -1,4 +1,4 @@
-"""A small study taken to a score by the very functions that its assets call."""
+"""A small study, run up to its scores with the same functions that the assets call."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ from tests.studies import document, with_runs, write_benchmarks, write_study
 
 
 def small_document() -> dict:
-    """Two recorded teachers, recorded scores, one base, a run each, a benchmark that a program checks."""
+    """Two recorded teachers, recorded rewards, one base, a run per teacher, and two benchmarks."""
     study = with_runs(document("small"))
     study["teachers"] = [teacher | {"terms": f"{teacher['name']}-terms"} for teacher in study["teachers"][:2]]
     study["bases"], study["reward_models"] = study["bases"][:1], study["reward_models"][:1]
@@ -61,7 +61,7 @@ def reload(path: Path, study: dict) -> Study:
 
 
 def rank(study: Study, lake: Lake) -> None:
-    """Everything up to the CAR table."""
+    """Run all steps up to the CAR table."""
     instructions, _ = collect_instructions(study.instructions)
     fingerprint = instructions_fingerprint(study.instructions)
     put(lake.made_from({}, dump(study.instructions)), RAW_INSTRUCTIONS, {}, fingerprint, instructions)
@@ -85,7 +85,7 @@ def rank(study: Study, lake: Lake) -> None:
 
 
 class Evaluation(EvaluationResource):
-    """Evaluates as ever, with a judge at hand that prefers what it sees first."""
+    """Evaluates with a fake judge that prefers the first answer."""
 
     def _asked(self, judge):
         return Asked(first_wins)
@@ -97,7 +97,7 @@ def first_wins(question, _) -> Answer:
 
 
 def tune(study: Study, lake: Lake) -> None:
-    """Everything from the selection to the scores."""
+    """Run all steps from the selection to the scores."""
     for recipe in study.recipes:
         session = Warehouse(lake, SQL)
         session.attach(*selection_reads(study, recipe.name))

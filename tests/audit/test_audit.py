@@ -1,4 +1,4 @@
-"""From a checkpoint, a score or a ranking back to the rows that made it, and what changed since."""
+"""Audits trace a checkpoint, a score or a ranking back to its rows, and report what changed."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ def test_a_sound_checkpoint_is_walked_back_to_its_source(made):
     text = "\n".join(audit_text(audit))
     assert "teacher brief: 12 rows; engine recorded" in text
     assert "terms brief-terms" in text
-    assert text.endswith("nothing that does not match")
+    assert text.endswith("no mismatch")
 
 
 def test_a_score_is_walked_back_to_the_checkpoint_that_gave_the_answers(made):
@@ -56,11 +56,12 @@ def test_a_score_is_walked_back_to_the_checkpoint_that_gave_the_answers(made):
     says = "\n".join(str(finding) for finding in audit.findings)
     for part in ("eval_scores a-chatty × sums", "eval_results a-chatty × sums", "student_responses a-chatty"):
         assert part in says
-    assert f"of checkpoint {audit.checkpoint.fingerprint}" in says
+    assert f"results of a-chatty on sums: belong to checkpoint {audit.checkpoint.fingerprint}" in says
     assert set(audit.rows["teacher"]) == {"chatty"}
     untuned = audit_evaluation(made.lake, SQL, "untuned-base-a", "sums")
     assert wrong(untuned.findings) == [] and untuned.checkpoint is None
-    assert f"of the untuned base {audit.checkpoint.manifest['base']['identity']}" in str(untuned.findings[-1])
+    identity = audit.checkpoint.manifest["base"]["identity"]
+    assert f"belong to the untuned base {identity}" in str(untuned.findings[-1])
     assert any("student_responses untuned-base-a" in finding.subject for finding in untuned.findings)
     with pytest.raises(AuditError, match="a-brief on judged, a-brief on sums, a-chatty on judged"):
         audit_evaluation(made.lake, SQL, "a-chatty", "nothing")
@@ -68,17 +69,17 @@ def test_a_score_is_walked_back_to_the_checkpoint_that_gave_the_answers(made):
         audit_checkpoint(made.lake, SQL, "nobody")
 
 
-def test_a_judged_score_is_walked_back_to_every_verdict(case):
+def test_an_audit_of_a_judged_score_checks_every_verdict(case):
     audit = audit_evaluation(case.lake, SQL, "a-chatty", "judged")
     assert wrong(audit.findings) == []
     assert "judgments a-chatty × judged" in "\n".join(str(finding) for finding in audit.findings)
-    rewrite(case, "judgments/run=a-chatty/benchmark=judged", "verdict", lambda said: ["B", *said[1:]])
+    rewrite(case, "judgments/run=a-chatty/benchmark=judged", "verdict", lambda found: ["B", *found[1:]])
     found = wrong(audit_evaluation(case.lake, SQL, "a-chatty", "judged").findings)
     named = {finding.subject.split(" at ")[0] for finding in found}
     assert named == {"files of judgments", "judgments a-chatty × judged"}
 
 
-def test_a_source_that_moved_on_is_said_but_is_no_fault(made, case, tmp_path):
+def test_a_changed_or_missing_source_is_reported_but_is_no_error(made, case, tmp_path):
     shutil.copytree(made.folder, tmp_path / "all", dirs_exist_ok=True)
     moved = made.folder / "questions.jsonl"
     text = moved.read_text()
@@ -95,7 +96,7 @@ def test_a_source_that_moved_on_is_said_but_is_no_fault(made, case, tmp_path):
 
 
 def test_a_model_that_was_tuned_again_can_still_be_audited(case):
-    """Its rows are those of its own versions, though the lake has moved on."""
+    """Its rows are read at the versions that it was tuned on, although the lake has newer ones."""
     before = case.audit().checkpoint
     study = taught_otherwise(case)
     after = case.audit().checkpoint
@@ -112,7 +113,7 @@ def test_a_model_that_was_tuned_again_can_still_be_audited(case):
 
 
 def taught_otherwise(case: Case) -> Study:
-    """The teacher `brief` says something else, and everything is made again."""
+    """Change the answers of the teacher `brief`, and run all steps again."""
     shutil.copytree(Path(case.study.bases[0].model).parent, case.folder, dirs_exist_ok=True)
     lines(
         case.folder / "brief.jsonl", [{"instruction": question, "response": "No."} for question in QUESTIONS]
@@ -140,7 +141,7 @@ def test_checkpoints_are_found_by_teacher_source_and_terms(made):
     assert find_checkpoints(made.lake, SQL, today, terms="brief-terms").found.height == 1
 
 
-def test_a_checkpoint_whose_rows_are_lost_is_not_passed_over(case):
+def test_a_checkpoint_whose_rows_are_lost_is_listed_as_unknown(case):
     data_file(case, "responses/teacher=brief").unlink()
     search = find_checkpoints(case.lake, SQL, case.study, teacher="brief")
     assert any("a-brief" in finding.subject and not finding.holds for finding in search.unknown)
@@ -194,7 +195,7 @@ def test_a_changed_setting_of_the_ranking_is_named(case):
     assert set(change.teachers["teacher"]) == {"brief", "chatty"}
 
 
-def test_a_ranking_is_walked_back_to_its_rows_without_any_run(made):
+def test_an_audit_of_a_ranking_checks_its_rows_without_any_run(made):
     audit = audit_ranking(made.lake, SQL)
     assert [finding for finding in audit.findings if not finding.holds] == []
     says = "\n".join(audit_text(audit))
@@ -220,27 +221,27 @@ def test_a_ranking_is_walked_back_to_its_rows_without_any_run(made):
         audit_ranking(made.lake, SQL, 0)
 
 
-def test_an_export_kept_elsewhere_vouches_for_the_past(case, tmp_path):
+def test_an_export_kept_elsewhere_reveals_a_rewritten_history(case, tmp_path):
     kept = tmp_path / "kept.json"
     export_audit(case.audit(), kept)
     heads = earlier_heads(kept)
     ranked = case.lake.read(CAR_TABLE, columns=list(CAR_TABLE.row_schema))
-    case.lake.publish(CAR_TABLE, ranked, {}, "again")  # new commits continue the past
+    case.lake.publish(CAR_TABLE, ranked, {}, "again")  # new commits continue the history
     assert wrong(since(case.lake, heads, "kept.json")) == []
     for path in (case.home / "car_table/_hashes").iterdir():
         path.unlink()
     log = case.home / "car_table" / log_name(1)
     log.write_text(log.read_text().replace("ratio", "other"))
-    record(case.lake.files(CAR_TABLE), case.lake.open(CAR_TABLE).version())  # all of it anew
+    record(case.lake.files(CAR_TABLE), case.lake.open(CAR_TABLE).version())  # all hashes rewritten
     assert wrong(stored_files(case.lake).findings) == []
     (found,) = wrong(since(case.lake, heads, "kept.json"))
-    assert found.subject == "past of car_table"
+    assert found.subject == "history of car_table"
     kept.write_text("[]")
     with pytest.raises(AuditError, match=r"kept\.json"):
         earlier_heads(kept)
 
 
-def test_a_manifest_from_before_there_were_objectives_is_of_sft(case):
+def test_a_manifest_without_an_objective_is_audited_as_sft(case):
     def older(manifests: list[str]) -> list[str]:
         return [json.dumps({k: v for k, v in json.loads(m).items() if k != "objective"}) for m in manifests]
 
@@ -251,7 +252,7 @@ def test_a_manifest_from_before_there_were_objectives_is_of_sft(case):
     assert rows.holds
 
 
-def test_an_export_is_one_file_that_says_everything(made, tmp_path):
+def test_an_export_is_one_file_with_findings_rows_and_commits(made, tmp_path):
     file = tmp_path / "audit.json"
     export_audit(made.audit(), file)
     document = json.loads(file.read_text())

@@ -1,4 +1,4 @@
-"""Every kind of damage to a store is found, and the audit names what is damaged."""
+"""An audit finds every kind of damage to a store and names the damaged file."""
 
 import re
 import shutil
@@ -75,8 +75,8 @@ def test_damage_is_found_and_named(case, damage, expected):
     assert "DO NOT MATCH" in list(audit_text(case.audit()))[-1]
 
 
-def test_files_exchanged_restored_or_taken_away_are_named_each(case):
-    """Each is a whole file of its own kind, so only hashes tell; of tables far from the model too."""
+def test_swapped_and_removed_files_are_named_each(case):
+    """Each swapped file is valid, so only hashes reveal it. The model was not made from this table."""
     table = case.home / "eval_scores"
     first, second = sorted(table.rglob("*.parquet"))[:2]
     early, late = table / log_name(1), table / log_name(2)
@@ -97,7 +97,7 @@ def test_files_exchanged_restored_or_taken_away_are_named_each(case):
 
 @pytest.mark.parametrize("table", ["raw_instructions", "responses", "rewards", "base_losses", "car_table"])
 def test_a_table_whose_last_commit_was_rolled_back_is_named(case, table):
-    """Log entry, hashes and data together: in itself the table is sound, but others were made from it."""
+    """Log entry, hashes and data are removed together. The table looks intact, but others need its rows."""
     tables = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES, CAR_TABLE)
     page = pl.DataFrame([dict.fromkeys(PREDICTED_ACTUAL.row_schema)], schema=PREDICTED_ACTUAL.row_schema)
     case.lake.made_from(case.lake.versions(*tables)).publish(PREDICTED_ACTUAL, page, {}, "report")
@@ -108,7 +108,7 @@ def test_a_table_whose_last_commit_was_rolled_back_is_named(case, table):
         (case.home / table / file).unlink()
     log.unlink()
     (case.home / table / entry_name(newest)).unlink()
-    problem = f"{case.home}/{table}/{entry_name(newest)} is gone: "
+    problem = f"{case.home}/{table}/{entry_name(newest)} is gone"
     assert problem in case.problems()
     ranking = "\n".join(str(finding) for finding in audit_ranking(case.lake, SQL).findings)
     assert problem in ranking
@@ -124,10 +124,10 @@ def test_a_report_that_was_changed_or_cut_is_named(case):
         assert str(page) in case.problems()
     page.write_bytes(whole[:5])
     (unknown,) = (finding for finding in case.audit().findings if finding.holds is None)
-    assert f"{page} holds no hash of itself" in unknown.says
+    assert f"{page} has no hash" in unknown.says
 
 
-def test_an_altered_response_is_named_and_so_is_what_was_tuned_on_it(case):
+def test_an_altered_response_and_the_run_tuned_on_it_are_named(case):
     first = case.lake.read(RESPONSES, {"teacher": "brief"})["response_id"][0]
     response(case)
     problems = case.problems()
@@ -135,7 +135,7 @@ def test_an_altered_response_is_named_and_so_is_what_was_tuned_on_it(case):
     assert "rows of a-brief: " in problems
 
 
-def test_what_a_commit_declares_cannot_be_changed_unseen(case):
+def test_changed_declared_settings_of_a_commit_are_found_and_not_shown(case):
     log = declared_in_the_log(case)
     for audit in (case.audit(), audit_ranking(case.lake, SQL)):
         text = "\n".join(audit_text(audit))
@@ -144,8 +144,8 @@ def test_what_a_commit_declares_cannot_be_changed_unseen(case):
         assert "of-a-liar" not in text
 
 
-def test_a_newest_commit_rewritten_with_its_hashes_is_not_the_one_that_others_were_made_from(case):
-    """Nobody follows it in its own table: what was made from it holds its head."""
+def test_a_newest_commit_rewritten_with_its_hashes_is_found_by_what_was_made_from_it(case):
+    """No later version in the table reveals it, but the commits made from it hold its head."""
     log = declared_in_the_log(case)
     files = case.lake.files(RESPONSES)
     version = max(int(path.stem) for path in (case.home / "responses/_hashes").glob("*.json"))
@@ -153,7 +153,7 @@ def test_a_newest_commit_rewritten_with_its_hashes_is_not_the_one_that_others_we
         (case.home / "responses" / entry_name(number)).unlink()
     record(files, version)
     (past,) = wrong(stored_files(case.lake).findings)
-    assert past.subject == "past of responses"
+    assert past.subject == "history of responses"
     found = [str(finding) for finding in wrong(case.audit().findings)]
     assert any(entry_name(version) in text for text in found)
 
@@ -172,7 +172,7 @@ def test_a_store_of_an_older_release_is_audited_by_its_rows_alone(case):
     assert re.search("responses brief at version 2: 12 rows .*altered: ", case.problems())
 
 
-def test_a_damaged_manifest_is_named_and_the_lakes_copy_leads_on(case):
+def test_a_damaged_manifest_is_named_and_the_audit_uses_the_lakes_copy(case):
     path = next(case.home.glob("checkpoints/a-brief/*/manifest.json"))
     whole = path.read_bytes()
     for damaged, says in (

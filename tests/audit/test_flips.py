@@ -1,4 +1,4 @@
-"""Any byte of a store, flipped: the audit names its file, whatever a library would have made of it."""
+"""If any byte of a store is flipped, the audit names its file, however a library would react to it."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ DEMO = Path(__file__).parents[2] / "store"
 
 
 def kinds_of(run: str) -> dict[str, str]:
-    """How the paths of each kind of file look; the first that fits counts."""
+    """A pattern of the paths of each kind of file. The first match counts."""
     return {
         "hashes": r".*/_hashes/.*",
         "Delta's checkpoint": r".*/_delta_log/.*checkpoint.*",
@@ -41,7 +41,7 @@ def kinds_of(run: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def lake(made, tmp_path_factory) -> Lake:
-    """A small study, ranked and tuned, with a table long enough for a checkpoint of Delta's own."""
+    """A small study, ranked and tuned, with a table long enough for a Delta checkpoint."""
     folder = tmp_path_factory.mktemp("flipped")
     shutil.copytree(made.folder / "store", folder / "store")
     lake = Lake(str(folder / "store"), "small")
@@ -62,7 +62,7 @@ def files_by_kind(lake: Lake, run: str = RUN) -> dict[str, list[Path]]:
 
 
 def flipped(path: Path, chance: random.Random) -> bytes:
-    """Flip one bit of a file; the bytes that it had."""
+    """Flip one bit of a file. Returns the file's bytes from before."""
     whole = path.read_bytes()
     damaged = bytearray(whole)
     damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
@@ -71,13 +71,13 @@ def flipped(path: Path, chance: random.Random) -> bytes:
 
 
 def named(audit: Audit, path: Path) -> bool:
-    """Whether a finding names the file, and the text that a person reads can be made."""
+    """Whether a finding names the file. Also checks the audit's text."""
     assert "DO NOT MATCH" in list(audit_text(audit))[-1]
     return any(str(path) in finding.says for finding in wrong(audit.findings))
 
 
-def test_each_flipped_byte_is_named_by_its_file(lake):
-    """As the bytes alone tell, before any library parses them."""
+def test_the_file_of_each_flipped_byte_is_named(lake):
+    """The bytes are checked before any library parses them."""
     kinds, chance = files_by_kind(lake), random.Random(14)
     assert "Delta's checkpoint" in kinds
     for number in range(60):
@@ -96,7 +96,7 @@ def test_each_flipped_byte_is_named_by_its_file(lake):
 
 
 def flip_and_audit(lake: Lake, run: str, flips: int) -> None:
-    """The whole audit, each time: what is damaged is parsed too, apart."""
+    """Run the whole audit after each flip. It also parses the damaged files, in a child process."""
     kinds, chance = files_by_kind(lake, run), random.Random(15)
     for number in range(flips):
         path = chance.choice(kinds[list(kinds)[number % len(kinds)]])
@@ -111,13 +111,13 @@ def flip_and_audit(lake: Lake, run: str, flips: int) -> None:
 
 
 @pytest.mark.slow
-def test_no_flipped_byte_ends_the_way_back_in_a_traceback(lake):
+def test_no_flipped_byte_ends_an_audit_in_a_traceback(lake):
     flip_and_audit(lake, RUN, 12)
 
 
 @pytest.mark.soak
-def test_each_flipped_byte_of_the_demo_is_named(tmp_path):
-    """Of what `make demo` left in this checkout, in a copy of it."""
+def test_the_file_of_each_flipped_byte_of_the_demo_is_named(tmp_path):
+    """Uses a copy of the store that `make demo` wrote in this checkout."""
     shutil.copytree(DEMO, tmp_path / "store")
     flip_and_audit(Lake(str(tmp_path / "store"), "demo"), "diary-llama-small", 242)
 
@@ -126,7 +126,7 @@ def dies(_: Lake) -> Audit:
     os.abort()
 
 
-def test_a_library_that_dies_on_damaged_files_ends_nothing_else(lake, tmp_path):
+def test_a_library_that_dies_on_damaged_files_does_not_end_the_audit(lake, tmp_path):
     shutil.copytree(lake.root, tmp_path / "store")
     copy = Lake(str(tmp_path / "store"), lake.study)
     path = files_by_kind(copy)["data"][0]
@@ -134,4 +134,4 @@ def test_a_library_that_dies_on_damaged_files_ends_nothing_else(lake, tmp_path):
     audit = audited(copy, dies)
     assert named(audit, path)
     assert "its process was ended by SIGABRT" in str(audit.findings[-1])
-    assert named(audit_checkpoint(copy, SQL, RUN), path)  # by another process
+    assert named(audit_checkpoint(copy, SQL, RUN), path)  # a new child process

@@ -1,4 +1,4 @@
-"""What counts today is asked of each run alone: one base that cannot be found takes no other run with it."""
+"""Which results are current is decided per run: a base that cannot be found affects only its own runs."""
 
 import polars as pl
 
@@ -10,7 +10,7 @@ from preceptor.tuning.untuned import untuned_fingerprint
 from tests.report.lakes import BASES, empty_warehouse, put, small_study
 
 
-def test_a_base_that_is_nowhere_costs_its_own_runs_only(monkeypatch, caplog):
+def test_a_base_that_cannot_be_found_affects_only_its_own_runs(monkeypatch, caplog):
     study = small_study(("a", "b")).model_dump()
     study["bases"][0].update(model="nobody/nowhere", revision="main")
     study = Study.model_validate(study)
@@ -22,7 +22,7 @@ def test_a_base_that_is_nowhere_costs_its_own_runs_only(monkeypatch, caplog):
     assert "model 'nobody/nowhere' at revision 'main' is neither" in caplog.text
 
 
-def test_an_untuned_base_counts_while_its_weights_format_and_benchmark_are_todays(tmp_path, base_model):
+def test_an_untuned_base_counts_only_with_current_weights_format_and_benchmark(tmp_path, base_model):
     document = small_study(("a",), (BASES[0],)).model_dump()
     document["bases"][0].update(model=base_model, revision="main")
     document["evaluations"] = document["evaluations"][:1]
@@ -42,7 +42,7 @@ def test_an_untuned_base_counts_while_its_weights_format_and_benchmark_are_today
         assert warehouse.rows("eval_results").height == warehouse.rows("eval_scores").height == counted
 
 
-def test_an_untuned_base_that_is_nowhere_is_left_out_and_named(caplog):
+def test_an_untuned_base_that_cannot_be_found_is_left_out_and_named(caplog):
     document = small_study(("a", "b")).model_dump()
     document["bases"][0].update(model="nobody/nowhere", revision="main")
     found = results.current_untuned(Study.model_validate(document))

@@ -366,7 +366,7 @@ def test_alerts_outlive_a_dead_webhook_and_a_restart(instance, tmp_path, told, m
             answer(instance, sentence)
             says, cursor = tick(instance, tmp_path, cursor)
             assert says.endswith(
-                f"the webhook took no alert: it answered 500; {waiting} wait for the webhook"
+                f"the webhook did not accept the alert: it answered 500; {waiting} wait for the webhook"
             )
         assert len(told()) == 2
         monkeypatch.delenv(VARIABLE)
@@ -396,7 +396,7 @@ def test_an_address_that_cannot_be_used_is_said_and_not_quoted(instance, tmp_pat
     monkeypatch.setenv(VARIABLE, "hooks.example/T0PSECRET")
     answer(instance, "5 failed")
     says, cursor = tick(instance, tmp_path, BEGIN)
-    assert "PRECEPTOR_WEBHOOK is no address" in says and "1 wait for the webhook" in says
+    assert "PRECEPTOR_WEBHOOK is not a valid webhook address" in says and "1 wait for the webhook" in says
     assert "T0PSECRET" not in says + cursor
 
 

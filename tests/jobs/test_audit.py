@@ -45,8 +45,8 @@ def execute(folder: Path, **config: str) -> dg.ExecuteInProcessResult:
     ("question", "said"),
     [
         ([], "ranking: car_table version 1"),
-        (["checkpoint", "a-brief"], "word for word those that the model was tuned on"),
-        (["evaluation", "a-brief", "sums"], "of checkpoint"),
+        (["checkpoint", "a-brief"], "rows, exactly those that the model was tuned on"),
+        (["evaluation", "a-brief", "sums"], "belong to checkpoint"),
         (["checkpoints", "--teacher", "chatty"], "a-chatty"),
         (["checkpoints", "--terms", "chatty-terms", "--teacher", "brief"], "no checkpoint holds such rows"),
         (["why", "brief"], "first time"),
@@ -61,10 +61,10 @@ def test_the_command_answers(folder, question, said):
 def test_the_command_says_what_it_cannot_answer(folder):
     for question, sentence in {
         ("checkpoint", "nobody"): "run 'nobody' has no tuned model",
-        ("checkpoints", "--teacher", "breif"): "teacher 'breif' is not known here; known are: brief, chatty",
-        ("checkpoints", "--terms", "none"): "known are: brief-terms, chatty-terms",
+        ("checkpoints", "--teacher", "breif"): "unknown teacher 'breif'; known: brief, chatty",
+        ("checkpoints", "--terms", "none"): "known: brief-terms, chatty-terms",
         ("rankings",): "the CAR table was not published twice",
-        ("why", "nobody"): "nothing of teacher 'nobody' was ever published; known are brief, chatty",
+        ("why", "nobody"): "teacher 'nobody' has no published rows; known teachers: brief, chatty",
     }.items():
         result = ask(folder, *question)
         assert result.returncode == 2
@@ -88,7 +88,7 @@ def test_the_job_logs_the_findings_and_fails_where_something_does_not_match(fold
         assert "config.json is not the file that was written" in message
         result = ask(folder, "checkpoint", "a-brief", "--since", str(file))
         assert result.returncode == 1
-        assert "past of responses: up to version" in result.stdout
+        assert "history of responses: up to version" in result.stdout
         assert "1 DO NOT MATCH" in result.stdout
     finally:
         manifest.write_text(text)

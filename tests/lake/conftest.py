@@ -5,7 +5,7 @@ from tests.lake.samples import Writer
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a writer per teacher, waits until all are ready, and ends them after the test."""
+    """Start a writer per teacher, wait until all are ready, and stop them after the test."""
     writers = []
 
     def start(root, *teachers, **options):

@@ -1,4 +1,4 @@
-"""The chain of row artifacts on real engines, as one process runs it, and a journal of what they did."""
+"""Runs the row steps with real engines in one process, and keeps a journal of what the engines did."""
 
 import os
 from dataclasses import dataclass
@@ -23,12 +23,16 @@ from preceptor.text import digest
 
 STUDY = "killed"
 ROWS = 30
-TOO_LONG = (7, 23)  # numbers of instructions that the teacher cannot take
+TOO_LONG = (7, 23)  # instructions that are too long for the teacher
 PROMPTS_PER_BATCH = 2
 TOKENS_PER_BATCH, FEWEST_TOKENS = 280, 70  # at most 4 rows
 TABLES = {table.name: table for table in (RESPONSES, REWARDS, BASE_LOSSES)}
-PASSES = {"responses": 1, "rewards": 1, "base_losses": 2}  # of a row: losses are measured unconditionally too
-# What an engine may hold before it gives rows out: what it gives out is committed at once here.
+PASSES = {
+    "responses": 1,
+    "rewards": 1,
+    "base_losses": 2,
+}  # forward passes per row; losses have an unconditional pass too
+# Rows that an engine may hold before it yields them. Here each yielded row is committed at once.
 IN_FLIGHT = {
     "responses": BATCHES_SORTED_TOGETHER * PROMPTS_PER_BATCH,
     "rewards": TOKENS_PER_BATCH // FEWEST_TOKENS,
@@ -38,7 +42,7 @@ IN_FLIGHT = {
 
 @dataclass(frozen=True)
 class Models:
-    """Whose responses, and what scores them."""
+    """The teacher, the reward model and the base."""
 
     teacher: TransformersTeacher
     reward_model: ClassifierRewardModel
@@ -65,7 +69,7 @@ def instructions():
 
 
 class Watched:
-    """An engine whose journal tells which rows it was asked for, and the rows of each forward pass."""
+    """An engine that records the rows requested from it and the rows of each forward pass."""
 
     def __init__(self, engine, table, journal):
         self.engine, self.table = engine, table.name
@@ -86,7 +90,7 @@ class Watched:
 
     def _pass(self, embeddings, inputs):
         rows, tokens = inputs[0].shape
-        if tokens > 1:  # else one more token of a response
+        if tokens > 1:  # one token is a decoding step
             self._write("passed", str(rows))
 
     def _write(self, *words):
@@ -94,7 +98,7 @@ class Watched:
 
 
 def read_journal(journal):
-    """Per table, the rows that its engine was asked for, if it was, and how many rows' work its model did."""
+    """Per table, the rows requested from its engine, and the number of rows that its model computed."""
     asked, done = dict.fromkeys(TABLES), dict.fromkeys(TABLES, 0.0)
     lines = journal.read_text().split("\n")[:-1] if journal.exists() else []  # a kill may cut the last line
     for line in lines:
@@ -108,9 +112,9 @@ def read_journal(journal):
 
 
 def run_chain(models, root, journal):
-    """Responses, then rewards, then losses, on a store; for a process of its own."""
+    """Compute responses, rewards and losses in a store. Runs in a separate process."""
     torch.set_num_threads(1)
-    staging.SECONDS_PER_COMMIT = 0.0  # each row by itself, so that kills meet commits
+    staging.SECONDS_PER_COMMIT = 0.0  # commit each row at once, so that kills hit commits
     lake, questions, name = Lake(root, STUDY), instructions(), models.teacher.name
 
     def generator(teacher):

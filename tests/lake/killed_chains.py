@@ -1,7 +1,7 @@
-"""Processes that run the chain on one store and are killed, and what they left there.
+"""Processes that run the row steps on one store and are killed, and the rows and files that they left.
 
-They are forked from a server that imported the libraries and used none of them: no thread pool of theirs may
-exist before a fork.
+They are forked from a server that imported the libraries but has not used them, since none of their thread
+pools may exist before a fork.
 """
 
 import json
@@ -20,7 +20,7 @@ STAGING = {name: replace(table, name=f"_staging/{name}") for name, table in TABL
 
 
 class Chain:
-    """One store, on which one process after the other runs the chain, each with a journal of its own."""
+    """One store. Processes run the row steps on it one after the other, each with its own journal."""
 
     def __init__(self, folder: Path):
         self.folder, self.number = folder, 0
@@ -29,11 +29,11 @@ class Chain:
 
     @property
     def journal(self):
-        """The latest process's."""
+        """The latest process's journal."""
         return self.folder / f"journal-{self.number}"
 
     def run(self, models, seconds=None):
-        """Start a process, kill it after so many seconds; whether that met it at work."""
+        """Start a process and kill it after some seconds. Returns whether it was still working."""
         self.number += 1
         process = FORKSERVER.Process(target=run_chain, args=(models, self.lake.root, self.journal))
         process.start()
@@ -44,18 +44,18 @@ class Chain:
         return process.exitcode == -9
 
     def until_done(self, models, moments, longest):
-        """Run it again and again; yield after each process whether a kill met it at work."""
+        """Run processes until the work is done. Yields after each whether it was killed while working."""
         killed = True
         while killed:
             killed = self.run(models, moments.uniform(0, longest))
             yield killed
 
     def tables(self):
-        """What readers see, in the order of the keys."""
+        """The published rows, sorted by key."""
         return {name: self.lake.read(table).sort(table.key) for name, table in TABLES.items()}
 
     def staged(self):
-        """How many rows each staging table holds."""
+        """The number of rows in each staging table."""
         return {
             name: self.lake.read(table, columns=["fingerprint"]).height for name, table in STAGING.items()
         }
@@ -71,7 +71,7 @@ class Chain:
         return found
 
     def torn_commits(self):
-        """How many files kills left that are neither a commit nor named by one."""
+        """The number of files left by kills that are not commits and that no commit names."""
         torn = 0
         for table in (*TABLES.values(), *STAGING.values()):
             folder = Path(self.lake.uri(table))
@@ -83,7 +83,7 @@ class Chain:
 
 
 def phase(kept):
-    """The first table that is not finished, and how far it is."""
+    """The first unfinished table, and its progress."""
     for name, (published, staged) in kept.items():
         if published and staged:
             return f"{name}: published, not cleared"

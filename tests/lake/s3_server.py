@@ -1,4 +1,4 @@
-"""`python -m tests.lake.s3_server`: moto's S3 on loopback, in a process of its own; prints its address.
+"""`python -m tests.lake.s3_server`: moto's S3 on loopback in a separate process. Prints its address.
 
 In the same process it could not answer while delta-rs reads a table's history, which holds Python's lock.
 """
@@ -15,7 +15,7 @@ def main() -> None:
     server.start()
     app, turn = server._server.app, threading.Lock()
 
-    def one_request_at_a_time(*request):  # moto checks If-None-Match and writes in two steps; S3 in one
+    def one_request_at_a_time(*request):  # unlike S3, moto's If-None-Match is not atomic
         with turn:
             return app(*request)
 

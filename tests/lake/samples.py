@@ -1,4 +1,4 @@
-"""Rewards whose content says what computed them; as a script, a process that writes such rewards."""
+"""Rewards whose content names their fingerprint. As a script: a process that writes such rewards."""
 
 import importlib
 import subprocess
@@ -29,7 +29,7 @@ def partition(teacher="teacher"):
 
 
 def work(count=20, fingerprint="f1", teacher="teacher", first=0, table=REWARDS):
-    """Work whose wanted order is not the order of its keys."""
+    """Work whose rows are not wanted in the order of their keys."""
     names = [f"r{number:03}" for number in reversed(range(first, first + count))]
     wanted = pl.DataFrame({"response_id": names}, schema={"response_id": pl.String})
     place = partition(teacher) if table.partition_by else {}
@@ -44,7 +44,7 @@ def answers(wanted, fingerprint="f1"):
 
 
 def finish(missing, fingerprint="f1"):
-    """The rows as an engine gives them, one by one."""
+    """The rows one by one, as from an engine."""
     yield from in_rows(answers(missing, fingerprint))
 
 
@@ -53,7 +53,7 @@ def in_rows(frame):
 
 
 def rewards(count=20, fingerprint="f1", first=0):
-    """What complete() makes of work() with the same arguments."""
+    """The rows that complete() publishes for work() with the same arguments."""
     return answers(work(count, first=first).wanted, fingerprint)
 
 
@@ -62,9 +62,9 @@ def read_rows(lake, table=REWARDS, place=None, version=None):
 
 
 class Writer:
-    """A process that completes one teacher's partition, in chunks, whenever `go` names study and fingerprint.
+    """A process that completes one teacher's partition each time `go` names a study and a fingerprint.
 
-    Before it computes a chunk, it writes the chunk's rows into a journal; it is ended after two minutes.
+    Before it computes a chunk, it writes the chunk's rows into a journal. It is killed after two minutes.
     """
 
     def __init__(self, root, journals, teacher="teacher", count=12, pause=0.0):
@@ -88,7 +88,7 @@ class Writer:
         self.limit.start()
 
     def wait(self):
-        """Until it is ready for the next `go`."""
+        """Wait until the process is ready for the next `go`."""
         assert self.process.stdout.readline() == READY, "the writer ended early"
 
     def go(self, study, fingerprint="f1"):
@@ -96,7 +96,7 @@ class Writer:
         self.process.stdin.flush()
 
     def kill(self):
-        """Whether it had become ready again since the last wait()."""
+        """Whether the process has become ready again since the last wait()."""
         self.limit.cancel()
         self.process.kill()
         return self.process.communicate()[0] == READY
@@ -133,8 +133,8 @@ def say_ready():
 
 
 if __name__ == "__main__":
-    importlib.import_module("pyarrow.dataset")  # slow: kills shall hit the work, not this
-    staging.SECONDS_PER_COMMIT = 0.0  # each row by itself, so that kills meet commits
+    importlib.import_module("pyarrow.dataset")  # slow to import; kills must hit the work, not the import
+    staging.SECONDS_PER_COMMIT = 0.0  # commit each row at once, so that kills hit commits
     say_ready()
     for line in sys.stdin:
         complete_one(sys.argv[1], *line.split(), *sys.argv[2:])

@@ -1,4 +1,4 @@
-"""A hash of rows: the same for the same rows whatever their order and layout, another for any other value."""
+"""The content hash depends on every value, and neither on the rows' order nor on their memory layout."""
 
 import hashlib
 import struct
@@ -37,7 +37,7 @@ def frame(rows: list[dict]) -> pl.DataFrame:
 
 
 @given(st.lists(ROW, max_size=5), st.randoms())
-def test_neither_order_nor_layout_changes_it(rows, random):
+def test_order_and_memory_layout_do_not_change_the_hash(rows, random):
     whole = frame(rows)
     shuffled = whole.sample(fraction=1, shuffle=True, seed=random.randrange(2**32))
     pieces = pl.concat([*whole.iter_slices(2), whole.clear()], rechunk=False)
@@ -46,8 +46,8 @@ def test_neither_order_nor_layout_changes_it(rows, random):
 
 @given(st.lists(ROW, min_size=1, max_size=3), st.lists(ROW, min_size=1, max_size=3))
 @settings(max_examples=300)
-def test_two_frames_have_one_hash_only_if_they_say_the_same(one, other):
-    same = repr(frame(one).rows()) == repr(frame(other).rows())  # which tells 0.0 from -0.0
+def test_two_frames_have_the_same_hash_only_if_their_values_are_equal(one, other):
+    same = repr(frame(one).rows()) == repr(frame(other).rows())  # repr distinguishes 0.0 from -0.0
     assert (content_hash(frame(one), ("id",)) == content_hash(frame(other), ("id",))) == same
 
 
@@ -64,13 +64,13 @@ def test_two_frames_have_one_hash_only_if_they_say_the_same(one, other):
         ({"flag": False}, {"flag": None}),
     ],
 )
-def test_what_is_nearly_the_same_is_told_apart(one, other):
+def test_nearly_equal_rows_have_different_hashes(one, other):
     nothing = dict.fromkeys(list(SCHEMA)[1:])
     assert content_hash(frame([nothing | one]), ("id",)) != content_hash(frame([nothing | other]), ("id",))
 
 
 @given(st.lists(TEXT, max_size=6), st.integers(0, 3), st.integers(0, 6))
-def test_texts_count_by_their_bytes_wherever_arrow_has_put_them(texts, start, length):
+def test_a_slice_of_texts_has_the_hash_of_its_bytes(texts, start, length):
     rows = pl.DataFrame({"text": texts}, schema={"text": pl.String}).slice(start, length)
     present = [text.encode() for text in rows["text"] if text is not None]
     nulls = "".join("1" if text is None else "0" for text in rows["text"])
@@ -80,8 +80,8 @@ def test_texts_count_by_their_bytes_wherever_arrow_has_put_them(texts, start, le
     assert content_hash(rows, ()) == hashlib.sha256(expected).hexdigest()
 
 
-def test_it_is_the_hash_that_its_description_gives():
-    """Written out by hand, so that another release of polars or Arrow cannot change it unnoticed."""
+def test_the_hash_equals_one_written_out_by_hand():
+    """A new release of polars or Arrow must not change the hash."""
     rows = pl.DataFrame(
         {"k": ["b", "a"], "turns": [["x", "yz"], None], "v": [None, 1.5]},
         schema={"k": pl.String, "turns": pl.List(pl.String), "v": pl.Float64},

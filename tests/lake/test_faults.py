@@ -1,4 +1,4 @@
-"""Kills, concurrent writers and a full disk: no row is lost, mixed, doubled or bought for nothing."""
+"""Kills, concurrent writers and a full disk: no row is lost, mixed, doubled or computed twice."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ ROWS = 12
 
 
 def unhashed(lake):
-    """What an audit cannot vouch for of the store's files, byte for byte."""
+    """The audit's findings about files that it could not verify."""
     return [str(finding) for finding in stored_files(lake).findings if not finding.holds]
 
 
@@ -48,7 +48,7 @@ def duration_undisturbed(root, journals):
     return duration
 
 
-def test_kills_lose_what_is_in_flight_and_readers_never_see_it(tmp_path):
+def test_kills_lose_only_rows_in_flight_and_readers_never_see_partial_work(tmp_path):
     lake = Lake(str(tmp_path), "killed")
     moments, longest = random.Random(0), 0.6 * duration_undisturbed(lake.root, tmp_path)
     kills, kills_now, number = 0, 0, 1
@@ -116,7 +116,7 @@ def test_hundreds_of_commits_resume_across_log_checkpoints(lake, tmp_path, monke
     outcome = complete(lake, work(150), finish)
     assert (outcome.computed, outcome.reused) == (30, stop)
     assert_frame_equal(read_rows(lake), rewards(150))
-    assert unhashed(lake) == []  # the log's checkpoint included
+    assert unhashed(lake) == []  # including the log's checkpoint
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_a_full_disk_is_named_and_the_old_rows_stay(small_disk, blocks):
     assert_frame_equal(read_rows(lake), rewards(20, "f2"))
 
 
-def test_work_that_filled_the_disk_goes_on_where_it_stopped(small_disk, monkeypatch):
+def test_work_stopped_by_a_full_disk_resumes_where_it_stopped(small_disk, monkeypatch):
     monkeypatch.setattr(staging, "SECONDS_PER_COMMIT", 0.0)
     lake = Lake(str(small_disk), "test")
     with contextlib.ExitStack() as full:

@@ -1,4 +1,4 @@
-"""Text files beside the tables: replaced whole or not at all, locally and on S3."""
+"""Text files beside the tables are replaced completely or not at all, locally and on S3."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from preceptor.lake.store import LakeError
 from tests.lake.test_s3 import s3_endpoint, s3_lake  # noqa: F401 - fixtures
 
 
-def test_a_text_comes_back_and_is_replaced(lake):
+def test_a_text_is_read_back_and_can_be_replaced(lake):
     uri = f"{lake.home}/page.html"
     Path(lake.home).mkdir(parents=True)
     assert read_text(lake, uri) is None
@@ -21,7 +21,7 @@ def test_a_text_comes_back_and_is_replaced(lake):
     assert [path.name for path in Path(lake.home).iterdir()] == ["page.html"]
 
 
-def test_what_cannot_be_written_leaves_the_old_text(lake):
+def test_a_failed_write_leaves_the_old_text(lake):
     uri = f"{lake.home}/page.html"
     Path(lake.home).mkdir(parents=True)
     write_text(lake, uri, "old")
@@ -37,7 +37,7 @@ def test_a_missing_folder_is_named(lake):
 
 
 @given(st.text(max_size=50), st.data())
-def test_a_sealed_page_is_whole_and_no_changed_or_cut_one_is(page, data):
+def test_a_changed_or_cut_page_is_not_sealed(page, data):
     whole = sealed(page)
     assert is_sealed(whole)
     place = data.draw(st.integers(0, len(whole) - 1))
@@ -45,15 +45,15 @@ def test_a_sealed_page_is_whole_and_no_changed_or_cut_one_is(page, data):
     assert not is_sealed(whole[:place] + chr(ord(whole[place]) ^ 1) + whole[place + 1 :])
 
 
-def test_a_page_that_is_no_text_is_named(lake):
+def test_a_page_with_invalid_utf8_is_named(lake):
     Path(lake.home).mkdir(parents=True)
     Path(lake.home, "page.html").write_bytes(b"<p>\xff")
-    with pytest.raises(LakeError, match=r"page\.html is damaged: .*\. Remove it, and it is made again"):
+    with pytest.raises(LakeError, match=r"page\.html is damaged: .*\. Remove"):
         read_text(lake, f"{lake.home}/page.html")
 
 
 @pytest.mark.slow
-def test_a_text_lies_on_s3_as_in_a_folder(s3_lake):  # noqa: F811
+def test_a_text_on_s3_is_read_back_and_can_be_replaced(s3_lake):  # noqa: F811
     uri = f"{s3_lake.home}/page.html"
     assert read_text(s3_lake, uri) is None
     write_text(s3_lake, uri, "β")

@@ -1,4 +1,4 @@
-"""Folders appear whole or not at all, and only once."""
+"""Folders are published completely or not at all, and only once."""
 # ruff: noqa: F811 - fixtures are imported
 
 import threading
@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_published_folder_is_where_its_uri_says(lake, tmp_path):
+def test_a_published_folder_is_at_its_uri(lake, tmp_path):
     uri = folder_uri(lake, "checkpoints", "run", "f1")
     assert not exists(lake, uri)
     publish(lake, make_folder(tmp_path / "made"), uri)
@@ -43,7 +43,7 @@ def test_a_published_folder_is_where_its_uri_says(lake, tmp_path):
     assert not (tmp_path / "made").exists()
 
 
-def test_what_is_published_stays(lake, tmp_path):
+def test_a_published_folder_is_not_replaced(lake, tmp_path):
     uri = folder_uri(lake, "f1")
     publish(lake, make_folder(tmp_path / "first"), uri)
     publish(lake, make_folder(tmp_path / "second", {"manifest.json": "other"}), uri)
@@ -51,7 +51,7 @@ def test_what_is_published_stays(lake, tmp_path):
     assert not (tmp_path / "second").exists()
 
 
-def test_a_folder_without_a_manifest_is_neither_published_nor_there(lake, tmp_path):
+def test_a_folder_without_a_manifest_is_not_published(lake, tmp_path):
     uri = folder_uri(lake, "f1")
     with pytest.raises(LakeError, match=r"holds no manifest\.json"):
         publish(lake, make_folder(tmp_path / "made", {"model.safetensors": "weights"}), uri)
@@ -64,10 +64,10 @@ def test_a_folder_without_a_manifest_is_neither_published_nor_there(lake, tmp_pa
 
 
 class Killed(BaseException):
-    """Stands for a kill."""
+    """Simulates a kill."""
 
 
-def test_a_kill_leaves_nothing_visible_and_the_next_one_clears_up(lake, tmp_path, monkeypatch):
+def test_a_kill_leaves_nothing_visible_and_the_next_publish_cleans_up(lake, tmp_path, monkeypatch):
     uri = folder_uri(lake, "run", "f1")
     synchronise = folders.synchronise
 
@@ -88,7 +88,7 @@ def test_all_files_reach_the_disk_before_the_folder_appears(lake, tmp_path, monk
     uri, seen = folder_uri(lake, "run", "f1"), []
     monkeypatch.setattr(folders.os, "fsync", lambda descriptor: seen.append(Path(uri).exists()))
     publish(lake, make_folder(tmp_path / "made"), uri)
-    # Three files, the folder and its subfolder before; the folder that holds the new name after.
+    # Before the rename: three files, the folder and its subfolder. After it: the parent folder.
     assert seen == [False] * 5 + [True]
 
 
@@ -104,11 +104,11 @@ def test_a_store_that_cannot_be_written_is_named(lake, tmp_path, monkeypatch):
 
 def test_other_protocols_are_refused():
     lake = Lake("gs://bucket", "test")
-    with pytest.raises(LakeError, match=r"gs://bucket: .* a local folder or lies under s3://"):
+    with pytest.raises(LakeError, match=r"gs://bucket: .*s3://"):
         exists(lake, folder_uri(lake, "f1"))
 
 
-def test_only_one_works_in_a_folder(tmp_path, monkeypatch):
+def test_only_one_thread_or_process_holds_a_folder(tmp_path, monkeypatch):
     waiting, order = threading.Semaphore(0), []
     monkeypatch.setattr(folders.log, "info", lambda message, place: waiting.release())
 
@@ -122,14 +122,14 @@ def test_only_one_works_in_a_folder(tmp_path, monkeypatch):
         for thread in threads:
             thread.start()
         for _ in threads:
-            assert waiting.acquire(timeout=60)  # each of them says that it waits
+            assert waiting.acquire(timeout=60)  # each waiting thread logs that it waits
         assert order == []
     for thread in threads:
         thread.join()
     assert order == ["begins", "ends"] * 2
 
 
-def test_unfinished_work_lies_in_a_local_lake_or_in_the_cache(lake, tmp_path, monkeypatch):
+def test_unfinished_work_is_in_a_local_lake_or_in_the_cache(lake, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert workplace(lake, "tuning", "run") == tmp_path / "store" / "test" / "_work" / "tuning" / "run"
     one, other = Lake("s3://one/a", "test"), Lake("s3://other/a", "test")
@@ -158,7 +158,7 @@ def test_s3_folders_are_downloaded_once(s3_lake, cache, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_an_s3_folder_is_there_only_when_all_of_it_is(s3_lake, cache, tmp_path, monkeypatch):
+def test_an_s3_folder_exists_only_once_all_files_are_uploaded(s3_lake, cache, tmp_path, monkeypatch):
     uri = folder_uri(s3_lake, "f1")
     real, sent = fs.copy_files, []
 
@@ -171,7 +171,7 @@ def test_an_s3_folder_is_there_only_when_all_of_it_is(s3_lake, cache, tmp_path, 
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(fs, "copy_files", killed)
         publish(s3_lake, make_folder(tmp_path / "made"), uri)
-    assert sent == ["adapter.safetensors", "model.safetensors"]  # and the manifest would have been last
+    assert sent == ["adapter.safetensors", "model.safetensors"]  # the manifest would have been last
     assert not exists(s3_lake, uri)
     with pytest.raises(LakeError, match="nothing is published"):
         fetch(s3_lake, uri)
@@ -180,7 +180,7 @@ def test_an_s3_folder_is_there_only_when_all_of_it_is(s3_lake, cache, tmp_path, 
 
 
 @pytest.mark.slow
-def test_a_killed_download_is_not_taken_for_a_folder(s3_lake, cache, tmp_path, monkeypatch):
+def test_a_killed_download_is_not_used(s3_lake, cache, tmp_path, monkeypatch):
     uri = folder_uri(s3_lake, "f1")
     publish(s3_lake, make_folder(tmp_path / "made"), uri)
 
@@ -196,7 +196,7 @@ def test_a_killed_download_is_not_taken_for_a_folder(s3_lake, cache, tmp_path, m
 
 
 @pytest.mark.slow
-def test_an_s3_copy_of_a_folder_that_was_made_again_is_downloaded_again(s3_lake, cache, tmp_path):
+def test_a_republished_s3_folder_is_downloaded_again(s3_lake, cache, tmp_path):
     uri = folder_uri(s3_lake, "f1")
     publish(s3_lake, make_folder(tmp_path / "made"), uri)
     fetch(s3_lake, uri)
@@ -210,7 +210,7 @@ def test_an_s3_copy_of_a_folder_that_was_made_again_is_downloaded_again(s3_lake,
 
 
 @pytest.mark.slow
-def test_an_s3_bucket_that_is_not_there_is_named(s3_lake, tmp_path):
+def test_a_missing_s3_bucket_is_named(s3_lake, tmp_path):
     lake = Lake("s3://nobody-made-this", "test")
     with pytest.raises(LakeError, match="cannot publish s3://nobody-made-this/test/f1"):
         publish(lake, make_folder(tmp_path / "made"), folder_uri(lake, "f1"))

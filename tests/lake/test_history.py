@@ -1,4 +1,4 @@
-"""Every commit says what it was made of, and says so for good."""
+"""Every commit records what its rows were made from, and keeps the record."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ def rows(*rewards: float) -> pl.DataFrame:
     )
 
 
-def test_a_commit_says_what_its_rows_are_made_of(lake):
+def test_a_commit_records_what_its_rows_were_made_from(lake):
     mark = fingerprint("rewards", 2, model="m", settings={"label": 0})
     outcome = put(
         lake.made_from({"responses": 4, "unread": None}, {"name": "r"}), REWARDS, PARTITION, mark, rows(1, 2)
@@ -59,7 +59,7 @@ def test_the_commit_of_a_partition_at_a_version_is_the_last_one_before_it(lake):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_partitions_name_comes_back_as_it_was(lake, name):
+def test_a_partitions_name_is_read_back_unchanged(lake, name):
     lake.publish(REWARDS, rows(1), {"reward_model": "r", "teacher": name}, "made")
     assert [commit.partition["teacher"] for commit in history(lake, REWARDS)] == [name]
 
@@ -75,7 +75,7 @@ def test_an_unreadable_log_is_named(lake):
 
 
 def committing(lake, monkeypatch, times: int) -> None:
-    """Another writer's commit just before each of so many readings of a log that is already loaded."""
+    """Another writer commits just before each of the first readings of a loaded log."""
     read, left = DeltaTable.history, list(range(times))
 
     def meanwhile(delta, limit=None):
@@ -86,23 +86,23 @@ def committing(lake, monkeypatch, times: int) -> None:
     monkeypatch.setattr(DeltaTable, "history", meanwhile)
 
 
-def test_a_commit_during_the_reading_shifts_no_version(lake, monkeypatch):
+def test_a_commit_during_the_reading_does_not_shift_versions(lake, monkeypatch):
     made = [lake.publish(REWARDS, rows(number), PARTITION, f"{number}").version for number in range(2)]
     committing(lake, monkeypatch, times=3)
     found = {commit.fingerprint: commit.version for commit in history(lake, REWARDS)[2:]}
     assert found == {"other": made[1] + 1, "1": made[1], "0": made[0]}
 
 
-def test_a_log_that_never_rests_is_an_error(lake, monkeypatch):
+def test_a_log_that_changes_during_every_reading_is_an_error(lake, monkeypatch):
     lake.publish(REWARDS, rows(1), PARTITION, "made")
     committing(lake, monkeypatch, times=ATTEMPTS)
-    with pytest.raises(LakeError, match="others committed during each of 12"):
+    with pytest.raises(LakeError, match="committed during each of 12"):
         history(lake, REWARDS)
 
 
 @pytest.mark.slow
 def test_the_history_outlives_deltas_thirty_days(lake):
-    """Left to itself, delta-rs removes older commits whenever it writes a checkpoint: every hundred."""
+    """By default delta-rs removes older commits when it writes a checkpoint, every hundred versions."""
     for number in range(205):
         lake.publish(REWARDS, rows(number), PARTITION, f"{number}")
         if number == 150:

@@ -1,6 +1,6 @@
-"""Kills while real engines respond, reward and score: every row once, none bought for nothing.
+"""Kills while real engines run: every row is stored once, and kept rows are not computed again.
 
-A dozen each here; hundreds, which meet every phase of the work, by `make soak`.
+A dozen kills per test here. `make soak` makes hundreds, which hit every phase of the work.
 """
 
 import logging
@@ -22,14 +22,14 @@ from tests.lake.engine_work import IN_FLIGHT, ROWS, TABLES, TOO_LONG, Models, in
 from tests.lake.killed_chains import Chain, phase
 
 log = logging.getLogger(__name__)
-SHARE = 0.5  # of a calm run that a process may live at most: so each chain takes several kills
+SHARE = 0.5  # of an undisturbed run's time: so each chain takes several kills
 EVERY = set(instructions()["instruction_id"])
 GOOD = EVERY - {f"i{number:02}" for number in TOO_LONG}
 
 
 @dataclass(frozen=True)
 class Calm:
-    """The chain of each settings as nobody killed it, and how long a process may live at most elsewhere."""
+    """An undisturbed chain for each settings, and the longest time that other processes may live."""
 
     models: Chain
     changed: Chain
@@ -51,7 +51,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def changed(models):
-    """Responses and losses get other fingerprints; rewards keep theirs, but have other responses to score."""
+    """Responses and losses get new fingerprints. Rewards keep theirs, but score other responses."""
     teacher = models.teacher.model_copy(update={"sampling": Sampling(max_new_tokens=7)})
     return Models(teacher, models.reward_model, models.base.model_copy(update={"max_length": 64}))
 
@@ -60,19 +60,19 @@ def changed(models):
 def calm(models, changed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("calm")
     chains = Chain(folder / "models"), Chain(folder / "changed")
-    assert not chains[0].run(models)  # starts the server too, which takes seconds
+    assert not chains[0].run(models)  # also starts the server, which takes seconds
     started = time.monotonic()
     assert not chains[1].run(changed)
     return Calm(*chains, SHARE * (time.monotonic() - started))
 
 
 def equal(found, expected):
-    """Floats differ by rounding where a row had other neighbours in its batch."""
+    """Floats differ by rounding if a row was in another batch."""
     assert_frame_equal(found, expected, rel_tol=1e-5, abs_tol=1e-6)
 
 
 def rows_lost(journal, before, after):
-    """Rows that a process computed and did not keep. What was kept before it is never asked for again."""
+    """Rows that a process computed but did not keep. Checks that it never computes kept rows again."""
     asked, done = read_journal(journal)
     lost = Counter()
     for name in TABLES:
@@ -87,7 +87,7 @@ def rows_lost(journal, before, after):
 
 @dataclass
 class Met:
-    """What the kills met: how many in which phase, and torn commits."""
+    """The number of kills in each phase, and of torn commits."""
 
     phases: Counter
     torn: int = 0
@@ -99,7 +99,7 @@ def test_kills_leave_every_row_once_and_cost_the_rows_in_flight(models, calm, tm
 
 
 @pytest.mark.soak
-def test_two_hundred_kills_meet_every_phase(models, calm, tmp_path):
+def test_two_hundred_kills_hit_every_phase(models, calm, tmp_path):
     met = killed_at_random(200, models, calm, tmp_path)
     assert all(met.phases[f"{name}: under way"] for name in TABLES)
     assert any(met.phases[f"{name}: published, not cleared"] for name in TABLES)
@@ -130,7 +130,7 @@ def killed_at_random(kills, models, calm, tmp_path) -> Met:
 
 
 def whose(found, known):
-    """Whose rows a table holds: all of them, and nobody else's."""
+    """Check that a table holds the rows of exactly one of these chains."""
     ids = set(found["response_id"])
     owners = [name for name, table in known.items() if set(table["response_id"]) == ids]
     assert len(owners) == 1, "the table holds a part of some settings' rows"
@@ -144,13 +144,13 @@ def test_settings_that_change_between_kills_never_mix(models, changed, calm, tmp
 
 
 @pytest.mark.soak
-def test_sixty_changes_of_settings_meet_every_table(models, changed, calm, tmp_path):
+def test_sixty_changes_of_settings_hit_every_table(models, changed, calm, tmp_path):
     met = changed_at_random(60, models, changed, calm, tmp_path)
     assert all(met[name] for name in TABLES)
 
 
 def changed_at_random(least, models, changed, calm, tmp_path) -> Counter:
-    """Chains whose settings change between kills; how often one met a table with the others' rows."""
+    """Run chains whose settings change between kills. Counts tables that held rows of other settings."""
     moments, settings = random.Random(1), {"models": models, "changed": changed}
     known = {"models": calm.models.tables(), "changed": calm.changed.tables()}
     met, kills, chains = Counter(), 0, 0

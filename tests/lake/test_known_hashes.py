@@ -1,4 +1,4 @@
-"""Large data files are hashed once, however many processes read them; a changed one is found by each."""
+"""Large data files are hashed once for all processes, and each process finds a changed file."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from preceptor.lake.schemas import REWARDS
 from preceptor.lake.store import Lake, LakeError
 from tests.lake.samples import partition
 
-ROWS = 200_000  # which no compression brings below a megabyte
+ROWS = 200_000  # more than a megabyte even when compressed
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def lake(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hashed(monkeypatch):
-    """The data files that are hashed as the table is read, as by another process each time."""
+    """The data files hashed while a new process reads the table."""
     names, digest = [], file_hash.hashlib.file_digest
 
     def counted(file, kind):
@@ -50,7 +50,7 @@ def hashed(monkeypatch):
 
 
 def damage(lake):
-    """Change a byte of the data file in place, and set the time back."""
+    """Change a byte of the data file in place and reset its modification time."""
     (path,) = Path(lake.uri(REWARDS), "reward_model=rm", "teacher=teacher").iterdir()
     before, content = path.stat(), bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -58,13 +58,13 @@ def damage(lake):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_large_file_is_hashed_by_the_first_process_alone(lake, hashed):
+def test_a_large_file_is_hashed_only_by_the_first_process(lake, hashed):
     assert len(hashed(lake)) == 1
     assert hashed(lake) == hashed(lake) == []
 
 
 @pytest.mark.parametrize("looked_before", [True, False])
-def test_a_changed_file_is_found_by_each_process_though_its_time_was_set_back(lake, hashed, looked_before):
+def test_a_changed_file_with_its_old_time_is_found_by_each_process(lake, hashed, looked_before):
     if looked_before:
         hashed(lake)
     damage(lake)

@@ -1,4 +1,4 @@
-"""Teacher files under an S3 prefix: copied whole, only what changed, and usable while S3 is away."""
+"""Teacher files under an S3 prefix: only changes are copied, and the copy works while S3 is unreachable."""
 
 import time
 
@@ -16,7 +16,7 @@ TEACHER = "name: {}\nengine: recorded\npath: said/{}.jsonl\n"
 
 @pytest.fixture
 def bucket(s3_lake, s3_endpoint, tmp_path, monkeypatch):  # noqa: F811
-    """A bucket to put objects into, and this machine's cache in a folder of its own."""
+    """A bucket to put objects into, and a temporary cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     client = boto3.client("s3", region_name="us-east-1", endpoint_url=s3_endpoint)
     name = s3_lake.root.split("/")[2]
@@ -50,7 +50,7 @@ def away(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 
 
-def test_teachers_come_with_what_lies_beside_their_files_and_go_with_them(tmp_path, bucket):
+def test_teachers_and_the_files_beside_them_are_added_and_removed_together(tmp_path, bucket):
     add(bucket, "a")
     add(bucket, "b")
     found = read(tmp_path, bucket)
@@ -64,7 +64,7 @@ def test_only_what_changed_is_fetched_again(bucket):
     add(bucket, "b")
     folder = mirrored(bucket.uri).folder
     before = {path.name: path.stat().st_ino for path in folder.rglob("*.*l*")}
-    time.sleep(1.1)  # S3 tells time in seconds
+    time.sleep(1.1)  # S3's times are in seconds
     bucket.put("b.yaml", TEACHER.format("c", "b"))
     assert mirrored(f"{bucket.uri}/").folder == folder
     after = {path.name: path.stat().st_ino for path in folder.rglob("*.*l*")}
@@ -80,7 +80,7 @@ def test_a_bad_object_is_named_by_its_address(tmp_path, bucket):
     assert f"{bucket.uri}/bad.yaml:3: path: 'gone.jsonl' is refused" in found.left_out[0]
 
 
-def test_while_s3_is_away_the_last_copy_serves_and_says_so(tmp_path, bucket, monkeypatch):
+def test_while_s3_is_unreachable_the_last_copy_is_used_with_a_warning(tmp_path, bucket, monkeypatch):
     add(bucket, "a")
     assert names(read(tmp_path, bucket)) == ["a"]
     away(monkeypatch)
@@ -91,13 +91,13 @@ def test_while_s3_is_away_the_last_copy_serves_and_says_so(tmp_path, bucket, mon
     assert text.endswith("The teachers are those of this machine's last copy")
 
 
-def test_an_s3_that_never_was_there_is_an_error_to_act_on(tmp_path, bucket, monkeypatch):
+def test_an_s3_that_was_never_reached_is_an_error_with_a_fix(tmp_path, bucket, monkeypatch):
     away(monkeypatch)
     with pytest.raises(StudyError, match=rf"teacher_files: {bucket.uri} cannot be read: .*AWS_\* variables"):
         read(tmp_path, bucket)
 
 
-def test_a_prefix_or_bucket_that_is_gone_takes_no_teacher_with_it(tmp_path, bucket):
+def test_a_missing_prefix_or_bucket_removes_no_teacher(tmp_path, bucket):
     with pytest.raises(StudyError, match="cannot be read"):
         read(tmp_path, bucket)
     add(bucket, "a")
@@ -109,7 +109,7 @@ def test_a_prefix_or_bucket_that_is_gone_takes_no_teacher_with_it(tmp_path, buck
     assert len(found.left_out) == 1
 
 
-def test_a_key_that_climbs_out_of_the_prefix_is_no_path_here(tmp_path, bucket):
+def test_a_key_that_leaves_the_prefix_is_ignored(tmp_path, bucket):
     add(bucket, "a")
     bucket.put("../../../../planted.yaml", "evil")
     bucket.put("said/../../planted.yaml", "evil")

@@ -1,4 +1,4 @@
-"""A table read partition by partition says what it says read whole."""
+"""A table read partition by partition has the same rows as when it is read at once."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ COLUMNS = list(REWARDS.row_schema)
 
 
 @pytest.mark.parametrize("folder", ["a b", "é#?", "teacher=it's"])
-def test_each_partition_has_its_own_rows_whatever_it_and_the_folder_are_called(tmp_path, folder):
+def test_each_partition_has_its_own_rows_under_any_name_and_folder(tmp_path, folder):
     lake = Lake(str(tmp_path / folder), "test")
     for count, name in enumerate([*NAMES, *LOOKALIKES], start=1):
         version = lake.publish(REWARDS, rewards(count), partition(name), "f1").version
@@ -26,7 +26,7 @@ def test_each_partition_has_its_own_rows_whatever_it_and_the_folder_are_called(t
     assert_frame_equal(table.rows(partition("nobody"), COLUMNS), REWARDS.conform(REWARDS.schema.to_frame()))
 
 
-def test_a_version_and_a_table_without_partitions_are_read_as_they_are(lake):
+def test_an_old_version_and_a_table_without_partitions_are_read(lake):
     version = lake.publish(UNPARTITIONED, rewards(4), {}, "f1").version
     lake.publish(UNPARTITIONED, rewards(2), {}, "f2")
     rows = Partitions(lake, UNPARTITIONED, version).rows({}, [*COLUMNS, "fingerprint"])
@@ -42,7 +42,7 @@ def test_a_column_that_an_older_release_did_not_write_is_null(lake):
     assert_frame_equal(table.rows(partition("b"), COLUMNS), rewards(2))
 
 
-def test_a_file_that_is_not_the_one_written_is_named(lake):
+def test_a_changed_file_is_named(lake):
     version = lake.publish(REWARDS, rewards(4), partition("a"), "f1").version
     (file,) = Path(lake.uri(REWARDS)).glob("*/*/*.parquet")
     file.write_bytes(file.read_bytes()[:-9] + b"?" * 9)

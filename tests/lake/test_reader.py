@@ -1,4 +1,4 @@
-"""DuckDB's reader over the lake: filters reach it, threads share files, older rows look like newer ones."""
+"""DuckDB's reader over the lake: filters are pushed down, threads share files, old rows get new columns."""
 
 import threading
 import unicodedata
@@ -24,7 +24,7 @@ OLDER = replace(RESPONSES, derived={})
 KEPT = list(RESPONSES.derived)
 BLANKS = "\t\n\f\r \u00a0\u2003\u2028\u3000"
 TEACHERS = ("a", "b", NAMES[0])
-# Comparisons of texts are what PyArrow's scan could not do; the others are what it could.
+# PyArrow's scan cannot compare texts; it supports the other filters.
 FILTERS = {
     "response_id = 'r001'": pl.col("response_id") == "r001",
     "response_id IN ('r001', 'r004', 'none')": pl.col("response_id").is_in(["r001", "r004", "none"]),
@@ -80,7 +80,7 @@ def test_filters_are_pushed_into_the_scan_and_find_what_a_plain_filter_finds(tmp
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.none() | st.lists(st.text() | st.text(BLANKS), max_size=3), min_size=1, max_size=5))
-def test_what_follows_from_a_row_is_the_same_written_read_and_counted_by_hand(connection, turns):
+def test_derived_columns_are_equal_when_written_read_and_computed_by_hand(connection, turns):
     by_hand = [
         {
             "characters": sum(map(len, said)) if said else None,
@@ -110,7 +110,7 @@ def responses(*turns: list[str]) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-def test_rows_of_an_older_release_have_what_follows_from_them_beside_newer_ones(lake, tmp_path, sealed):
+def test_rows_of_an_older_release_get_derived_columns_beside_newer_ones(lake, tmp_path, sealed):
     old, new = responses(["Hé", "you"], [" \n"], []), responses(["数学"])
     lake.publish(OLDER, old, {"teacher": "old"}, "f")
     expected = [("old", "r0", 5, False), ("old", "r1", 2, True), ("old", "r2", None, True)]
@@ -133,7 +133,7 @@ def test_rows_of_an_older_release_are_not_made_outdated(lake):
     assert (outcome.computed, outcome.version, lake.version(RESPONSES)) == (0, version, version)
 
 
-def test_a_thread_reads_where_it_sought_whatever_others_do_in_between(tmp_path):
+def test_each_thread_reads_at_its_own_position(tmp_path):
     data = bytes(range(256)) * 64
     (tmp_path / "file").write_bytes(data)
     turns = [threading.Event() for _ in range(3)]
@@ -161,11 +161,11 @@ def test_a_thread_reads_where_it_sought_whatever_others_do_in_between(tmp_path):
     assert found == {"one": data[10:210], "two": data[5000:5200]}
 
 
-def test_many_threads_of_duckdb_share_a_file_by_name(tmp_path):
+def test_many_duckdb_threads_share_a_file(tmp_path):
     rows = pl.DataFrame({"n": range(40_000)}).with_columns(
         text=pl.concat_str([pl.col("n").cast(pl.String)] * 9)
     )
-    rows.write_parquet(tmp_path / "some.parquet", row_group_size=500)  # each group has a reader of its own
+    rows.write_parquet(tmp_path / "some.parquet", row_group_size=500)  # each group gets its own thread
     files = LakeFiles()
     (name,) = files.add(UNPARTITIONED, TableFiles(str(tmp_path)), [str(tmp_path / "some.parquet")])
     with duckdb.connect() as connection:
@@ -176,14 +176,14 @@ def test_many_threads_of_duckdb_share_a_file_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_files_that_were_added_are_opened_and_none_to_write(lake, name):
+def test_only_added_files_are_opened_and_only_for_reading(lake, name):
     lake.publish(REWARDS, rewards(4), partition(name), "f1")
     files = LakeFiles()
     (own,) = files.add(REWARDS, lake.files(REWARDS), lake.existing(REWARDS).file_uris())
     assert files.glob(own) == [own] and files.open(own).read(4) == b"PAR1"
     assert files.info(own)["size"] == next(Path(lake.root).rglob("*.parquet")).stat().st_size
     for path, mode in ((own, "wb"), (own, "rb+"), ("lake:///etc/hostname", "rb"), ("lake://rewards/x", "wb")):
-        with pytest.raises(PermissionError, match="but for reading the lake"):
+        with pytest.raises(PermissionError, match="operations are disabled"):
             files.open(path, mode)
     with pytest.raises(FileNotFoundError):
         files.info("lake:///etc/hostname")

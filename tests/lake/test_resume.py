@@ -1,4 +1,4 @@
-"""Long work: each row is bought once, and readers see whole partitions of one fingerprint only."""
+"""Resumable work computes each row once, and readers see only complete partitions of one fingerprint."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ class Interrupted(Exception):
 
 
 class Scorer:
-    """Computes rows in chunks and remembers which; stops with an error before a chunk if told so."""
+    """Computes rows in chunks and records them. Can stop with an error before a chunk."""
 
     def __init__(self, fingerprint="f1", stop_before=None):
         self.fingerprint = fingerprint
@@ -104,7 +104,7 @@ def test_a_changed_fingerprint_replaces_every_row(lake):
     assert set(lake.read(REWARDS)["fingerprint"]) == {"f2"}
 
 
-def test_a_changed_fingerprint_does_not_take_what_another_one_staged(lake):
+def test_a_changed_fingerprint_does_not_use_rows_staged_under_another(lake):
     with pytest.raises(Interrupted):
         complete(lake, work(20, "f1"), Scorer("f1", stop_before=3))
     scorer = Scorer("f2")
@@ -114,7 +114,7 @@ def test_a_changed_fingerprint_does_not_take_what_another_one_staged(lake):
     assert lake.read(STAGING).is_empty()
 
 
-def test_other_partitions_are_left_alone(lake):
+def test_other_partitions_stay_unchanged(lake):
     with pytest.raises(Interrupted):
         complete(lake, work(20, teacher="a"), Scorer(stop_before=2))
     complete(lake, work(7, teacher="b"), Scorer())
@@ -139,7 +139,7 @@ def test_an_interruption_keeps_finished_chunks_and_shows_readers_the_old_rows(la
     assert lake.read(STAGING).is_empty()
 
 
-def test_a_stop_between_publishing_and_clearing_costs_nothing(lake, monkeypatch):
+def test_after_a_stop_between_publishing_and_clearing_nothing_is_computed(lake, monkeypatch):
     def stop(*_):
         raise Interrupted
 
@@ -152,7 +152,7 @@ def test_a_stop_between_publishing_and_clearing_costs_nothing(lake, monkeypatch)
     assert lake.read(STAGING).is_empty()
 
 
-def test_a_forgotten_row_is_an_error_and_nothing_is_published(lake):
+def test_a_row_that_was_not_computed_is_an_error_and_nothing_is_published(lake):
     with pytest.raises(RuntimeError, match="rewards rm × teacher: 1 of 20 rows were not computed"):
         complete(lake, work(), lambda missing: finish(missing.head(19)))
     assert lake.read(REWARDS).is_empty()
@@ -161,7 +161,7 @@ def test_a_forgotten_row_is_an_error_and_nothing_is_published(lake):
     assert scorer.computed == ["r000"]
 
 
-def test_a_row_that_nobody_wanted_is_not_published(lake):
+def test_a_row_that_was_not_wanted_is_not_published(lake):
     complete(lake, work(3), lambda missing: in_rows(pl.concat([answers(missing), rewards(2, first=50)])))
     assert_frame_equal(read_rows(lake), rewards(3))
 
@@ -213,7 +213,7 @@ def test_two_writers_that_commit_the_same_chunk_at_once_stage_it_once(lake, monk
     assert sorted(names(lake.read(STAGING))) == sorted(names(rewards())[: 2 * CHUNK])
 
 
-def test_a_writer_that_finishes_between_the_others_first_two_reads_saves_it_all_work(lake, monkeypatch):
+def test_a_writer_that_finishes_between_anothers_first_two_reads_saves_its_work(lake, monkeypatch):
     with pytest.raises(Interrupted):
         complete(lake, work(), Scorer(stop_before=3))
     run_inside_first_read(monkeypatch, [REWARDS, STAGING], lambda: complete(lake, work(), Scorer()))
@@ -222,17 +222,17 @@ def test_a_writer_that_finishes_between_the_others_first_two_reads_saves_it_all_
     assert late.computed == []
 
 
-def test_the_version_of_an_outcome_holds_its_rows_whoever_publishes_meanwhile(lake, monkeypatch):
+def test_the_version_of_an_outcome_holds_its_rows_despite_other_publishes(lake, monkeypatch):
     complete(lake, work(20, "f1"), Scorer("f1"))
     run_inside_first_read(monkeypatch, [REWARDS], lambda: complete(lake, work(20, "f2"), Scorer("f2")))
     outcome = complete(lake, work(20, "f1"), Scorer("f1"))
     assert_frame_equal(read_rows(lake, version=outcome.version), outcome.rows)
 
 
-def test_wanting_nothing_is_refused_where_it_would_leave_or_empty_old_rows(lake):
+def test_an_empty_list_of_wanted_rows_is_refused(lake):
     complete(lake, work(20, "f1"), Scorer("f1"))
     for fingerprint in ("f1", "f2"):
-        with pytest.raises(LakeError, match="no rows at all"):
+        with pytest.raises(LakeError, match="with no rows"):
             complete(lake, work(0, fingerprint), Scorer(fingerprint))
     assert_frame_equal(read_rows(lake), rewards())
 
@@ -249,7 +249,7 @@ def test_put_publishes_once_and_again_only_on_a_change(lake):
     assert set(lake.read(REWARDS)["fingerprint"]) == {"f2"}
 
 
-def test_derived_rows_are_made_once_under_each_fingerprint(lake):
+def test_derived_rows_are_made_once_per_fingerprint(lake):
     made = []
     outcomes = [
         derive(lake, REWARDS, partition(), name, lambda: made.append(1) or rewards())
@@ -260,14 +260,14 @@ def test_derived_rows_are_made_once_under_each_fingerprint(lake):
 
 
 def with_failures(rows, failures=("r003", "r007")):
-    """Rows without an error, but for those."""
+    """Rows without an error, except these."""
     fails = pl.col("response_id").is_in(failures)
     return rows.with_columns(
         reward=pl.when(~fails).then(pl.lit(0.5)), error=pl.when(fails).then(pl.lit("timed out"))
     )
 
 
-def test_failed_rows_are_tried_again_only_when_asked(lake):
+def test_failed_rows_are_retried_only_on_request(lake):
     computed = []
 
     def compute(missing):
@@ -283,7 +283,7 @@ def test_failed_rows_are_tried_again_only_when_asked(lake):
     assert_frame_equal(read_rows(lake), with_failures(rewards(), ["r007"]))
 
 
-def test_what_a_killed_retry_had_staged_wins_over_the_old_failure(lake):
+def test_rows_staged_by_a_killed_retry_replace_the_old_failures(lake):
     complete(lake, work(), lambda missing: in_rows(with_failures(answers(missing))))
 
     def killed(missing):

@@ -1,4 +1,4 @@
-"""The lake on a real S3 API: moto's server on loopback."""
+"""The lake on an S3 API: moto's server on loopback."""
 
 import itertools
 import subprocess
@@ -52,7 +52,7 @@ def s3_lake(s3_endpoint, monkeypatch):
     return Lake(f"s3://{bucket}/some/prefix", "test")
 
 
-def test_s3_holds_what_was_published_and_its_old_versions(s3_lake):
+def test_s3_holds_published_rows_and_their_old_versions(s3_lake):
     name = "a'; drop table--"
     old = s3_lake.publish(REWARDS, rewards(4), partition(name), "f1")
     table = Partitions(s3_lake, REWARDS, old.version)
@@ -77,7 +77,7 @@ def test_s3_work_resumes_where_it_stopped(s3_lake):
 
 
 @pytest.mark.parametrize("teachers", [("a", "b"), ("a", "a")], ids=["two partitions", "one partition"])
-def test_s3_takes_two_writers_at_once(s3_lake, start, teachers):
+def test_two_writers_can_publish_to_s3_at_once(s3_lake, start, teachers):
     run_together(start(s3_lake.root, *teachers, count=6), s3_lake.study)
     for teacher in set(teachers):
         assert_frame_equal(read_rows(s3_lake, place=partition(teacher)), rewards(6))
@@ -95,7 +95,7 @@ def test_s3_tables_are_queried_at_the_attached_version(s3_lake, tmp_path):
     assert_frame_equal(warehouse.query("counts"), pl.DataFrame({"teacher": ["007"], "n": [1]}))
 
 
-def test_s3_tables_are_asked_in_a_session(s3_lake):
+def test_s3_tables_can_be_queried_in_a_session(s3_lake):
     s3_lake.publish(REWARDS, rewards(4), partition("a'; drop table--"), "f1")
     with Session(s3_lake, None, SQL) as session:
         s3_lake.publish(REWARDS, rewards(2), partition("a'; drop table--"), "f2")
@@ -105,7 +105,7 @@ def test_s3_tables_are_asked_in_a_session(s3_lake):
             session.stream(session.statements(f"copy rewards to '{s3_lake.home}/a.csv'")[0])
 
 
-def test_a_partition_on_s3_is_its_objects(s3_lake, s3_endpoint):
+def test_a_partition_on_s3_is_identified_by_its_objects(s3_lake, s3_endpoint):
     place, other = partition("a'; drop table--"), partition("b")
     s3_lake.publish(REWARDS, rewards(4), place, "f1")
     before = LiveTables(s3_lake).files(REWARDS, place)
@@ -123,6 +123,6 @@ def test_a_partition_on_s3_is_its_objects(s3_lake, s3_endpoint):
     assert LiveTables(s3_lake).files(REWARDS, place) == before
 
 
-def test_an_s3_bucket_that_is_not_there_is_named(s3_lake):
+def test_a_missing_s3_bucket_is_named(s3_lake):
     with pytest.raises(LakeError, match="s3://nobody-made-this/test/rewards"):
         Lake("s3://nobody-made-this", "test").publish(REWARDS, rewards(), partition(), "f1")

@@ -1,4 +1,4 @@
-"""Finished rows are committed within seconds: together where they come together, in a silence too."""
+"""Finished rows are committed together within seconds, even if no further row follows."""
 
 import threading
 
@@ -11,11 +11,11 @@ from preceptor.lake.staging import Waiting
 from preceptor.lake.store import LakeError
 from tests.lake.samples import STAGING, finish, read_rows, rewards, work
 
-LONG = 120.0  # seconds until a test that waits in vain fails
+LONG = 120.0  # seconds; a test that waits this long fails
 
 
 class Commits:
-    """What was committed, and how often."""
+    """Records the commits."""
 
     def __init__(self, fails=False):
         self.groups, self.came, self.fails = [], threading.Event(), fails
@@ -32,7 +32,7 @@ def numbered(count):
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.0, [[0], [1], [2]]), (3600.0, [[0, 1, 2]])])
-def test_rows_are_committed_when_the_first_of_them_has_waited_long_enough(seconds, expected, monkeypatch):
+def test_rows_are_committed_once_the_first_has_waited_long_enough(seconds, expected, monkeypatch):
     monkeypatch.setattr(staging, "SECONDS_PER_COMMIT", seconds)
     commits = Commits()
     with Waiting(commits) as waiting:
@@ -41,7 +41,7 @@ def test_rows_are_committed_when_the_first_of_them_has_waited_long_enough(second
     assert commits.groups == expected
 
 
-def test_what_a_failing_engine_finished_is_committed_before_its_error_is_raised():
+def test_finished_rows_of_a_failing_engine_are_committed_before_its_error():
     commits = Commits()
     with pytest.raises(ConnectionError), Waiting(commits) as waiting:
         waiting.add({"n": 0})
@@ -49,7 +49,7 @@ def test_what_a_failing_engine_finished_is_committed_before_its_error_is_raised(
     assert commits.groups == [[0]]
 
 
-def test_rows_of_an_engine_that_falls_silent_are_committed_all_the_same(lake, monkeypatch):
+def test_rows_are_committed_while_the_engine_yields_nothing(lake, monkeypatch):
     monkeypatch.setattr(staging, "SECONDS_PER_COMMIT", 0.02)
     staged, append = threading.Event(), type(lake).append
 
@@ -72,7 +72,7 @@ def test_rows_of_an_engine_that_falls_silent_are_committed_all_the_same(lake, mo
 
 
 @pytest.mark.parametrize("more", [True, False], ids=["at the next row", "at the end"])
-def test_a_commit_that_fails_while_the_engine_is_silent_is_told(more, monkeypatch):
+def test_a_commit_that_fails_while_the_engine_yields_nothing_is_raised(more, monkeypatch):
     monkeypatch.setattr(staging, "SECONDS_PER_COMMIT", 0.01)
     commits = Commits(fails=True)
     with pytest.raises(LakeError, match="the disk is full"), Waiting(commits) as waiting:
@@ -87,5 +87,5 @@ def test_a_commit_that_fails_while_the_engine_is_silent_is_told(more, monkeypatc
 def test_a_partition_of_many_rows_takes_few_commits(lake, monkeypatch):
     monkeypatch.setattr(staging, "SECONDS_PER_COMMIT", 3600.0)
     complete(lake, work(5000), finish)
-    assert lake.version(STAGING) == 2  # rows once, and their clearing
+    assert lake.version(STAGING) == 2  # one commit of rows, and one that clears them
     assert read_rows(lake)["response_id"].n_unique() == 5000

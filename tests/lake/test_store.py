@@ -1,4 +1,4 @@
-"""The store: what goes in comes out, a commit is whole or nothing, and trouble has a name."""
+"""The store returns what was written, commits are atomic, and errors name the table or place."""
 
 import shutil
 from dataclasses import replace
@@ -32,7 +32,7 @@ AWKWARD = {
 
 
 def awkward_rows(table):
-    """Two rows of extreme values, and a third with nulls wherever the key allows them."""
+    """Two rows of extreme values, and a third with null in every column outside the key."""
     columns = {}
     for name, dtype in table.row_schema.items():
         third = {pl.String: "third", pl.Int32: 3, pl.Float64: 3.5}[dtype] if name in table.key else None
@@ -58,7 +58,7 @@ def shared_lake(tmp_path_factory):
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_every_table_comes_back_as_it_went_in(lake, table):
+def test_rows_of_every_table_are_read_back_unchanged(lake, table):
     rows, place = awkward_rows(table), dict.fromkeys(table.partition_by, "p")
     lake.publish(table, rows, place, "f1")
     expected = rows.with_columns(pl.lit("p").alias(name) for name in place)
@@ -68,7 +68,7 @@ def test_every_table_comes_back_as_it_went_in(lake, table):
 
 @settings(max_examples=30)
 @given(st.lists(st.none() | st.lists(st.none() | st.text(), max_size=3), min_size=1, max_size=4))
-def test_any_texts_come_back(shared_lake, turns):
+def test_any_texts_are_read_back_unchanged(shared_lake, turns):
     nothing = dict.fromkeys(RESPONSES.row_schema)
     rows = [{**nothing, "instruction_id": "i", "sample": n, "turns": turn} for n, turn in enumerate(turns)]
     rows = pl.DataFrame(rows, schema=RESPONSES.row_schema)
@@ -78,14 +78,14 @@ def test_any_texts_come_back(shared_lake, turns):
 
 @settings(max_examples=30)
 @given(name=st.text(min_size=1, max_size=15))
-def test_any_name_is_a_partition_of_its_own(shared_lake, name):
+def test_every_name_is_a_separate_partition(shared_lake, name):
     shared_lake.publish(REWARDS, rewards(3), partition(name), "f1")
     shared_lake.publish(REWARDS, rewards(2), partition(name), "f2")
     assert_frame_equal(read_rows(shared_lake, REWARDS, partition(name)), rewards(2))
 
 
 @pytest.mark.parametrize("name", NAMES + LOOKALIKES)
-def test_names_are_data_in_writes_reads_and_deletes(lake, name):
+def test_special_characters_in_names_are_safe_in_writes_reads_and_deletes(lake, name):
     lake.publish(REWARDS, rewards(1), partition("other"), "f1")
     lake.publish(REWARDS, rewards(3), partition(name), "f1")
     lake.publish(REWARDS, rewards(2), partition(name), "f2")
@@ -97,12 +97,12 @@ def test_names_are_data_in_writes_reads_and_deletes(lake, name):
 
 
 def test_an_empty_name_is_refused(lake):
-    # Delta stores an empty partition value as null: its rows would never be found again.
+    # Delta stores an empty partition value as null, so no read would find its rows.
     with pytest.raises(LakeError, match="teacher"):
         lake.publish(REWARDS, rewards(), partition(""), "f1")
 
 
-def test_no_rows_never_replace_rows(lake):
+def test_publishing_no_rows_is_refused(lake):
     lake.publish(REWARDS, rewards(), partition(), "f1")
     with pytest.raises(LakeError, match=r"rewards.*no rows"):
         lake.publish(REWARDS, rewards().clear(), partition(), "f2")
@@ -111,12 +111,12 @@ def test_no_rows_never_replace_rows(lake):
 
 def test_repeated_keys_are_refused(lake):
     repeated = pl.concat([rewards(3), rewards(2, "f2")])
-    with pytest.raises(LakeError, match=r"2 rows of rewards .* repeat a key \('response_id',\)"):
+    with pytest.raises(LakeError, match=r"2 rows of rewards .*\('response_id',\)"):
         lake.publish(REWARDS, repeated, partition(), "f1")
     assert lake.version(REWARDS) is None
 
 
-def test_a_partition_is_replaced_alone(lake):
+def test_replacing_a_partition_leaves_the_others_unchanged(lake):
     lake.publish(REWARDS, rewards(4), partition("a"), "f1")
     lake.publish(REWARDS, rewards(5), partition("b"), "f1")
     lake.publish(REWARDS, rewards(2, "f2"), partition("a"), "f2")
@@ -132,13 +132,13 @@ def test_a_replaced_version_stays_readable(lake):
     assert_frame_equal(read_rows(lake, version=new.version), rewards(3, "f2"))
 
 
-def test_a_version_that_never_was_is_an_error(lake):
+def test_an_unknown_version_is_an_error(lake):
     lake.publish(REWARDS, rewards(), partition(), "f1")
     with pytest.raises(LakeError, match="cannot read table rewards"):
         lake.read(REWARDS, version=99)
 
 
-def test_a_table_that_is_not_there_reads_as_no_rows_in_its_schema(lake):
+def test_a_missing_table_reads_as_no_rows_with_its_schema(lake):
     assert_frame_equal(lake.read(REWARDS), REWARDS.schema.to_frame())
     assert lake.version(REWARDS) is None
 
@@ -151,25 +151,25 @@ def test_studies_in_one_store_do_not_see_each_other(tmp_path):
     assert_frame_equal(read_rows(one), rewards(3))
 
 
-def test_an_unwritable_store_is_named_with_its_remedy():
+def test_an_unwritable_store_is_named_with_the_fix():
     with pytest.raises(LakeError, match=r"(?s)/proc/nowhere/test/rewards.*PRECEPTOR_STORE"):
         Lake("/proc/nowhere", "test").publish(REWARDS, rewards(), partition(), "f1")
 
 
 @pytest.mark.parametrize("folder", ["a b", "é", "a#b?", "run=3", "it's"])
-def test_a_store_may_lie_in_a_folder_of_an_odd_name(tmp_path, folder):
+def test_a_store_works_in_a_folder_with_special_characters(tmp_path, folder):
     lake = Lake(str(tmp_path / folder), "test")
     lake.publish(REWARDS, rewards(), partition(), "f1")
     assert_frame_equal(read_rows(lake, REWARDS, partition()), rewards())
 
 
 @pytest.mark.parametrize("folder", ["[draft]", "a|b", "a%20b"])
-def test_a_folder_that_delta_cannot_take_is_refused(tmp_path, folder):
+def test_a_folder_that_delta_cannot_use_is_refused(tmp_path, folder):
     with pytest.raises(LakeError, match="PRECEPTOR_STORE"):
         Lake(str(tmp_path / folder), "test").publish(REWARDS, rewards(), partition(), "f1")
 
 
-def test_no_python_object_reads_files_which_the_end_of_the_process_could_meet(lake):
+def test_arrow_and_not_python_reads_the_files(lake):
     lake.publish(REWARDS, rewards(4), partition(), "f1")
     dataset = lake.dataset(REWARDS, lake.existing(REWARDS))
     assert dataset.filesystem.base_fs.type_name == "local"
@@ -198,7 +198,7 @@ def test_a_damaged_log_of_an_older_release_is_an_error_that_names_the_table(lake
         lake.read(REWARDS)
 
 
-def test_an_append_of_a_transaction_that_another_writer_committed_first_adds_nothing(lake, monkeypatch):
+def test_an_append_adds_nothing_if_another_writer_committed_its_transaction_first(lake, monkeypatch):
     won = []
     interrupt_first_write(
         monkeypatch, lambda: won.append(lake.append(REWARDS, rewards(5), partition(), "f1", "same"))
@@ -217,7 +217,7 @@ def test_appends_of_different_transactions_do_not_hinder_each_other(lake, monkey
     assert lake.read(REWARDS).height == 10
 
 
-def test_an_append_is_not_taken_for_another_writers_where_other_rows_are_deleted_beside_it(lake, monkeypatch):
+def test_an_append_succeeds_while_other_rows_are_deleted(lake, monkeypatch):
     lake.publish(REWARDS, rewards(5), partition("b"), "f1")
     interrupt_first_write(monkeypatch, lambda: lake.delete(REWARDS, partition("b")))
     assert lake.append(REWARDS, rewards(5), partition("a"), "f1", "one") is True
@@ -240,7 +240,7 @@ def test_a_table_that_another_writer_creates_first_is_shared_with_it(lake, monke
 
 @pytest.mark.parametrize("table", [REWARDS, UNPARTITIONED], ids=["partitioned", "unpartitioned"])
 @pytest.mark.parametrize("before", [0, 3], ids=["first publish", "later publish"])
-def test_of_two_conflicting_publishes_one_wins_whole(lake, monkeypatch, table, before):
+def test_of_two_conflicting_publishes_one_wins_completely(lake, monkeypatch, table, before):
     place = partition() if table.partition_by else {}
     if before:
         lake.publish(table, rewards(before), place, "f0")
@@ -250,7 +250,7 @@ def test_of_two_conflicting_publishes_one_wins_whole(lake, monkeypatch, table, b
     assert_frame_equal(read_rows(lake, table, version=last.version - 1), rewards(5, "f1"))
 
 
-def test_a_commit_that_never_gets_through_is_an_error_that_names_the_table(lake, monkeypatch):
+def test_a_commit_that_always_conflicts_is_an_error_that_names_the_table(lake, monkeypatch):
     def lose(*arguments, **options):
         raise CommitFailedError("another writer was first")
 

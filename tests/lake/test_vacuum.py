@@ -1,4 +1,4 @@
-"""Vacuum removes what nothing needs, and nothing else: after it, every audit still holds."""
+"""Vacuum removes only files that nothing needs. After it, every audit still passes."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def answer(folder: Path, word: str) -> None:
 
 @pytest.fixture(scope="module")
 def aged(tmp_path_factory) -> Path:
-    """Tuned, then answered otherwise twice without tuning: the versions between are nobody's."""
+    """A tuned study whose teacher changed twice without tuning, so nothing needs the version between."""
     folder = tmp_path_factory.mktemp("aged")
     study = write_small(folder)
     lake = Lake(str(folder / "store"), "small")
@@ -51,14 +51,14 @@ def files(lake: Lake) -> set[str]:
     return {str(path.relative_to(lake.home)) for path in Path(lake.home).rglob("*.parquet")}
 
 
-def test_only_what_nothing_needs_is_removed(lake):
+def test_only_unneeded_files_are_removed(lake):
     before = files(lake)
     listed = vacuum(lake, 0)
-    assert files(lake) == before  # a list alone
+    assert files(lake) == before  # a dry run removes nothing
     removed = vacuum(lake, 0, dry_run=False)
     assert removed == listed
     gone = before - files(lake)
-    # The second of three answers of `brief`: its responses, rewards and losses. The first was tuned on.
+    # The second of three answers of `brief`: its responses, rewards and losses. A model needs the first.
     tables = sorted(path.split("/")[0] for path in gone if not path.startswith("_staging"))
     assert tables == ["base_losses", "responses", "rewards"]
     assert all("teacher=brief" in path for path in gone if not path.startswith("_staging"))
@@ -71,14 +71,14 @@ def test_only_what_nothing_needs_is_removed(lake):
     assert vacuum(lake, 0) == []
 
 
-def test_what_is_recent_stays(lake):
+def test_recent_files_stay(lake):
     assert vacuum(lake, 24) == []
 
 
-def test_a_model_whose_folder_is_removed_lets_its_rows_go(lake, aged):
+def test_the_rows_of_a_model_without_a_folder_are_removed(lake, aged):
     old = [path.parent for path in Path(lake.home, "checkpoints").glob("*/*/manifest.json")]
-    # Again, on what `brief` says by now. The other recipe asks for fewer rows, so it is chosen again too: a
-    # present selection keeps the version that it was chosen at, whosever rows those are.
+    # Tune again on `brief`'s current answers. The other recipe gets fewer rows, so it is selected again too:
+    # a current selection keeps all rows of the version that it was made from.
     study = small_document()
     study["recipes"][1] |= {"rows": len(QUESTIONS) - 1}
     tune(reload(aged / "again.yaml", study), lake)
@@ -94,23 +94,23 @@ def test_a_model_whose_folder_is_removed_lets_its_rows_go(lake, aged):
 
 
 @pytest.mark.parametrize("text", ["{", "{}", json.dumps({"origins": {"partitions": None}})])
-def test_a_manifest_that_says_nothing_stops_it(lake, text):
+def test_a_manifest_without_origins_stops_the_vacuum(lake, text):
     before = files(lake)
     next(Path(lake.home, "checkpoints", "a-brief").glob("*/manifest.json")).write_text(text)
-    with pytest.raises(LakeError, match=r"manifest\.json does not say what it needs .*: mend it, or remove"):
+    with pytest.raises(LakeError, match=r"manifest\.json does not name .*\(\w+: "):
         vacuum(lake, 0, dry_run=False)
     assert files(lake) == before
 
 
-def test_what_a_manifest_names_stays_though_no_commit_speaks_of_it(lake):
-    shutil.rmtree(Path(lake.uri(RESPONSES), "_hashes"))  # nor any hash, as in a store of an older release
+def test_rows_named_by_a_manifest_stay_even_without_commit_metadata(lake):
+    shutil.rmtree(Path(lake.uri(RESPONSES), "_hashes"))  # no hashes either, as in a store of an older release
     for log in Path(lake.uri(RESPONSES), "_delta_log").glob("*.json"):
         log.write_text(log.read_text().replace('"preceptor":', '"another":'))
     vacuum(lake, 0, dry_run=False)
     assert lake.read(RESPONSES, {"teacher": "brief"}, version=2).height == len(QUESTIONS)
 
 
-def test_what_an_old_ranking_was_made_from_stays_while_a_model_was_chosen_by_it(tmp_path):
+def test_the_inputs_of_an_old_ranking_stay_while_a_model_depends_on_it(tmp_path):
     lake = Lake(str(tmp_path / "store"), "small")
     first = one(lake, REWARDS, {}, PARTITION)
     ranked = one(lake, CAR_TABLE, {"rewards": first})
@@ -132,12 +132,12 @@ def test_what_an_old_ranking_was_made_from_stays_while_a_model_was_chosen_by_it(
 
 
 def one(lake: Lake, table: Table, read: dict[str, int], partition: dict[str, str] | None = None) -> int:
-    """Publish a row that says nothing; its version."""
+    """Publish a row of nulls. Returns its version."""
     row = pl.DataFrame([dict.fromkeys(table.row_schema)], schema=table.row_schema)
     return lake.made_from(read).publish(table, row, partition or {}, "made").version
 
 
-def test_files_of_a_commit_that_never_came_to_be_go(lake):
+def test_files_of_an_interrupted_commit_are_removed(lake):
     torn = Path(lake.uri(RESPONSES), "teacher=brief", "part-torn.parquet")
     torn.write_bytes(b"half")
     assert vacuum(lake, 24) == []

@@ -1,4 +1,4 @@
-"""The warehouse: fixed versions, values only as parameters, names as text."""
+"""The warehouse reads fixed versions, binds values as parameters, and keeps names as text."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def counts(**teachers):
     return pl.DataFrame({"teacher": list(teachers), "n": list(teachers.values())})
 
 
-def test_a_table_that_nobody_materialized_is_named(warehouse):
+def test_a_table_that_was_not_materialized_is_named(warehouse):
     with pytest.raises(NotMaterializedError, match="responses has no rows yet: materialize it first"):
         warehouse.attach(RESPONSES)
     assert warehouse.versions == {}
@@ -51,7 +51,7 @@ def test_a_session_keeps_reading_the_versions_that_it_recorded(lake, warehouse):
     assert_frame_equal(warehouse.query("counts"), counts(a=2, b=3))
 
 
-def test_a_table_that_got_its_first_rows_is_read_once_attached_again(lake, warehouse):
+def test_the_first_rows_of_a_table_are_read_after_it_is_attached_again(lake, warehouse):
     lake.create(REWARDS)
     warehouse.attach(REWARDS)
     assert warehouse.query("counts").is_empty()
@@ -61,7 +61,7 @@ def test_a_table_that_got_its_first_rows_is_read_once_attached_again(lake, wareh
 
 
 @pytest.mark.parametrize("folder", ["a b", "é", "a#b?", "it's", "run=3", "teacher=other"])
-def test_the_folder_around_a_store_says_nothing_about_its_rows(tmp_path, monkeypatch, folder):
+def test_the_name_of_the_stores_folder_does_not_change_rows(tmp_path, monkeypatch, folder):
     (tmp_path / folder).mkdir()
     monkeypatch.chdir(tmp_path / folder)
     lake = Lake("store", "test")
@@ -79,7 +79,7 @@ def test_a_parameter_reaches_sql_as_its_value(warehouse, value):
     assert warehouse.query("echo", value=value)["value"].to_list() == [value]
 
 
-def test_a_quote_in_a_parameter_selects_and_harms_nothing(lake, warehouse):
+def test_a_quote_in_a_parameter_is_plain_text(lake, warehouse):
     lake.publish(REWARDS, rewards(4), partition(QUOTED), "f1")
     lake.publish(REWARDS, rewards(3), partition("a"), "f1")
     warehouse.attach(REWARDS)
@@ -89,7 +89,7 @@ def test_a_quote_in_a_parameter_selects_and_harms_nothing(lake, warehouse):
 
 
 @pytest.mark.parametrize("name", NAMES + LOOKALIKES)
-def test_names_stay_the_text_that_they_are(lake, warehouse, name):
+def test_partition_names_stay_text(lake, warehouse, name):
     lake.publish(REWARDS, rewards(4), partition(name), "f1")
     warehouse.attach(REWARDS)
     warehouse.register("kinds", pl.DataFrame({"teacher": [name, "7"], "kind": ["same", "other"]}))
@@ -98,7 +98,7 @@ def test_names_stay_the_text_that_they_are(lake, warehouse, name):
     assert set(warehouse.query("joined").iter_rows()) == {(name, "same")}
 
 
-def test_kept_rows_serve_later_statements_and_outlive_a_new_version(lake, warehouse):
+def test_kept_rows_stay_available_after_a_new_version(lake, warehouse):
     lake.publish(REWARDS, rewards(4), partition("a"), "f1")
     warehouse.attach(REWARDS)
     warehouse.keep("kept", "of_teacher", teacher="a")
@@ -109,7 +109,7 @@ def test_kept_rows_serve_later_statements_and_outlive_a_new_version(lake, wareho
     assert warehouse.query("kept", least=5).is_empty()
 
 
-def test_rows_gives_back_a_registered_frame(warehouse):
+def test_rows_returns_a_registered_frame(warehouse):
     frame = pl.DataFrame({"teacher": ["007", None], "n": [1, 2]})
     warehouse.register("frame", frame)
     assert_frame_equal(warehouse.rows("frame"), frame)

@@ -1,4 +1,4 @@
-"""The prompt, fed with lines; output for spreadsheets and programs."""
+"""The prompt, with scripted input; output as CSV and JSON."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def session(lake):
 
 
 def typed(session, *lines):
-    """What the prompt printed, and the prompts that it showed; an exception among the lines is raised."""
+    """The prompt's output and the prompts shown. Exceptions among the lines are raised."""
     waiting, shown, out = list(lines), [], io.StringIO()
 
     def ask(prompt):
@@ -40,31 +40,31 @@ def typed(session, *lines):
     return out.getvalue(), shown
 
 
-def test_a_statement_may_take_several_lines(session):
+def test_a_statement_may_span_several_lines(session):
     text, shown = typed(session, "select 'a;", "b' as x,", " count(*) as n from rewards; -- done")
     assert shown == [FIRST, NEXT, NEXT, FIRST]
     assert "a;\\nb" in text and "│     4 │" in text
 
 
-def test_several_statements_on_a_line_are_all_run(session):
+def test_several_statements_on_a_line_all_run(session):
     text, _ = typed(session, "create table t as select 7 as seven; select * from t; select 8 as eight;")
     assert "seven" in text and "eight" in text
 
 
-def test_an_error_is_one_line_and_the_prompt_goes_on(session):
+def test_an_error_is_one_line_and_the_prompt_continues(session):
     text, _ = typed(session, "selec 1;", "select nope from rewards;", "select 41 + 1 as answer;")
     first, second, *rest = text.splitlines()
     assert first.startswith("Parser Error") and second.startswith("Binder Error")
     assert "42" in "\n".join(rest)
 
 
-def test_ctrl_c_drops_what_was_typed(session):
+def test_ctrl_c_discards_the_typed_text(session):
     text, shown = typed(session, "select 1 as", KeyboardInterrupt(), "select 2 as two;")
     assert shown == [FIRST, NEXT, FIRST, FIRST]
     assert "two" in text and "Error" not in text
 
 
-def test_the_end_of_the_input_leaves_and_names_an_unfinished_statement(session):
+def test_the_end_of_input_leaves_the_prompt_and_reports_an_unfinished_statement(session):
     assert typed(session)[0] == ""
     assert "was not run" in typed(session, "select 1")[0]
 
@@ -73,10 +73,10 @@ def test_commands(session, lake):
     text, shown = typed(session, ".tables", ".schema rewards", ".nonsense x", ".help", ".quit", "select 1;")
     assert len(shown) == 5
     assert "rewards            version 1" in text and "never NaN" in text
-    assert "no command .nonsense x" in text and ".refresh" in text
+    assert "unknown command .nonsense x" in text and ".refresh" in text
     lake.publish(REWARDS, rewards(2), partition("b"), "f1")
     text, _ = typed(session, ".refresh", ".refresh", "select count(*) as n from rewards;")
-    assert text.startswith("rewards is now at version 2\nnothing is newer\n") and "│     6 │" in text
+    assert text.startswith("rewards is now at version 2\nall tables ") and "│     6 │" in text
 
 
 def written(session, text, form):

@@ -1,4 +1,4 @@
-"""A session over the lake: every table, fixed versions, and no way to a file."""
+"""A session has every table at fixed versions, and cannot reach files."""
 
 import gc
 import os
@@ -46,7 +46,7 @@ def test_every_table_of_the_schema_has_a_view():
     assert sorted(TABLES) == sorted(table.name for table in declared)
 
 
-def test_an_empty_lake_gives_no_rows_and_says_what_makes_them(lake):
+def test_an_empty_lake_has_no_rows_and_names_the_assets_that_write_them(lake):
     with Session(lake, None, SQL) as session:
         for table in TABLES.values():
             columns = ", ".join(f'"{name}"' for name in table.schema)
@@ -56,7 +56,7 @@ def test_an_empty_lake_gives_no_rows_and_says_what_makes_them(lake):
     assert not Path(lake.home).exists()
 
 
-def test_a_session_stays_at_its_versions_until_it_is_refreshed(filled, session):
+def test_a_session_keeps_its_versions_until_it_is_refreshed(filled, session):
     assert ask(session, COUNT) == [(4,)]
     filled.publish(REWARDS, rewards(2), partition("a"), "f2")
     filled.publish(REWARDS, rewards(3), partition("b"), "f1")
@@ -66,7 +66,7 @@ def test_a_session_stays_at_its_versions_until_it_is_refreshed(filled, session):
     assert session.missing() == [table for table in TABLES.values() if table != REWARDS]
 
 
-def test_what_a_person_made_or_dropped_is_gone_after_a_refresh(session):
+def test_a_refresh_undoes_created_and_dropped_views(session):
     ask(session, "drop view rewards")
     ask(session, "create table rewards as select 1 as mine")
     session.refresh()
@@ -122,7 +122,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_nothing_that_is_typed_reaches_a_file(filled, session, attack):
+def test_no_statement_reaches_a_file(filled, session, attack):
     before = files(filled.root)
     (file,) = [path for path in before if path.suffix == ".parquet"]
     with pytest.raises(SqlError) as refusal:
@@ -133,14 +133,14 @@ def test_nothing_that_is_typed_reaches_a_file(filled, session, attack):
     assert ask(session, COUNT) == [(4,)]
 
 
-def test_what_does_not_fit_into_memory_goes_to_a_folder_that_ends_with_the_session(filled):
+def test_spilled_data_goes_to_a_folder_that_is_removed_with_the_session(filled):
     with Session(filled, None, SQL) as session:
         [(folder,)] = ask(session, "select current_setting('temp_directory')")
         assert Path(folder).is_dir() and not Path(folder).is_relative_to(filled.root)
     assert not Path(folder).exists()
 
 
-def test_queries_during_publishes_never_fail_and_never_mix(filled):
+def test_queries_during_publishes_never_fail_or_mix_versions(filled):
     stop, versions = threading.Event(), set()
 
     def publish():
@@ -171,13 +171,13 @@ def test_queries_during_publishes_never_fail_and_never_mix(filled):
 
 @pytest.fixture
 def no_collector():
-    """A signal that arrives in a callback of the garbage collector, as Hypothesis has one, is lost."""
+    """Hypothesis has a callback of the garbage collector, and a signal that arrives in it is lost."""
     gc.disable()
     yield
     gc.enable()
 
 
-def test_a_running_query_ends_when_it_is_interrupted(session, no_collector):
+def test_an_interrupted_query_ends(session, no_collector):
     endless = "select sum(a.range * b.range) from range(9000000) a, range(9000000) b"
     (statement,) = session.statements(endless)
     with pytest.raises(KeyboardInterrupt):
@@ -186,7 +186,7 @@ def test_a_running_query_ends_when_it_is_interrupted(session, no_collector):
     assert ask(session, COUNT) == [(4,)]
 
 
-def test_files_that_were_removed_meanwhile_are_named_with_what_helps(filled, session):
+def test_an_error_about_removed_files_says_what_to_do(filled, session):
     for path in Path(filled.root).rglob("*.parquet"):
         path.unlink()
     with pytest.raises(SqlError, match=r"\.refresh attaches the newest"):
@@ -213,4 +213,4 @@ def test_a_schema_names_every_column_with_its_meaning():
     text = "\n".join(schema_lines("responses"))
     assert all(f"  {name} " in text for name in RESPONSES.schema)
     assert "assistant turns, one per user turn" in text
-    assert "there are raw_instructions, responses" in "\n".join(schema_lines("nope'; drop"))
+    assert "the tables are raw_instructions, responses" in "\n".join(schema_lines("nope'; drop"))

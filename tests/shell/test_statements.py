@@ -1,4 +1,4 @@
-"""Where a typed statement ends, and DuckDB's messages as sentences."""
+"""The end of a typed statement, and DuckDB's messages as sentences."""
 
 import pytest
 
@@ -37,12 +37,12 @@ def test_comments_and_blanks_alone_are_no_statement():
     assert not is_blank("'a'")
 
 
-def test_what_stands_behind_the_last_statement_goes():
+def test_text_after_the_last_statement_is_removed():
     assert without_end("select 1; -- x;\n /* y */ ") == "select 1;"
     assert without_end("-- x") == ""
 
 
-def test_messages_become_a_sentence_that_says_what_to_do():
+def test_messages_become_one_sentence_with_a_fix():
     assert sentence('Binder Error: no "x"\nDid you mean "y"\n\nLINE 1: select x\n   ^') == (
         'Binder Error: no "x" Did you mean "y"'
     )

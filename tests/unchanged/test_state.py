@@ -1,4 +1,4 @@
-"""What a step hangs on: files that only an evaluation names, rows on a hub, tables, and receipts."""
+"""A step's inputs: files that only an evaluation names, rows on a hub, tables; and receipts."""
 
 import json
 from dataclasses import replace
@@ -44,7 +44,7 @@ def study_with(folder: Path, **changed: object):
     return load_study(folder / "study.yaml")
 
 
-def test_an_evaluation_hangs_on_each_file_that_it_names(folder, lake):
+def test_an_evaluation_depends_on_each_file_that_it_names(folder, lake):
     study, tables = study_with(folder), LiveTables(lake)
     before = inputs_of(study, "eval_results", A_BRIEF, tables)
     assert before is not None
@@ -59,7 +59,7 @@ def test_an_evaluation_hangs_on_each_file_that_it_names(folder, lake):
     assert inputs_of(study, "eval_results", A_BRIEF, tables) == before
 
 
-def test_rows_on_a_hub_are_the_same_only_at_a_commit(folder, lake):
+def test_rows_on_a_hub_are_unchanged_only_at_a_fixed_commit(folder, lake):
     source = {"name": "hub", "dataset": "some/where", "format": "alpaca"}
     for revision, known in ((None, False), ("main", False), ("0" * 40, True)):
         sources = [source | ({} if revision is None else {"revision": revision})]
@@ -68,7 +68,7 @@ def test_rows_on_a_hub_are_the_same_only_at_a_commit(folder, lake):
         assert (found is not None) == known, revision
 
 
-def test_whatever_cannot_be_told_is_in_doubt(folder, lake):
+def test_a_state_that_cannot_be_determined_is_none(folder, lake):
     study, tables = study_with(folder), LiveTables(lake)
     for asset, key in (
         ("car_table", {}),  # nothing to rank yet
@@ -94,7 +94,7 @@ def publish(lake: Lake, teacher: str, texts: list[str]) -> None:
     lake.publish(RESPONSES, RESPONSES.conform(rows), {"teacher": teacher}, "mark")
 
 
-def test_a_partition_is_its_files_whatever_becomes_of_the_others(lake):
+def test_a_partition_is_identified_by_its_own_files(lake):
     assert LiveTables(lake).files(RESPONSES, {}) == []
     publish(lake, "a", ["one"])
     a = LiveTables(lake).files(RESPONSES, {"teacher": "a"})
@@ -106,7 +106,7 @@ def test_a_partition_is_its_files_whatever_becomes_of_the_others(lake):
     publish(lake, "a", ["three"])
     assert LiveTables(lake).replaced(RESPONSES, {"teacher": "a"}, 1)
     assert not LiveTables(lake).replaced(RESPONSES, {"teacher": "b"}, 2)
-    assert tables.files(RESPONSES, {"teacher": "a"}) == a  # as it was looked at
+    assert tables.files(RESPONSES, {"teacher": "a"}) == a  # cached until forget()
     tables.forget()
     assert tables.files(RESPONSES, {"teacher": "a"}) != a
     guard = Path(lake.uri(RESPONSES), entry_name(lake.version(RESPONSES)))
@@ -118,7 +118,7 @@ def test_a_partition_is_its_files_whatever_becomes_of_the_others(lake):
 STATE = State(Inputs("code", "settings", "rows"), "written", ("a", "b"))
 
 
-def test_others_may_add_to_what_is_shared_and_take_nothing_away():
+def test_shared_files_may_be_added_but_not_removed():
     assert STATE.holds(replace(STATE, shared=("b", "c", "a")))
     assert not STATE.holds(replace(STATE, shared=("a", "c")))
     assert not STATE.holds(replace(STATE, written="other"))
@@ -126,7 +126,7 @@ def test_others_may_add_to_what_is_shared_and_take_nothing_away():
         assert not STATE.holds(replace(STATE, inputs=replace(STATE.inputs, **{part: "other"})))
 
 
-def test_a_receipt_comes_back_as_it_was_and_a_broken_one_is_none(tmp_path):
+def test_a_receipt_is_read_back_and_a_damaged_one_is_none(tmp_path):
     place = receipt_path(tmp_path, "rewards", "scores|a.b")
     assert place == tmp_path / "receipts" / "rewards" / "scores,a.b.json"
     receipt = Receipt(STATE, datetime.now(UTC), 12, 1, "why", "accuracy", (("rewards.finite", "no"),))
@@ -140,12 +140,12 @@ def test_a_receipt_comes_back_as_it_was_and_a_broken_one_is_none(tmp_path):
         *(json.dumps({k: v for k, v in whole.items() if k != key}) for key in whole),
     ):
         place.write_text(broken)
-        if read_receipt(place) is not None:  # what has a default may lack
+        if read_receipt(place) is not None:  # fields with a default may be missing
             assert not {"state", "time", "rows", "warnings"} - json.loads(broken).keys()
     assert read_receipt(tmp_path / "nowhere") is None
 
 
-def test_a_receipt_holds_for_its_time_and_none_of_the_future():
+def test_a_receipt_is_valid_for_its_time_and_never_from_the_future():
     def made(age: timedelta) -> Receipt:
         return Receipt(STATE, datetime.now(UTC) - age, 1)
 

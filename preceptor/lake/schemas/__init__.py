@@ -1,6 +1,6 @@
-"""The lake's tables, in the order in which a study makes them.
+"""The lake's tables, in the order in which a study writes them.
 
-To add one, declare it in `rows.py`, `ranking.py` or `evaluation.py`, and list it here.
+To add a table, declare it in `rows.py`, `ranking.py` or `evaluation.py` and list it here.
 """
 
 from preceptor.lake.schemas.evaluation import (

@@ -1,4 +1,4 @@
-"""What a table is: its rows, their columns and types, its key and its partitions."""
+"""The definition of a table: its rows, columns, types, key and partitions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ TEXTS = pl.List(pl.String)
 
 
 class UndeclaredColumnError(ValueError):
-    """Rows with a column that their table does not declare: it would be lost in silence."""
+    """Rows have a column that their table does not declare. It would be lost without a warning."""
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A column that follows from a row's others, kept so that analytics need not read those.
+    """A column computed from other columns, stored so that analytics need not read those.
 
-    `of` makes it as rows are written; `sql` is the same to DuckDB, for rows that an older release wrote.
+    `of` computes it when rows are written. `sql` is the same for DuckDB, for rows of older releases.
     """
 
     dtype: Type
@@ -29,9 +29,10 @@ class Derived:
 
 @dataclass(frozen=True)
 class Table:
-    """One Delta table. `key` is unique in a partition; `columns` are without partition and fingerprint.
+    """One Delta table. `key` is unique within a partition.
 
-    `derived` columns are no part of what a row says: rows are compared and read without them.
+    `columns` lists neither the partition columns nor the fingerprint. Rows are compared and read without
+    `derived` columns.
     """
 
     name: str
@@ -48,44 +49,44 @@ class Table:
 
     @property
     def schema(self) -> pl.Schema:
-        """Partition columns, the row's own, and the fingerprint."""
+        """The partition columns, the row's own columns and the fingerprint."""
         partition = dict.fromkeys(self.partition_by, pl.String)
         return pl.Schema({**partition, **self.row_schema, "fingerprint": pl.String})
 
     @property
     def stored(self) -> pl.Schema:
-        """All columns as stored: derived ones too."""
+        """All stored columns, including derived ones."""
         return pl.Schema({**self.schema, **{name: column.dtype for name, column in self.derived.items()}})
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What each stored column means."""
+        """The meaning of each stored column."""
         own = {name: meaning for name, (_, meaning) in self.columns.items()}
         derived = {name: column.meaning for name, column in self.derived.items()}
         partition = dict.fromkeys(self.partition_by, "partition")
-        return {**partition, **own, "fingerprint": "over all that would change the row", **derived}
+        return {**partition, **own, "fingerprint": "hash of everything that determines the row", **derived}
 
     def with_derived(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows with the columns that follow from their others."""
+        """Rows with their derived columns."""
         return rows.with_columns(column.of.alias(name) for name, column in self.derived.items())
 
     def refuse_undeclared(self, columns: Iterable[str]) -> None:
-        """Raise UndeclaredColumnError where a column is none of this table's."""
+        """Raise UndeclaredColumnError if this table does not declare one of the columns."""
         if undeclared := sorted(set(columns) - set(self.stored)):
             raise UndeclaredColumnError(
-                f"table {self.name} declares no column {', '.join(undeclared)}: add it to the table's columns"
-                " in preceptor/lake/schemas, or do not compute it"
+                f"table {self.name} does not declare the columns {', '.join(undeclared)}: add them to the"
+                " table in preceptor/lake/schemas, or do not compute them"
             )
 
     def conform(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The row's own columns, in order and in their types. Raises UndeclaredColumnError."""
+        """Select the row's own columns, in order, cast to their types. Raises UndeclaredColumnError."""
         self.refuse_undeclared(rows.columns)
         return rows.select(pl.col(name).cast(dtype) for name, dtype in self.row_schema.items())
 
     def frame(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-        """Rows, by column, as a frame in `row_schema`; what a row leaves out is null.
+        """Rows, as mappings by column, as a frame with `row_schema`. Columns that a row leaves out are null.
 
-        By way of Arrow: polars itself makes a series of each list, at several times the memory.
+        Builds the frame with Arrow: polars makes a series of each list, which takes several times the memory.
         Raises UndeclaredColumnError.
         """
         import pyarrow as pa
