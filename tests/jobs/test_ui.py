@@ -121,8 +121,8 @@ def metadata(page, key: str):
 
 
 def answer(page):
-    """The picture in a description, without any further click."""
-    return page.get_by_alt_text("Who is first, why, and how sure that is").first
+    """The picture in a description, shown without a click."""
+    return page.get_by_alt_text("The ranking and its uncertainty").first
 
 
 def width(picture) -> int:
@@ -183,10 +183,10 @@ def ranked(served, started) -> None:
 def test_an_empty_lake_says_what_to_do(served, page):
     assert "Materialize `raw_instructions` in the UI" in served.log.read_text()
     page.goto(f"{served.url}/assets/raw_instructions")
-    page.get_by_text("Start here: materialize it").wait_for()
+    page.get_by_text("Start here").first.wait_for()
     keep(page, "ui_first_run")
     page.goto(f"{served.url}/assets/car_table")
-    page.get_by_text("Where there is none yet, materialize").wait_for()
+    page.get_by_text("If the table is empty, materialize").first.wait_for()
     assert width(answer(page)) == 740  # it says that nothing is ranked yet
     run_id = click_materialize(served, page, sure=True)
     page.goto(f"{served.url}/runs/{run_id}")

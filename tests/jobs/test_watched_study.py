@@ -119,19 +119,13 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
             output.close()
     first, second = sorted(said(server.taken[:before])), sorted(said(server.taken[before:]))
     tokens, completeness, few, failures, absent = first
-    assert tokens == (
-        "base_losses base-a × chatty: check tokens_scored did not pass: 83.6% of 712 response tokens fit into"
-        " the context and are scored"
-    )
-    # Of what is not there, none is told that was still being computed when somebody ranked.
-    assert completeness == (
-        "car_table: check completeness did not pass: 2 of 3 expected rows are there; the first that is not:"
-        " failing: no rewards from scores"
-    )
-    assert few.startswith(
-        "car_table: check enough_instructions did not pass: brief's CAR for base-a stands on 12"
-    )
-    # Nobody is told that rewards and losses of the failing teacher were refused: this says why.
+    assert tokens.startswith("base_losses base-a × chatty: check tokens_scored did not pass: 83.6% of 712 ")
+    # Teachers that were still being computed during the ranking are not reported.
+    assert completeness.startswith("car_table: check completeness did not pass: 2 of 3 ")
+    assert completeness.endswith("failing: no rewards from scores")
+    assert few.startswith("car_table: check enough_instructions did not pass: ")
+    assert "brief" in few and "base-a" in few and " 12 instructions" in few
+    # The refused rewards and losses of the failing teacher are not reported: this alert says why.
     assert failures.startswith(
         "responses failing: check failure_rate did not pass: 4 of 12 rows failed (33.3%)"
     )
