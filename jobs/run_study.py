@@ -172,7 +172,7 @@ def unusable_places(study: Study) -> Iterator[str]:
             yield str(error)
             continue
         if not folder.startswith("s3://") and (problem := writing_problem(Path(folder))) is not None:
-            yield f"{problem}: set {variable} to a folder that can be written"
+            yield f"{problem}: set {variable} to a folder with write access"
 
 
 def _gaps(study: Study) -> dict[str, list[str]]:
