@@ -1,4 +1,4 @@
-"""The code location: everything that Dagster should know of the study in PRECEPTOR_STUDY."""
+"""The code location: Dagster's definitions for the study in PRECEPTOR_STUDY."""
 
 import os
 
@@ -31,12 +31,12 @@ from resources.reward import RewardResource
 from resources.training import TrainingResource
 from resources.warehouse import WarehouseResource
 
-end_with_parent()  # a run that is killed leaves no step behind
+end_with_parent()  # steps of a killed run end too
 
 lake = LakeResource(store=store_root(), study=STUDY.name)
 retry_failed = bool(os.environ.get("PRECEPTOR_RETRY_FAILED"))
 
-# Dagster refuses an empty partition set: a study without recipes, runs or evaluations has no such asset.
+# Dagster rejects an empty partition set, so these assets exist only if the study has partitions for them.
 selection = [selected_subset] if STUDY.recipes else []
 tuning = [tuned_checkpoint] if STUDY.runs else []
 evaluation = [base_results, eval_results] if STUDY.runs and STUDY.evaluations else []
@@ -58,7 +58,8 @@ defs = dg.Definitions(
         ]
     ),
     jobs=[audit],
-    # A run is a partition in a process of its own. Where that dies the run is started again, and goes on.
+    # Each run computes one partition in its own process. If that process dies, Dagster retries the run, which
+    # resumes from its last commit.
     executor=dg.in_process_executor,
     sensors=[study_members, automation, alerts, dead_runs],
     schedules=[rescore_weekly],

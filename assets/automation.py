@@ -1,7 +1,7 @@
-"""When assets are materialized without anybody asking. Tuning and what leads to it never are.
+"""When Dagster materializes assets automatically. Selection, tuning and evaluation are never automatic.
 
-A request handles what happened before it and nothing later: what happens on the very tick after it, or while
-its run goes on, counts anew. (`since_last_handled`, which `eager()` stands on, forgets such an update.)
+A request covers only what happened before it. An update on the next tick, or while the requested run is in
+progress, triggers a new request. (`since_last_handled`, which `eager()` uses, would lose such an update.)
 """
 
 from datetime import timedelta
@@ -10,15 +10,15 @@ import dagster as dg
 
 C = dg.AutomationCondition
 
-# Stale: the weekly re-score (jobs/schedules.py) did not happen, or nothing came of it, once; twice.
+# Warns after one missed or failed weekly re-score (jobs/schedules.py), fails after two.
 WEEKLY = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=8), fail_window=timedelta(days=15))
 
 
 def when_data_changed() -> dg.AutomationCondition[dg.AssetKey]:
-    """A partition that nobody has made yet, or whose dependency has other data than before.
+    """Materialize a partition that is missing, or whose dependency has new data.
 
-    A dependency that was materialized again with the same data starts nothing. A partition that failed is
-    asked for once.
+    A dependency that was materialized again with the same data starts nothing. A failed partition is not
+    requested again.
     """
     happened = C.newly_missing() | C.any_deps_match(C.data_version_changed())
     return (
@@ -27,11 +27,11 @@ def when_data_changed() -> dg.AutomationCondition[dg.AssetKey]:
 
 
 def when_updated(*deps: str, needed: tuple[str, ...], last: str) -> dg.AutomationCondition[dg.AssetKey]:
-    """After every update of one of `deps`, once there is something of each of `needed`.
+    """Materialize after every update of one of `deps`, once each asset of `needed` has a partition.
 
-    What is missing or still computing does not block: it may never finish, and the result names it. Updates
-    that come while it runs lead to one more run, however many they are. `last` ends the run that it begins:
-    while that is due, another run would only do the same once more.
+    Partitions that are missing or in progress do not block: they may never finish, and the result lists them.
+    All updates during a run lead to one more run. `last` is the last asset of the requested run: until it is
+    done, the condition requests no other run.
     """
     happened = C.newly_missing() | C.any_deps_updated().allow(dg.AssetSelection.assets(*deps))
     condition = _unhandled(happened) & ~C.in_progress() & ~C.asset_matches(last, C.in_progress())

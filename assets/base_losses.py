@@ -1,4 +1,4 @@
-"""`base_losses`: how well each base model already digests each response."""
+"""`base_losses`: each base model's loss on each response."""
 
 import dagster as dg
 
@@ -24,8 +24,8 @@ from resources.loss import LossResource
     automation_condition=when_data_changed(),
     check_specs=[
         checks.spec("base_losses", "unique_keys", "One row per response", blocking=True),
-        checks.spec("base_losses", "failure_rate", "Few responses could not be scored"),
-        checks.spec("base_losses", "finite", "No NaN or infinity among the sums", blocking=True),
+        checks.spec("base_losses", "failure_rate", "Few responses failed to be scored"),
+        checks.spec("base_losses", "finite", "No sum is NaN or infinite", blocking=True),
         checks.spec("base_losses", "tokens_scored", "Most response tokens fit into the base's context"),
     ],
 )
@@ -33,7 +33,7 @@ from resources.loss import LossResource
 def base_losses(
     context: dg.AssetExecutionContext, lake: LakeResource, loss: LossResource
 ) -> dg.MaterializeResult:
-    """Each untuned base model's view of every response, from one forward pass given the instruction.
+    """Each untuned base model's loss on every response, from one forward pass given the instruction.
 
     A row is one response: sums over its scored tokens of surprisal, probability, rank, entropy and more.
     """

@@ -1,4 +1,4 @@
-"""`base_results`: each untuned base on each benchmark, beside which its students' results can be read."""
+"""`base_results`: each untuned base on each benchmark, the baseline for its students' results."""
 
 import dagster as dg
 
@@ -21,10 +21,10 @@ from resources.lake import LakeResource
 def base_results(
     context: dg.AssetExecutionContext, lake: LakeResource, evaluation: EvaluationResource
 ) -> dg.MaterializeResult:
-    """What every base that is tuned answers on every benchmark before that, prompted as its students are.
+    """Each base model's answers on every benchmark before tuning, prompted as its students are.
 
-    A row is one answer, in the table `eval_results`, as that of a run named `untuned-` and the base. A
-    student that does no better has learned nothing that the benchmark can see.
+    A row is one answer, stored in the table `eval_results` under the run name `untuned-<base>`. A student
+    that scores no better than its base has learned nothing that the benchmark measures.
     """
     key = dimensions(context)
     base, benchmark = STUDY.base(key["base"]), STUDY.evaluation(key["benchmark"])
@@ -32,5 +32,5 @@ def base_results(
     identity = model_identity(base.model, base.revision)
     store = lake.open().made_from({}, {**declared, "untuned": identity})
     found = evaluation.evaluate_untuned(store, base, benchmark)
-    no_columns = {"dagster/column_lineage": dg.TableColumnLineage({})}  # they come from no other asset's
+    no_columns = {"dagster/column_lineage": dg.TableColumnLineage({})}  # computed from no other asset
     return evaluated(store, found, {}, [], benchmark=declared, untuned=identity, **no_columns)

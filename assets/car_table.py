@@ -42,17 +42,18 @@ from preceptor.suitability.table import (
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
-# The tags of a run that a sensor, a schedule or an automation condition has started.
+# Tags of a run that a sensor, a schedule or an automation condition started.
 BY_ITSELF = {"dagster/from_automation_condition", "dagster/sensor_name", "dagster/schedule_name"}
-UNANSWERED = "no responses"  # as sql/ranking/car_table.sql has it
-RANKING = os.environ.get("PRECEPTOR_RANKING_URL")  # jobs/serve.py draws it, and says where
+UNANSWERED = "no responses"  # the text in sql/ranking/car_table.sql
+RANKING = os.environ.get("PRECEPTOR_RANKING_URL")  # set by jobs/serve.py, which serves the picture
 DESCRIPTION = (
-    "Teachers ranked for each base by Compatibility-Adjusted Reward, with intervals, and who is missing.\n\n"
-    + live_picture(RANKING, "Who is first, why, and how sure that is")
-    + """The newest answer begins the metadata below; `study_report` has its grounds. Where there is none
-yet, materialize `raw_instructions`: everything up to this table follows by itself.
+    "Teachers ranked for each base by Compatibility-Adjusted Reward (CAR), with intervals.\n\n"
+    + live_picture(RANKING, "The ranking and its uncertainty")
+    + """The metadata below begins with the newest answer; `study_report` shows the evidence. If the table is
+empty, materialize `raw_instructions`: every asset up to this table then runs automatically.
 
-A row is one teacher for one base. Rank intervals hold jointly over all of a base's teachers.
+A row is one teacher for one base; a teacher that cannot be ranked has the reason. Rank intervals hold jointly
+for all teachers of a base.
 """
 )
 
@@ -67,25 +68,23 @@ A row is one teacher for one base. Rank intervals hold jointly over all of a bas
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
     description=DESCRIPTION,
-    output_required=False,  # while there is nothing to rank yet there is no table
+    output_required=False,  # no table until there is something to rank
     automation_condition=when_updated(
         "rewards", "base_losses", needed=("rewards", "base_losses"), last="study_report"
     ),
     freshness_policy=WEEKLY,
     check_specs=[
         checks.spec("car_table", "unique_keys", "One row per base and teacher", blocking=True),
-        checks.spec("car_table", "completeness", "About every teacher that has answered is ranked"),
-        checks.spec("car_table", "common_rows", "The teachers share most instructions"),
-        checks.spec(
-            "car_table", "enough_instructions", "Intervals hold what they say from 20 instructions on"
-        ),
+        checks.spec("car_table", "completeness", "Nearly all teachers with responses are ranked"),
+        checks.spec("car_table", "common_rows", "All teachers have most instructions in common"),
+        checks.spec("car_table", "enough_instructions", "Intervals are reliable from 20 instructions on"),
     ],
 )
 @told
 def car_table(
     context: dg.AssetExecutionContext, lake: LakeResource, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Rank, or say why there is nothing to rank yet."""
+    """Rank the teachers, or report why there is nothing to rank yet."""
     try:
         ranked = _ranked(lake, warehouse)
     except (NotMaterializedError, NothingToRankError) as error:
@@ -104,7 +103,7 @@ def _ranked(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeR
     fingerprint = car_fingerprint(STUDY, current, session.versions)
     outcome = derive(store, CAR_TABLE, {}, fingerprint, lambda: build_car_table(session, STUDY, current))
     rows = outcome.rows
-    # Who has not answered at all is still coming, or failed, of which the run itself tells.
+    # A teacher without responses is in progress, or its own run reports the failure.
     answered = rows.filter(pl.col("missing").is_null() | (pl.col("missing") != UNANSWERED))
     shown = rows.drop("reward_model", "beta", "form", "missing")
     return materialized(
@@ -127,9 +126,9 @@ def _ranked(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeR
 
 
 def _nothing_yet(why: str) -> Iterator[dg.AssetCheckResult]:
-    """A run that nobody asked for and that comes too early fails nothing.
+    """An automatic run that starts too early does not fail.
 
-    It is told only if it still holds when no reward or loss is on its way (jobs/alerts.py).
+    jobs/alerts.py reports the reason only if it still holds once no reward or loss is in progress.
     """
     yield checks.unique_keys(CAR_TABLE, CAR_TABLE.schema.to_frame())
     for check in ("completeness", "common_rows", "enough_instructions"):
@@ -152,7 +151,7 @@ def _nothing_yet(why: str) -> Iterator[dg.AssetCheckResult]:
 )
 @told
 def car_beta_sweep(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
-    """How sensitive the ranking is to β: CAR, its interval and its rank at every β of the study's sweep.
+    """Sensitivity of the ranking to β: each teacher's CAR, interval and rank at every β of the study's sweep.
 
     A row is one ranked teacher for one base at one β.
     """
@@ -175,7 +174,7 @@ def _first(sweep: pl.DataFrame) -> pl.DataFrame:
 
 
 def _missing(rows: pl.DataFrame) -> list[str]:
-    """Who could not be ranked, and why."""
+    """Teachers that could not be ranked, and why."""
     return sorted({f"{t}: {why}" for t, why in rows.select("teacher", "missing").iter_rows() if why})
 
 
@@ -186,7 +185,7 @@ def _common_rows(rows: pl.DataFrame) -> dg.AssetCheckResult:
         check_name="common_rows",
         passed=share >= 1 - STUDY.limits.missing_rows,
         severity=checks.WARN,
-        description=f"the means are taken over {share:.1%} of the study's instructions",
+        description=f"the means cover {share:.1%} of the study's instructions",
         metadata={"share": share},
     )
 
@@ -197,6 +196,6 @@ def _enough_instructions(rows: pl.DataFrame) -> dg.AssetCheckResult:
         check_name="enough_instructions",
         passed=not (warning := few_instructions(rows)),
         severity=checks.WARN,
-        description=warning or f"every mean stands on {fewest:,} instructions or more",
+        description=warning or f"every mean covers at least {fewest:,} instructions",
         metadata={"fewest": fewest},
     )

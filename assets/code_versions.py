@@ -1,7 +1,7 @@
-"""The version of the code behind each asset: those of its steps, which the fingerprints of its rows hold too.
+"""The code version of each asset: the versions of its steps, which its fingerprints also include.
 
-After one of them was raised Dagster's UI marks what an earlier version made, until it is made again. How a
-benchmark decides has a version for each kind; these are in the fingerprints only.
+When a version rises, Dagster's UI marks the asset as outdated until it is materialized again. Each kind of
+benchmark also has a version for how it judges; these are in the fingerprints only.
 """
 
 from preceptor.evaluation import responses as answers

@@ -20,17 +20,17 @@ from resources.lake import LakeResource
     pool="gpu",
     check_specs=[
         *specs("eval_results"),
-        checks.spec("eval_results", "unseen_items", "No item is among the study's instructions"),
+        checks.spec("eval_results", "unseen_items", "No item is also an instruction of the study"),
     ],
 )
 @told
 def eval_results(
     context: dg.AssetExecutionContext, lake: LakeResource, evaluation: EvaluationResource
 ) -> dg.MaterializeResult:
-    """What every tuned model answers on every benchmark, how well, and the scores with their intervals.
+    """Each tuned model's answers on every benchmark, with scores and intervals.
 
-    A row is one answer; the tables beside it hold the metrics of each partition (`eval_scores`) and every
-    question to a judge with its verdict (`judgments`). What the untuned bases answer is `base_results`.
+    A row is one answer. `eval_scores` holds the metrics of each partition; `judgments` holds every question
+    to a judge and its verdict. The asset `base_results` has the answers of the untuned bases.
     """
     key = dimensions(context)
     benchmark = STUDY.evaluation(key["benchmark"])

@@ -1,4 +1,4 @@
-"""What a benchmark's results say of themselves, whoever was evaluated: checks, scores and metadata."""
+"""Checks and metadata that `eval_results` and `base_results` share."""
 
 from typing import Any
 
@@ -16,9 +16,14 @@ from preceptor.report.words import measured
 def specs(asset: str) -> list[dg.AssetCheckSpec]:
     """The checks that `evaluated` makes."""
     return [
-        checks.spec(asset, "accounting", "judged + failed + filtered = expected", blocking=True),
+        checks.spec(
+            asset,
+            "accounting",
+            "Judged, failed and filtered answers add up to the expected number",
+            blocking=True,
+        ),
         checks.spec(asset, "unique_keys", "One row per answer", blocking=True),
-        checks.spec(asset, "failure_rate", "Few answers are without an outcome"),
+        checks.spec(asset, "failure_rate", "Few answers have no outcome"),
     ]
 
 
@@ -29,7 +34,7 @@ def evaluated(
     more_checks: list[dg.AssetCheckResult],
     **facts: Any,
 ) -> dg.MaterializeResult:
-    """The event of a partition of `eval_results`, its scores and its judgments."""
+    """The materialization of one partition of `eval_results`, with its scores and judgments."""
     scores = found.scores.rows
     return materialized(
         store,

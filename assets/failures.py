@@ -1,4 +1,4 @@
-"""A fault that Preceptor knows by name: in Dagster's UI a run's page begins with its sentence."""
+"""Show the message of Preceptor's own errors first on a run's page in Dagster's UI."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -13,17 +13,17 @@ Compute = TypeVar("Compute", bound=Callable[..., Any])
 
 
 class Failed(dg.Failure):
-    """Why a step cannot go on, in words.
+    """Why a step failed, as one sentence. The original error stays the cause.
 
-    Dagster shows an error's class and text, then its traceback; of any other error than a `Failure` it shows
-    its own traceback first. The error itself stays the cause.
+    For a `Failure` Dagster shows class, text, then traceback; for any other error it shows its own traceback
+    first.
     """
 
-    __module__ = "builtins"  # of these classes alone a traceback names no module: the sentence comes first
+    __module__ = "builtins"  # a traceback omits the module of builtins only, so the sentence comes first
 
 
 def told(compute: Compute) -> Compute:
-    """Let errors of our own classes fail an asset or op as `Failed`; any other keeps its traceback."""
+    """Decorate an asset or op: Preceptor's own errors are raised as `Failed`, all others unchanged."""
 
     @wraps(compute)
     def returning(*args: Any, **named: Any) -> Any:
@@ -49,7 +49,7 @@ def _told() -> Iterator[None]:
 
 
 def error_sentence(message: str) -> str:
-    """An error's text; our own errors speak for themselves, without the name of their class."""
+    """An error's text, without the class name if the error is Preceptor's own."""
     name, _, text = message.strip().partition(": ")
     ours = name.startswith("preceptor.") or name == "Failed"
     return text if ours and text else message.strip()

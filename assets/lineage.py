@@ -1,4 +1,4 @@
-"""Which columns each column is computed from, for the lineage that Dagster's UI draws."""
+"""Column lineage for Dagster's UI: the columns that each column is computed from."""
 
 from collections.abc import Mapping
 
@@ -95,7 +95,7 @@ LINEAGE: Mapping[str, Mapping[str, Columns]] = {
         **_each("response outcome score measures why response_tokens filtered error", STUDENT),
     },
 }
-# What comes from no other asset: from the study, from the files that it names, or from the code.
+# Columns that come from no other asset, but from the study, its files or the code.
 ORIGINS: Mapping[str, str] = {
     "raw_instructions": " ".join(RAW_INSTRUCTIONS.stored),
     "responses": "teacher sample fingerprint",
@@ -111,7 +111,7 @@ ORIGINS: Mapping[str, str] = {
 
 
 def column_lineage(table: str) -> dict[str, dg.TableColumnLineage]:
-    """The metadata entry of an asset whose columns come from others'; nothing for sources."""
+    """The column lineage of a table as metadata; empty for a table that reads no other asset."""
     if not LINEAGE[table]:
         return {}
     columns = {

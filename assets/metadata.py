@@ -1,4 +1,4 @@
-"""What a person wants to know of a materialization, in Dagster's terms."""
+"""Metadata of a materialization, as Dagster's UI shows it."""
 
 import base64
 import hashlib
@@ -23,9 +23,9 @@ from preceptor.report.words import NOTHING, column
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
 ROWS_LISTED = 20
-SHOWN_IN_PLACE = 1000  # characters: the UI shows shorter Markdown in its line, where a wide table is cut off
-TO = "\N{NON-BREAKING HYPHEN}"  # after an en dash a narrow column ends its line
-# In a row's text these would end a cell, begin a tag, a link or a picture that is fetched from somewhere.
+SHOWN_IN_PLACE = 1000  # characters: the UI shows shorter Markdown inline, and cuts off a wide table there
+TO = "\N{NON-BREAKING HYPHEN}"  # a narrow column breaks the line after an en dash
+# Unescaped, these characters would end a cell, or begin a tag, a link or a remote picture.
 NO_MARKUP = {ord(sign): f"&#{ord(sign)};" for sign in "&<>|[]`\\"}
 
 
@@ -36,9 +36,9 @@ def materialized(
     checks: Iterable[dg.AssetCheckResult] = (),
     **facts: Any,
 ) -> dg.MaterializeResult:
-    """The event of a written table: rows, versions read and written, fingerprint, preview, and `facts`.
+    """The materialization of a written table: row counts, table versions, fingerprint, preview and `facts`.
 
-    Facts that are functions, pictures and previews above all, are made by `shown`.
+    A fact may be a function, as most plots and previews are; `shown` calls it.
     """
     partitioned = bool(outcome.table.partition_by)
     metadata = {
@@ -47,7 +47,7 @@ def materialized(
         "dagster/uri": lake.uri(outcome.table),
         "dagster/column_schema": column_schema(outcome.table),
         **column_lineage(outcome.table.name),
-        # The UI keeps this order: what the rows say, then how they came to be.
+        # The UI keeps this order: results first, then provenance.
         **facts,
         **({} if "preview" in facts else {"preview": lambda: first_rows(outcome.rows)}),
         "rows_computed": outcome.computed,
@@ -66,18 +66,18 @@ def materialized(
 
 
 def shown(fact: Any) -> Any:
-    """A fact, made where it is a function; what cannot be made or shown says so in its place.
+    """A fact's value; calls a fact that is a function. An error while calling becomes the text shown.
 
-    The rows are written by now: no picture or preview of them may fail the step that made them.
+    The rows are already written, so a failing plot or preview must not fail the step.
     """
     if isinstance(fact, float) and not math.isfinite(fact):
-        return str(fact)  # JSON knows no such number
+        return str(fact)  # JSON has no such number
     if not callable(fact):
         return fact
     try:
         with warnings.catch_warnings(
             action="ignore"
-        ):  # matplotlib's, of signs and numbers that it cannot draw
+        ):  # matplotlib warns of characters and numbers that it cannot draw
             return fact()
     except (Exception, pl.exceptions.PanicException) as error:
         return dg.MetadataValue.md(
@@ -95,7 +95,7 @@ def _failures(outcome: Outcome) -> dict[str, int | str]:
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """A table's columns, their types and what they mean."""
+    """A table's columns with types and descriptions."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(name, str(dtype), description=table.meanings[name])
@@ -105,7 +105,7 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
-    """A picture that the event log holds itself."""
+    """A picture embedded in the event log."""
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
@@ -115,23 +115,23 @@ def distribution(values: pl.Series, label: str) -> dg.MarkdownMetadataValue:
 
 
 def content_version(outcome: Outcome) -> dg.DataVersion:
-    """Changes whenever the rows do, so that Dagster knows which children are stale."""
+    """A data version that changes whenever the rows do, so that Dagster knows which children are stale."""
     content = hashlib.sha256(outcome.rows.write_ipc(None).getbuffer()).hexdigest()
     return dg.DataVersion(f"{outcome.fingerprint}-{content[:16]}")
 
 
 def first_rows(rows: pl.DataFrame, limit: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
-    """Some rows in a window of their own, since many columns fit nowhere else."""
+    """The first rows in a separate window, which has room for many columns."""
     return dg.MetadataValue.md(_table(rows.head(limit)).ljust(SHOWN_IN_PLACE))
 
 
 def narrow_table(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """All rows; where they are few they are shown where they stand, so a handful of columns at most."""
+    """All rows, shown inline if they are few. Pass only a handful of columns."""
     return dg.MetadataValue.md(_table(rows))
 
 
 def in_place(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """The first rows, as many as the UI shows without a click, and how many more there are."""
+    """As many first rows as the UI shows without a click, and the number of the others."""
     for height in range(rows.height, 0, -1):
         more = f"\n\n… and {rows.height - height} more in `preview`" if height < rows.height else ""
         if len(text := _table(rows.head(height)) + more) < SHOWN_IN_PLACE:
@@ -140,23 +140,22 @@ def in_place(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
 
 
 def _table(rows: pl.DataFrame) -> str:
-    """Rows in Markdown, long cells cut: the event log is no place for whole responses."""
+    """Rows as a Markdown table. Long cells are cut, which keeps whole responses out of the event log."""
     lines = [" | ".join(rows.columns), " | ".join("---" for _ in rows.columns)]
     lines += [" | ".join(_cell(value).translate(NO_MARKUP) for value in row) for row in rows.iter_rows()]
     return "\n".join(f"| {line} |" for line in lines)
 
 
 def live_picture(address: str | None, title: str) -> str:
-    """A part of an asset's description: a picture that is drawn when somebody looks.
+    """A picture for an asset's description, drawn whenever the page is opened; empty without an address.
 
-    What else a description says the UI took over when it loaded the code: only what is always true. Nothing
-    without an address.
+    The UI loads the rest of a description once, with the code, so that text must always be true.
     """
     return f"![{title}]({address})\n\n" if address else ""
 
 
 def answers(table: pl.DataFrame) -> dict[str, Callable[[], str]]:
-    """Facts of a CAR table: a sentence per base, as text, of which the UI shows any length in its place."""
+    """Facts of a CAR table: one sentence per base, as text, which the UI shows inline at any length."""
     return {
         f"answer for {base}": partial(_answer, table, base)
         for base in table["base"].unique(maintain_order=True)
@@ -164,7 +163,7 @@ def answers(table: pl.DataFrame) -> dict[str, Callable[[], str]]:
 
 
 def rankings(table: pl.DataFrame) -> dict[str, Callable[[], dg.MarkdownMetadataValue]]:
-    """Facts of a CAR table: the teachers of each base by rank, each with the interval of its rank and CAR."""
+    """Facts of a CAR table: each base's teachers by rank, with rank, CAR and their intervals."""
     return {
         f"ranking for {base}": partial(_ranking, table.filter(base=base))
         for base in table["base"].unique(maintain_order=True)
@@ -172,14 +171,14 @@ def rankings(table: pl.DataFrame) -> dict[str, Callable[[], dg.MarkdownMetadataV
 
 
 def best_values(table: pl.DataFrame) -> dict[str, float]:
-    """Facts of a CAR table that the UI plots, and before all others since it sorts them by name."""
+    """Facts of a CAR table that the UI plots. It sorts plots by name, so the capital C puts these first."""
     return {
         f"CAR of the best for {base}": car for base, car in table.filter(rank=1).select("base", "car").rows()
     }
 
 
 def _ranking(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """Intervals behind their number, in brackets that need no escape: the page has little room."""
+    """Put each interval behind its number, to save space. Round brackets need no escape."""
     numbers = rows.select("car", "car_low", "car_high").rows()
     flat = column([value for row in numbers for value in row], digits=3)
     cars = [_with_interval(*flat[place : place + 3]) for place in range(0, len(flat), 3)]
@@ -198,7 +197,7 @@ def _answer(table: pl.DataFrame, base: str) -> str:
 
 
 def listed(sentences: list[str]) -> str:
-    """Sentences as a Markdown list, the first few of many."""
+    """Sentences as a Markdown list; a long list is cut."""
     if not sentences:
         return "none"
     lines = [f"- {_cell(sentence, 200).translate(NO_MARKUP)}" for sentence in sentences[:ROWS_LISTED]]

@@ -1,4 +1,4 @@
-"""What Dagster shows of every asset beside its declaration: owner, hardware, code and its version."""
+"""Add owners, hardware tag, source link and code version to every asset."""
 
 import inspect
 import warnings
@@ -16,9 +16,9 @@ OWNERS = ["team:preceptor"]
 def owned(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """The same assets with owners, code version, a tag `compute` (their pool, else `cpu`) and a source link.
 
-    `dg.with_source_code_references` would name the file of the decorator `told` in place of the asset's own.
+    `dg.with_source_code_references` would link to the file of the decorator `told`, not to the asset's own.
     """
-    with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):  # of the classes of source links
+    with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):  # source links are a beta feature
         return [asset.map_asset_specs(partial(_owned, asset)) for asset in assets]
 
 

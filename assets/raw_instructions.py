@@ -1,4 +1,4 @@
-"""`raw_instructions`: the deduplicated instructions of all the study's sources."""
+"""`raw_instructions`: the deduplicated instructions from all sources of the study."""
 
 import dagster as dg
 
@@ -18,17 +18,18 @@ from resources.lake import LakeResource
     kinds={"deltalake", "polars"},
     check_specs=[
         checks.spec("raw_instructions", "unique_keys", "One row per instruction_id", blocking=True),
-        checks.spec("raw_instructions", "read_whole", "Every row is read, with all the text it holds"),
+        checks.spec("raw_instructions", "read_whole", "Every row of every source was read in full"),
     ],
 )
 @told
 def raw_instructions(lake: LakeResource) -> dg.MaterializeResult:
-    """The study's instructions: read from every source, exact and near-duplicates removed, drops counted.
+    """The study's instructions, read from every source, without exact and near duplicates.
 
-    Start here: materialize it, and everything up to the ranking and its report follows by itself. What is
-    tuned on (`selected_subset`, `tuned_checkpoint`, `eval_results`) is yours to start.
+    Start here: materialize this asset. Every asset up to the ranking and its report then runs automatically.
+    Selection, tuning and evaluation do not: materialize `selected_subset`, `tuned_checkpoint`,
+    `base_results` and `eval_results` yourself.
 
-    A row is one instruction (system prompt and user turns) under an id that is a hash of what it says.
+    A row is one instruction: system prompt, user turns, and an id that is a hash of its text.
     """
     rows, counts = collect_instructions(STUDY.instructions)
     refuse_lossy(counts, STUDY.limits.lost_rows)

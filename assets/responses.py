@@ -1,4 +1,4 @@
-"""`responses`: what each teacher answered."""
+"""`responses`: each teacher's responses."""
 
 import dagster as dg
 import polars as pl
@@ -24,20 +24,20 @@ from resources.lake import LakeResource
     pool="gpu",
     automation_condition=when_data_changed(),
     check_specs=[
-        checks.spec("responses", "read_whole", "Of a recording every row is read, with all its text"),
-        checks.spec("responses", "completeness", "About every instruction has a row"),
+        checks.spec("responses", "read_whole", "Every row of a recording was read in full"),
+        checks.spec("responses", "completeness", "Nearly all instructions have a row"),
         checks.spec("responses", "unique_keys", "One row per instruction and sample", blocking=True),
-        checks.spec("responses", "failure_rate", "Few rows carry an error", blocking=True),
-        checks.spec("responses", "truncated", "Few responses were cut at the limit of tokens"),
+        checks.spec("responses", "failure_rate", "Few responses failed", blocking=True),
+        checks.spec("responses", "truncated", "Few responses were cut at the token limit"),
     ],
 )
 @told
 def responses(
     context: dg.AssetExecutionContext, lake: LakeResource, generation: GenerationResource
 ) -> dg.MaterializeResult:
-    """Every teacher's response to every instruction: recorded by somebody, or generated here.
+    """Each teacher's responses to every instruction, either read from a recording or generated here.
 
-    A row is one sample: its assistant turns, finish reason and token counts, or the error that it met.
+    A row is one sample: its assistant turns, finish reason and token counts, or an error.
     """
     teacher = STUDY.teacher(context.partition_key)
     declared = teacher.model_dump(mode="json", exclude_none=True)
@@ -58,7 +58,7 @@ def responses(
             _read_whole(recording),
             checks.completeness(expected, expected - len(missing), missing, STUDY.limits, why),
             checks.unique_keys(RESPONSES, outcome.rows),
-            # Unlike a missing score, a failing teacher is a fault to mend before anything is built on it.
+            # A failing teacher blocks, unlike a missing score: fix it before anything is computed from it.
             failed._replace(severity=dg.AssetCheckSeverity.ERROR),
             checks.truncated(outcome.rows, STUDY.limits),
         ],

@@ -1,4 +1,4 @@
-"""`rewards`: what each reward model thinks of each response."""
+"""`rewards`: each reward model's score of each response."""
 
 import dagster as dg
 import polars as pl
@@ -26,22 +26,22 @@ from resources.reward import RewardResource
     automation_condition=when_data_changed(),
     freshness_policy=WEEKLY,
     check_specs=[
-        checks.spec("rewards", "read_whole", "Of a file of scores every row is read"),
+        checks.spec("rewards", "read_whole", "Every row of a score file was read"),
         checks.spec("rewards", "unique_keys", "One row per response", blocking=True),
-        checks.spec("rewards", "completeness", "About every response that a recording can score has a score"),
-        checks.spec("rewards", "failure_rate", "Few responses are without a reward"),
-        checks.spec("rewards", "finite", "No NaN or infinity among the rewards", blocking=True),
+        checks.spec("rewards", "completeness", "Nearly all responses have a score or an error"),
+        checks.spec("rewards", "failure_rate", "Few responses failed to be scored"),
+        checks.spec("rewards", "finite", "No reward is NaN or infinite", blocking=True),
         checks.spec("rewards", "positive_mean_reward", "CAR needs a positive mean reward"),
-        checks.spec("rewards", "reward_drift", "Scored anew, a response keeps about its reward"),
+        checks.spec("rewards", "reward_drift", "Rewards change little when a response is scored again"),
     ],
 )
 @told
 def rewards(
     context: dg.AssetExecutionContext, lake: LakeResource, reward: RewardResource
 ) -> dg.MaterializeResult:
-    """Every reward model's score of every response.
+    """Each reward model's score of every response.
 
-    A row is one response: its reward, or why it has none. A missing score is never a zero.
+    A row is one response: its reward, or an error. A missing score stays null and never becomes 0.
     """
     key = dimensions(context)
     reward_model = STUDY.reward_model(key["reward_model"])

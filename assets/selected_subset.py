@@ -1,4 +1,4 @@
-"""`selected_subset`: the rows that a base is to be tuned on."""
+"""`selected_subset`: the responses that each recipe selects for tuning."""
 
 import dagster as dg
 
@@ -37,7 +37,7 @@ from resources.warehouse import WarehouseResource
     group_name="select",
     kinds={"deltalake", "duckdb", "sql"},
     check_specs=[
-        checks.spec("selected_subset", "unique_keys", "No response is chosen twice", blocking=True),
+        checks.spec("selected_subset", "unique_keys", "No response is selected twice", blocking=True),
         checks.spec("selected_subset", "completeness", "As many rows as the recipe asks for"),
     ],
 )
@@ -45,9 +45,9 @@ from resources.warehouse import WarehouseResource
 def selected_subset(
     context: dg.AssetExecutionContext, lake: LakeResource, warehouse: WarehouseResource
 ) -> dg.MaterializeResult:
-    """The responses that each recipe chooses for tuning.
+    """The responses that each recipe selects for tuning.
 
-    A row is one chosen response: whose it is, the value it was chosen by, and why in words.
+    A row is one selected response: its teacher, the value it was selected by, and the reason in words.
     """
     name = context.partition_key
     session = warehouse.open(*selection_reads(STUDY, name))
@@ -76,7 +76,7 @@ def selected_subset(
                 recipe.rows, rows.height, shortfall(recipe, rows.height, *left_out.values())
             ),
         ],
-        plot=lambda: distribution(rows["value"], "value chosen by"),
+        plot=lambda: distribution(rows["value"], "value selected by"),
         rows_per_teacher=lambda: narrow_table(teachers),
         **left_out,
     )

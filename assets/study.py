@@ -1,15 +1,15 @@
-"""The study that this code location serves, and its partitions. PRECEPTOR_STUDY names the file."""
+"""The study of this code location and its partitions. PRECEPTOR_STUDY is the path of the study file."""
 
 import dagster as dg
 
 from preceptor.study.load import read_study, study_path
 from preceptor.study.untuned import untuned_runs
 
-# As it was when this process began: a served study's file may say something else by now.
+# Read once at start: while the study is served, its file may change.
 READ = read_study(study_path())
 STUDY = READ.study
 
-# Dynamic partitions live in the Dagster instance, so their names carry the study's: two never collide.
+# Dynamic partitions are shared by a Dagster instance, so their names include the study's name.
 teachers = dg.DynamicPartitionsDefinition(name=f"{STUDY.name}/teachers")
 bases = dg.DynamicPartitionsDefinition(name=f"{STUDY.name}/bases")
 PARTITIONS = {"teachers": teachers, "bases": bases}

@@ -1,4 +1,4 @@
-"""`study_report`: the whole study on one page."""
+"""`study_report`: the study's results on one page."""
 
 import os
 from typing import Any
@@ -27,14 +27,14 @@ from preceptor.report.words import decimals, p_value
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
-# A browser follows no link from the UI to a file: jobs/serve.py serves the page and says where.
+# A browser opens no link from the UI to a local file, so jobs/serve.py serves the page and sets this URL.
 ADDRESS = os.environ.get("PRECEPTOR_REPORT_URL")
 RANKING = os.environ.get("PRECEPTOR_RANKING_URL")
 DESCRIPTION = (
-    "One self-contained HTML page: who was predicted to teach best, who did, how far to trust it.\n\n"
+    "One HTML page: which teacher was predicted to be best, which was best, and how certain that is.\n\n"
     + (f"[Open the report]({ADDRESS})\n\n" if ADDRESS else "")
-    + live_picture(RANKING, "Who is first, why, and how sure that is")
-    + """A row is, in the table `predicted_actual` beside it, one run tuned on one teacher's responses.
+    + live_picture(RANKING, "The ranking and its uncertainty")
+    + """A row is one run tuned on one teacher's responses. The rows are in the table `predicted_actual`.
 """
 )
 PARTITIONED = [responses, rewards, base_losses]
@@ -71,9 +71,9 @@ if STUDY.runs and STUDY.evaluations:
 )
 @told
 def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
-    """Publish the page, and the table that its answer stands on."""
+    """Publish the page and the table `predicted_actual`, which its conclusion is computed from."""
     store = lake.open()
-    store.versions(CAR_TABLE)  # a page without a ranking would say nothing
+    store.versions(CAR_TABLE)  # raises if there is no ranking: the page would be empty
     session = warehouse.open_existing(*REPORT_TABLES)
     published = publish_report(store.made_from(session.versions), STUDY, session)
     found = rank_correlations(published.predicted_actual, session.rows(SUITABILITY.name), STUDY.car.form)
@@ -93,7 +93,7 @@ def study_report(lake: LakeResource, warehouse: WarehouseResource) -> dg.Materia
 
 
 def _compared(found: pl.DataFrame) -> dict[str, Any]:
-    """Predicted against actual, in the UI's windows."""
+    """Predicted against actual, as tables for the UI."""
     if found.is_empty():
         return {"agreement": "no runs yet"}
     return {
@@ -103,7 +103,7 @@ def _compared(found: pl.DataFrame) -> dict[str, Any]:
 
 
 def _correlation(found: pl.DataFrame) -> pl.DataFrame:
-    """How well CAR predicted what came out, few enough columns for the UI's window."""
+    """Rank correlation of CAR with the actual results, in few enough columns for the UI's window."""
     rows = [
         (row["base"], row["benchmark"], _rho(row), _tested(row), row["n"])
         for row in found.filter(predictor="CAR").iter_rows(named=True)
@@ -112,7 +112,7 @@ def _correlation(found: pl.DataFrame) -> pl.DataFrame:
 
 
 def _predictors(found: pl.DataFrame) -> pl.DataFrame:
-    """ρ of every predictor, a line a benchmark: a line a predictor is higher than the UI's window."""
+    """ρ of every predictor, one row per benchmark: one row per predictor would overflow the UI's window."""
     rho = found.with_columns(pl.col("rho").round(2))
     return rho.pivot("predictor", index=["base", "benchmark"], values="rho")
 

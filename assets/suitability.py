@@ -1,4 +1,4 @@
-"""`suitability`: every teacher by every metric, for each base."""
+"""`suitability`: teachers ranked by every metric, for each base."""
 
 import dagster as dg
 import polars as pl
@@ -35,9 +35,9 @@ from resources.warehouse import WarehouseResource
 )
 @told
 def suitability(lake: LakeResource, warehouse: WarehouseResource) -> dg.MaterializeResult:
-    """Teachers ranked for each base by every suitability metric, CAR among them, from the same resamples.
+    """Teachers ranked for each base by every suitability metric, including CAR, from the same resamples.
 
-    A row is one teacher for one base by one metric. docs/metrics.md says what each metric is.
+    A row is one teacher for one base by one metric. docs/metrics.md defines the metrics.
     """
     session = warehouse.open(*ROW_TABLES)
     store = lake.open().made_from(session.versions, STUDY.car.model_dump(mode="json"))
@@ -54,7 +54,7 @@ def suitability(lake: LakeResource, warehouse: WarehouseResource) -> dg.Material
 
 
 def _first(rows: pl.DataFrame) -> pl.DataFrame:
-    """Who is first by each metric, a column a base."""
+    """The first teacher by each metric, one column per base."""
     labels = pl.col("metric").replace_strict({name: metric.label for name, metric in METRICS.items()})
     first = rows.filter(rank=1).with_columns(metric=labels)
     return first.pivot(
@@ -63,7 +63,7 @@ def _first(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _missing(rows: pl.DataFrame) -> list[str]:
-    """Metrics that have no value for a whole base, and why."""
+    """Metrics that have no value for any teacher of a base, and why."""
     none = rows.filter(pl.col("value").is_null().all().over("base", "metric"))
     found = none.unique(["base", "metric"], maintain_order=True).select("base", "metric", "missing")
     return [f"{metric} for {base}: {why}" for base, metric, why in found.iter_rows()]

@@ -1,4 +1,4 @@
-"""`tuned_checkpoint`: each base tuned on what a recipe chose."""
+"""`tuned_checkpoint`: each run's base model, tuned on the rows that its recipe selected."""
 
 import dagster as dg
 
@@ -15,7 +15,7 @@ from resources.lake import LakeResource
 from resources.training import TrainingResource
 from resources.warehouse import WarehouseResource
 
-# Said outright: without it Dagster would take a run for the recipe of the same name.
+# Explicit: by default Dagster would map each recipe to the run of the same name.
 RECIPE_TO_RUNS = dg.StaticPartitionMapping(
     {recipe.name: [run.name for run in STUDY.runs if run.recipe == recipe.name] for recipe in STUDY.recipes}
 )
@@ -32,7 +32,9 @@ RECIPE_TO_RUNS = dg.StaticPartitionMapping(
     kinds={"deltalake", "pytorch", "huggingface"},
     pool="gpu",
     check_specs=[
-        checks.spec("tuned_checkpoint", "learned", "Enough optimizer steps, and the training loss fell")
+        checks.spec(
+            "tuned_checkpoint", "learned", "The run took enough optimizer steps and its training loss fell"
+        )
     ],
 )
 @told
@@ -42,9 +44,9 @@ def tuned_checkpoint(
     warehouse: WarehouseResource,
     training: TrainingResource,
 ) -> dg.MaterializeResult:
-    """A base model tuned on a recipe's rows: safetensors, tokenizer and a manifest that names every origin.
+    """Base models tuned on the rows of a recipe: safetensors, tokenizer and a manifest of all inputs.
 
-    A row is one run: where its folder is, what went in, and its loss curve.
+    A row is one run: the path of its checkpoint, its inputs, and its loss curve.
     """
     run = STUDY.run(context.partition_key)
     objective = STUDY.tuning(run.tuning).objective

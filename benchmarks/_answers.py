@@ -1,4 +1,4 @@
-"""Real questions and answers (Arena-Hard v0.1), and random models of Qwen2.5's shapes to read them."""
+"""Real questions and answers (Arena-Hard v0.1), and random models with the shapes of Qwen2.5."""
 
 import gzip
 import json
@@ -29,15 +29,15 @@ SHAPES = {
 
 
 def conversations(rows: int, first: int = 0, answers_each: int = 1) -> list[Conversation]:
-    """Rows in file order: each question with the answers of `answers_each` teachers, who take turns."""
+    """Rows in file order: each question with the answers of `answers_each` teachers, in rotation."""
     questions = {q["uid"]: q["prompt"] for q in _lines(DATA / "arena_hard" / "questions.jsonl.gz")}
     files = sorted((DATA / "arena_hard" / "answers").glob("*.jsonl.gz"))
     said = [{a["question_id"]: a["choices"][0]["turns"][0]["content"] for a in _lines(f)} for f in files]
     pairs = [(number, turn) for number in range(len(questions)) for turn in range(answers_each)]
-    if answers_each == 1:  # once through all questions, then again with each one's next teacher
+    if answers_each == 1:  # all questions once, then again with the next teacher of each
         pairs = [(number, turn) for turn in range(len(said)) for number in range(len(questions))]
     asked = list(questions.items())
-    if answers_each > 1:  # long questions first, where answers share much
+    if answers_each > 1:  # long questions first, since their answers share long prompts
         asked.sort(key=lambda question: -len(question[1]) if len(question[1]) <= LONG else 0)
     found = (
         Conversation(None, (asked[number][1],), (said[(number + turn) % len(said)][asked[number][0]],))
@@ -50,7 +50,7 @@ def conversations(rows: int, first: int = 0, answers_each: int = 1) -> list[Conv
 
 
 def random_model(folder: Path, shape: str, classifier: bool) -> Path:
-    """A folder with a random model of that shape and GPT-2's tokenizer."""
+    """A folder with a random model of this shape and GPT-2's tokenizer."""
     hidden, intermediate, layers, heads, kv_heads = SHAPES[shape]
     config = Qwen2Config(
         vocab_size=VOCABULARY,

@@ -1,4 +1,4 @@
-"""Sides of a comparison, each in a process of its own: seconds, values, and memory beyond the weights."""
+"""Compare implementations ("sides"), each in its own process: time, values, and memory beyond the weights."""
 
 import json
 import statistics
@@ -17,7 +17,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Measured:
-    """What one side did with some rows; `peak_mib` is without what was held before it began."""
+    """One side's measurement on some rows; `peak_mib` excludes memory that was allocated before."""
 
     seconds: float
     tokens: int
@@ -28,18 +28,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class Work:
-    """A loaded side: `run` gives a value per row, of as many `tokens`; `facts` what it says of itself."""
+    """A loaded side: `run` returns a value per row; `tokens` is their total; `facts` are further numbers."""
 
     run: Callable[[], list[float]]
     tokens: int
     facts: Callable[[], dict[str, float]] = dict
 
 
-Prepare = Callable[[int, int], Work]  # which row is the first, and how many
+Prepare = Callable[[int, int], Work]  # (first row, number of rows)
 
 
 class Side:
-    """A script that serves `--side`: it loads once and is then asked for rows, in turn with the others."""
+    """A script run with `--side`. It loads its model once and measures rows in turn with the other sides."""
 
     def __init__(self, script: str, arguments: list[str]) -> None:
         command = [sys.executable, script, *arguments]
@@ -53,18 +53,18 @@ class Side:
         self.process.wait()
 
     def measure(self, first: int, rows: int) -> Measured:
-        """Have it do rows of the recorded answers."""
+        """Measure rows of the recorded answers."""
         print(json.dumps([first, rows]), file=self.process.stdin, flush=True)
         for line in self.process.stdout or ():
             if line.startswith("{"):
                 return Measured(**json.loads(line))
-        raise RuntimeError("a side ended before it answered")
+        raise RuntimeError("a side ended before it returned a measurement")
 
 
 def take_turns(sides: dict[str, Side], rounds: int, rows: int) -> dict[str, list[Measured]]:
-    """Each round gives all sides the same rows, other ones than the last round, in alternating order."""
+    """Measure all sides on the same rows, with new rows in each round, in alternating order."""
     for side in sides.values():
-        side.measure(0, 1)  # the first pass is not like the others
+        side.measure(0, 1)  # warm-up
     found: dict[str, list[Measured]] = {name: [] for name in sides}
     for number in range(rounds):
         for name in list(sides)[:: -1 if number % 2 else 1]:
@@ -73,7 +73,7 @@ def take_turns(sides: dict[str, Side], rounds: int, rows: int) -> dict[str, list
 
 
 def table(rounds: dict[str, list[Measured]]) -> None:
-    """Print a Markdown table; ratios are the median over rounds of Preceptor's speed by the other's."""
+    """Print a Markdown table. Ratios are medians over rounds of Preceptor's speed divided by the other's."""
     ours = rounds["preceptor"]
     print("| side | tokens/s | Preceptor ÷ it | peak beyond the weights, MiB | largest difference in a row |")
     print("| --- | --- | --- | --- | --- |")
@@ -88,7 +88,7 @@ def table(rounds: dict[str, list[Measured]]) -> None:
 
 
 def serve(prepare: Prepare, device: str) -> None:
-    """Answer a `Side` until it hangs up. What `prepare` does is not timed."""
+    """Serve a `Side` until it closes the pipe. `prepare` is not timed."""
     for line in sys.stdin:
         work = prepare(*json.loads(line))
         before = _held(device, reset=True)
@@ -100,7 +100,7 @@ def serve(prepare: Prepare, device: str) -> None:
 
 
 def _held(device: str, reset: bool) -> float:
-    """MiB: on a GPU what torch allocated; on a CPU the process's resident set, or its peak since."""
+    """MiB allocated by torch on a GPU, or resident on a CPU: now, if `reset`, else the peak since then."""
     if device == "cuda":
         torch.cuda.synchronize()
         if reset:
@@ -108,7 +108,7 @@ def _held(device: str, reset: bool) -> float:
             return torch.cuda.memory_allocated() / MIB
         return torch.cuda.max_memory_allocated() / MIB
     if reset:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     lines = Path("/proc/self/status").read_text().splitlines()
     field = "VmRSS:" if reset else "VmHWM:"
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))

@@ -1,4 +1,4 @@
-"""A made study of the paper's shape: recorded teachers with their scores, and bases whose scorer is faked."""
+"""A synthetic study of the paper's size: recorded teachers with scores, and bases with a fake scorer."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 BASE_MODEL = Path(__file__).parent.parent / "studies" / "demo" / "bases" / "notes-base"
 WORDS, SENTENCES = 4_000, 30_000
 LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-NEAR_COPY_EVERY = 100  # of a hundred instructions one says nearly the same as the one before it
+NEAR_COPY_EVERY = 100  # every hundredth instruction is a near copy of the one before it
 SCORED = [name for name in BASE_LOSSES.row_schema if name not in ("response_id", "instruction_id", "sample")]
-Scored: Any = make_dataclass("Scored", SCORED)  # compute's ResponseLoss, without importing torch
+Scored: Any = make_dataclass("Scored", SCORED)  # stands for compute's ResponseLoss, without importing torch
 
 
 class FakeScorer:
-    """In LossScorer's place: tokens and sums follow from the text and the base's name, at no cost."""
+    """Replaces LossScorer: computes tokens and sums from the text and the base's name, at no cost."""
 
     facts: ClassVar[dict[str, int | float]] = {}
 
@@ -55,7 +55,7 @@ def build(folder: Path, instructions: int, teachers: int, bases: int) -> None:
 
 
 def add_teacher(folder: Path) -> str:
-    """One more teacher: its recording, its lines at the end of the file of scores, its line in study.yaml."""
+    """Add a teacher: write its recording, append its scores, and add it to study.yaml."""
     study = yaml.safe_load((folder / "study.yaml").read_text())
     number, questions = len(study["teachers"]), pl.read_ndjson(folder / "instructions.jsonl")
     name = f"teacher-{number:02}"
@@ -73,7 +73,7 @@ def add_teacher(folder: Path) -> str:
 
 
 def write_study(folder: Path, teachers: int, bases: int) -> None:
-    """study.yaml, as a user would write it."""
+    """Write study.yaml, as a user would."""
     names = [f"teacher-{number:02}" for number in range(teachers)]
     bases_named = [f"base-{number}" for number in range(bases)]
     document: dict[str, Any] = {
@@ -93,7 +93,7 @@ def write_study(folder: Path, teachers: int, bases: int) -> None:
 
 
 def asked(instructions: int) -> pl.DataFrame:
-    """Instructions of some 200 characters, a hundredth of them near copies."""
+    """Instructions of about 200 characters; one in a hundred is a near copy."""
     texts = prose(np.random.default_rng(0), np.full(instructions, 3))
     for number in range(NEAR_COPY_EVERY - 1, instructions, NEAR_COPY_EVERY):
         texts[number] = f"{texts[number - 1]} Again."
@@ -101,7 +101,7 @@ def asked(instructions: int) -> pl.DataFrame:
 
 
 def prose(generator: np.random.Generator, lengths: np.ndarray) -> list[str]:
-    """Texts of so many sentences each, of some 65 characters a sentence."""
+    """Texts with these numbers of sentences, of about 65 characters each."""
     words = ["".join(generator.choice(LETTERS, size)) for size in generator.integers(2, 10, WORDS)]
     sizes = generator.integers(7, 14, SENTENCES)
     sentences = [f"{' '.join(some).capitalize()}." for some in drawn(generator, words, sizes)]
@@ -109,6 +109,6 @@ def prose(generator: np.random.Generator, lengths: np.ndarray) -> list[str]:
 
 
 def drawn(generator: np.random.Generator, parts: list[str], lengths: np.ndarray) -> Iterator[list[str]]:
-    """Of each length a list of parts, drawn with replacement."""
+    """One list of parts per length, drawn with replacement."""
     for length in lengths.tolist():
         yield [parts[number] for number in generator.integers(0, len(parts), length).tolist()]

@@ -2,14 +2,14 @@
 
     python benchmarks/car_table.py [--instructions 100000] [--teachers 20] [--bases 5] [--messy]
 
-Cells: our dense arrays against the same join and means as a lazy Polars query over the same files. Intervals:
+Means: our dense arrays against the same join and means as a lazy Polars query over the same files. Intervals:
 our bootstrap of all teachers and bases against scipy.stats.bootstrap of one teacher for one base, times their
-number. Before the clock starts the whole table is made once from few resamples: hashes are checked once a
-process, and the files are in memory for all sides.
+number. Before timing, the whole table is computed once with few resamples: hashes are checked once per
+process, and the files are then in memory for all sides.
 
-A messy study has failed and missing rows, a tenth of the instructions answered twice, rows in other orders
-than their responses', a partition of losses and one of rewards made under older settings, and losses of
-responses that are gone.
+With --messy, the study has failed and missing rows, two answers for a tenth of the instructions, rows in a
+different order than their responses, one partition each of losses and rewards with older settings, and losses
+of responses that no longer exist.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SCIPY_RESAMPLES = 100
 
 
 def study_of(teachers: int, bases: int) -> Study:
-    """A study whose parts exist by name only."""
+    """A study whose files exist only by name."""
     return Study.model_validate(
         {
             "name": "benchmark",
@@ -81,7 +81,7 @@ def fill(lake: Lake, instructions: int, study: Study, messy: bool = False) -> No
 
 
 def spoilt(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """A tenth of the instructions answered twice, a hundredth of the answers failed, in another order."""
+    """Answer a tenth of the instructions twice, fail a hundredth of the answers, and shuffle."""
     twice = answers.sample(fraction=0.1, seed=seed).with_columns(sample=1)
     failed = pl.int_range(pl.len()) % 100 == seed
     mixed = pl.concat([answers, twice]).sample(fraction=1, shuffle=True, seed=seed)
@@ -89,7 +89,7 @@ def spoilt(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def lost(rows: pl.DataFrame, column: str, seed: int) -> pl.DataFrame:
-    """A hundredth of the rows missing, another failed, and all in another order."""
+    """Drop a hundredth of the rows, fail another hundredth, and shuffle."""
     rest = rows.sample(fraction=0.99, shuffle=True, seed=seed)
     failed = pl.col("error").is_not_null() | (pl.int_range(pl.len()) % 100 == seed)
     error = pl.when(failed).then(pl.lit("failed")).alias("error")
@@ -97,7 +97,7 @@ def lost(rows: pl.DataFrame, column: str, seed: int) -> pl.DataFrame:
 
 
 def padded(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows, and nulls for the table's other columns."""
+    """The rows, with nulls in the table's other columns."""
     missing = [pl.lit(None).alias(name) for name in table.row_schema if name not in rows.columns]
     return table.conform(rows.with_columns(missing).select(list(table.row_schema)))
 
@@ -110,14 +110,14 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def attached(lake: Lake) -> Warehouse:
-    """A fresh session over the lake."""
+    """A new session over the lake."""
     warehouse = Warehouse(lake, SQL)
     warehouse.attach(*ROW_TABLES)
     return warehouse
 
 
 def polars_means(lake: Lake) -> pl.DataFrame:
-    """The peer: the CAR table's means as one lazy Polars query, where all rows are current and common."""
+    """Peer: the CAR table's means as one lazy Polars query, if all rows are current and common."""
 
     def scan(table: Table) -> pl.LazyFrame:
         delta = lake.open(table)
@@ -139,7 +139,7 @@ def polars_means(lake: Lake) -> pl.DataFrame:
 
 
 def scipy_interval(instructions: int) -> object:
-    """The peer: one teacher's CAR for one base, by scipy.stats.bootstrap."""
+    """Peer: one teacher's CAR for one base, by scipy.stats.bootstrap."""
     generator = np.random.default_rng(0)
     rows = generator.normal(5, 1, instructions), generator.gamma(20, 0.06, instructions)
     return stats.bootstrap(
@@ -165,7 +165,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(folder, study.name)
         arguments = lake, options.instructions, study, options.messy
-        filling = get_context("spawn").Process(target=fill, args=arguments)  # its memory is not ours
+        # In its own process, so that its memory does not count.
+        filling = get_context("spawn").Process(target=fill, args=arguments)
         filling.start()
         filling.join()
         few = study.model_copy(update={"car": study.car.model_copy(update={"resamples": 40})})

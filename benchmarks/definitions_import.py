@@ -1,4 +1,4 @@
-"""What `import definitions` costs beside `import dagster`: paired runs in fresh processes.
+"""Import time of `definitions` compared with `dagster`: paired runs in new processes.
 
 PRECEPTOR_STUDY=studies/… python benchmarks/definitions_import.py [--runs 9]
 """
@@ -11,7 +11,7 @@ import time
 
 
 def seconds(statement: str) -> float:
-    """Wall time of a fresh interpreter that runs one statement."""
+    """Wall time of a new interpreter that runs one statement."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", statement], check=True)
     return time.perf_counter() - started

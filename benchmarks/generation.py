@@ -1,11 +1,11 @@
 """Responses from vLLM through our engine into a lake, against one raw `LLM.chat` call on the same prompts.
 
     python benchmarks/generation.py [--prompts 2000] [--runs 3] [--teacher studies/demo/teachers/llama-large]
-    … --random-weights      the teacher's shape, which then hardly ever ends an answer before 80 tokens
+    … --random-weights      random weights of the teacher's shape, whose answers rarely end before 80 tokens
 
-Both sides run in fresh processes, one after the other, with the same engine settings, and decode greedily.
-The clock runs from the first request in to the last row out; starting the engine is left out on both sides.
-Ours commits every 256 rows to a Delta lake meanwhile; publishing the partition after that is shown apart.
+Both sides run in new processes, one after the other, with the same engine settings and greedy decoding.
+The time is from the first request to the last row, without starting the engine. Our side also commits every
+256 rows to a Delta lake in that time; publishing the partition afterwards is reported separately.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from preceptor.text import digest
 
 DEMO = Path(__file__).parent.parent / "studies" / "demo"
 NEW_TOKENS = 80
-CHARACTERS = 420  # with the answer inside the 256 tokens that the demo's teachers see
+CHARACTERS = 420  # so that prompt and answer fit into the 256 tokens of the demo's teachers
 MACHINE = Machine(enforce_eager=True)
 SIDES = ("preceptor", "raw")
 
@@ -48,7 +48,7 @@ def prompts(count: int) -> list[str]:
 
 
 class Timed:
-    """A started engine whose stream's first request and last row are timed."""
+    """A started engine that records the times of the first request and of the last row."""
 
     def __init__(self, generator: VllmGenerator) -> None:
         self.generator, self.facts = generator, generator.facts
@@ -62,11 +62,11 @@ class Timed:
             yield row
 
     def close(self) -> None:
-        """Left to who started it."""
+        """Do nothing: the caller closes the engine."""
 
 
 def preceptor_side(teacher: VllmTeacher, texts: list[str]) -> dict[str, object]:
-    """Through `generate_responses`, as an asset does it."""
+    """Our side: `generate_responses`, as in the asset."""
     ids = [digest(f"{number}") for number in range(len(texts))]
     columns = {"instruction_id": ids, "prompt_hash": ids, "system": None, "turns": [[text] for text in texts]}
     wanted = pl.DataFrame(columns, schema_overrides={"system": pl.String})
@@ -93,7 +93,7 @@ def preceptor_side(teacher: VllmTeacher, texts: list[str]) -> dict[str, object]:
 
 
 def raw_side(teacher: VllmTeacher, texts: list[str]) -> dict[str, object]:
-    """The peer: vLLM's own offline interface, which returns when all rows are finished."""
+    """Peer: vLLM's offline interface, which returns when all rows are finished."""
     from transformers import AutoConfig
     from vllm import LLM, SamplingParams
 
@@ -121,7 +121,7 @@ def raw_side(teacher: VllmTeacher, texts: list[str]) -> dict[str, object]:
     started = time.perf_counter()
     outputs = engine.chat(conversations, parameters, use_tqdm=False)
     seconds = time.perf_counter() - started
-    # vLLM decodes token by token, which differs for bytes that are no text: here both are decoded whole.
+    # vLLM decodes token by token, which differs for bytes that are not text. Here both are decoded at once.
     whole = [engine.get_tokenizer().decode(o.outputs[0].token_ids, skip_special_tokens=True) for o in outputs]
     return {
         "seconds": seconds,
@@ -132,7 +132,7 @@ def raw_side(teacher: VllmTeacher, texts: list[str]) -> dict[str, object]:
 
 
 def measure(side: str, options: argparse.Namespace) -> dict[str, object]:
-    """One run of a side in a fresh process."""
+    """One run of a side in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         command = [sys.executable, __file__, "--side", side, "--result", str(result)]
@@ -145,7 +145,7 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, object]:
 
 
 def random_weights(teacher: str, folder: Path) -> str:
-    """The teacher's shape, tokenizer and template with weights that were never trained."""
+    """A model with the teacher's shape, tokenizer and template, and random weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -179,7 +179,7 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Compare, or run one side and write what it took."""
+    """Compare, or run one side and write its measurement."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--prompts", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--result", type=Path)
     options = parser.parse_args()
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB; vLLM on a GPU does not look at it
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB; vLLM on a GPU ignores it
     if options.side is None:
         with tempfile.TemporaryDirectory() as folder:
             if options.random_weights:

@@ -1,10 +1,10 @@
-"""How often the intervals of CAR and of its ranks hold the truth, in simulated studies of equal teachers.
+"""Coverage of the intervals of CAR and of its ranks, in simulated studies of equal teachers.
 
     python benchmarks/interval_coverage.py [--studies 2000] [--resamples 1000]
 
-In a study every teacher has the same true mean reward and loss. A difficulty that all teachers share makes up
-half of the variance of an instruction's rows. Rows are normal, or skewed: a sigmoid of a normal reward and a
-log-normal loss. Coverage of ranks is joint: all of a base's rank intervals must reach from first to last.
+All teachers of a study have the same true mean reward and loss. Half of the variance of an instruction's rows
+is a difficulty that all teachers share. Rows are normal, or skewed: a sigmoid of a normal reward and a
+log-normal loss. Coverage of ranks is joint: all rank intervals of a base must span from first to last.
 """
 
 import argparse
@@ -22,7 +22,7 @@ CONFIDENCE, BETA = 0.95, 3.0
 INSTRUCTIONS = (10, 20, 50, 200, 1_000)
 TEACHERS = (2, 8, 15, 20)
 KINDS = ("normal", "skewed")
-MANY = 400_000  # rows behind what is taken for the truth
+MANY = 400_000  # rows from which the true values are computed
 COLUMNS = ("rows", "instructions", "teachers", "joint ranks", "CAR, expanded", "CAR, percentile")
 
 
@@ -39,12 +39,12 @@ def draw(
 
 
 def value(reward: Floats, loss: Floats) -> Floats:
-    """CAR of columns of rows."""
+    """CAR of each column of rows."""
     return car(reward.mean(0), loss.mean(0), BETA)
 
 
 def coverage(kind: str, instructions: int, teachers: int, studies: int, resamples: int) -> list[float]:
-    """Shares of studies with the truth in: all rank intervals, and (of teachers) both intervals of CAR."""
+    """Coverage: share of studies for joint rank intervals, share of teachers for both CAR intervals."""
     truth = float(value(*draw(np.random.default_rng(0), kind, MANY, 1))[0])
     counts = np.full(teachers, instructions)
     held = []
@@ -63,12 +63,12 @@ def coverage(kind: str, instructions: int, teachers: int, studies: int, resample
 
 
 def line(cells: Sequence[object]) -> str:
-    """A line of a Markdown table."""
+    """One line of a Markdown table."""
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
 def main() -> None:
-    """Print a Markdown table, a line a cell."""
+    """Print a Markdown table, one line per setting."""
     parser = argparse.ArgumentParser(description="Simulate the coverage of CAR's intervals.")
     parser.add_argument("--studies", type=int, default=2_000)
     parser.add_argument("--resamples", type=int, default=1_000)

@@ -4,10 +4,10 @@
     … --device cuda --dtype bfloat16 --shape 3B --rows 1000 --rounds 1 --tokens-per-batch 16384
     … --answers-each 4 --rows 12 --tokens-per-batch 8192 --sides preceptor unshared   # sharing prompts
 
-Peers: lm-eval's HFLM at the batch size that is fastest for it; a transformers loop over padded batches of 8
-in file order; vLLM's prompt_logprobs. All get the same token ids and give a response's NLL; ours also gives
-ranks, entropies and the rest of design.md's list, from the same pass. Every side is a process of its own;
-they take turns, round after round on other answers; loading is not timed.
+Peers: lm-eval's HFLM at its fastest batch size; a transformers loop over padded batches of 8 in file order;
+vLLM's prompt_logprobs. All get the same token ids and compute a response's NLL; ours also computes ranks,
+entropies and the rest of design.md's list, in the same pass. Each side runs in its own process. The sides
+take turns, with new answers in each round; loading is not timed.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from benchmarks._measure import Prepare, Side, Work, serve, table, take_turns
 
 CONTEXT = 2048
 PASSED_ON = ("device", "dtype", "tokens_per_batch", "answers_each")
-Rows = list[tuple[list[int], int]]  # a row's ids, and how many of them are its prompt
+Rows = list[tuple[list[int], int]]  # (token ids, number of prompt tokens)
 
 
 def token_rows(options: argparse.Namespace, first: int, rows: int) -> Rows:
-    """Ids of each row, exactly as our scorer cuts them."""
+    """Token ids of each row, exactly as our scorer cuts them."""
     from preceptor.compute.conversation import render, template_of
     from preceptor.compute.load import load_tokenizer
     from preceptor.compute.tokens import tokenize, truncate
@@ -42,7 +42,7 @@ def token_rows(options: argparse.Namespace, first: int, rows: int) -> Rows:
 
 
 def preceptor(options: argparse.Namespace) -> Prepare:
-    """Our one pass, without the second one that only IFD needs."""
+    """Ours in one pass, without the second pass that only IFD needs."""
     from preceptor.compute.loss import LossScorer
 
     scorer = LossScorer(
@@ -66,7 +66,7 @@ def preceptor(options: argparse.Namespace) -> Prepare:
 
 
 def unshared(options: argparse.Namespace) -> Prepare:
-    """Ours, with every prompt run for every answer."""
+    """Ours without prompt sharing: the prompt is computed again for every answer."""
     from preceptor.compute import passes
 
     passes.SHARED_SHARE = math.inf
@@ -90,7 +90,7 @@ def hflm(options: argparse.Namespace) -> Prepare:
 
 
 def loop(options: argparse.Namespace) -> Prepare:
-    """What people write: padded batches of 8 in file order, all logits, log-softmax."""
+    """A common transformers loop: padded batches of 8 in file order, all logits, log-softmax."""
     model = _model(options)
 
     @torch.inference_mode()
@@ -111,7 +111,7 @@ def loop(options: argparse.Namespace) -> Prepare:
 
 
 def vllm(options: argparse.Namespace) -> Prepare:
-    """vLLM's prompt_logprobs; its memory is the engine's own affair, in another process."""
+    """vLLM's prompt_logprobs. Its memory is not measured: the engine allocates it in another process."""
     from vllm import LLM, SamplingParams
 
     llm = LLM(options.model, dtype=options.dtype, max_model_len=CONTEXT + 1, enforce_eager=True)
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--tokens-per-batch", type=int, default=2048)
-    parser.add_argument("--answers-each", type=int, default=1, help="teachers that answer a question")
+    parser.add_argument("--answers-each", type=int, default=1, help="number of teachers per question")
     parser.add_argument("--hflm-batch-sizes", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=["preceptor", "hflm", "loop", "vllm"])
     parser.add_argument("--side", choices=SIDES)

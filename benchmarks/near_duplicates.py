@@ -1,9 +1,9 @@
-"""Near-duplicate instructions on real texts: ours (rensa, verified) against datasketch and an exact join.
+"""Near-duplicate detection on real texts: ours (rensa, verified) against datasketch and an exact join.
 
     PRECEPTOR_DATA=/path/to/data python benchmarks/near_duplicates.py [--threshold 0.8]
 
-The exact join in plain Python compares every pair that shares one of its rarest shingles, and misses none.
-Each method drops a text that is near an earlier kept one; precision and recall are against the exact join.
+The exact join in plain Python compares every pair that shares one of its rarest shingles and misses no pair.
+Each method drops a text that is near an earlier kept one. Precision and recall are against the exact join.
 """
 
 import argparse
@@ -31,7 +31,7 @@ Dropped = set[int]
 
 
 def texts(data: Path) -> Iterator[str]:
-    """Instructions of six public sets, see tests/real for where they come from."""
+    """Instructions of six public datasets; tests/real names their sources."""
     alpaca = json.loads(gzip.decompress((data / "alpaca/alpaca_5000.json.gz").read_bytes()))
     dolly = json.loads(gzip.decompress((data / "dolly/dolly_3k.json.gz").read_bytes()))
     for row in alpaca + dolly:
@@ -50,12 +50,12 @@ def texts(data: Path) -> Iterator[str]:
 
 
 def shingle_sets(rows: list[str]) -> list[set[str]]:
-    """Character shingles, as the project takes them."""
+    """Character shingles, as Preceptor computes them."""
     return [{row[i : i + SHINGLE] for i in range(max(1, len(row) - SHINGLE + 1))} for row in rows]
 
 
 def jaccard(a: set[str], b: set[str]) -> float:
-    """Shared shingles over all shingles."""
+    """Jaccard similarity: shared shingles divided by all shingles."""
     return len(a & b) / len(a | b)
 
 
@@ -78,7 +78,7 @@ def exact_join(rows: list[str], threshold: float) -> Dropped:
 
 
 def datasketch(rows: list[str], threshold: float) -> Dropped:
-    """The same bands and the same exact decision, with datasketch's sketches and index."""
+    """datasketch's sketches and index, with the same bands and the same exact verification."""
     sets = shingle_sets(rows)
     encoded = ([shingle.encode() for shingle in row] for row in sets)
     sketches = MinHash.bulk(encoded, num_perm=PERMUTATIONS, seed=0, hashfunc=zlib.crc32)
@@ -93,7 +93,7 @@ def datasketch(rows: list[str], threshold: float) -> Dropped:
 
 
 def ours(rows: list[str], threshold: float) -> Dropped:
-    """What `raw_instructions` uses."""
+    """The method of `raw_instructions`."""
     return set(near_duplicates(rows, threshold))
 
 

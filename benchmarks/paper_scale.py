@@ -1,18 +1,18 @@
-"""The paper's size, synthetically: what each step takes on N instructions × 20 recorded teachers × 5 bases.
+"""Time and memory of each step at the paper's size: N instructions × 20 recorded teachers × 5 bases.
 
     PYTHONPATH=. python benchmarks/paper_scale.py [--instructions 2500 10000] [--steps car_table …]
         [--folder FOLDER]
 
-The paper has 100,000 instructions; the default is a tenth, and a fortieth to see how each step grows. Answers
-and scores are recorded files, as a user would have them. The bases' scorer is faked (`FakeScorer` of
-_paper_study.py: losses follow from the text, at no cost), so `base_losses` is what staging and publishing
-cost. Everything else is the product: assets through Dagster, commands as they are typed.
+The paper has 100,000 instructions. The defaults are a tenth of that, and a fortieth to see how each step
+grows. Answers and scores are synthetic, in recorded files as a user would have them. The bases have a fake
+scorer (`FakeScorer` in _paper_study.py computes losses from the text at no cost), so `base_losses` measures
+only staging and publishing. Everything else is real: Dagster runs the assets, and commands run as typed.
 
-Each step runs in a process of its own. An asset's CPU and wall time are those of its partitions together,
-without importing; those of a command (check, sql, audit, unchanged, new_teacher) are the whole process's. The
-peak is the process's. Growth is the exponent of CPU time between the smallest and the largest size: 1 is
-linear. With --folder the files and the store stay, and later calls go on from them (`--steps` runs single
-ones, in any order that makes sense); steps that are up to date then cost what that costs.
+Each step runs in its own process. CPU and wall time of an asset are the sums over its partitions, without
+imports; those of a command (check, sql, audit, unchanged, new_teacher) are of the whole process, as is peak
+memory. Growth is the exponent of CPU time between the smallest and the largest size: 1 is linear. With
+--folder the files and the store are kept and later calls reuse them (`--steps` runs single steps, after the
+steps that they need); a step that is up to date then shows only the time to find that out.
 """
 
 import argparse
@@ -38,7 +38,7 @@ ONE_RESPONSE = (
 
 @dataclass(frozen=True)
 class Spent:
-    """What a step took; `note` is what it says of itself."""
+    """Time and memory of a step; `note` is text from the step."""
 
     cpu: float
     wall: float
@@ -47,7 +47,7 @@ class Spent:
 
 
 def main() -> None:
-    """Print a Markdown table per size, the last one with growth."""
+    """Print one Markdown table per size, with growth from the smallest size."""
     options = _options()
     if options.inside:
         _inside(options.inside, Path(options.folder))
@@ -66,8 +66,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--teachers", type=int, default=20)
     parser.add_argument("--bases", type=int, default=5)
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
-    parser.add_argument("--folder", help="keep files and store there")
-    parser.add_argument("--inside", help=argparse.SUPPRESS)  # the step that this process is for
+    parser.add_argument("--folder", help="keep the files and the store in this folder")
+    parser.add_argument("--inside", help=argparse.SUPPRESS)  # the step that this process runs
     return parser.parse_args()
 
 
@@ -80,7 +80,7 @@ def _measured(folder: Path, size: int, options: argparse.Namespace) -> dict[str,
         if step == "new_teacher":
             _run([__file__, "--inside", "add_teacher"], folder)
         if step == "unchanged":
-            _run(_command(step, folder), folder)  # a whole run first: single steps may have left it work
+            _run(_command(step, folder), folder)  # run the whole study first: single steps may have left work
         found[step] = _run(_command(step, folder), folder)
         print(step, found[step], file=sys.stderr, flush=True)
     return found
@@ -98,7 +98,7 @@ def _command(step: str, folder: Path) -> list[str]:
 
 
 def _run(command: list[str], folder: Path) -> Spent:
-    """Run it and wait. This process imports nothing heavy: a child's peak begins with its parent's."""
+    """Run the command and wait. A child's peak memory includes its parent's, so imports here stay light."""
     if command[0] == __file__:
         command = [*command, "--folder", str(folder)]
     places = {
@@ -141,7 +141,7 @@ def _print(size: int, options: argparse.Namespace, found: dict[int, dict[str, Sp
 
 
 def _inside(step: str, folder: Path) -> None:
-    """What runs in a step's own process."""
+    """Run a step, in its own process."""
     from _paper_study import FakeScorer, add_teacher, build
 
     if step.startswith("build "):
@@ -160,7 +160,7 @@ def _inside(step: str, folder: Path) -> None:
 
 
 def _partitions(step: str) -> None:
-    """All partitions of an asset, or a recipe alone; prints what they took."""
+    """Materialize all partitions of an asset, or one recipe; prints time and memory."""
     from assets.study import READ, STUDY
     from definitions import defs
     from jobs.home import open_instance
@@ -188,7 +188,7 @@ def _partitions(step: str) -> None:
 
 
 def _whole_study(folder: Path, step: str) -> None:
-    """`make study`, and of a new teacher how much of it was that teacher's own."""
+    """Run `make study`; for a new teacher, print how much of the time its own steps took."""
     import dagster as dg
     import yaml
 

@@ -3,8 +3,8 @@
     PRECEPTOR_DATA=… PYTHONPATH=. python benchmarks/reward_scoring.py [--rows 16] [--rounds 2]
     … --device cuda --dtype bfloat16 --rows 1000 --rounds 1 --tokens-per-batch 16384
 
-Peers: one row at a time, as published scorers do; padded batches of 16 in file order. Every side is a process
-of its own; they take turns, round after round on other answers; loading is not timed.
+Peers: one row at a time, as published scorers do; padded batches of 16 in file order. Each side runs in its
+own process. The sides take turns, with new answers in each round; loading is not timed.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PASSED_ON = ("device", "dtype", "tokens_per_batch")
 
 
 def preceptor(options: argparse.Namespace) -> Prepare:
-    """Our batches of similar length."""
+    """Ours: batches of similar length."""
     from preceptor.compute.reward import RewardScorer
 
     scorer = RewardScorer(
@@ -40,7 +40,7 @@ def preceptor(options: argparse.Namespace) -> Prepare:
 
 
 def token_rows(options: argparse.Namespace, first: int, rows: int) -> list[list[int]]:
-    """Ids of each row, as our scorer makes them."""
+    """Token ids of each row, as our scorer computes them."""
     from preceptor.compute.conversation import render, template_of
     from preceptor.compute.load import load_tokenizer
 

@@ -1,1 +1,1 @@
-"""When and how assets are materialized."""
+"""Commands, sensors and schedules that materialize assets."""

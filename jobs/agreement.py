@@ -17,12 +17,12 @@ def agreement_text(
     checkpoints: pl.DataFrame,
     differences: pl.DataFrame,
 ) -> str:
-    """One block per base and benchmark: every teacher's place in both orders, then Spearman's ρ of CAR.
+    """One block per base and benchmark: each teacher's actual and predicted rank, then Spearman's ρ of CAR.
 
-    `found` are the `rank_correlations` of all predictors, among which CAR's is one of many tests.
+    `found` are the `rank_correlations` of all predictors; CAR's p-value is adjusted for all of these tests.
 
-    Before ρ stands what takes its meaning away: students that do not differ from their untuned base (rows of
-    `eval_differences`), or that hardly learned (rows of `tuned_checkpoint`).
+    Two remarks precede ρ, because they limit what it means: students that do not differ from their untuned
+    base (rows of `eval_differences`), and students that learned little (rows of `tuned_checkpoint`).
     """
     means, found = teacher_means(predicted_actual), found.filter(predictor="CAR")
     doubts = doubtful_runs(checkpoints)
@@ -38,7 +38,7 @@ def agreement_text(
 
 
 def _doubtful(sentences: list[str], runs: int) -> str | None:
-    """One line, however many they are."""
+    """All doubts in one line: the number of runs and the first doubt."""
     if len(sentences) < 2:
         return f"! {sentences[0]}" if sentences else None
     return f"! {len(sentences)} of {runs} runs may have learned little or nothing, first: {sentences[0]}"

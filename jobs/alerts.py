@@ -1,4 +1,4 @@
-"""The sensor `alerts`: what should be told of the runs that ended since its last tick, to log and webhook."""
+"""The sensor `alerts`: reports runs that ended since its last tick, to the log and a webhook."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ log = logging.getLogger("preceptor.alerts")
 CAR_TABLE = dg.AssetKey("car_table")
 RESPONSES = dg.AssetKey("responses")
 ROWS = {dg.AssetKey("rewards"), dg.AssetKey("base_losses")}
-PATIENCE = 3600.0  # seconds: what is computed may hang, and a ranking be nobody's wish
+PATIENCE = 3600.0  # seconds: then a ranking is reported even if a reward or loss is still in progress
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -34,10 +34,10 @@ UNFINISHED = [
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Failed runs and checks, and a base's new best teacher: to log and PRECEPTOR_WEBHOOK.",
+    description="Reports failed runs, failed checks and new best teachers to the log and PRECEPTOR_WEBHOOK.",
 )
 def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
-    """Look at what is new, log it, deliver it. Without a cursor, what ended before now is not news."""
+    """Find new alerts, log them and send them. The first tick ignores runs that ended before it."""
     state = State.parse(context.cursor) if context.cursor else State(after=newest_ending(context.instance))
     runs, after = finished_runs(context.instance, state.after)
     found, state = examine_runs(state.having(after=after), runs, _mend())
@@ -49,7 +49,7 @@ def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.Sensor
         else:
             words.append("the newest ranking waits for rewards or losses")
         words += [f"the best teacher for {b} is {t}" for b, t in state.announced.items() if b not in known]
-    except LakeError as error:  # it stays due, and nothing else waits for it
+    except LakeError as error:  # the ranking stays due; the other alerts are sent
         words.append(str(error))
     for alert in found:
         log.warning("%s", alert.text)
@@ -60,7 +60,7 @@ def alerts(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.Sensor
 
 
 def _whole() -> bool:
-    """Whether the study can be read with all of its teacher files."""
+    """Whether the study and all its teacher files can be read."""
     try:
         return not read_study(study_path()).left_out
     except StudyError:
@@ -68,7 +68,7 @@ def _whole() -> bool:
 
 
 def _delivered(state: State, found: list[Alert], study: str) -> tuple[State, list[str]]:
-    """Without a webhook new alerts are in the log only; older ones wait for it to be set again."""
+    """Send alerts. Without a webhook, new alerts are only logged, and earlier ones wait for a webhook."""
     try:
         address = webhook_address(os.environ)
     except WebhookError as error:
@@ -86,16 +86,16 @@ def _waiting(state: State) -> list[str]:
 
 
 def _mend() -> str:
-    again = f"`make study STUDY={os.environ.get('PRECEPTOR_STUDY')}`, or Re-execute in the UI,"
-    return f"What is committed stays: {again} goes on from there"
+    command = f"`make study STUDY={os.environ.get('PRECEPTOR_STUDY')}`"
+    return f"Committed rows are kept. To resume, run {command} or click Re-execute in the UI"
 
 
 def ranking_settled(instance: dg.DagsterInstance, newest: FinishedRun | None = None) -> bool:
-    """No reward or loss is being computed, and none came since the ranking began; or it is an hour old.
+    """Whether to report the ranking: no reward or loss is in progress or newer, or it is an hour old.
 
-    While a study is scored anew, a teacher whose turn is still to come would be told as lost. Where the
-    `newest` found nothing to rank, answers may still be on their way too, and patience has no end: whatever
-    hangs or fails is told of itself.
+    While a study is scored again, a teacher that is not scored yet would be reported as lost. If the `newest`
+    run found nothing to rank, responses must be finished too, without a time limit: a step that hangs or
+    fails causes its own alert.
     """
     if newest is not None and CAR_TABLE.to_user_string() in newest.unmade:
         return _quiet(instance, newest.id, {*ROWS, RESPONSES})
@@ -106,7 +106,7 @@ def ranking_settled(instance: dg.DagsterInstance, newest: FinishedRun | None = N
 
 
 def _quiet(instance: dg.DagsterInstance, run_id: str, assets: set[dg.AssetKey]) -> bool:
-    """None of these assets is being made, and none was since that run began."""
+    """Whether none of these assets is in progress or was materialized since that run began."""
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     if any(assets & assets_of(run) for run in unfinished):
         return False

@@ -1,14 +1,14 @@
-"""`python -m jobs.audit STUDY …`: from a ranking, a model or a score back to its rows; what changed, and why.
+"""`python -m jobs.audit STUDY …`: trace a ranking, a model or a score back to its rows, or explain a change.
 
-    ranking                     what the newest ranking is made of (--version N for another), each step hashed
-                                again; this is also what is asked where no question is
-    checkpoint RUN              what the run's tuned model is made of, each step hashed again
-    evaluation RUN BENCHMARK    the same, from a score
-    checkpoints --teacher T     which tuned models hold outputs of a teacher (--source S, --terms T)
-    why TEACHER                 why a teacher was generated or scored again
-    rankings                    what changed between the last two rankings (--before N, --after M)
+    ranking                     audit the newest ranking (--version N for another) and verify every hash;
+                                this is the default
+    checkpoint RUN              audit the run's tuned model and verify every hash
+    evaluation RUN BENCHMARK    audit the run's score on a benchmark and verify every hash
+    checkpoints --teacher T     list the models tuned on outputs of a teacher (--source S, --terms T)
+    why TEACHER                 list why a teacher's responses were generated or scored again
+    rankings                    compare the last two rankings (--before N, --after M)
 
-The exit status is 1 where something does not match, 2 for a question that cannot be answered.
+The exit status is 1 if something does not match, 2 if the question cannot be answered.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SQL = Path(__file__).parent.parent / "sql"
 
 
 def main() -> None:
-    """Answer one question on the command line."""
+    """Answer the question on the command line."""
     options = _options()
     try:
         study = load_study(options.study)
@@ -87,7 +87,7 @@ def _options() -> argparse.Namespace:
         question.add_argument(
             "--since",
             type=Path,
-            help="an earlier export, kept elsewhere: its past may not have changed",
+            help="an earlier export: verify that the history it records has not changed",
         )
     found = questions.add_parser("checkpoints")
     for what in ("--teacher", "--source", "--terms"):
@@ -112,13 +112,13 @@ def _audited(lake: Lake, audit: Audit, options: argparse.Namespace) -> bool:
 
 def _changed(change: RankingChange) -> bool:
     print("\n".join(_heading(change)))
-    _show(_side_by_side(change.teachers), "every teacher is where it was")
-    print("\nWhat the rankings were made from, where it differs:")
+    _show(_side_by_side(change.teachers), "no teacher's rank changed")
+    print("\nChanged inputs of the rankings:")
     return _show(change.partitions, "nothing")
 
 
 def _side_by_side(teachers: pl.DataFrame) -> pl.DataFrame:
-    """Before and after in one column each."""
+    """Before and after, joined into one column per value."""
     pairs = ("rank", "car", "mean_reward", "mean_loss", "instructions")
     return teachers.select(
         "base",
@@ -143,7 +143,7 @@ def _heading(change: RankingChange) -> Iterator[str]:
 
 
 def _show(rows: pl.DataFrame, nothing: str) -> bool:
-    """Print a frame as DuckDB's shell would, whole."""
+    """Print all rows of a frame as DuckDB's shell does."""
     if rows.is_empty():
         print(nothing)
     else:

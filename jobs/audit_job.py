@@ -1,4 +1,4 @@
-"""The job `audit`: the audit of a ranking or checkpoint in Dagster, say on a schedule or before a release."""
+"""The job `audit`: audits a ranking, checkpoint or score in Dagster, for example before a release."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from resources.warehouse import SQL
 
 
 class AuditConfig(dg.Config):
-    """Which run's checkpoint; with a benchmark, its score there; without a run, the newest ranking.
+    """What to audit: a `run`'s checkpoint, its score on a `benchmark`, or without a run the newest ranking.
 
-    `export` is a file for the whole audit, as JSON.
+    The whole audit is written to the file `export` as JSON.
     """
 
     run: str | None = None
@@ -31,7 +31,7 @@ class AuditConfig(dg.Config):
 @dg.op
 @told
 def audit_run(context: dg.OpExecutionContext, config: AuditConfig, lake: LakeResource) -> None:
-    """Walk back to the rows, log every finding, and fail where something does not match."""
+    """Trace the inputs back to the rows, log every finding, and fail if something does not match."""
     audit = _audit(config, lake)
     for line in audit_text(audit):
         context.log.info(line)
@@ -50,18 +50,16 @@ def audit_run(context: dg.OpExecutionContext, config: AuditConfig, lake: LakeRes
         )
 
 
-@dg.job(
-    description="From a ranking, checkpoint or score back to the rows that made it, each step hashed again."
-)
+@dg.job(description="Traces a ranking, checkpoint or score back to its input rows and verifies every hash.")
 def audit() -> None:
-    """The job of one op."""
+    """Run the audit."""
     audit_run()
 
 
 def _audit(config: AuditConfig, lake: LakeResource) -> Audit:
     if config.run is None:
         if config.benchmark is not None:
-            raise Failed(f"benchmark {config.benchmark!r}: name the run too", allow_retries=False)
+            raise Failed(f"benchmark {config.benchmark!r} needs a run: set 'run' too", allow_retries=False)
         return audit_ranking(lake.open(), SQL, whole=config.export is not None)
     if config.benchmark is None:
         return audit_checkpoint(lake.open(), SQL, config.run)

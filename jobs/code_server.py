@@ -1,7 +1,7 @@
 """`python -m jobs.code_server`: a deployment's code location, for a webserver and a daemon elsewhere.
 
-Runs are processes below it. When it starts none can be alive, so it ends those that died with its
-predecessor: nobody else would notice, and they would hold their slots for ever.
+Runs are child processes of this server. When it starts, no earlier run can be alive, so it marks those that
+died with the previous server as failed. Nothing else would notice, and they would hold their slots forever.
 """
 
 import argparse
@@ -20,22 +20,22 @@ from jobs.home import CHECKOUT
 from jobs.instance import release, runs_of, synchronise, unfinished
 from preceptor.study.load import StudyError, read_study, study_path
 
-# A daemon starts a failed run again at once or never: it must have found the new server before. It looks
-# every five seconds; no multiple of that, so that reports do not fall into the same moment of its round.
+# A daemon retries a failed run only when it first sees the failure, so it must have found the new server by
+# then. It looks every five seconds. No multiple of five: reports should not hit the same moment of its loop.
 SECONDS_TO_BE_FOUND = 12.0
 REPORTS = 3
-STORAGE_ATTEMPTS = 2  # processes that make Dagster's tables at the same moment can meet
+STORAGE_ATTEMPTS = 2  # the first fails if another process creates Dagster's tables at the same moment
 
 
 def main() -> None:
-    """Put the instance in order and serve, until SIGTERM or until Dagster's code server ends."""
+    """Fail dead runs, update partitions, and serve until SIGTERM or until Dagster's code server ends."""
     parser = argparse.ArgumentParser(description="Serve the study in PRECEPTOR_STUDY as a code location.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=4000)
-    parser.add_argument("--location", default="preceptor", help="its name in workspace.yaml")
+    parser.add_argument("--location", default="preceptor", help="the location's name in workspace.yaml")
     options = parser.parse_args()
     if _answers(options.host, options.port):
-        sys.exit(f"port {options.port} is in use: stop what serves there, or give another --port")
+        sys.exit(f"port {options.port} is in use: stop that server, or set another --port")
     with _instance() as instance:
         dead = runs_of(instance, options.location)
         _synchronise(instance)
@@ -43,7 +43,7 @@ def main() -> None:
         while server.poll() is None and not _answers(options.host, options.port):
             time.sleep(0.5)
         for run in dead:
-            print(f"run {run.run_id} died with the last code server", flush=True)
+            print(f"run {run.run_id} died with the previous code server", flush=True)
         for _ in range(REPORTS):
             if not dead or server.poll() is not None:
                 break
@@ -53,11 +53,10 @@ def main() -> None:
 
 
 def end(instance: dg.DagsterInstance, dead: Sequence[dg.DagsterRun]) -> list[dg.DagsterRun]:
-    """End the runs that go on in the books only; returns them.
+    """Mark dead runs as failed; returns those that were not settled yet.
 
-    Those that the daemon should have started again since an earlier call, and has not, are ended once more:
-    it reads the event of a failure once, and forgets the run where it does so before Dagster has written
-    what becomes of it.
+    If the daemon should have retried a run since an earlier call and did not, the run is marked again. The
+    daemon reads each failure once, and forgets the run if Dagster has not yet written whether to retry it.
     """
     unsettled = [run for run in dead if unfinished(instance, run.run_id)]
     for run in unsettled:
@@ -87,15 +86,15 @@ def _instance() -> dg.DagsterInstance:
     for _ in range(STORAGE_ATTEMPTS):
         try:
             return dg.DagsterInstance.get()
-        except Exception as error:  # each storage has its own
+        except Exception as error:  # each storage raises its own class
             reason = str(error.__cause__ or error).strip()
             time.sleep(1)
     file = Path(os.environ.get("DAGSTER_HOME", ""), "dagster.yaml")
-    sys.exit(f"Dagster's storage, as {file} says it, cannot be used: {reason}")
+    sys.exit(f"cannot use Dagster's storage, which {file} configures: {reason}")
 
 
 def _synchronise(instance: dg.DagsterInstance) -> None:
-    """A broken study is said here and in the UI, where the location can be reloaded once it is mended."""
+    """Update the partitions. A broken study is only printed: the UI shows it too, and can reload it."""
     try:
         read = read_study(study_path())
     except StudyError as error:

@@ -1,4 +1,4 @@
-"""The runs that ended since a point of Dagster's event log, each with what its checks and steps say."""
+"""The runs that ended since a point of Dagster's event log, with the results of their checks and steps."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ TELLING = {
     Event.RUN_FAILURE,
 }
 PAGE = 100
-SETTLED = 5.0  # seconds: events of two processes may appear in another order than their numbers'
-RETRIED_WITHIN = 60.0  # seconds: the daemon looks for failed runs every five, and misses one now and then
-BLOCKED = "DagsterAssetCheckFailedError"  # the check says it already
-REFUSED = "FailingTeacherError"  # a check of another asset does, where it stands
-STOPPED = "DagsterExecutionInterruptedError"  # its text is its name
+SETTLED = 5.0  # seconds: events of two processes may become visible in another order than their numbers
+RETRIED_WITHIN = 60.0  # seconds: the daemon looks for failed runs every five seconds, and may miss one
+BLOCKED = "DagsterAssetCheckFailedError"  # the failed check is reported already
+REFUSED = "FailingTeacherError"  # the check `responses.failure_rate` is reported already
+STOPPED = "DagsterExecutionInterruptedError"  # has no message
 
 
 def newest_ending(instance: dg.DagsterInstance) -> int:
-    """The number of the last event by which a run ended; -1 where none did."""
+    """The number of the last event that ended a run; -1 if there is none."""
     records = [
         record for ending in ENDINGS for record in instance.fetch_run_status_changes(ending, 1).records
     ]
@@ -35,14 +35,14 @@ def newest_ending(instance: dg.DagsterInstance) -> int:
 
 
 def finished_runs(instance: dg.DagsterInstance, after: int) -> tuple[list[FinishedRun], int]:
-    """Runs that ended after the event of that number, in order, and the number of the last one's."""
+    """Runs that ended after the event number `after`, in order, and the number of the last such event."""
     found = list(_endings(instance, after))
     runs = [_finished(instance, record) for record in found]
     return [run for run in runs if run is not None], found[-1].storage_id if found else after
 
 
 def _endings(instance: dg.DagsterInstance, after: int) -> Iterator[dg.EventLogRecord]:
-    """One page of endings; of the kinds that fill theirs nothing is known beyond it, so no kind goes on."""
+    """Endings in order, up to the end of the first full page: later ones of that kind are not known yet."""
     pages = [
         instance.fetch_run_status_changes(
             dg.RunStatusChangeRecordsFilter(ending, after_storage_id=after), PAGE, ascending=True
@@ -58,7 +58,7 @@ def _endings(instance: dg.DagsterInstance, after: int) -> Iterator[dg.EventLogRe
 
 
 def _fresh(instance: dg.DagsterInstance, ending: dg.EventLogRecord, now: float) -> bool:
-    """Whether it is too early to tell of it; a clock that is ahead holds nothing up."""
+    """Whether it is too early to report an ending. An ending in the future, by a wrong clock, is reported."""
     age = now - ending.timestamp
     if not 0 <= age < RETRIED_WITHIN:
         return False
@@ -94,7 +94,7 @@ def _assets(events: Sequence[dg.EventLogRecord], kind: dg.DagsterEventType) -> l
 
 
 def _checks(events: Sequence[dg.EventLogRecord], partition: str | None) -> Iterator[CheckOutcome]:
-    """Dagster keeps no partition with a check that is evaluated inside its asset: it is the run's."""
+    """Check results. Dagster stores no partition for a check inside its asset, so the run's is used."""
     for event in events:
         evaluation = event.event_log_entry.asset_check_evaluation
         if evaluation is not None:
@@ -108,14 +108,14 @@ def _checks(events: Sequence[dg.EventLogRecord], partition: str | None) -> Itera
 
 
 def _told_by(events: Sequence[dg.EventLogRecord], teacher: str | None) -> str | None:
-    """The check of the teacher's responses, where a step refused to build on them."""
+    """The responses check that explains the failure, if a step refused a failing teacher's responses."""
     errors = [step.get_dagster_event().step_failure_data.error for step in _failed_steps(events)]
     refused = any(error and error.cause and error.cause.cls_name == REFUSED for error in errors)
     return CheckOutcome("responses", teacher, "failure_rate", False, "").place if refused else None
 
 
 def _failures(events: Sequence[dg.EventLogRecord]) -> Iterator[str]:
-    """Why the steps failed; where none did (a killed process, a failed start), why the run did."""
+    """Why the steps failed; if no step did (a killed process, a failed start), why the run failed."""
     steps = _failed_steps(events)
     for step in steps:
         error = step.get_dagster_event().step_failure_data.error

@@ -1,4 +1,4 @@
-"""Dagster's home, the folder of a study's history: made by one process at a time, its troubles in words."""
+"""Dagster's home, the folder with a study's run history: create and open it, and explain its errors."""
 
 import os
 import re
@@ -16,44 +16,44 @@ from preceptor.lake.place import ESCAPE
 from preceptor.study.schema import Study
 
 CHECKOUT = Path(__file__).parent.parent
-# SQLAlchemy takes the path of a database from a URL, and Dagster lists its databases by a pattern.
+# The home's path becomes part of a database URL in SQLAlchemy, and of a glob pattern in Dagster.
 UNUSABLE = rf"{ESCAPE}|[?*\[\]\x00-\x1f\x7f]"
 TROUBLE = (SQLAlchemyError, sqlite3.Error, OSError)
 
 
 class HomeError(RuntimeError):
-    """A home that cannot be used; its text says which, why, and what to do."""
+    """A home that cannot be used; the message names the folder, the reason and the fix."""
 
 
 def open_instance(study: Study) -> dg.DagsterInstance:
-    """The instance in DAGSTER_HOME, or in .dagster/<study> of the checkout, made where it does not exist.
+    """Open the instance in DAGSTER_HOME, or in .dagster/<study> of the checkout; create it if it is missing.
 
     Raises HomeError.
     """
     home = home_folder(study)
     with told(home):
         home.mkdir(parents=True, exist_ok=True)
-        with alone(home):  # Dagster's storages are not made for two who make their tables at once
+        with alone(home):  # Dagster fails if two processes create its tables at once
             if not (home / "dagster.yaml").exists():
                 incoming = home / f".dagster.yaml-{os.getpid()}"
                 shutil.copy(Path(__file__).with_name("dagster.yaml"), incoming)
                 incoming.replace(home / "dagster.yaml")
             instance = dg.DagsterInstance.get()
-            instance.get_runs(limit=1)  # of a home that cannot be read this knows first
+            instance.get_runs(limit=1)  # raises if the home cannot be read
         return instance
 
 
 def home_folder(study: Study) -> Path:
-    """Where the home lies; DAGSTER_HOME says so for whatever this process starts. Raises HomeError."""
+    """The home's path; sets DAGSTER_HOME to it, for this process and its children. Raises HomeError."""
     given = os.environ.get("DAGSTER_HOME") or str(CHECKOUT / ".dagster" / study.name)
     try:
         home = str(Path(given).expanduser().absolute())
     except RuntimeError as error:
-        raise HomeError(f"DAGSTER_HOME={given}: there is no such user, whose home it could lie in") from error
+        raise HomeError(f"DAGSTER_HOME={given}: there is no such user; set it to a folder") from error
     if found := re.search(UNUSABLE, home):
         raise HomeError(
-            f"{home!r}: no {found[0]!r} can be in the path of Dagster's home, which becomes part of a URL:"
-            " set DAGSTER_HOME to a folder without it"
+            f"the path of Dagster's home {home!r} contains {found[0]!r}, which Dagster's database URL cannot"
+            " hold: set DAGSTER_HOME to a folder without it"
         )
     os.environ["DAGSTER_HOME"] = home
     return Path(home)
@@ -61,12 +61,12 @@ def home_folder(study: Study) -> Path:
 
 @contextmanager
 def told(home: str | Path) -> Iterator[None]:
-    """Make a sentence of whatever a home on a full, read-only or broken disk raises. Raises HomeError."""
+    """Turn errors of a home on a full, read-only or broken disk into a HomeError with one sentence."""
     try:
         yield
     except TROUBLE as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         raise HomeError(
-            f"Dagster's home {home} cannot be used: {reason}. Set DAGSTER_HOME to a place with space and"
-            " write access; the rows in the lake are whole, and the same command goes on from there"
+            f"Dagster's home {home} cannot be used: {reason}. Set DAGSTER_HOME to a folder with space and"
+            " write access. The rows in the lake are complete; run the same command to resume"
         ) from error

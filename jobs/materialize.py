@@ -1,4 +1,4 @@
-"""Materialize one step in this process, and say in words what came of it."""
+"""Materialize one step in this process and describe the result in one line."""
 
 import logging
 import sys
@@ -19,26 +19,26 @@ from jobs.steps import Step
 from preceptor.unchanged.receipt import Receipt, remove_receipt, write_receipt
 from preceptor.unchanged.state import State
 
-REASON = 120  # characters of why rows failed
+REASON = 120  # characters shown of the reason why rows failed
 INTERRUPTED = "stopped"
 PROBLEMS = (dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one step did: plain text, so that a worker process can hand it back."""
+    """The result of one step, as plain text that a worker process can return."""
 
     step: Step
     outcome: str
     seconds: float
     failure: str | None = None
     interrupted: bool = False
-    warnings: tuple[tuple[str, str], ...] = ()  # check, and what it says
+    warnings: tuple[tuple[str, str], ...] = ()  # (check, description)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a step's line says, and its table's version; `reason` is that of most rows that failed."""
+    """The facts in a step's line, and its table's version; `reason` is the most frequent of failed rows."""
 
     computed: int
     kept: int
@@ -49,9 +49,9 @@ class Facts:
 
 
 def materialize(step: Step, instance: dg.DagsterInstance) -> Result:
-    """Run the step's asset for its partition. It never raises for a failure of the asset itself.
+    """Materialize the step's partition. A failure of the asset is returned, not raised.
 
-    A step that succeeds leaves a receipt, unless what it reads was changed meanwhile. Raises HomeError where
+    A step that succeeds writes a receipt, unless its inputs changed in the meantime. Raises HomeError if
     Dagster's own storage fails.
     """
     from assets.study import STUDY
@@ -94,7 +94,7 @@ def _receipt(state: State, facts: Facts, warnings: tuple[tuple[str, str], ...]) 
 
 
 def show_progress() -> None:
-    """Print what preceptor/ logs, indented below the steps."""
+    """Print the log lines of preceptor/, indented below the steps."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("    %(message)s"))
     logging.getLogger("preceptor").addHandler(handler)
@@ -112,7 +112,7 @@ def _warnings(result: dg.ExecuteInProcessResult, step: Step) -> tuple[tuple[str,
 def _failure(result: dg.ExecuteInProcessResult) -> str:
     errors = [event.step_failure_data.error for event in result.get_step_failure_events()]
     causes = [error.cause or error for error in errors if error is not None]
-    if any(cause.cls_name == BLOCKED for cause in causes):  # it names the checks, and they say why
+    if any(cause.cls_name == BLOCKED for cause in causes):  # the checks' descriptions give the reason
         return _blocking(result)
     if any(cause.cls_name == STOPPED for cause in causes):
         return INTERRUPTED
@@ -141,7 +141,7 @@ def _outcome(result: dg.ExecuteInProcessResult, step: Step) -> str:
 
 
 def in_words(facts: Facts) -> str:
-    """What came of a step: rows computed and kept, how many failed and why most did, and a score."""
+    """A step's result in one line: rows computed and kept, failed rows with the main reason, and a score."""
     if facts.computed == 0:
         said = f"{_rows(facts.kept)}, up to date"
     else:

@@ -1,7 +1,7 @@
-"""Which process a run belongs to and whether it lives; how a process of many steps ends, and keeps house.
+"""Identify a run's process and tell whether it is alive; end workers with their parent; collect garbage.
 
-A number alone says nothing: numbers are used again, and in every container somebody is 1. A process is its
-number and the moment it began, counted from a boot of which the kernel knows a name.
+A process id alone identifies no process: ids are reused, and every container has an id 1. A process is
+identified by its id, its start time in ticks since boot, and the kernel's id of that boot.
 """
 
 import atexit
@@ -15,30 +15,30 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-# Dagster's UI shows no tag that begins with `.dagster/`: four a run would fill its list of runs.
-HIDDEN, BEFORE = ".dagster/preceptor_", "preceptor/"  # runs of a home from before have tags that show
+# Dagster's UI hides tags that begin with `.dagster/`. Four visible tags per run would fill its list of runs.
+HIDDEN, BEFORE = ".dagster/preceptor_", "preceptor/"  # older runs have the visible prefix
 HOST, PROCESS, BEGAN, BOOT = (f"{HIDDEN}{fact}" for fact in ("host", "process", "process_began", "boot"))
-ENDED = ("Z", "X")  # a zombie holds nothing: only its parent has not asked yet how it ended
+ENDED = ("Z", "X")  # zombie and dead: a zombie has ended, and waits only for its parent to read its status
 
 
 class Fate(Enum):
-    """What this machine can say of a run's process."""
+    """What this machine knows of a run's process."""
 
     LIVES = "lives"
     GONE = "gone"
     UNSEEN = "unseen"  # on another host
-    UNNAMED = "unnamed"  # started through Dagster's server, which looks after it
+    UNNAMED = "unnamed"  # no process tags: started by Dagster's server, which monitors it
 
 
 def process_tags() -> dict[str, str]:
-    """Tags by which a later process can tell that this one is gone."""
+    """Tags that let a later process tell whether this one is gone."""
     number = str(os.getpid())
     return {HOST: socket.gethostname(), PROCESS: number, BEGAN: began(number) or "", BOOT: boot()}
 
 
 @dataclass(frozen=True)
 class RunProcess:
-    """The process of a run, as its tags name it; None where they do not say."""
+    """The process of a run according to its tags; None for a missing tag."""
 
     number: str
     host: str | None
@@ -47,7 +47,7 @@ class RunProcess:
 
 
 def process_of(tags: Mapping[str, str]) -> RunProcess | None:
-    """Which process a run's tags name; None for a run of Dagster's server."""
+    """The process in a run's tags; None for a run of Dagster's server."""
     number, host, start, boot_id = (
         tags.get(tag, tags.get(BEFORE + tag.removeprefix(HIDDEN))) for tag in (PROCESS, HOST, BEGAN, BOOT)
     )
@@ -55,7 +55,7 @@ def process_of(tags: Mapping[str, str]) -> RunProcess | None:
 
 
 def fate(tags: Mapping[str, str]) -> Fate:
-    """Whether the process that these tags name still lives. After a boot of its host none does."""
+    """Whether the process in these tags is alive. A process from before its host's last boot is gone."""
     process = process_of(tags)
     if process is None:
         return Fate.UNNAMED
@@ -67,10 +67,10 @@ def fate(tags: Mapping[str, str]) -> Fate:
 
 
 def began(number: str) -> str | None:
-    """When the process of this number began, in ticks of the clock since the boot; None where it has ended.
+    """The start time of the process with this id, in clock ticks since boot; None if it has ended.
 
-    It is field 22 of /proc/<number>/stat (proc_pid_stat(5)); the state is field 3. Field 2 is the program's
-    name in brackets, which may hold blanks and brackets itself.
+    It is field 22 of /proc/<id>/stat (proc_pid_stat(5)); field 3 is the state. Field 2 is the program's name
+    in brackets, which may itself contain spaces and brackets.
     """
     try:
         line = Path("/proc", number, "stat").read_text(encoding="utf-8", errors="replace")
@@ -81,7 +81,7 @@ def began(number: str) -> str | None:
 
 
 def boot() -> str:
-    """The kernel's name for the time since this machine was started; nothing where it gives none."""
+    """The kernel's id of this machine's current boot; empty if there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -89,10 +89,10 @@ def boot() -> str:
 
 
 def end_with_parent() -> None:
-    """Let this process end when the one that it is a worker of is gone; nothing where it is no worker.
+    """End this process when its parent ends, if it is a worker process.
 
-    A worker whose parent was killed would wait for work for ever; a step whose run was killed would go on,
-    beside its own retry.
+    Otherwise a worker would wait for work forever after its parent is killed, and a step of a killed run
+    would continue beside its own retry.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -100,10 +100,11 @@ def end_with_parent() -> None:
 
 
 def after_a_step() -> None:
-    """Set aside what the next steps need too, some 700,000 objects of modules, from the search for garbage.
+    """Collect garbage, then exclude the remaining objects from later collections until the process exits.
 
-    Each step that gives back a model's memory searches, and each search took 0.4 s. What a step left as
-    garbage goes first; at the end all of it is searched, as libraries that count their objects expect.
+    They are some 700,000 objects of modules that the next steps need too. Each step that releases a model's
+    memory collects garbage, and scanning them took 0.4 s each time. At exit all objects are scanned, as
+    libraries that count their objects expect.
     """
     gc.collect()
     gc.freeze()

@@ -10,9 +10,9 @@ from preceptor.suitability.metrics import Form, labelled
 
 
 def ranking_text(table: pl.DataFrame, suitability: pl.DataFrame) -> str:
-    """One block per base: rank, CAR, their intervals, what CAR is made of, who is missing, and who is first
+    """One block per base: ranks, CAR, reward, loss, missing teachers, and the first by every other metric.
 
-    by every other metric. Rows of `car_table` and of `suitability`.
+    `table` has rows of `car_table`, `suitability` rows of `suitability`.
     """
     return "\n".join(
         line
@@ -22,7 +22,7 @@ def ranking_text(table: pl.DataFrame, suitability: pl.DataFrame) -> str:
 
 
 def _first_by(suitability: pl.DataFrame, form: Form) -> Iterator[str]:
-    """Who is first by each metric but CAR, a line a metric; nothing where none has a value."""
+    """The first teacher by each metric except CAR, one line per metric."""
     metrics = {label: metric for label, metric in labelled(form).items() if label != "CAR"}
     width = max(map(len, metrics))
     for label, metric in metrics.items():
@@ -33,7 +33,7 @@ def _first_by(suitability: pl.DataFrame, form: Form) -> Iterator[str]:
             value = f"{_number(row['value'], 0, 4)} {_interval(row['low'], row['high'])}"
             yield f"  first by {label:{width}}  {listed(first['teacher'])}, {value}"
         elif not rows.is_empty():
-            yield f"  first by {label:{width}}  nobody: {rows['missing'][0]}"
+            yield f"  first by {label:{width}}  none: {rows['missing'][0]}"
 
 
 def _block(table: pl.DataFrame, base: str) -> Iterator[str]:
@@ -66,7 +66,7 @@ def _ranked(ranked: pl.DataFrame, base: str) -> Iterator[str]:
             f"  {_number(row['mean_loss'], 6, 3)}  {_share(row['tokens_scored'])}"
         )
     if told_apart(ranked):
-        yield f"  Ranks are a {PAIRED}: they tell teachers apart whose intervals of CAR overlap"
+        yield f"  Ranks are a {PAIRED}: they can separate teachers whose CAR intervals overlap"
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -74,7 +74,7 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _number(value: float, width: int, decimals: int) -> str:
-    """Decimals that line up; a number that they would not show has a power of ten."""
+    """A number with aligned decimals; in scientific notation if it is too small or too large for them."""
     shown = value == 0 or 10.0**-decimals <= abs(value) < 1e6
     return f"{value:{width}.{decimals}f}" if shown else f"{value:>{width}.{decimals}g}"
 

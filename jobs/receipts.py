@@ -1,4 +1,4 @@
-"""What a step that ran leaves in Dagster's home: by it the next `make study` tells that nothing changed."""
+"""Receipts: records in Dagster's home by which the next `make study` finds that a step is unchanged."""
 
 import logging
 from collections.abc import Iterator
@@ -24,24 +24,24 @@ def _tables(root: str, study: str) -> LiveTables:
 
 
 def live_tables(study: Study) -> LiveTables:
-    """The study's tables as this process last saw them."""
+    """The study's tables, as this process last read them."""
     return _tables(store_root(), study.name)
 
 
 def present_state(study: Study, step: Step) -> State | None:
-    """The step's state; None where it is in doubt."""
+    """The step's state; None if it is unknown."""
     return state_of(study, step.asset, _names(step), live_tables(study))
 
 
 def fresh_state(study: Study, step: Step, published: int | None) -> State | None:
-    """The state as the disk has it now; None where others replaced the rows that the step published."""
+    """The state, read from disk again; None if another process replaced the rows that the step published."""
     tables = live_tables(study)
     tables.forget()
     return state_of(study, step.asset, _names(step), tables, published)
 
 
 def fresh_inputs(study: Study, step: Step) -> Inputs | None:
-    """What the step reads, as the disk has it now; None where that is in doubt."""
+    """The step's inputs, read from disk again; None if they are unknown."""
     tables = live_tables(study)
     tables.forget()
     return inputs_of(study, step.asset, _names(step), tables)
@@ -59,25 +59,25 @@ def _names(step: Step) -> dict[str, str]:
 
 
 def place_of(step: Step, instance: dg.DagsterInstance) -> Path:
-    """Where the step's receipt lies."""
+    """The path of the step's receipt."""
     return receipt_path(Path(instance.root_directory), *step.place)
 
 
 class Heard(logging.Handler):
-    """Whether preceptor/ warned of something that no check repeats: then the step runs the next time too."""
+    """Records whether preceptor/ logged a warning. No check repeats it, so the step runs again next time."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.warned = False
 
     def emit(self, _: logging.LogRecord) -> None:
-        """Take note."""
+        """Record the warning."""
         self.warned = True
 
 
 @contextmanager
 def listening() -> Iterator[Heard]:
-    """Hear what is logged meanwhile."""
+    """Record warnings that are logged in the meantime."""
     heard, logger = Heard(), logging.getLogger("preceptor")
     logger.addHandler(heard)
     try:

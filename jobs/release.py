@@ -1,6 +1,6 @@
-"""`python -m jobs.release STUDY [RUN …]`: the runs under way; who is named is ended, the slots are free.
+"""`python -m jobs.release STUDY [RUN …]`: list the runs under way, or end some and free their slots.
 
-For runs whose process was killed where nobody can see it: on another host, in a container that is no more.
+Use it for runs whose process was killed on another host, or in a container that was removed.
 """
 
 import argparse
@@ -15,14 +15,14 @@ from jobs.processes import Fate, fate, process_of
 from jobs.slots import advice, who
 from preceptor.study.load import StudyError, load_study
 
-BY_HAND = "somebody said that its process is gone"
+BY_HAND = "jobs.release was told that its process is gone"
 
 
 def main() -> None:
-    """List the runs under way, or end those that are named."""
+    """List the runs under way, or end the given ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", help="the study's YAML file")
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="the first letters of a run's number")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="the first characters of a run's id")
     options = parser.parse_args()
     os.environ["PRECEPTOR_STUDY"] = options.study
     try:
@@ -45,10 +45,12 @@ def main() -> None:
 def _chosen(under_way: list[dg.DagsterRun], number: str) -> dg.DagsterRun:
     found = [run for run in under_way if run.run_id.startswith(number)]
     if len(found) != 1:
-        sys.exit(f"{number}: {len(found)} of the {len(under_way)} runs under way begin so; no run was ended")
+        sys.exit(
+            f"{number} matches {len(found)} of the {len(under_way)} runs under way, not one; no run was ended"
+        )
     process = process_of(found[0].tags)
     if process is not None and fate(found[0].tags) == Fate.LIVES:
-        sys.exit(f"{number}: its process {process.number} lives: end that first; no run was ended")
+        sys.exit(f"{number}: its process {process.number} is alive: stop it first; no run was ended")
     return found[0]
 
 

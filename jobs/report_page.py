@@ -1,7 +1,7 @@
-"""The study's report and its ranking under addresses of their own, for Dagster's UI to link and to show.
+"""Serve the study's report and a picture of its ranking over HTTP, for Dagster's UI to link and show.
 
-Browsers follow no link from the UI to a file, and what the UI itself shows of an asset without a click was
-written when its code was loaded: the picture of the ranking is drawn when it is asked for.
+Browsers open no link from the UI to a local file. The UI loads asset descriptions once, with the code, so the
+picture of the ranking is drawn at each request.
 """
 
 import threading
@@ -19,14 +19,14 @@ from preceptor.report.publish import report_uri
 from preceptor.suitability.plot import car_plot, words_picture
 
 REPORT, RANKING = "/report.html", "/ranking.png"
-NONE_YET = "There is no report yet: it follows the ranking (car_table); start with raw_instructions."
-NOT_RANKED = "No teacher is ranked yet. Materialize raw_instructions: the ranking follows by itself."
+NONE_YET = "There is no report yet. Materialize raw_instructions: ranking and report then run automatically."
+NOT_RANKED = "No teacher is ranked yet. Materialize raw_instructions: the ranking then runs automatically."
 DRAWING = threading.Lock()  # matplotlib draws in one thread at a time
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the report and the picture of the ranking are."""
+    """URLs of the report and of the picture of the ranking."""
 
     report: str
     ranking: str
@@ -34,7 +34,7 @@ class Addresses:
 
 @dataclass(frozen=True)
 class PageReply:
-    """What a request is answered with."""
+    """The reply to a request."""
 
     status: HTTPStatus
     kind: str
@@ -43,12 +43,12 @@ class PageReply:
 
 @contextmanager
 def serve_report(lake: Lake, host: str, port: int) -> Iterator[Addresses]:
-    """Serve the newest report and ranking, and nothing else, from a thread. Raises OSError."""
+    """Serve the newest report and ranking from a thread. Raises OSError if the port cannot be used."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answer = self._head()
-            with suppress(ConnectionError):  # a reader may leave early
+            with suppress(ConnectionError):  # the client may disconnect
                 self.wfile.write(answer.body)
 
         def do_HEAD(self) -> None:
@@ -59,13 +59,13 @@ def serve_report(lake: Lake, host: str, port: int) -> Iterator[Addresses]:
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(answer.body)))
-            self.send_header("Cache-Control", "no-store")  # the next one has the same address
+            self.send_header("Cache-Control", "no-store")  # the next version has the same URL
             with suppress(ConnectionError):
                 self.end_headers()
             return answer
 
         def log_message(self, *_: object) -> None:
-            """Stay silent."""
+            """Log nothing."""
 
     with ThreadingHTTPServer((host, port), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -79,7 +79,7 @@ def _answer(lake: Lake, path: str) -> PageReply:
         return _page(lake)
     if path == RANKING:
         return PageReply(HTTPStatus.OK, "image/png", _picture(lake))
-    return _words(HTTPStatus.NOT_FOUND, f"Only {REPORT} and {RANKING} are here.")
+    return _words(HTTPStatus.NOT_FOUND, f"Only {REPORT} and {RANKING} are served here.")
 
 
 def _page(lake: Lake) -> PageReply:
@@ -93,7 +93,7 @@ def _page(lake: Lake) -> PageReply:
 
 
 def _picture(lake: Lake) -> bytes:
-    """The newest ranking; where there is none, and where it cannot be read, a picture that says so."""
+    """A picture of the newest ranking; if it is missing or cannot be read, a picture of the reason."""
     with DRAWING:
         try:
             table = lake.read(CAR_TABLE)

@@ -1,7 +1,7 @@
-"""`python -m jobs.run_study STUDY`: materialize a whole study, asset after asset, in dependency order.
+"""`python -m jobs.run_study STUDY`: materialize a whole study in dependency order.
 
-What is up to date is recognised and costs nothing. A teacher that fails is skipped downstream and named;
-the others go on. The exit status is 1 if anything failed.
+Steps that are up to date cost nothing. If a teacher fails, its downstream steps are skipped and listed, and
+the other teachers continue. The exit status is 1 if anything failed.
 """
 
 import argparse
@@ -48,26 +48,26 @@ from preceptor.study.schema import Study
 from preceptor.unchanged.receipt import receipts_folder
 from resources.gpu import shared_gpus
 
-KILLED = "a worker process was killed, perhaps for want of memory (fewer --processes need less)"
+KILLED = "a worker process was killed, perhaps because memory ran out (fewer --processes need less)"
 
 
 @dataclass
 class Tally:
-    """What happened so far."""
+    """The results so far."""
 
     planned: int
     done: int = 0
     failed: set[Need] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
-    skipped: dict[str, list[str]] = field(default_factory=dict)  # by what failed in the first place
-    causes: dict[Need, str] = field(default_factory=dict)  # of what was skipped
+    skipped: dict[str, list[str]] = field(default_factory=dict)  # steps by the failure that caused it
+    causes: dict[Need, str] = field(default_factory=dict)  # of skipped steps
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
 def run(
     planned: list[Step], instance: dg.DagsterInstance, processes: int, tally: Tally, unchanged: Unchanged
 ) -> None:
-    """Materialize the steps; the partitions of one asset side by side, if there are several processes."""
+    """Materialize the steps. Several processes compute partitions of one asset in parallel."""
     if processes == 1:
         for step in planned:
             _take_all(tally, (_result(s, instance, unchanged) for s in _sensible([step], tally)))
@@ -91,7 +91,7 @@ def _result(step: Step, instance: dg.DagsterInstance, unchanged: Unchanged) -> R
 
 
 def _sensible(planned: Iterable[Step], tally: Tally) -> Iterator[Step]:
-    """Steps whose needs are met; the others are named as skipped."""
+    """Steps whose needs are met; the others are recorded as skipped."""
     for step in planned:
         lacking = step.lacking(tally.failed)
         if lacking is not None:
@@ -105,7 +105,7 @@ def _sensible(planned: Iterable[Step], tally: Tally) -> Iterator[Step]:
 
 
 def _failures(tally: Tally) -> Iterator[str]:
-    """What failed, each by itself, and what was skipped for it: a line per cause, however many steps."""
+    """One line per failure, then one line per failure that caused skipped steps."""
     yield from tally.failures
     for cause, skipped in tally.skipped.items():
         more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
@@ -144,23 +144,23 @@ def _report(study: Study, tally: Tally, seconds: float) -> None:
     print(f"\n{study.name} in {duration(seconds)}. Tables: {lake.home}")
     if ("study_report", None) not in tally.failed:
         print(f"Report, one HTML file for any browser: {report_uri(lake)}")
-    print(f"Browse every row's origin: make ui STUDY={os.environ['PRECEPTOR_STUDY']}")
+    print(f"Browse assets and runs in Dagster's UI: make ui STUDY={os.environ['PRECEPTOR_STUDY']}")
 
 
 def _check(read: ReadStudy, file: str) -> None:
-    """Say all that is wrong, or that nothing is."""
+    """Print all problems of the study, or that there are none."""
     study = read.study
     found = check_study(study)
     for remark in found.remarks:
         print(f"{study.name}: {remark}")
     problems = [f"{file}: {problem}" for problem in (*unusable_places(study), *found.problems)]
-    if problems or read.left_out:  # whose teacher files are left out was said before
+    if problems or read.left_out:  # left-out teacher files were printed before
         sys.exit("\n".join(problems) or 1)
-    print(f"{study.name}: nothing is wrong that can be seen before it runs")
+    print(f"{study.name}: no problem found; some can only show when it runs")
 
 
 def unusable_places(study: Study) -> Iterator[str]:
-    """What is wrong with where the lake or Dagster's home is to lie, before anything is written there."""
+    """Problems with the folders of the lake and of Dagster's home, found before anything is written there."""
     places = {
         "PRECEPTOR_STORE": lambda: Lake(store_root(), study.name).home,
         "DAGSTER_HOME": lambda: str(home_folder(study)),
@@ -172,14 +172,14 @@ def unusable_places(study: Study) -> Iterator[str]:
             yield str(error)
             continue
         if not folder.startswith("s3://") and (problem := writing_problem(Path(folder))) is not None:
-            yield f"{problem}: set {variable} to a folder that can be written"
+            yield f"{problem}: set {variable} to a folder with write access"
 
 
 def _gaps(study: Study) -> dict[str, list[str]]:
-    """What is missing of the store's hashes, for the end of the run too: a line among many is overlooked."""
+    """Missing hashes of the store, to repeat as a warning at the end: a line among many is overlooked."""
     try:
-        found = gaps(Lake(store_root(), study.name))  # which logs them
-    except LakeError:  # the first step says so
+        found = gaps(Lake(store_root(), study.name))  # logs them too
+    except LakeError:  # the first step reports it
         found = []
     return {"hashes of the store": found} if found else {}
 
@@ -189,26 +189,26 @@ def _decided(
 ) -> tuple[dg.DagsterInstance, Unchanged]:
     """The study's instance, and which steps have nothing to do. Raises HomeError.
 
-    Where all have nothing to do, nobody waits for what would have to be right for them to run.
+    If all steps are up to date, the checks before a run are skipped too.
     """
     fresh = not receipts_folder(home_folder(read.study)).exists()
-    if fresh:  # a mistake is said before anything is written
+    if fresh:  # report mistakes before anything is written
         _prepare_work(read, options)
     instance = open_instance(read.study)
     with told(instance.root_directory):
         unchanged = Unchanged(read.study, instance, planned, bool(os.environ.get("PRECEPTOR_RETRY_FAILED")))
         if not fresh and not unchanged.all_of(planned):
             _prepare_work(read, options)
-        unchanged.forget()  # that took a while
+        unchanged.forget()  # tables may have changed in the meantime
         for sentence in synchronise(instance, read):
             print(f"{read.study.name}: {sentence}")
         for sentence in release_dead_runs(instance):
-            print(f"{read.study.name}: {sentence}; going on from what it committed")
+            print(f"{read.study.name}: {sentence}; this run resumes from its last commit")
     return instance, unchanged
 
 
 def _prepare_work(read: ReadStudy, options: argparse.Namespace) -> None:
-    """Refuse what would fail later, and say how many threads will be used."""
+    """Exit on problems that would fail later, and print the number of threads."""
     threads = set_threads(read.study, options.processes)  # preflight may import torch
     _refuse(options.study, preflight(read.study))
     if threads:
@@ -228,14 +228,15 @@ def main() -> None:
         "--processes",
         type=int,
         default=1,
-        help="steps side by side: 1 on a machine with a GPU, as many as PRECEPTOR_GPUS names where it is set",
+        help="parallel steps: use 1 with a GPU, or at most as many as there are GPUs in PRECEPTOR_GPUS",
     )
-    parser.add_argument("--retry-failed", action="store_true", help="try rows that carry an error again")
-    parser.add_argument("--check", action="store_true", help="say what is wrong with the study, run nothing")
+    parser.add_argument("--retry-failed", action="store_true", help="try rows with an error again")
+    parser.add_argument("--check", action="store_true", help="print the study's problems, run nothing")
     options = parser.parse_args()
     if (gpus := shared_gpus()) and options.processes > len(gpus):
         parser.error(
-            f"--processes {options.processes}: PRECEPTOR_GPUS={','.join(gpus)} has no GPU for each of them"
+            f"--processes {options.processes} is more than the {len(gpus)} GPUs in"
+            f" PRECEPTOR_GPUS={','.join(gpus)}: use at most {len(gpus)}"
         )
     os.environ["PRECEPTOR_STUDY"] = options.study
     if options.retry_failed:
@@ -250,8 +251,8 @@ def main() -> None:
         print(f"{study.name}: {sentence}")
     if not study.teachers:
         sys.exit(
-            f"{options.study}: there is no teacher yet: 'teachers' is empty, and so is what"
-            " 'teacher_files' names"
+            f"{options.study}: there is no teacher yet: add one to 'teachers', or a file where"
+            " 'teacher_files' points"
         )
     for sentence in advice(study):
         print(f"{study.name}: {sentence}")
@@ -265,7 +266,7 @@ def main() -> None:
         instance, unchanged = _decided(read, planned, options)
     except HomeError as error:
         sys.exit(str(error))
-    again = f"what is committed stays, and the same command goes on from there ({options.study})"
+    again = f"committed rows are kept; run the same command to resume ({options.study})"
     tally = Tally(len(planned), failures=list(read.left_out), warnings=_gaps(study))
     try:
         with watched(instance):

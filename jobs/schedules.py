@@ -1,4 +1,4 @@
-"""Schedules: what is made again although nothing in the study changed."""
+"""Schedules: what Dagster materializes again although the study has not changed."""
 
 from collections.abc import Iterator
 
@@ -11,10 +11,10 @@ from assets.study import STUDY, teachers
 
 @dg.schedule(cron_schedule="0 3 * * 1", target=dg.AssetSelection.assets(rewards.key))
 def rescore_weekly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Every teacher's rewards by the reward models of today; the ranking and the report follow.
+    """Score every teacher again with the current reward models; the ranking and the report follow.
 
-    A model whose hub revision moved, or whose settings changed, scores again. Where it is the same no model
-    is loaded. Off until somebody starts it: it may cost GPU hours.
+    A model scores again if its hub revision moved or its settings changed; an unchanged model is not loaded.
+    The schedule is off by default, because it may cost GPU hours.
     """
     answered = context.instance.get_materialized_partitions(responses.key)
     for teacher in teachers.get_partition_keys(dynamic_partitions_store=context.instance):

@@ -1,4 +1,4 @@
-"""Sensors: who joined or left the study, what follows from it by itself, and runs that were killed."""
+"""Sensors: added and removed teachers and bases, automatic materializations, and killed runs."""
 
 import time
 
@@ -25,7 +25,7 @@ automation = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=SECONDS // 2,
-    emit_backfills=False,  # a run per partition: one that never ends holds up no other
+    emit_backfills=False,  # one run per partition, so that a run that never ends blocks no other
 )
 
 
@@ -35,14 +35,14 @@ automation = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def study_members(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
-    """Reads the study's file and teacher files again: who joined gets a partition, who left loses it.
+    """Reads the study and teacher files again, and adds or deletes the partitions of teachers and bases.
 
-    Rows stay. The ranking is made again too, since no new row would tell it that somebody left.
+    Rows are kept. If one was removed, the ranking runs again, since no new row would trigger it.
     """
     read = read_study(study_path())
     outdated = needs_reload(STUDY, read.study)
     if "name" in outdated:
-        told = f"the study is called {read.study.name!r} now, not {STUDY.name!r}: reload the code location"
+        told = f"the study's name is {read.study.name!r} now, not {STUDY.name!r}: reload the code location"
         return dg.SensorResult(skip_reason=told)
     changes = partition_changes(context.instance, read)
     before = _before(context, lake)
@@ -58,7 +58,7 @@ def study_members(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
     news = [*broken, *_said_before(len(now.left_out) - len(broken)), *news]
     return dg.SensorResult(
         run_requests=[dg.RunRequest(digest(now.text()), asset_selection=RANKING)] if rank else [],
-        skip_reason=None if rank else "\n".join(news) or "nobody joined or left the study",
+        skip_reason=None if rank else "\n".join(news) or "no teacher or base joined or left the study",
         dynamic_partitions_requests=[request for changed in changes for request in _requests(changed)],
         cursor=now.text(),
     )
@@ -67,28 +67,28 @@ def study_members(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
 @dg.sensor(
     minimum_interval_seconds=SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Ends runs whose process on this machine was killed, and says who holds a slot of a pool.",
+    description="Ends runs whose process on this machine was killed, and lists the runs that hold a slot.",
 )
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Give back the slots of a killed `make study`: whatever is queued behind it would wait for ever."""
+    """Free the slots of a killed `make study`; otherwise queued runs would wait forever."""
     ended = release_dead_runs(context.instance)
     for sentence in ended:
         context.log.warning(sentence)
-    return dg.SkipReason("\n".join([*ended, *held(context.instance)]) or "nobody holds a slot")
+    return dg.SkipReason("\n".join([*ended, *held(context.instance)]) or "no run holds a slot")
 
 
 def _said_before(files: int) -> list[str]:
-    """How many: the daemon logs every tick, twice a minute, and what is wrong with them was told."""
+    """The number of files reported before. The daemon logs every tick, so their problems are not repeated."""
     if not files:
         return []
     count = "1 teacher file is" if files == 1 else f"{files} teacher files are"
-    return [f"{count} still left out, as an earlier tick says; so does `make check`"]
+    return [f"{count} still left out: see an earlier tick or run `make check`"]
 
 
 def _before(context: dg.SensorEvaluationContext, lake: LakeResource) -> Seen:
-    """What the last look found; at the first one, who has a partition or is ranked.
+    """What the last tick found; on the first tick, the members that have a partition or are ranked.
 
-    The counter then begins at the time, so that no run has its keys already.
+    The counter then begins at the current time, so that no earlier run has the same run key.
     """
     if context.cursor:
         return Seen.of_text(context.cursor)

@@ -1,4 +1,4 @@
-"""`python -m jobs.serve`: synchronise partitions, then Dagster's webserver and daemon for PRECEPTOR_STUDY."""
+"""`python -m jobs.serve`: update partitions, then serve Dagster's UI and daemon for PRECEPTOR_STUDY."""
 
 import argparse
 import ctypes
@@ -28,8 +28,8 @@ from preceptor.study.load import StudyError, read_study, study_path
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 SECONDS_TO_END = 10.0
 FIRST_STEP = (
-    "nothing is computed yet. Materialize `raw_instructions` in the UI: everything up to the ranking and its"
-    " report follows by itself; tuning is yours to start"
+    "nothing is computed yet. Materialize `raw_instructions` in the UI: every asset up to the ranking and its"
+    " report then runs automatically. Start tuning yourself"
 )
 SIGNAL_ON_PARENTS_DEATH = 1  # Linux calls it PR_SET_PDEATHSIG
 
@@ -37,16 +37,16 @@ SIGNAL_ON_PARENTS_DEATH = 1  # Linux calls it PR_SET_PDEATHSIG
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM, or until one of the two processes ends."""
     parser = argparse.ArgumentParser(description="Serve Dagster's UI for the study in PRECEPTOR_STUDY.")
-    parser.add_argument("--port", type=int, default=3000, help="of the UI; the report is on the next one")
+    parser.add_argument("--port", type=int, default=3000, help="the UI's port; the report uses the next")
     parser.add_argument("--host", default="127.0.0.1")
     options = parser.parse_args()
     try:
         read = read_study(study_path())
         lake = Lake(store_root(), read.study.name)
-        lake.uri(RAW_INSTRUCTIONS)  # nothing is served for a place that no table can lie in
+        lake.uri(RAW_INSTRUCTIONS)  # raises if the store cannot hold tables
     except (StudyError, LakeError) as error:
         sys.exit(str(error))
-    report_port = options.port and options.port + 1  # 0 is any that is free
+    report_port = options.port and options.port + 1  # 0 means any free port
     _refuse_used(options.host, options.port, report_port)
     try:
         instance = open_instance(read.study)
@@ -74,29 +74,29 @@ def main() -> None:
 
 
 def _alone(instance: dg.DagsterInstance) -> IO[str]:
-    """One server per home: two daemons would start every run twice. Its children hold on to the file too."""
+    """Lock the home: two daemons would start every run twice. Child processes hold the lock too."""
     home = Path(instance.root_directory)
     lock = (home / "serve.lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit(f"{home} is served already: use that server, or stop it, or set another DAGSTER_HOME")
+        sys.exit(f"{home} is already served: use that server, stop it, or set another DAGSTER_HOME")
     return lock
 
 
 def _refuse_used(host: str, *ports: int) -> None:
-    """Dagster would say the same after half a minute, in a traceback."""
+    """Exit if a port is in use. Dagster would report it only after half a minute, in a traceback."""
     for port in ports:
         try:
             socket.create_server((host, port)).close()
         except OSError as error:
             sys.exit(
-                f"port {port} of {host} cannot be used ({error.strerror}): give another, as make ui PORT=3100"
+                f"port {port} of {host} cannot be used ({error.strerror}): set another: make ui PORT=3100"
             )
 
 
 def _serve(address: list[str], lock: int) -> int:
-    """Run both programs, each in a process group, so that no code server or run of theirs is left behind."""
+    """Run both programs, each in its process group, so that their code servers and runs end with them."""
     programs = Path(sys.executable).parent
     workspace = ["--workspace", str(CHECKOUT / "workspace.yaml")]
     for ending in ENDING:
@@ -117,7 +117,7 @@ def _serve(address: list[str], lock: int) -> int:
 
 
 def _started(program: list[str | Path], lock: int) -> subprocess.Popen[bytes]:
-    """A program that is asked to end when this process is gone, be it killed."""
+    """Start a program that gets SIGTERM when this process ends, even if it is killed."""
     prctl = ctypes.CDLL(None).prctl
     return subprocess.Popen(
         program,

@@ -1,4 +1,4 @@
-"""Who holds the slot that a step waits for, in words, and what to do about it."""
+"""Describe which run holds the slot that a step waits for, and how to end that run."""
 
 import multiprocessing
 import os
@@ -13,17 +13,17 @@ from jobs.instance import holders, release_dead_runs, subject
 from jobs.processes import Fate, fate, process_of
 
 SECONDS_BETWEEN_LOOKS = 5.0
-LOOKS_BETWEEN_REPORTS = 120  # ten minutes: nobody need scroll back to know why nothing happens
+LOOKS_BETWEEN_REPORTS = 120  # ten minutes
 
 
 def held(instance: dg.DagsterInstance) -> list[str]:
-    """A sentence for each run that holds a slot: what it makes, where, since when, and how to end it."""
+    """One sentence per run that holds a slot: its assets, process, start time, and how to end it."""
     runs = [run for run in map(instance.get_run_by_id, holders(instance)) if run is not None]
     return [f"{who(instance, run)}. {advice(run)}" for run in runs]
 
 
 def who(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """What a run makes, in which process, on which host, and since when."""
+    """A run's id, assets, process, host and start time."""
     record = instance.get_run_record_by_id(run.run_id)
     began = record and (record.start_time or record.create_timestamp.timestamp())
     since = f", since {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC" if began else ""
@@ -33,32 +33,32 @@ def who(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 
 
 def advice(run: dg.DagsterRun) -> str:
-    """What somebody can do who does not want to wait for a run."""
+    """How to end a run that others wait for."""
     ending = f"`{release_command()} {run.run_id[:8]}`"
     process = process_of(run.tags)
     match fate(run.tags):
         case Fate.LIVES:
             number = process.number if process else ""
-            return f"It is at work. To stop it: `kill {number}`; what it committed stays"
+            return f"It is running. To stop it: `kill {number}`; committed rows are kept"
         case Fate.GONE:
-            return "It was killed; its slot is given back within seconds"
+            return "It was killed; its slot becomes free within seconds"
         case Fate.UNSEEN:
-            return f"Whether it lives can be seen on its host only. Where it does not: {ending}"
+            return f"Check on its host whether it is alive. If it is not: {ending}"
         case Fate.UNNAMED:
             return (
-                "End it in the UI (Runs). Where no server is left, the next `make ui` ends it and starts it"
-                f" again, or {ending} ends it"
+                "End it in the UI (Runs). If no server is running, the next `make ui` ends and retries it, or"
+                f" {ending} ends it"
             )
 
 
 def release_command() -> str:
-    """The command that gives a dead run's slot back."""
+    """The command that frees a dead run's slot."""
     return f".venv/bin/python -m jobs.release {os.environ.get('PRECEPTOR_STUDY', 'STUDY')}"
 
 
 @contextmanager
 def watched(instance: dg.DagsterInstance) -> Iterator[None]:
-    """While this process and its workers run steps: free the slots of the dead, say who is waited for."""
+    """While steps run in this process and its workers: free slots of dead runs, print what steps wait for."""
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(instance, done), daemon=True)
     watcher.start()
@@ -70,12 +70,12 @@ def watched(instance: dg.DagsterInstance) -> Iterator[None]:
 
 
 def _watch(instance: dg.DagsterInstance, done: threading.Event) -> None:
-    """Say it at the second look that finds the same: most waits are a matter of seconds."""
+    """Print a wait only at the second look that finds it, since most take seconds; then every ten minutes."""
     before, looks = "", 0
     while not done.wait(SECONDS_BETWEEN_LOOKS):
         try:
             ended, waiting = release_dead_runs(instance), waits(instance)
-        except Exception:  # a home that cannot be read: the step itself meets it, and says so
+        except Exception:  # the home cannot be read; the step itself reports that
             continue
         for sentence in ended:
             print(f"    {sentence}", flush=True)
@@ -86,12 +86,12 @@ def _watch(instance: dg.DagsterInstance, done: threading.Event) -> None:
 
 
 def waits(instance: dg.DagsterInstance) -> str:
-    """Whom a step of this process waits for, one a line; nothing where none waits."""
+    """The runs that a step of this process waits for, one per line; empty if none waits."""
     return "\n".join(f"    waits for {sentence}" for sentence in held(instance)) if _waits(instance) else ""
 
 
 def _waits(instance: dg.DagsterInstance) -> bool:
-    """Whether a step of this process, or of a worker of it, waits for a slot that others hold."""
+    """Whether a step of this process or its workers waits for a slot that another process holds."""
     storage = instance.event_log_storage
     pools = storage.get_concurrency_infos(sorted(storage.get_concurrency_keys())).values()
     waiting = {

@@ -1,4 +1,4 @@
-"""`python -m jobs.sql STUDY`: SQL over a study's tables, while runs go on; nothing typed can change them."""
+"""`python -m jobs.sql STUDY`: read-only SQL over a study's tables, also while runs are under way."""
 
 import argparse
 import logging
@@ -14,26 +14,28 @@ SQL = Path(__file__).parent.parent / "sql"
 
 
 def main() -> None:
-    """Open a prompt, or run --command; status 1 for a statement that fails."""
+    """Open a prompt, or run --command. The exit status is 1 if a statement fails."""
     options = _options()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")  # on stderr: rows go to stdout
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")  # to stderr: stdout is for rows
     try:
         study = load_study(options.study)
         lake = Lake(store_root(), study.name)
         sys.exit(_session(options, lake, study))
     except (StudyError, LakeError, ValueError) as error:
         sys.exit(str(error))
-    except BrokenPipeError:  # the reader had enough, say `head`
+    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="SQL over a study's tables: a prompt, or one command.")
     parser.add_argument("study", help="the study's YAML file")
-    parser.add_argument("--command", metavar="SQL", help="run this and end")
-    parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="of --command")
+    parser.add_argument("--command", metavar="SQL", help="run this statement and exit")
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="with --command")
     parser.add_argument(
-        "--current", action="store_true", help="also views of what counts today: reads all models' files"
+        "--current",
+        action="store_true",
+        help="add views of rows that match today's settings: reads all models' files",
     )
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Which partitions of which assets a study consists of, in dependency order."""
+"""A study's steps, one per partition of each asset, in dependency order."""
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
@@ -14,10 +14,7 @@ Need = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Step:
-    """One asset's partition; `needs` are (asset, key) pairs without which it makes no sense.
-
-    Of each group in `one_of` it needs one at least.
-    """
+    """One partition of an asset. It needs all (asset, key) pairs of `needs`, and one of each group."""
 
     asset: str
     key: str | dg.MultiPartitionKey | None = None
@@ -25,7 +22,7 @@ class Step:
     one_of: tuple[tuple[Need, ...], ...] = ()
 
     def lacking(self, failed: Set[Need]) -> tuple[Need, str] | None:
-        """What it cannot do without, of all that has failed, and what to call that."""
+        """The failed need that makes the step impossible, and its name; None if there is none."""
         alone = next((need for need in self.needs if need in failed), None)
         if alone is not None:
             return alone, " ".join(part for part in alone if part)
@@ -34,7 +31,7 @@ class Step:
 
     @property
     def place(self) -> Need:
-        """What later steps call it in their needs."""
+        """The (asset, key) pair by which later steps refer to it."""
         return self.asset, None if self.key is None else str(self.key)
 
     def __str__(self) -> str:
@@ -45,7 +42,7 @@ class Step:
 
 
 def steps(study: Study) -> Iterator[Step]:
-    """Every partition of every asset, parents first; base after base, so that a process loads each once."""
+    """Every partition of every asset, parents first; grouped by base, so that a process loads each once."""
     instructions = ("raw_instructions", None)
     yield Step("raw_instructions")
     for teacher in study.teachers:
@@ -75,7 +72,7 @@ def _base_losses(study: Study) -> Iterator[Step]:
 
 
 def _after_the_ranking(study: Study) -> Iterator[Step]:
-    # Before any tuning: what is wrong with a benchmark or its judge shows before the long part.
+    # Before tuning, so that problems with a benchmark or its judge show before the long steps.
     for evaluation in study.evaluations:
         for base in untuned_runs(study).values():
             yield Step("base_results", dg.MultiPartitionKey({"base": base, "benchmark": evaluation.name}))
@@ -83,18 +80,18 @@ def _after_the_ranking(study: Study) -> Iterator[Step]:
         yield Step("selected_subset", recipe.name, (_origin(study, recipe),))
     for run in study.runs:
         yield Step("tuned_checkpoint", run.name, (("selected_subset", run.recipe),))
-    # A run's benchmarks may share its answers: not side by side.
+    # Ordered by benchmark: a run's benchmarks may share answers and must not run in parallel.
     for evaluation in study.evaluations:
         for run in study.runs:
             key = dg.MultiPartitionKey({"benchmark": evaluation.name, "run": run.name})
             yield Step("eval_results", key, (("tuned_checkpoint", run.name),))
-    # The report names what failed: it needs no run and no evaluation.
+    # The report lists failures, so it needs no run and no evaluation.
     ranking = ("car_table", None), ("car_beta_sweep", None), ("suitability", None)
     yield Step("study_report", None, ranking)
 
 
 def _origin(study: Study, recipe: AnyRecipe) -> Need:
-    """What a recipe makes no sense without."""
+    """The step that a recipe needs."""
     if recipe.BY_RANKING:
         return "car_table", None
     teachers = recipe.drawn_from(teacher.name for teacher in study.teachers)

@@ -1,7 +1,7 @@
-"""How many threads a process computes with on a CPU, where nobody has said.
+"""The default number of CPU threads per process.
 
-torch takes a thread per core. For models of a few million parameters that costs more than it gives: the
-threads wait for each other, and one alone made a small study twice as fast.
+torch uses one thread per core. For models of a few million parameters the threads mostly wait for each other:
+a single thread made a small study twice as fast.
 """
 
 import os
@@ -16,10 +16,10 @@ GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
 def set_threads(study: Study, processes: int) -> str | None:
-    """Set OMP_NUM_THREADS for this process and its workers, and say so; before torch is imported.
+    """Set OMP_NUM_THREADS for this process and its workers, before torch is imported; returns a sentence.
 
-    One thread where every model is small; else the cores are shared among the processes. None where it is
-    set already, where there is a GPU, which leaves the CPU little to do, and where one process has all cores.
+    One thread if every model is small, else the cores are divided among the processes. Returns None and sets
+    nothing if the variable is set, if there is a GPU, or if one process uses all cores.
     """
     if os.environ.get(VARIABLE) or any(Path(device).exists() for device in GPU_DEVICES):
         return None
@@ -34,17 +34,17 @@ def set_threads(study: Study, processes: int) -> str | None:
         return None
     os.environ[VARIABLE] = str(threads)
     noun = "thread" if threads == 1 else "threads"
-    return f"{threads} {noun} a process, since {why}; {VARIABLE} sets another number"
+    return f"{threads} {noun} per process, because {why}; set {VARIABLE} for another number"
 
 
 def _models(study: Study) -> list[str]:
-    """The models that are loaded here, each a folder or an id on a hub."""
+    """The models that are loaded here, each a folder or a hub id."""
     judges = [evaluation.local_judge for evaluation in study.evaluations]
     parts = [*study.teachers, *study.bases, *study.reward_models, *judges]
     return [part.model for part in parts if isinstance(part, Model)]
 
 
 def _small(model: str) -> bool:
-    """Whether a folder's weights are; of what lies on a hub nobody knows."""
+    """Whether a folder's weights are small. A model on a hub counts as large, since its size is unknown."""
     weights = [file.stat().st_size for file in Path(model).glob("*.safetensors")]
     return bool(weights) and sum(weights) <= SMALL

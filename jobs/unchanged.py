@@ -1,7 +1,7 @@
-"""Steps that have nothing to do, told without running them; what they said the last time is said again.
+"""Find steps that have nothing to do, without running them, and repeat their last result.
 
-A step is left out where all that it reads and wrote is as it left it, and Dagster knows that it was made and
-of no later attempt. Wherever that is in doubt it runs, and finds out itself whether its rows are up to date.
+A step is skipped if its inputs and outputs are unchanged, and Dagster has its materialization and no later
+attempt. In case of doubt the step runs, and checks itself whether its rows are up to date.
 """
 
 import time
@@ -16,14 +16,14 @@ from jobs.steps import Need, Step
 from preceptor.study.schema import Study
 from preceptor.unchanged.receipt import Receipt, read_receipt
 
-# Before their freshness policy (assets/automation.py) warns, Dagster is told that they were looked at.
+# Steps with a freshness policy run again after this time, before the policy (assets/automation.py) warns.
 RENEWED = timedelta(days=7)
-EVALUATED = ("eval_results", "base_results")  # whose scores and judgments are made again too
+EVALUATED = ("eval_results", "base_results")  # failed scores and judgments are retried too
 WITH_FRESHNESS = ("rewards", "car_table", "study_report")
 
 
 class Unchanged:
-    """Which steps of a study have nothing to do; `retry_failed` has rows with an error tried again."""
+    """Which steps of a study have nothing to do. With `retry_failed`, steps with failed rows run again."""
 
     def __init__(
         self, study: Study, instance: dg.DagsterInstance, planned: Iterable[Step], retry_failed: bool
@@ -32,7 +32,7 @@ class Unchanged:
         self._made = _made(instance, planned)
 
     def result(self, step: Step) -> Result | None:
-        """What the step would say, or None where it is to run."""
+        """The step's last result, or None if it must run."""
         started = time.monotonic()
         receipt = read_receipt(place_of(step, self._instance))
         if receipt is None or step.place not in self._made or self._is_due(step, receipt):
@@ -44,22 +44,22 @@ class Unchanged:
         return Result(step, in_words(facts), time.monotonic() - started, warnings=receipt.warnings)
 
     def all_of(self, planned: Iterable[Step]) -> bool:
-        """Whether none of these steps is to run."""
+        """Whether none of these steps must run."""
         return all(self.result(step) is not None for step in planned)
 
     def forget(self) -> None:
-        """A step ran: tables are to be looked at anew."""
+        """Read tables again, because a step ran."""
         live_tables(self._study).forget()
 
     def _is_due(self, step: Step, receipt: Receipt) -> bool:
-        """Whether the step is to run though nothing changed."""
+        """Whether the step must run although nothing changed."""
         if self._retry_failed and (receipt.failed or step.asset in EVALUATED):
             return True
         return not receipt.holds_for(RENEWED if step.asset in WITH_FRESHNESS else None)
 
 
 def _made(instance: dg.DagsterInstance, planned: Iterable[Step]) -> set[Need]:
-    """The steps that Dagster knows as made, without those that were begun again since and not ended well."""
+    """The steps that Dagster has as materialized, without those whose latest attempt did not succeed."""
     places = [step.place for step in planned]
     partitioned = {asset for asset, key in places if key is not None}
     made: set[Need] = set()

@@ -1,4 +1,4 @@
-"""`python -m jobs.vacuum STUDY`: the data files of the lake that nothing needs; --delete removes them."""
+"""`python -m jobs.vacuum STUDY`: list data files of the lake that nothing needs; --delete removes them."""
 
 import argparse
 import sys
@@ -9,19 +9,19 @@ from preceptor.study.load import StudyError, load_study
 
 
 def main() -> None:
-    """List what could go, or remove it."""
+    """List the files that can be removed, or remove them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", help="the study's YAML file")
     parser.add_argument(
         "--days",
         type=int,
         default=7,
-        help="keep what was needed so recently: longer than your longest run, 1 at least",
+        help="keep files needed within this many days: at least 1, and longer than your longest run",
     )
-    parser.add_argument("--delete", action="store_true", help="remove the files that are listed")
+    parser.add_argument("--delete", action="store_true", help="remove the listed files")
     options = parser.parse_args()
     if options.days < 1:
-        parser.error("--days must be at least 1: a run may still be writing or reading what is newer")
+        parser.error("--days must be at least 1: a run may still be writing or reading newer files")
     try:
         study = load_study(options.study)
         lake = Lake(store_root(), study.name)
@@ -32,7 +32,7 @@ def main() -> None:
         print(f"{removal.table}: {len(removal.files):,} files, {removal.bytes / 1e6:,.1f} MB")
     files = sum(len(removal.files) for removal in removals)
     again = ": repeat with --delete" if files and not options.delete else ""
-    print(f"{files:,} files {'removed' if options.delete else 'could be removed'} ({lake.home}){again}")
+    print(f"{files:,} files {'removed' if options.delete else 'can be removed'} ({lake.home}){again}")
 
 
 if __name__ == "__main__":

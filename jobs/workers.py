@@ -1,4 +1,4 @@
-"""Several steps side by side, each in a process of its own; one asset's partitions after the other's."""
+"""Run the partitions of one asset in parallel worker processes."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ POOL = "gpu"
 
 @contextmanager
 def workers(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end with this one, however it ends; what they have not begun is dropped."""
+    """A pool of processes that end with this one. Steps that have not begun are cancelled."""
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
     try:
@@ -28,14 +28,14 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def side_by_side(pool: ProcessPoolExecutor, steps: Iterable[Step]) -> Iterator[Result]:
-    """Results as they come."""
+    """Results in order of completion."""
     for future in as_completed([pool.submit(_one, step) for step in steps]):
         yield future.result()
 
 
 @contextmanager
 def allowed_at_once(instance: dg.DagsterInstance, count: int) -> Iterator[None]:
-    """Let so many steps of the GPUs' pool run at once; afterwards as many as dagster.yaml says."""
+    """Let `count` steps of the GPU pool run at once; afterwards restore the limit in dagster.yaml."""
     _set_slots(instance, count)
     try:
         yield
@@ -44,10 +44,10 @@ def allowed_at_once(instance: dg.DagsterInstance, count: int) -> Iterator[None]:
 
 
 def usual_slots(instance: dg.DagsterInstance) -> None:
-    """Let as many steps of the GPUs' pool run at once as dagster.yaml says now.
+    """Set the limit of the GPU pool to the one in dagster.yaml.
 
-    A killed `make study` leaves as many as it had processes, and Dagster heeds the file no more for a pool
-    that was ever told a number.
+    A killed `make study` leaves its number of processes as the limit. Once a pool's limit was set, Dagster
+    ignores the file for that pool.
     """
     _set_slots(instance, instance.global_op_concurrency_default_limit or 1)
 

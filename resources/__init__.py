@@ -1,1 +1,1 @@
-"""One configurable resource per engine or store."""
+"""Dagster resources: one per engine or store."""

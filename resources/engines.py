@@ -1,6 +1,6 @@
-"""The engines that generate text, one entry each: teachers and students are loaded by the same table.
+"""The engines that generate text. The table ENGINES loads both teachers and students.
 
-To add an engine, write its file in `preceptor` (a `Generator`, preceptor/compute/request.py), its class in
+To add an engine, write a `Generator` (preceptor/compute/request.py) in `preceptor`, a teacher class in
 preceptor/study/teachers.py, and an entry in ENGINES.
 """
 
@@ -33,10 +33,10 @@ VLLM = MODEL | {"quantization", "adapter", "tensor_parallel_size"}
 
 
 class GeneratingResource(dg.ConfigurableResource):
-    """How this machine generates. None of these settings changes a row, beyond rounding.
+    """Settings for generating on this machine. They change rows by rounding at most.
 
-    vLLM takes `memory_share` of each GPU; it counts as dead after `silent_seconds` without a sign of life.
-    `retry_failed` asks again for rows that carry an error.
+    vLLM uses the share `memory_share` of each GPU's memory. It counts as dead after `silent_seconds` without
+    output. With `retry_failed`, rows with an error are generated again.
     """
 
     device: str = "auto"
@@ -49,15 +49,15 @@ class GeneratingResource(dg.ConfigurableResource):
     silent_seconds: float = 600.0
 
     def load_teacher(self, teacher: GeneratingTeacher) -> Generator:
-        """A teacher's engine."""
+        """Load a teacher's engine."""
         decoding = Decoding(**teacher.sampling.model_dump(exclude={"n", "seed"}))
         return ENGINES[teacher.engine].load(teacher, decoding, self)
 
     def load_student(
         self, engine: str, base: Base, folder: str, sampling: Sampling, prompt_format: str
     ) -> Generator:
-        """A tuned model's engine: that of a teacher whose model is the folder, with its base's settings."""
-        # Not validated: the folder is ours, and the rest was validated as a part of the study.
+        """Load a tuned model as a teacher whose model is `folder`, with the settings of its base."""
+        # Not validated: Preceptor wrote the folder, and the other settings were validated with the study.
         student = ENGINES[engine].teacher.model_construct(
             name=base.name,
             engine=engine,
@@ -96,14 +96,17 @@ def _openai(teacher: OpenAITeacher, decoding: Decoding, _: GeneratingResource) -
 
 @dataclass(frozen=True)
 class Engine:
-    """How a study declares a teacher of this engine, and how it is loaded; `load` holds heavy imports."""
+    """An engine: the class that declares its teachers in a study, and the function that loads them.
+
+    `load` imports heavy libraries itself, so that this module does not.
+    """
 
     teacher: type[Any]
     load: Callable[[Any, Decoding, GeneratingResource], Generator]
 
     @property
     def runs_folders(self) -> bool:
-        """Whether it runs a model's folder here, and so students too."""
+        """Whether the engine runs a model from a local folder, and so can run students."""
         return issubclass(self.teacher, LocalTeacher)
 
 
@@ -117,7 +120,7 @@ ENGINES = {
 def load_classifier(
     model: ClassifierRewardModel | ClassifierJudge, device: str, tokens_per_batch: int
 ) -> "RewardScorer":
-    """A sequence classifier, which stays loaded until another model is."""
+    """Load a sequence classifier. It stays loaded until another model is loaded."""
     claim_gpus(device)
     from preceptor.compute.reward import RewardScorer
 

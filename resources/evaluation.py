@@ -1,4 +1,4 @@
-"""The engines that evaluate a tuned model or an untuned base: one answers; a program or a judge decides."""
+"""Evaluate a tuned model or an untuned base: an engine answers; a program or a judge scores the answers."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class EvaluationResource(GeneratingResource):
-    """How this machine evaluates; tuned models, and untuned bases, answer by `engine`."""
+    """Settings for evaluating on this machine. Tuned models and untuned bases run on `engine`."""
 
     engine: str = "transformers"
     tokens_per_batch: int = 8192
@@ -35,12 +35,12 @@ class EvaluationResource(GeneratingResource):
         known = [name for name, engine in ENGINES.items() if engine.runs_folders]
         if value not in known:
             raise ValueError(
-                f"no engine {value!r} runs a model's folder here: write one of {', '.join(known)}"
+                f"engine {value!r} cannot run a model from a local folder: set one of {', '.join(known)}"
             )
         return value
 
     def evaluate(self, lake: Lake, run: str, base: Base, evaluation: AnyEvaluation) -> Evaluated:
-        """Complete a (run, benchmark) partition of `eval_results` and what belongs to it."""
+        """Complete a (run, benchmark) partition of `eval_results`, its scores and its judgments."""
         found = lake.read(TUNED_CHECKPOINT, {"run": run})
         if found.is_empty():
             raise NotMaterializedError(f"run {run!r} is not tuned yet: materialize `tuned_checkpoint` for it")
@@ -49,7 +49,7 @@ class EvaluationResource(GeneratingResource):
         return self._evaluated(lake, run, checkpoint, evaluation)
 
     def evaluate_untuned(self, lake: Lake, base: Base, evaluation: AnyEvaluation) -> Evaluated:
-        """Complete the partition of a base that is evaluated as it was before any tuning."""
+        """Complete the partition of an untuned base for a benchmark."""
         from preceptor.tuning.untuned import untuned_fingerprint, untuned_folder
 
         fingerprint = untuned_fingerprint(base)

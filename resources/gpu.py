@@ -1,8 +1,8 @@
-"""Which GPU of this machine a process computes on, where several processes share several GPUs.
+"""Assign GPUs to processes, if several processes share several GPUs of this machine.
 
-Off unless PRECEPTOR_GPUS names the GPUs as CUDA_VISIBLE_DEVICES would: "0,1", or their UUIDs. A claim is a
-socket bound to a name that one process at a time can have: no file stays behind, and the claim ends with its
-process, however that ends.
+Active only if PRECEPTOR_GPUS lists the GPUs in the form of CUDA_VISIBLE_DEVICES: "0,1", or UUIDs. A claim is
+a socket bound to a name that only one process can bind. It leaves no file behind and ends with its process,
+even if that is killed.
 """
 
 import errno
@@ -11,25 +11,26 @@ import socket
 import time
 
 VARIABLE = "PRECEPTOR_GPUS"
-WAIT_SECONDS = 60.0  # a process whose step has just ended gives its GPU back only when it exits
+WAIT_SECONDS = 60.0  # a process keeps its GPU until it exits, a moment after its step ends
 _claims: dict[str, socket.socket] = {}
 
 
 class NoFreeGpuError(RuntimeError):
-    """Every GPU is another process's; the text says what to change."""
+    """No GPU is free; the message says what to change."""
 
 
 def claim_gpus(device: str, count: int = 1) -> None:
-    """Make so many GPUs this process's own until it ends, and the only ones that CUDA shows it.
+    """Claim `count` GPUs until this process ends, and make them the only ones that CUDA shows it.
 
-    Call it before CUDA starts, which is before the first model. Raises NoFreeGpuError.
+    Call it before CUDA starts, so before the first model is loaded. Raises NoFreeGpuError.
     """
     known = shared_gpus()
     if not known or device == "cpu":
         return
     if count > len(known):
         raise NoFreeGpuError(
-            f"'tensor_parallel_size: {count}' asks for more GPUs than {VARIABLE}={','.join(known)} names"
+            f"'tensor_parallel_size: {count}' needs more GPUs than the {len(known)} in"
+            f" {VARIABLE}={','.join(known)}: lower it or add GPUs"
         )
     end = time.monotonic() + WAIT_SECONDS
     while len(_claims) < count:
@@ -39,7 +40,7 @@ def claim_gpus(device: str, count: int = 1) -> None:
 
 
 def shared_gpus() -> list[str]:
-    """The GPUs that PRECEPTOR_GPUS names; none where it is not set."""
+    """The GPUs in PRECEPTOR_GPUS; empty if it is not set."""
     names = (name.strip() for name in os.environ.get(VARIABLE, "").split(","))
     return list(dict.fromkeys(name for name in names if name))
 
@@ -49,7 +50,7 @@ def _claim_one_of(known: list[str]) -> bool:
         if name not in _claims:
             claim = socket.socket(socket.AF_UNIX)
             try:
-                claim.bind(f"\0preceptor/gpu/{name}")  # abstract: no file
+                claim.bind(f"\0preceptor/gpu/{name}")  # abstract socket: no file
             except OSError as error:
                 claim.close()
                 if error.errno != errno.EADDRINUSE:
@@ -63,8 +64,8 @@ def _claim_one_of(known: list[str]) -> bool:
 def _wait(known: list[str], end: float) -> None:
     if time.monotonic() > end:
         raise NoFreeGpuError(
-            f"no GPU of {VARIABLE}={','.join(known)} became free within {WAIT_SECONDS:g} s. Let no more"
-            " steps run at once than there are GPUs (`concurrency.pools.default_limit` in dagster.yaml,"
-            " `--processes` of jobs.run_study), and fewer where a teacher takes several GPUs"
+            f"no GPU of {VARIABLE}={','.join(known)} became free within {WAIT_SECONDS:g} s. Run at most as"
+            " many steps at once as there are GPUs (`concurrency.pools.default_limit` in dagster.yaml,"
+            " `--processes` of jobs.run_study), and fewer if a teacher takes several GPUs"
         )
     time.sleep(0.2)

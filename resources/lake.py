@@ -1,4 +1,4 @@
-"""Where the study's tables lie: a local folder, or an S3 prefix with credentials in AWS_* variables."""
+"""The location of the study's tables: a local folder, or an S3 prefix with credentials in AWS_* variables."""
 
 import dagster as dg
 
@@ -6,11 +6,11 @@ from preceptor.lake.store import Lake
 
 
 class LakeResource(dg.ConfigurableResource):
-    """The Delta tables of one study under a store."""
+    """The Delta tables of one study in a store."""
 
     store: str
     study: str
 
     def open(self) -> Lake:
-        """The lake itself."""
+        """Open the lake."""
         return Lake(self.store, self.study)

@@ -1,4 +1,4 @@
-"""The engine that measures how well a base digests responses: one forward pass by transformers."""
+"""Score responses by a base model's loss, in one forward pass with transformers."""
 
 import dagster as dg
 import polars as pl
@@ -13,7 +13,7 @@ from resources.model import hold
 
 
 class LossResource(dg.ConfigurableResource):
-    """How this machine scores. None of these settings changes a row."""
+    """Settings for scoring on this machine. They change no row."""
 
     device: str = "auto"
     tokens_per_batch: int = 8192

@@ -1,4 +1,4 @@
-"""One model at a time in this process: two may not fit into a GPU."""
+"""Keep at most one model loaded in this process, because two may not fit into a GPU."""
 
 from collections.abc import Callable, Hashable
 from typing import TypeVar
@@ -8,7 +8,7 @@ _held: dict[Hashable, object] = {}
 
 
 def hold(key: Hashable, load: Callable[[], Model]) -> Model:
-    """The model that this key loaded, unless another was loaded since; the next partition often wants it."""
+    """The model for this key, loaded if it is not held yet. The next partition often needs the same one."""
     if key not in _held:
         let_go()
         _held[key] = load()
@@ -16,7 +16,7 @@ def hold(key: Hashable, load: Callable[[], Model]) -> Model:
 
 
 def let_go() -> None:
-    """Make room for an engine in another process."""
+    """Release the model's memory, for example for an engine in another process."""
     if _held:
         from preceptor.compute.load import release_memory
 

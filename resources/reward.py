@@ -1,4 +1,4 @@
-"""The engines that give rewards: `recorded`, `sequence_classification`, and `openai` (a judge)."""
+"""The engines of reward models: `recorded`, `sequence_classification`, and `openai` (a judge)."""
 
 import dagster as dg
 import polars as pl
@@ -19,7 +19,7 @@ from resources.engines import load_classifier
 
 
 class RewardResource(dg.ConfigurableResource):
-    """How this machine scores. None of these settings changes a row, beyond rounding."""
+    """Settings for scoring on this machine. They change rows by rounding at most."""
 
     device: str = "auto"
     tokens_per_batch: int = 8192
@@ -36,7 +36,7 @@ class RewardResource(dg.ConfigurableResource):
     ) -> tuple[Outcome, ScoreCount | None]:
         """Complete a (reward model, teacher) partition of `rewards`.
 
-        Of a file of scores at most the share `lost_rows` may be unreadable.
+        At most the share `lost_rows` of a score file may be unreadable.
         """
         if isinstance(reward_model, RecordedRewardModel):
             return collect_recorded_rewards(lake, reward_model, teacher, responses, instructions, lost_rows)

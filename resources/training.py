@@ -1,4 +1,4 @@
-"""The engine that tunes: TRL's trainers, in this process."""
+"""Tune a base model with TRL's trainers, in this process."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from resources.gpu import claim_gpus
 
 
 class TrainingResource(dg.ConfigurableResource):
-    """How this machine tunes. None of these settings changes what is learned, beyond rounding."""
+    """Settings for tuning on this machine. They change the result by rounding at most."""
 
     device: str = "auto"
     rows_per_device: int = 16
@@ -31,6 +31,6 @@ class TrainingResource(dg.ConfigurableResource):
         return tune(lake, study, run, rows, read, machine)
 
     def manifest(self, outcome: Outcome) -> dict[str, Any]:
-        """What is written beside a run's weights."""
+        """The manifest that is written beside a run's weights."""
         manifest: dict[str, Any] = json.loads(outcome.rows["manifest"][0])
         return manifest

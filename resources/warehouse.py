@@ -1,4 +1,4 @@
-"""DuckDB over the lake, with the statements of sql/."""
+"""DuckDB sessions over the lake, with the statements of sql/."""
 
 from pathlib import Path
 
@@ -17,13 +17,13 @@ class WarehouseResource(dg.ConfigurableResource):
     lake: dg.ResourceDependency[LakeResource]
 
     def open(self, *tables: Table) -> Warehouse:
-        """A fresh session with these tables attached, each at the version that is the newest now."""
+        """A new session with these tables attached, each at its newest version."""
         warehouse = Warehouse(self.lake.open(), SQL)
         warehouse.attach(*tables)
         return warehouse
 
     def open_existing(self, *tables: Table) -> Warehouse:
-        """A fresh session with these tables attached; one that nobody has made yet is empty."""
+        """A new session with these tables attached; a missing table is empty."""
         warehouse = Warehouse(self.lake.open(), SQL)
         warehouse.attach_existing(*tables)
         return warehouse

@@ -1,4 +1,4 @@
-"""The asset graph as text: what a reviewer of a change to it wants to see, and nothing of a machine.
+"""The asset graph as text, so that a review shows every change to it. It depends on no machine.
 
 `python -m tests.assets.graph` writes graph.yaml again.
 """
@@ -18,15 +18,15 @@ STORED = Path(__file__).with_name("graph.yaml")
 
 
 class Whole(yaml.SafeDumper):
-    """YAML without references from one place to another."""
+    """YAML without aliases."""
 
     def ignore_aliases(self, _: Any) -> bool:
-        """Whether to write a list again that stands above already."""
+        """Write repeated lists in full."""
         return True
 
 
 def graph_text() -> str:
-    """Every asset, job, sensor and schedule of a study that has some of everything."""
+    """Every asset, job, sensor and schedule of a study that uses every asset."""
     with tempfile.TemporaryDirectory() as folder:
         study = write_study(Path(folder))
         write_benchmarks(study.parent)

@@ -1,4 +1,4 @@
-"""The code location of a study, and its automation evaluated tick after tick without a daemon."""
+"""A study's code location for tests, and its automation, evaluated tick by tick without a daemon."""
 
 import importlib
 import sys
@@ -15,7 +15,7 @@ OURS = ("definitions", "assets", "jobs")
 
 @contextmanager
 def code_location(study: Path) -> Iterator[dg.Definitions]:
-    """`definitions.defs` as a fresh process would see it; other tests' modules stay theirs."""
+    """`definitions.defs`, imported as in a new process. Modules that other tests imported are restored."""
     before = _forget()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRECEPTOR_STUDY", str(study))
@@ -32,7 +32,7 @@ def _forget() -> dict:
 
 
 class World:
-    """An instance without processes: tests say what is materialized, what fails and what goes on."""
+    """An instance without processes: tests report what is materialized, failed and in progress."""
 
     def __init__(self, defs: dg.Definitions, study: str, **members: list[str]):
         self.defs, self.study = defs, study
@@ -44,7 +44,7 @@ class World:
         self.instance.add_dynamic_partitions(f"{self.study}/{kind}", list(names))
 
     def tick(self) -> dict[str, list[str]]:
-        """What the automation asks for now: sorted partitions by asset, none for an asset without."""
+        """What the automation requests now: sorted partitions by asset; an unpartitioned asset has none."""
         result = dg.evaluate_automation_conditions(
             self.defs, self.instance, dg.AssetSelection.all(), cursor=self.cursor
         )
@@ -53,7 +53,7 @@ class World:
         return {key.to_user_string(): sorted(k for k in keys if k) for key, keys in asked.items() if keys}
 
     def make(self, asset: str, *keys: str, version: str = "1", run: dg.DagsterRun | None = None) -> None:
-        """Materialize partitions of an asset with this data, in a run or in none."""
+        """Materialize partitions of an asset with this data version, in a run or without one."""
         for key in keys or (None,):
             tags = {"dagster/data_version": version}
             made = dg.AssetMaterialization(asset_key=asset, partition=key, tags=tags)
@@ -63,7 +63,7 @@ class World:
                 self._report(run, dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(made))
 
     def begin(self, *assets: str, key: str | None = None) -> dg.DagsterRun:
-        """A run of assets for a partition, which goes on until `end`."""
+        """Start a run of assets for a partition, which is in progress until `end`."""
         selection = frozenset(dg.AssetKey(asset) for asset in assets)
         job = self.defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=selection)
         partitions = self.defs.resolve_asset_graph().get(dg.AssetKey(assets[0])).partitions_def
@@ -72,7 +72,7 @@ class World:
         return self.instance.create_run_for_job(job, tags=tags, status=going, asset_selection=selection)
 
     def end(self, run: dg.DagsterRun, failed: bool = False) -> None:
-        """End a run; what it made is said by `make`."""
+        """End a run; report what it materialized by `make` before."""
         if failed:
             self.instance.report_run_failed(run)
         else:

@@ -1,4 +1,4 @@
-"""What is made without anybody asking, and what is not: tick after tick, on the real graph."""
+"""Which assets run automatically and which do not: tick by tick, on the real asset graph."""
 
 import pytest
 import yaml
@@ -27,7 +27,7 @@ def empty(defs) -> World:
 
 @pytest.fixture
 def full(empty) -> World:
-    """Everything is made, and two ticks have seen it."""
+    """Every asset is materialized, and two ticks have seen it."""
     empty.make("raw_instructions")
     for teacher in TEACHERS:
         answer(empty, teacher)
@@ -60,7 +60,7 @@ def scores_of(*teachers):
     }
 
 
-def test_an_empty_lake_waits_and_one_click_on_the_instructions_brings_the_report(empty):
+def test_materializing_the_instructions_leads_to_the_report(empty):
     assert empty.tick() == {}
     empty.make("raw_instructions")
     assert empty.tick() == {"responses": TEACHERS}
@@ -78,7 +78,7 @@ def test_an_empty_lake_waits_and_one_click_on_the_instructions_brings_the_report
     assert empty.tick() == {}
 
 
-def test_the_ranking_waits_for_something_of_both_that_it_is_made_of(empty):
+def test_the_ranking_waits_for_a_reward_and_a_loss(empty):
     empty.make("raw_instructions")
     answer(empty, "brief")
     empty.tick()
@@ -88,7 +88,7 @@ def test_the_ranking_waits_for_something_of_both_that_it_is_made_of(empty):
     assert empty.tick() == RANKING
 
 
-def test_a_new_teacher_is_computed_and_nobody_else(full):
+def test_a_new_teacher_runs_alone(full):
     full.add("teachers", "new")
     assert full.tick() == {"responses": ["new"]}
     run = full.begin("responses", key="new")
@@ -100,14 +100,14 @@ def test_a_new_teacher_is_computed_and_nobody_else(full):
     assert full.tick() == RANKING
 
 
-def test_a_new_base_is_measured_on_every_teacher_and_nothing_is_answered_again(full):
+def test_a_new_base_scores_every_teacher_without_new_responses(full):
     full.add("bases", "base-c")
     assert full.tick() == {"base_losses": over(["base-c"], *TEACHERS)}
     full.make("base_losses", *over(["base-c"], *TEACHERS))
     assert full.tick() == RANKING
 
 
-def test_other_data_is_scored_again_and_the_same_data_is_not(full):
+def test_changed_responses_are_scored_again_and_unchanged_ones_are_not(full):
     answer(full, "brief")
     assert full.tick() == {}
     answer(full, "brief", version="2")
@@ -115,19 +115,19 @@ def test_other_data_is_scored_again_and_the_same_data_is_not(full):
     assert full.tick() == {}
 
 
-def test_other_instructions_are_answered_by_all_and_the_same_ones_are_not(full):
+def test_changed_instructions_are_answered_again_and_unchanged_ones_are_not(full):
     full.make("raw_instructions")
     assert full.tick() == {}
     full.make("raw_instructions", version="2")
     assert full.tick()["responses"] == TEACHERS
 
 
-def test_a_score_that_was_looked_at_again_makes_the_ranking_again_however_little_came_of_it(full):
+def test_a_score_materialized_again_with_the_same_data_updates_the_ranking(full):
     full.make("rewards", "scores|brief")
     assert full.tick() == RANKING
 
 
-def test_scores_wait_for_answers_that_are_still_coming(full):
+def test_scores_wait_for_responses_in_progress(full):
     answer(full, "brief", version="2")
     run = full.begin("responses", key="brief")
     assert full.tick() == {}
@@ -137,7 +137,7 @@ def test_scores_wait_for_answers_that_are_still_coming(full):
 
 
 @pytest.mark.parametrize("fails", [True, False], ids=["fails", "never ends"])
-def test_a_teacher_that_fails_or_never_ends_is_asked_for_once_and_holds_up_nobody(full, fails):
+def test_a_teacher_that_fails_or_never_ends_is_requested_once_and_blocks_no_other(full, fails):
     full.add("teachers", "bad", "good")
     assert full.tick() == {"responses": ["bad", "good"]}
     run = full.begin("responses", key="bad")
@@ -151,11 +151,11 @@ def test_a_teacher_that_fails_or_never_ends_is_asked_for_once_and_holds_up_nobod
 
 
 @pytest.mark.parametrize("moment", ["before the run is seen", "while it runs", "as it ends"])
-def test_a_score_that_comes_while_the_ranking_is_made_leads_to_one_more(full, moment):
+def test_a_score_during_a_ranking_leads_to_one_more_ranking(full, moment):
     full.make("rewards", "scores|brief")
     assert full.tick() == RANKING
     run = full.begin(*RANKING)
-    if moment == "before the run is seen":  # the very tick that takes the request for handled
+    if moment == "before the run is seen":  # on the tick that marks the request as handled
         full.make("rewards", "scores|chatty")
     assert full.tick() == {}
     if moment == "while it runs":
@@ -164,7 +164,7 @@ def test_a_score_that_comes_while_the_ranking_is_made_leads_to_one_more(full, mo
     full.make("car_table", run=run)
     if moment == "as it ends":
         full.make("rewards", "scores|chatty")
-    assert full.tick() == {}  # the sweep and the report of the same run are still to come
+    assert full.tick() == {}  # the sweep and the report of the same run are not done yet
     for asset in ("car_beta_sweep", "suitability", "study_report"):
         full.make(asset, run=run)
     full.end(run)
@@ -176,7 +176,7 @@ def test_a_score_that_comes_while_the_ranking_is_made_leads_to_one_more(full, mo
     assert full.tick() == {}
 
 
-def test_answers_that_change_while_they_are_scored_are_scored_again(full):
+def test_responses_that_change_during_scoring_are_scored_again(full):
     answer(full, "brief", version="2")
     assert full.tick() == scores_of("brief")
     run = full.begin("rewards", key="scores|brief")
@@ -187,7 +187,7 @@ def test_answers_that_change_while_they_are_scored_are_scored_again(full):
     assert full.tick()["rewards"] == ["scores|brief"]
 
 
-def test_a_failed_ranking_is_made_at_the_next_score(full):
+def test_a_failed_ranking_is_repeated_at_the_next_score(full):
     full.make("rewards", "scores|brief")
     assert full.tick() == RANKING
     run = full.begin(*RANKING)
@@ -201,12 +201,12 @@ def test_a_failed_ranking_is_made_at_the_next_score(full):
     ("asset", "key"),
     [("selected_subset", "of-brief"), ("tuned_checkpoint", "a-brief"), ("eval_results", "sums|a-brief")],
 )
-def test_the_report_follows_what_people_started_and_nothing_else_does(full, asset, key):
+def test_selection_tuning_and_evaluation_trigger_only_the_report(full, asset, key):
     full.make(asset, key)
     assert full.tick() == {"study_report": []}
 
 
-def test_what_costs_a_tuning_is_never_automatic(defs):
+def test_selection_tuning_and_evaluation_are_never_automatic(defs):
     graph = defs.resolve_asset_graph()
     conditions = {node.key.to_user_string(): node.automation_condition for node in graph.asset_nodes}
     assert {name for name, condition in conditions.items() if condition is None} == set(NEVER)

@@ -1,4 +1,4 @@
-"""A ranking that automation asks for too early fails nothing; a person who asks for it is answered."""
+"""A ranking without rewards: an automatic run succeeds with a warning, a manual run fails with the reason."""
 
 import dagster as dg
 import pytest
@@ -35,7 +35,7 @@ def ranked(defs, *assets, **tags):
 
 
 @pytest.mark.parametrize("tag", ["dagster/from_automation_condition", "dagster/sensor_name"])
-def test_before_any_reward_exists_a_ranking_by_itself_is_no_red_run(defs, tag):
+def test_an_automatic_ranking_without_rewards_succeeds_with_a_warning(defs, tag):
     for instructions in (False, True):
         if instructions:
             assert ranked(defs, "raw_instructions")[0].success
@@ -48,7 +48,7 @@ def test_before_any_reward_exists_a_ranking_by_itself_is_no_red_run(defs, tag):
         assert "materialize it first" in failing[0].description
 
 
-def test_a_person_who_asks_too_early_is_answered(defs):
+def test_a_manual_ranking_without_rewards_fails_with_the_reason(defs):
     result, made = ranked(defs, "car_table")
     assert not result.success and not made
     (failed,) = result.get_step_failure_events()

@@ -1,4 +1,4 @@
-"""The code location: what Dagster sees, and what importing it costs."""
+"""The code location: its asset graph, its metadata, and what it imports."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def seen(tmp_path_factory) -> list[str]:
     return result.stdout.splitlines()
 
 
-def test_the_graph_is_as_reviewed():
+def test_the_asset_graph_equals_the_stored_one():
     assert graph_text() == STORED.read_text(), "renew it: python -m tests.assets.graph"
 
 
@@ -65,27 +65,27 @@ def test_every_asset_names_its_file_and_the_version_of_its_code(seen):
     assert len(sources) == 12
     for asset, source, version in sources:
         file, line = source.rsplit(":", 1)
-        # The decorators stand above the function, and are what the link shows.
+        # The link points to the decorators above the function.
         assert Path(file) == CHECKOUT / "assets" / f"{FILES.get(asset, asset)}.py"
         below = Path(file).read_text().splitlines()[int(line) - 1 :]
         assert below[0].startswith("@dg.asset") and f"def {asset}(" in "\n".join(below)
         assert any(part.isdigit() for part in version.split())
 
 
-def test_a_run_depends_on_its_own_recipe_and_not_on_one_of_its_name(seen):
+def test_a_run_depends_on_its_recipe_even_if_another_recipe_has_the_runs_name(seen):
     assert seen[-3] == "mapped {'of-brief': ['a-brief'], 'of-chatty': ['a-chatty']}"
 
 
-def test_lost_answers_and_repeated_ones_stop_what_follows(seen):
+def test_lost_and_repeated_answers_block_downstream_assets(seen):
     assert seen[-2] == "blocking ['accounting', 'unique_keys'] ['accounting', 'unique_keys']"
 
 
-def test_importing_the_definitions_loads_nothing_heavy(seen):
+def test_importing_the_definitions_loads_no_heavy_library(seen):
     assert seen[-1] == "heavy []"
 
 
 @pytest.mark.parametrize("command", [["check", "defs"], ["list", "defs", "--json"]])
-def test_dagsters_own_tool_knows_the_project(tmp_path, command):
+def test_dagsters_dg_command_loads_the_project(tmp_path, command):
     home = tmp_path / "home"
     home.mkdir()
     shutil.copy(CHECKOUT / "jobs" / "dagster.yaml", home)

@@ -1,4 +1,4 @@
-"""A fault of our own classes is told by its sentence, before any traceback; any other is left as it is."""
+"""Preceptor's own errors show their message before any traceback; other errors stay unchanged."""
 
 import ast
 import inspect
@@ -36,21 +36,21 @@ def run(error, generator):
 
 @pytest.mark.parametrize("generator", [False, True])
 @pytest.mark.parametrize("ours", [RankingError, FailingTeacherError])
-def test_our_sentence_comes_first_and_what_the_terminal_and_alerts_read_stays(generator, ours):
+def test_the_message_comes_first_and_the_cause_keeps_its_class(generator, ours):
     error = run(ours(SENTENCE), generator)
     assert error.message == f"Failed: {SENTENCE}\n"
-    assert error.cause.cls_name == ours.__name__  # jobs/finished_runs.py tells these apart
+    assert error.cause.cls_name == ours.__name__  # jobs/finished_runs.py reads the class
     assert error_sentence(error.cause.message) == error_sentence(error.message) == SENTENCE
 
 
 @pytest.mark.parametrize("other", [KeyError("x"), ZeroDivisionError("y"), RankingError("")])
-def test_what_nobody_foresaw_keeps_its_traceback(other):
+def test_an_unexpected_error_keeps_its_traceback(other):
     error = run(other, generator=False)
     assert error.cls_name == "DagsterExecutionStepExecutionError"
     assert error.cause.cls_name == type(other).__name__ and error.cause.stack
 
 
-def test_an_assets_generator_stays_one_and_its_words_its_own():
+def test_a_decorated_generator_keeps_its_kind_and_docstring():
     @told
     def words(context):
         """What it is."""
@@ -60,7 +60,7 @@ def test_an_assets_generator_stays_one_and_its_words_its_own():
     assert issubclass(Failed, dg.Failure)
 
 
-def test_every_asset_and_op_is_told():
+def test_every_asset_and_op_has_the_decorator_told():
     for file in (*Path("assets").glob("*.py"), *Path("jobs").glob("*.py")):
         tree = ast.parse(file.read_text())
         for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):

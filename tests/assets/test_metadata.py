@@ -1,4 +1,4 @@
-"""What the UI shows of a materialization, and in which order."""
+"""The metadata of a materialization, and its order in the UI."""
 
 import html
 import warnings
@@ -25,7 +25,7 @@ from preceptor.shell.session import MADE_BY
 from tests.lake.samples import finish, work
 
 
-def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failures_wins(lake):
+def test_counts_rates_and_versions_are_shown_and_failures_are_counted_from_the_table(lake):
     outcome = complete(lake, work(), finish)
     facts = {"tokens_per_second": 12.5, "mfu": 0.41, "rows_failed": -1}
     shown = materialized(lake, replace(outcome, facts=facts), read={"responses": 7}).metadata
@@ -34,18 +34,18 @@ def test_counts_rates_and_versions_are_shown_and_the_tables_own_count_of_failure
     assert (shown["rows_computed"], shown["rows_reused"], shown["read/responses"]) == (20, 0, 7)
 
 
-def test_what_the_rows_say_comes_before_how_they_came_to_be(lake):
+def test_results_come_before_provenance(lake):
     outcome = complete(lake, work(), finish)
     shown = list(materialized(lake, outcome, read={"responses": 7}, plot="a picture").metadata)
     order = ["plot", "preview", "rows_computed", "fingerprint", "lake_version", "read/responses"]
     assert [key for key in shown if key in order] == order
 
 
-def test_a_preview_is_some_rows_with_long_cells_cut_and_a_narrow_table_is_all():
+def test_a_preview_has_the_first_rows_with_long_cells_cut_and_a_narrow_table_has_all():
     rows = pl.DataFrame({"text": ["x" * 200, None], "number": [0.123456, 2.0]})
     preview = first_rows(rows, limit=1).value
     assert preview.split("\n")[2].rstrip() == f"| {'x' * 79}… | 0.1235 |"
-    assert len(preview) == 1000  # shorter, and the UI would cut its columns off
+    assert len(preview) == 1000  # the UI cuts off columns of a shorter text
     assert narrow_table(rows.select("number")).value == "| number |\n| --- |\n| 0.1235 |\n| 2 |"
 
 
@@ -56,7 +56,7 @@ def car_rows(teachers: int) -> pl.DataFrame:
     return ranked.with_columns(car=1 / pl.col("rank"), car_low=0.5 / pl.col("rank"), car_high=None)
 
 
-def test_a_ranking_shows_each_interval_in_place_and_a_dash_for_who_is_missing():
+def test_a_ranking_shows_intervals_inline_and_a_dash_for_a_missing_teacher():
     rows = car_rows(2).with_columns(car_high=pl.Series([1.25, 0.6]))
     missing = rows.head(1).with_columns(
         pl.lit(None).alias(name) for name in rows.columns if name not in "base teacher"
@@ -70,7 +70,7 @@ def test_a_ranking_shows_each_interval_in_place_and_a_dash_for_who_is_missing():
     assert best_values(rows) == {"CAR of the best for b": 1.0}
 
 
-def test_a_long_ranking_shows_its_first_rows_without_a_click_and_says_how_many_more():
+def test_a_long_ranking_shows_its_first_rows_inline_and_counts_the_others():
     (table,) = rankings(car_rows(90)).values()
     text = table().value
     shown = text.count("a-teacher")
@@ -93,7 +93,7 @@ def test_a_long_ranking_shows_its_first_rows_without_a_click_and_says_how_many_m
         [],
     ],
 )
-def test_no_picture_fails_the_step_that_it_is_of(lake, numbers):
+def test_a_plot_never_fails_its_step(lake, numbers):
     values = pl.Series("reward", numbers, dtype=pl.Float64)
     outcome = complete(lake, work(), finish)
     with warnings.catch_warnings(action="error"):
@@ -101,7 +101,7 @@ def test_no_picture_fails_the_step_that_it_is_of(lake, numbers):
     assert made["plot"].value.startswith("![reward](data:image/png")
 
 
-def test_what_cannot_be_shown_says_so_in_its_place():
+def test_a_fact_that_cannot_be_shown_is_replaced_by_the_reason():
     def broken():
         raise KeyError("a | <b>")
 
@@ -114,12 +114,12 @@ def test_what_cannot_be_shown_says_so_in_its_place():
     assert shown(0.5) == 0.5
 
 
-def test_an_empty_list_says_so():
+def test_an_empty_list_is_shown_as_none():
     assert listed([]) == "none"
 
 
 @pytest.mark.parametrize("table", [name for name in TABLES if name not in MADE_BY])
-def test_every_column_of_an_asset_comes_from_columns_that_there_are_or_is_an_origin(table):
+def test_every_column_is_an_origin_or_comes_from_existing_columns(table):
     columns, origins = set(LINEAGE[table]), set(ORIGINS[table].split())
     assert not columns & origins
     assert columns | origins == set(TABLES[table].stored)
@@ -127,7 +127,7 @@ def test_every_column_of_an_asset_comes_from_columns_that_there_are_or_is_an_ori
         assert column in TABLES[parent].stored, (table, parent, column)
 
 
-def test_the_ui_is_told_where_car_comes_from():
+def test_the_lineage_of_car_names_rewards_and_losses():
     (lineage,) = column_lineage("car_table").values()
     origins = {dependency.asset_key.to_user_string() for dependency in lineage.deps_by_column["car"]}
     assert origins == {"rewards", "base_losses"}
@@ -135,7 +135,7 @@ def test_the_ui_is_told_where_car_comes_from():
     assert isinstance(lineage, dg.TableColumnLineage)
 
 
-def test_a_cell_can_neither_end_its_column_nor_bring_markup():
+def test_a_cell_cannot_end_its_column_or_contain_markup():
     bad = "a|b\\|c <script>x</script> ![i](http://x.test/) `code` \x1b[2J\u202e &lt;\n\nd"
     head, rule, row = narrow_table(pl.DataFrame({"text": [bad], "n": [1]})).value.split("\n")
     assert head.count("|") == rule.count("|") == row.count("|") == 3

@@ -1,4 +1,4 @@
-"""A real Postgres as the distribution packages it, on loopback, for as long as a test needs it."""
+"""A real Postgres from the distribution's package, on loopback, for the time of a test."""
 
 import os
 import shutil
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PASSWORD = "a/b@c:d e%f"  # what a URL has to escape
+PASSWORD = "a/b@c:d e%f"  # characters that a URL must escape
 
 
 def program(name: str) -> str | None:
-    """Where a program of the server lies: Debian leaves them off the PATH."""
+    """The path of a program of the server. Debian does not put them on the PATH."""
     packaged = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     return shutil.which(name) or (str(packaged[-1]) if packaged else None)
 
@@ -27,7 +27,7 @@ def free_port() -> int:
 
 @contextmanager
 def postgres() -> Iterator[dict[str, str]]:
-    """The variables by which deploy/dagster.yaml finds it."""
+    """Run it; yields the environment variables that deploy/dagster.yaml reads."""
     folder = Path(tempfile.mkdtemp(prefix="preceptor-postgres-"))
     # Postgres refuses to run as root.
     other = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
@@ -47,8 +47,8 @@ def postgres() -> Iterator[dict[str, str]]:
         names = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": "dagster", "PGDATABASE": "postgres"}
         yield {**names, "PGPASSWORD": PASSWORD}
     finally:
-        server.terminate()  # smart: would wait for clients
-        server.send_signal(2)  # fast: does not
+        server.terminate()  # "smart" shutdown, which would wait for clients
+        server.send_signal(2)  # "fast" shutdown, which does not wait
         server.wait(timeout=300)
         shutil.rmtree(folder)
 

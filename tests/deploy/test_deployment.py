@@ -1,4 +1,4 @@
-"""deploy/ as plain processes: Postgres, code server, daemon, webserver; runs and servers are killed."""
+"""deploy/ as plain processes: Postgres, code server, daemon and webserver, with killed runs and servers."""
 
 import json
 import os
@@ -35,7 +35,7 @@ LAUNCH = """mutation($params: ExecutionParams!) { launchPipelineExecution(execut
 
 
 class Teacher(BaseHTTPRequestHandler):
-    """An endpoint that keeps everybody waiting until it is told to answer."""
+    """An endpoint that lets requests wait until `answer` is set."""
 
     asked = threading.Semaphore(0)
     answer = threading.Event()
@@ -55,15 +55,15 @@ class Teacher(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        with suppress(BrokenPipeError):  # who asked was killed
+        with suppress(BrokenPipeError):  # the client was killed
             self.wfile.write(body)
 
     def log_message(self, *_):
-        """Stay silent."""
+        """Log nothing."""
 
 
 class Deployment:
-    """The processes of a deployment, each a group of its own with a log."""
+    """The processes of a deployment, each in its own process group and with its own log."""
 
     def __init__(self, folder: Path, environment: dict[str, str], port: int) -> None:
         self.folder, self.environment, self.port = folder, environment, port
@@ -80,7 +80,7 @@ class Deployment:
         self.start("code", sys.executable, "-m", "jobs.code_server", "--port", port)
 
     def kill(self, name: str, spare: int) -> None:
-        """End a process and all below it but one, which has to find out."""
+        """Kill a process and its descendants except `spare`, which must end by itself."""
         process = self.processes[name]
         for pid in [process.pid, *descendants(process.pid)]:
             if pid != spare:
@@ -106,7 +106,7 @@ class Deployment:
             return json.load(reply)["data"]
 
     def stop_sensors(self) -> None:
-        """Only what a test launches runs."""
+        """Stop all sensors, so that only the runs of a test run."""
         repository = {"repositoryName": "__repository__", "repositoryLocationName": "preceptor"}
         query = """query($repository: RepositorySelector!) { sensorsOrError(repositorySelector: $repository) {
           ... on Sensors { results { sensorState { id } } } } }"""
@@ -191,12 +191,12 @@ def deployment(study):
         try:
             workspace = ["--workspace", home / "workspace.yaml"]
             made.start_code()
-            # It makes Dagster's tables. Two processes that make them at once can meet.
+            # Wait: it creates Dagster's tables, which fails if two processes do so at once.
             made.wait(600, lambda: "Started Dagster code proxy" in (folder / "code.log").read_text())
             address = ["--host", "127.0.0.1", "--port", str(made.port)]
             made.start("webserver", PROGRAMS / "dagster-webserver", *workspace, *address)
             made.wait(600, lambda: made.ask("{ assetNodes { id } }")["assetNodes"])
-            made.stop_sensors()  # before there is a daemon that ticks
+            made.stop_sensors()  # before the daemon starts to tick
             made.start("daemon", PROGRAMS / "dagster-daemon", "run", *workspace)
             yield made
         finally:
@@ -218,14 +218,14 @@ def finished(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun | None:
 
 
 def retried(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun | None:
-    """The run that took a failed one's place, once it has ended well."""
+    """The retry of a failed run, once it has succeeded."""
     runs = instance.get_runs(dg.RunsFilter(tags={"dagster/parent_run_id": run_id}))
     return next((run for run in runs if run.is_success), None)
 
 
 @pytest.fixture(scope="module")
 def instructions(deployment, instance) -> str:
-    """The run that made them: all others need them."""
+    """The run that materialized the instructions, which all other runs need."""
     run_id = deployment.launch("raw_instructions")
     assert deployment.wait(600, lambda: finished(instance, run_id)).is_success
     return run_id
@@ -243,7 +243,7 @@ def test_a_run_goes_through_the_queue_and_postgres(deployment, instance, instruc
     assert PASSWORD not in shown + logs
 
 
-def test_a_killed_run_fails_gives_its_slot_back_and_its_retry_completes(
+def test_a_killed_run_fails_and_frees_its_slot_and_its_retry_succeeds(
     deployment, instance, instructions, study
 ):
     Teacher.answer.clear()
@@ -262,7 +262,7 @@ def test_a_killed_run_fails_gives_its_slot_back_and_its_retry_completes(
     assert rows["error"].null_count() == len(QUESTIONS)
 
 
-def test_runs_that_die_with_the_code_server_are_ended_when_it_starts_again(
+def test_runs_that_die_with_the_code_server_are_failed_when_it_restarts(
     deployment, instance, instructions, study
 ):
     Teacher.answer.clear()
@@ -284,7 +284,7 @@ def test_runs_that_die_with_the_code_server_are_ended_when_it_starts_again(
 
 
 def run_workers(instance: dg.DagsterInstance, run_id: str) -> list[int]:
-    """The process of a run, as its own events say."""
+    """The process ids of a run, from its events."""
     messages = [record.message for record in instance.all_logs(run_id)]
     return [
         int(m.split("(pid: ")[1].split(")")[0]) for m in messages if m.startswith("Started process for run")

@@ -1,4 +1,4 @@
-"""The files of deploy/ against what Dagster, the Makefile and this checkout really have."""
+"""The files of deploy/ agree with Dagster, the Makefile and this checkout."""
 
 import importlib.util
 import os
@@ -18,13 +18,13 @@ PROGRAMS = Path(sys.executable).parent
 
 
 def instructions(name: str) -> list[str]:
-    """The Containerfile's instructions of a kind, each on one line."""
+    """The Containerfile's instructions of one kind, one line each."""
     text = re.sub(r"^#.*\n", "", (DEPLOY / "Containerfile").read_text(), flags=re.M).replace("\\\n", " ")
     return [line.removeprefix(name).strip() for line in text.splitlines() if line.startswith(f"{name} ")]
 
 
 def variables(value) -> set[str]:
-    """What a configuration reads from the environment."""
+    """The environment variables that a configuration reads."""
     if isinstance(value, dict):
         return {value["env"]} if set(value) == {"env"} else set().union(*map(variables, value.values()))
     return set().union(*map(variables, value)) if isinstance(value, list) else set()
@@ -35,14 +35,14 @@ def loaded(name: str) -> dict:
 
 
 @pytest.mark.parametrize("folder", ["deploy", "jobs"])
-def test_dagster_takes_every_key(folder):
+def test_dagster_accepts_every_key(folder):
     config, _ = dagster_instance_config(str(CHECKOUT / folder))
     assert config["telemetry"] == {"enabled": False}
     assert config["run_monitoring"]["free_slots_after_run_end_seconds"] == 60
 
 
-def test_dagster_makes_of_them_what_is_meant(monkeypatch, tmp_path):
-    """With its storage in a folder, since no Postgres is here."""
+def test_dagster_applies_the_settings(monkeypatch, tmp_path):
+    """With storage in a folder, because this test has no Postgres."""
     import dagster as dg
 
     config = loaded("dagster.yaml")
@@ -61,7 +61,7 @@ def test_dagster_makes_of_them_what_is_meant(monkeypatch, tmp_path):
         assert required <= set(instance.get_required_daemon_types())
 
 
-def test_the_gpus_pool_is_as_large_after_a_study_as_dagster_yaml_says(tmp_path):
+def test_after_a_study_the_gpu_pool_has_the_limit_of_dagster_yaml(tmp_path):
     import dagster as dg
 
     from jobs.workers import POOL, allowed_at_once, usual_slots
@@ -75,7 +75,7 @@ def test_the_gpus_pool_is_as_large_after_a_study_as_dagster_yaml_says(tmp_path):
         with allowed_at_once(instance, 5):
             assert slots(instance) == 5
         assert slots(instance) == 2
-        instance.event_log_storage.set_concurrency_slots(POOL, 5)  # what a killed study leaves
+        instance.event_log_storage.set_concurrency_slots(POOL, 5)  # as a killed study leaves it
     (tmp_path / "dagster.yaml").write_text(text.replace("default_limit: 1", "default_limit: 3"))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert slots(instance) == 5
@@ -108,7 +108,7 @@ def test_every_command_is_a_program_or_module_that_exists():
     assert "/opt/dagster/" in copied and services["daemon"]["command"][-1] == "/opt/dagster/workspace.yaml"
 
 
-def test_what_is_copied_exists_and_is_let_through():
+def test_copied_paths_exist_and_dockerignore_allows_them():
     sources = [source for line in instructions("COPY") for source in line.split()[:-1]]
     allowed = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line[0] == "!"}
     assert {source.split("/")[0] for source in sources} == allowed
@@ -124,7 +124,7 @@ def tracked(pattern: str) -> list[str]:
     return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_it_installs_what_the_makefile_installs_and_runs_as_nobody_special():
+def test_the_image_installs_what_the_makefile_installs_and_runs_without_root():
     installs = [line for line in instructions("RUN") if "pip install" in line]
     made = re.findall(r"pip install --quiet (.*)", (CHECKOUT / "Makefile").read_text())[:2]
     assert [shlex.split(line)[-1] for line in installs] == [made[0], ".[${EXTRAS}]"]
@@ -135,13 +135,13 @@ def test_it_installs_what_the_makefile_installs_and_runs_as_nobody_special():
 
 
 @pytest.mark.slow
-def test_a_code_server_that_finds_no_postgres_says_so_and_ends(tmp_path):
+def test_a_code_server_without_postgres_exits_with_the_reason(tmp_path):
     (tmp_path / "dagster.yaml").write_text((DEPLOY / "dagster.yaml").read_text())
     environment = {**os.environ, "DAGSTER_HOME": str(tmp_path), "PGHOST": "127.0.0.1", "PGPORT": "1"}
     environment |= {"PGUSER": "dagster", "PGPASSWORD": "not-to-be-shown", "PGDATABASE": "dagster"}
     command = [sys.executable, "-m", "jobs.code_server", "--port", "1"]
     result = subprocess.run(command, cwd=CHECKOUT, env=environment, text=True, capture_output=True)
     assert result.returncode == 1
-    assert f"Dagster's storage, as {tmp_path}/dagster.yaml says it, cannot be used: " in result.stderr
+    assert "cannot use Dagster's storage" in result.stderr and f"{tmp_path}/dagster.yaml" in result.stderr
     assert "Connection refused" in result.stderr and "Traceback" not in result.stderr
     assert "not-to-be-shown" not in result.stdout + result.stderr

@@ -1,4 +1,4 @@
-"""A study whose texts attack and whose endpoints repeat their keys in every encoding, run as users run it."""
+"""A run of a study with hostile texts and with endpoints that repeat their API keys in every encoding."""
 
 import json
 import os
@@ -29,7 +29,7 @@ QUOTED = 'it\'s; a "name" -- <b>bold</b> | ../up'  # for names of columns, ids a
 
 
 def hostile_study(folder: Path, url: str) -> Path:
-    """The small study, with an attack in every free text of it and of its rows."""
+    """The small study with hostile text in every free field of the study and of its rows."""
     write_study(folder)
     for name in ("base-a", "teacher"):
         save_language_model(folder / name, context=2048, template=CHATML)
@@ -69,7 +69,7 @@ def hostile_study(folder: Path, url: str) -> Path:
 
 
 def repeating(body: dict, attempt: int) -> Play:
-    """Answers most, and in every way in which it fails it repeats the key."""
+    """Answer most requests; repeat the key in every kind of failure."""
     text = question(body)
     judged = " BEGINS" in text
     key = SECRETS["JUDGE_API_KEY" if judged else "OPENAI_API_KEY"]

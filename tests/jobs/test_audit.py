@@ -45,34 +45,34 @@ def execute(folder: Path, **config: str) -> dg.ExecuteInProcessResult:
     ("question", "said"),
     [
         ([], "ranking: car_table version 1"),
-        (["checkpoint", "a-brief"], "rows, exactly those that the model was tuned on"),
-        (["evaluation", "a-brief", "sums"], "belong to checkpoint"),
+        (["checkpoint", "a-brief"], "a-brief"),
+        (["evaluation", "a-brief", "sums"], "checkpoint"),
         (["checkpoints", "--teacher", "chatty"], "a-chatty"),
-        (["checkpoints", "--terms", "chatty-terms", "--teacher", "brief"], "no checkpoint holds such rows"),
+        (["checkpoints", "--terms", "chatty-terms", "--teacher", "brief"], "no checkpoint"),
         (["why", "brief"], "first time"),
     ],
 )
-def test_the_command_answers(folder, question, said):
+def test_the_command_answers_each_question(folder, question, said):
     result = ask(folder, *question)
     assert result.returncode == 0, result.stderr
     assert said in result.stdout
 
 
-def test_the_command_says_what_it_cannot_answer(folder):
-    for question, sentence in {
-        ("checkpoint", "nobody"): "run 'nobody' has no tuned model",
-        ("checkpoints", "--teacher", "breif"): "unknown teacher 'breif'; known: brief, chatty",
-        ("checkpoints", "--terms", "none"): "known: brief-terms, chatty-terms",
-        ("rankings",): "the CAR table was not published twice",
-        ("why", "nobody"): "teacher 'nobody' has no published rows; known teachers: brief, chatty",
+def test_the_command_exits_with_2_for_questions_that_it_cannot_answer(folder):
+    for question, facts in {
+        ("checkpoint", "nobody"): ["run 'nobody'"],
+        ("checkpoints", "--teacher", "breif"): ["teacher 'breif'", "brief, chatty"],
+        ("checkpoints", "--terms", "none"): ["brief-terms, chatty-terms"],
+        ("rankings",): ["CAR table"],
+        ("why", "nobody"): ["teacher 'nobody'", "brief, chatty"],
     }.items():
         result = ask(folder, *question)
         assert result.returncode == 2
-        assert sentence in result.stderr
+        assert all(fact in result.stderr for fact in facts), result.stderr
         assert "Traceback" not in result.stderr
 
 
-def test_the_job_logs_the_findings_and_fails_where_something_does_not_match(folder, tmp_path):
+def test_the_job_logs_the_findings_and_fails_if_something_does_not_match(folder, tmp_path):
     file = tmp_path / "audit.json"
     sound = execute(folder, run="a-brief", benchmark="sums", export=str(file))
     assert sound.success
@@ -85,10 +85,9 @@ def test_the_job_logs_the_findings_and_fails_where_something_does_not_match(fold
         failed = execute(folder, run="a-brief")
         assert not failed.success
         message = failed.get_step_failure_events()[0].step_failure_data.user_failure_data.description
-        assert "config.json is not the file that was written" in message
+        assert "config.json" in message
         result = ask(folder, "checkpoint", "a-brief", "--since", str(file))
         assert result.returncode == 1
-        assert "history of responses: up to version" in result.stdout
-        assert "1 DO NOT MATCH" in result.stdout
+        assert "history of responses" in result.stdout and "config.json" in result.stdout
     finally:
         manifest.write_text(text)

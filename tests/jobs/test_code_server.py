@@ -1,4 +1,4 @@
-"""What a deployment's code server does for the runs that died with its predecessor, and for its storage."""
+"""A deployment's code server fails the runs that died with the previous one, and retries its storage."""
 
 import dagster as dg
 import pytest
@@ -24,7 +24,7 @@ def failures(instance, run) -> int:
     return len(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE))
 
 
-def test_a_failure_is_reported_until_the_daemon_has_started_the_run_again(instance, run):
+def test_a_failure_is_reported_until_the_daemon_retries_the_run(instance, run):
     assert code_server.end(instance, [run]) == [run]
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
     assert code_server.end(instance, [run]) == [run]
@@ -34,7 +34,7 @@ def test_a_failure_is_reported_until_the_daemon_has_started_the_run_again(instan
     assert failures(instance, run) == 2
 
 
-def test_a_run_that_has_had_its_retries_is_reported_once(tmp_path):
+def test_a_run_without_retries_left_is_reported_once(tmp_path):
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:  # none are configured
         run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
         assert code_server.end(instance, [run]) == [run]
@@ -42,12 +42,12 @@ def test_a_run_that_has_had_its_retries_is_reported_once(tmp_path):
         assert failures(instance, run) == 1
 
 
-def test_a_deleted_run_is_left_alone(instance, run):
+def test_a_deleted_run_is_ignored(instance, run):
     instance.delete_run(run.run_id)
     assert code_server.end(instance, [run]) == []
 
 
-def test_storage_whose_tables_another_process_is_just_making_is_asked_again(instance, monkeypatch):
+def test_opening_storage_is_retried_while_another_process_creates_its_tables(instance, monkeypatch):
     answers = [RuntimeError("type job_ticks already exists"), instance]
 
     def get():

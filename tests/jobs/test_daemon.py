@@ -1,4 +1,4 @@
-"""The real daemon: who joins is computed and ranked, nothing else runs, who leaves keeps rows."""
+"""The real daemon: only a new teacher is computed, it is ranked, and a removed teacher keeps its rows."""
 
 import os
 import shutil
@@ -95,14 +95,14 @@ class Served:
         return dict(rows.select("teacher", "missing").iter_rows())
 
     def told(self, sensor: str = "study_members") -> str:
-        """What the sensor said and how its ticks failed, all of them."""
+        """The skip reasons and errors of all of the sensor's ticks."""
         with dg.DagsterInstance.from_config(str(self.folder / "home")) as instance:
             states = [state for state in instance.all_instigator_state() if state.instigator_name == sensor]
             ticks = [t for s in states for t in instance.get_ticks(s.instigator_origin_id, s.selector_id)]
         return "\n".join(f"{tick.skip_reason} {tick.error}" for tick in ticks)
 
     def teachers(self) -> set[str]:
-        """Whose partitions there are."""
+        """The teachers that have a partition."""
         with dg.DagsterInstance.from_config(str(self.folder / "home")) as instance:
             return set(instance.get_dynamic_partitions("demo/teachers"))
 
@@ -146,7 +146,7 @@ def all_of(name: str) -> Counter:
     return Counter([("responses", name), *scores])
 
 
-def test_who_joins_is_ranked_and_nothing_else_runs_and_who_leaves_keeps_rows(served, silent):
+def test_a_new_teacher_runs_alone_and_is_ranked_and_a_removed_one_keeps_its_rows(served, silent):
     old = [teacher("llama-small"), teacher("qwen3-small")]
     served.write(*old)
     assert served.start("jobs.run_study", str(served.file)).wait(PATIENCE) == 0, served.log.read_text()
@@ -154,7 +154,7 @@ def test_who_joins_is_ranked_and_nothing_else_runs_and_who_leaves_keeps_rows(ser
     assert before == Counter({("raw_instructions", None): 1}) + all_of("llama-small") + all_of("qwen3-small")
     server = served.start("jobs.serve", "--port", "0")
     try:
-        served.until(lambda: "nobody joined" in served.told(), "the sensor looks at the study")
+        served.until(lambda: "joined or left" in served.told(), "the sensor reads the study")
         joins_are_computed_alone(served, old, silent, before)
         another_server_is_refused(served)
         leaves_keep_rows(served, old)
@@ -171,8 +171,8 @@ def joins_are_computed_alone(served, old, silent, before):
     served.write(*old, teacher("gemma2-small"), endless)
     whole = yaml.safe_dump(teacher("phi3-small") | {"model": "../demo/teachers/phi3-small"})
     (served.folder / "teachers" / "phi3.yaml").write_text(whole[:-30] + "{")
-    # The tick that also asks for runs names the file in its log, where a later one only counts it.
-    served.until(lambda: "left out" in served.told(), "a sensor's tick speaks of the half-written file")
+    # A tick that requests runs has no skip reason and only logs the file; a later tick counts it.
+    served.until(lambda: "left out" in served.told(), "a tick of the sensor reports the half-written file")
     served.until(lambda: served.made()["responses", "gemma2-small"], "the new teacher answers")
     (served.folder / "teachers" / "phi3.yaml").write_text(whole)
     served.wait(ranked={"llama-small", "qwen3-small", "gemma2-small", "phi3-small"})
@@ -182,7 +182,7 @@ def joins_are_computed_alone(served, old, silent, before):
 
 def another_server_is_refused(served):
     assert served.start("jobs.serve", "--port", "0").wait(PATIENCE) == 1
-    assert "is served already: use that server" in served.log.read_text()
+    assert f"{served.folder / 'home'} is already served" in served.log.read_text()
 
 
 def leaves_keep_rows(served, old):

@@ -1,4 +1,4 @@
-"""Dagster's home: made by several at once, in places with odd names, and on disks that cannot be written."""
+"""Dagster's home: created by several processes at once, in odd paths, and on disks that cannot be written."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ from tests.studies import write_study
 STUDY = SimpleNamespace(name="small")
 
 
-def test_two_that_make_the_home_at_once_both_have_it(tmp_path, monkeypatch):
+def test_several_processes_can_create_the_home_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     together = Barrier(4)
 
@@ -37,7 +37,7 @@ def test_two_that_make_the_home_at_once_both_have_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["50%", "a b#1 %zz é日😀 a+b&c=d $HOME ' \" x:y@z;"])
-def test_a_home_of_any_name_is_where_it_was_said(tmp_path, monkeypatch, name):
+def test_a_home_with_any_name_is_created_at_its_path(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", f"homes/{name}")
     with open_instance(STUDY) as instance:
@@ -50,14 +50,14 @@ def test_a_home_of_any_name_is_where_it_was_said(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["my%20home", "%2e", "what?", "?mode=ro", "[a]", "a*", "a\nb"])
-def test_a_name_that_a_url_would_change_is_refused_before_anything_is_written(tmp_path, monkeypatch, name):
+def test_a_path_that_a_url_would_change_is_refused_before_anything_is_written(tmp_path, monkeypatch, name):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
-    with pytest.raises(HomeError, match=r"can be in the path of Dagster's home.*set DAGSTER_HOME"):
+    with pytest.raises(HomeError, match=r"path of Dagster's home.*set DAGSTER_HOME"):
         open_instance(STUDY)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_setting_the_home_is_the_studys_own(monkeypatch):
+def test_the_default_home_is_the_studys(monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "")
     assert home_folder(STUDY).parts[-2:] == (".dagster", "small")
     monkeypatch.setenv("DAGSTER_HOME", "~nobody-of-this-name/home")
@@ -65,7 +65,7 @@ def test_without_a_setting_the_home_is_the_studys_own(monkeypatch):
         home_folder(STUDY)
 
 
-def test_a_home_that_cannot_be_made_or_read_is_one_sentence(tmp_path, monkeypatch):
+def test_a_home_that_cannot_be_created_or_read_is_an_error_in_one_line(tmp_path, monkeypatch):
     for home in ("/proc/nowhere", str(tmp_path)):
         (tmp_path / "history" / "runs.db").mkdir(parents=True, exist_ok=True)
         monkeypatch.setenv("DAGSTER_HOME", home)
@@ -77,40 +77,38 @@ def test_a_home_that_cannot_be_made_or_read_is_one_sentence(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("place", "problem"),
+    ("place", "named"),
     [
         ("new/and/deep", None),
         ("link/new", None),
-        ("file", "is no folder"),
-        ("file/below", "is no folder"),
-        ("nowhere/below", "is a link to nowhere"),
-        ("/proc/below", "lies in /proc"),
-        ("sealed/below", "nothing can be written in"),
+        ("file", "file"),
+        ("file/below", "file"),
+        ("nowhere/below", "nowhere"),
+        ("/proc/below", "/proc"),
+        ("sealed/below", "sealed"),
     ],
 )
-def test_a_place_where_nothing_can_be_written_is_said_before_anything_runs(
-    tmp_path, monkeypatch, place, problem
-):
+def test_an_unwritable_folder_is_reported_before_anything_runs(tmp_path, monkeypatch, place, named):
     for folder in ("real", "sealed"):
         (tmp_path / folder).mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "nowhere").symlink_to("gone")
-    access = os.access  # whoever runs tests as root may write anywhere
+    access = os.access  # root may write anywhere
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "sealed" and access(path, mode))
     monkeypatch.setenv("PRECEPTOR_STORE", str(tmp_path / place))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / place))
     said = list(unusable_places(STUDY))
-    assert len(said) == (0 if problem is None else 2)
+    assert len(said) == (0 if named is None else 2)
     for sentence, variable in zip(said, ("PRECEPTOR_STORE", "DAGSTER_HOME"), strict=False):
-        assert problem in sentence and f"set {variable} to a folder that can be written" in sentence
+        assert named in sentence and f"set {variable} to a folder" in sentence
 
 
 def full(*_, **__):
     raise OperationalError("INSERT …", {}, OSError(28, "No space left on device"))
 
 
-def test_who_serves_from_a_full_disk_is_told_the_same_sentence(tmp_path, monkeypatch):
+def test_make_ui_on_a_full_disk_reports_the_same_error(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PRECEPTOR_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("PRECEPTOR_STUDY", "small.yaml")
@@ -121,7 +119,7 @@ def test_who_serves_from_a_full_disk_is_told_the_same_sentence(tmp_path, monkeyp
         serve.main()
 
 
-def test_a_disk_that_is_full_in_mid_run_is_the_same_sentence(monkeypatch):
+def test_a_disk_that_becomes_full_during_a_run_reports_the_same_error(monkeypatch):
     monkeypatch.setattr(dg, "materialize", full)
     monkeypatch.setitem(
         sys.modules,
@@ -147,7 +145,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_study_whose_home_lies_on_a_full_disk_ends_with_one_sentence(tmp_path, small_disk):
+def test_make_study_on_a_full_disk_exits_with_one_line(tmp_path, small_disk):
     write_study(tmp_path)
 
     def ends(left: int) -> str:
@@ -160,6 +158,6 @@ def test_a_study_whose_home_lies_on_a_full_disk_ends_with_one_sentence(tmp_path,
         assert sentence.startswith(f"Dagster's home {small_disk}/small.yaml cannot be used: ")
         return sentence
 
-    ends(8192)  # before there is one
+    ends(8192)  # before the home is created
     (small_disk / "ballast").write_bytes(b"")
-    ends(1_500_000)  # when it has begun
+    ends(1_500_000)  # during the run

@@ -1,4 +1,4 @@
-"""A step's line on the console: its rows, how many failed and why most did, and a benchmark's score."""
+"""A step's line on the console: its rows, the failed rows with the main reason, and a score."""
 
 from types import SimpleNamespace
 
@@ -32,7 +32,7 @@ def line(**metadata):
         ),
     ],
 )
-def test_a_line_says_what_came_of_a_step(metadata, says):
+def test_a_line_has_rows_failures_and_score(metadata, says):
     assert line(**metadata) == says
 
 
@@ -42,7 +42,7 @@ def test_a_long_reason_is_cut():
     assert said.endswith("word …")
 
 
-def test_reasons_that_differ_by_row_only_are_one():
+def test_reasons_that_differ_only_by_row_are_counted_together():
     errors = ["empty score in a.csv:12", None, "too long: 4,097 tokens", "empty score in a.csv:7"]
     errors += ["too long: 5001 tokens", "too long: 9 tokens", "refused"]
     assert reasons(pl.Series("error", errors)) == [

@@ -1,4 +1,4 @@
-"""What a process of many steps does between two of them."""
+"""Garbage collection between the steps of one process."""
 
 import gc
 import subprocess
@@ -18,17 +18,17 @@ after_a_step()
 
 
 class Model:
-    """Holds itself, as a model's modules hold one another."""
+    """A reference cycle, as among a model's modules."""
 
     def __init__(self):
         self.own = self
 
 
-def test_what_a_later_step_leaves_is_found_and_what_was_there_is_not_searched():
+def test_a_steps_garbage_is_collected_and_earlier_objects_are_not_scanned():
     try:
         before = weakref.ref(Model())
         after_a_step()
-        assert before() is None  # garbage of the step goes before the rest is set aside
+        assert before() is None  # the step's garbage is collected before the rest is frozen
         assert gc.get_freeze_count() > 100_000
         assert len(gc.get_objects()) < gc.get_freeze_count() / 10
         later = weakref.ref(Model())
@@ -38,6 +38,7 @@ def test_what_a_later_step_leaves_is_found_and_what_was_there_is_not_searched():
         gc.unfreeze()
 
 
-def test_at_the_end_everything_is_searched_as_libraries_expect():
+def test_at_exit_all_objects_are_scanned_as_libraries_expect():
     ended = subprocess.run([sys.executable, "-c", USES_A_LIBRARY_THAT_COUNTS], capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")  # else: nanobind: leaked …
+    # Otherwise nanobind prints "leaked …".
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

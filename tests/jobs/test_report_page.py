@@ -1,4 +1,4 @@
-"""The report's own address, and what `make ui` refuses at once."""
+"""The served report and ranking, and errors that `make ui` reports at once."""
 
 import http.client
 import io
@@ -32,11 +32,11 @@ def fetch(url: str) -> tuple[int, str, str]:
         return error.code, error.headers["Content-Type"], error.read().decode()
 
 
-def test_the_newest_report_and_nothing_else_is_served(lake):
+def test_only_the_newest_report_is_served(lake):
     with serve_report(lake, "127.0.0.1", 0) as addresses:
         url = addresses.report
         status, _, text = fetch(url)
-        assert status == 404 and "start with raw_instructions" in text
+        assert status == 404 and "raw_instructions" in text
         Path(report_uri(lake)).parent.mkdir(parents=True)
         for page in ("<h1>β</h1>", "<h1>newer</h1>"):
             write_text(lake, report_uri(lake), page)
@@ -48,7 +48,7 @@ def test_the_newest_report_and_nothing_else_is_served(lake):
             assert (status, kind) == (404, "text/plain; charset=utf-8") and "key" not in text
 
 
-def test_head_answers_as_get_does_without_a_body(lake):
+def test_head_returns_the_headers_of_get_without_a_body(lake):
     with serve_report(lake, "127.0.0.1", 0) as addresses:
         for page in (None, "<h1>β</h1>"):
             if page:
@@ -66,7 +66,7 @@ def test_head_answers_as_get_does_without_a_body(lake):
                 assert heads[0] == heads[1]
 
 
-def test_the_ranking_is_drawn_as_it_is_when_somebody_looks(lake):
+def test_the_ranking_is_drawn_at_each_request(lake):
     def picture():
         with urllib.request.urlopen(addresses.ranking, timeout=120) as answer:
             assert answer.headers["Content-Type"] == "image/png"
@@ -96,7 +96,7 @@ def test_the_ranking_is_drawn_as_it_is_when_somebody_looks(lake):
     assert sizes[0][1] < sizes[1][1] < sizes[2][1]  # words, then more and more teachers
 
 
-def test_a_report_that_cannot_be_read_is_said(lake):
+def test_a_report_that_cannot_be_read_is_an_error_with_the_reason(lake):
     Path(report_uri(lake)).mkdir(parents=True)
     with serve_report(lake, "127.0.0.1", 0) as addresses:
         status, kind, text = fetch(addresses.report)
@@ -112,7 +112,7 @@ def serve(study: str, port: int, folder: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("used", [0, 1])
-def test_a_used_port_is_a_sentence(tmp_path, used):
+def test_a_used_port_is_reported_in_one_line(tmp_path, used):
     study = write_study(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -122,7 +122,7 @@ def test_a_used_port_is_a_sentence(tmp_path, used):
     assert refused.stderr.count("\n") == 1 and "make ui PORT=" in refused.stderr
 
 
-def test_no_study_and_a_broken_one_are_sentences(tmp_path):
+def test_a_missing_or_broken_study_is_reported_without_a_traceback(tmp_path):
     assert serve("", 0, tmp_path).stderr.startswith("PRECEPTOR_STUDY is not set: export the path of a study")
     (tmp_path / "broken.yaml").write_text("name: broken\nteachers: [{name: x, engine: vlm}]\n")
     refused = serve(str(tmp_path / "broken.yaml"), 0, tmp_path)

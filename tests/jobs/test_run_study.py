@@ -68,20 +68,20 @@ def test_a_study_runs_and_running_it_again_recomputes_nothing(folder, first):
     second = run(folder)
     guard.write_bytes(kept)
     assert second.returncode == 0
-    sentence = f"{guard} is gone. "
-    assert second.stdout.index(sentence) < second.stdout.index("[ 1/")
-    assert f"! hashes of the store, 1 ×, first: {sentence}" in second.stdout
+    before_steps, steps = second.stdout.split("[ 1/")
+    assert str(guard) in before_steps
+    assert f"! hashes of the store, 1 ×, first: {guard}" in steps
     assert second.stdout.count("up to date") == len(re.findall(r" rows? \(", first.stdout))
     assert versions(folder) == before
-    # What the ranking says must not depend on whether it was just made.
+    # The printed ranking must not depend on whether it was computed in this run.
     assert first.stdout.split("base-a: CAR")[1][:600] == second.stdout.split("base-a: CAR")[1][:600]
 
 
-def test_a_study_that_is_only_checked_runs_nothing(folder):
+def test_check_reports_no_problem_and_runs_nothing(folder):
     (folder / "checked.yaml").write_text((folder / "small.yaml").read_text())
     checked = run(folder, "checked.yaml", "--check")
     assert checked.returncode == 0, checked.stderr
-    assert checked.stdout == "small: nothing is wrong that can be seen before it runs\n"
+    assert checked.stdout.startswith("small: no problem found") and checked.stdout.count("\n") == 1
     assert not (folder / "dagster" / "checked.yaml").exists()
 
 
@@ -114,16 +114,16 @@ def test_a_new_teacher_computes_only_itself(folder, first):
 
 
 @pytest.mark.slow
-def test_a_broken_teacher_is_named_and_the_others_go_on(folder):
+def test_a_broken_teacher_is_named_and_the_others_continue(folder):
     study = one_base("broken")
     study["teachers"][0]["format"] = "fastchat"
     study["teachers"][2]["prompt_format"] = "own"
     (folder / "broken.yaml").write_text(yaml.safe_dump(study))
     result = run(folder, "broken.yaml")
     assert result.returncode == 1
-    assert "FAILED responses brief: teacher 'brief': no row of" in result.stdout
+    assert "FAILED responses brief: teacher 'brief'" in result.stdout
     assert "base_losses base-a × brief: skipped, since responses brief failed" in result.stdout
-    assert "car_table.completeness" not in result.stdout  # said once is enough
+    assert "car_table.completeness" not in result.stdout  # not reported twice
     table = Lake(str(folder / "store"), "broken").read(schemas.CAR_TABLE)
     missing = table.filter(pl.col("missing").is_not_null())
     assert missing.select("teacher", "missing").unique().rows() == [("brief", "no responses")]
@@ -131,7 +131,7 @@ def test_a_broken_teacher_is_named_and_the_others_go_on(folder):
 
 
 @pytest.mark.slow
-def test_a_teacher_that_mostly_fails_is_held_back_by_its_check(folder):
+def test_a_teacher_that_mostly_fails_is_blocked_by_its_check(folder):
     study = one_base("failing")
     turns = [["one", "two"] if i % 3 == 0 else ["one"] for i in range(12)]
     rows = [{"question_id": str(i), "choices": [{"turns": t}]} for i, t in enumerate(turns)]
@@ -151,7 +151,7 @@ def test_a_teacher_that_mostly_fails_is_held_back_by_its_check(folder):
 
 
 @pytest.mark.slow
-def test_negative_rewards_are_explained_not_ranked(folder):
+def test_negative_rewards_are_an_error_that_names_the_setting(folder):
     study = one_base("negative")
     study["car"] = {
         "reward_model": "scores",
@@ -162,12 +162,11 @@ def test_negative_rewards_are_explained_not_ranked(folder):
     (folder / "negative.yaml").write_text(yaml.safe_dump(study))
     result = run(folder, "negative.yaml")
     assert result.returncode == 1
-    assert "mean reward of 2 teachers is not positive" in result.stdout
-    assert "Set 'car.reward_map'" in result.stdout
+    assert "2 teachers" in result.stdout and "'car.reward_map'" in result.stdout
     assert Lake(str(folder / "store"), "negative").version(schemas.CAR_TABLE) is None
 
 
-def test_a_study_with_mistakes_is_refused_before_anything_runs(folder):
+def test_an_invalid_study_is_refused_before_anything_runs(folder):
     study = document("wrong")
     study["teachers"][0]["name"] = "../../etc"
     (folder / "wrong.yaml").write_text(yaml.safe_dump(study))
@@ -178,7 +177,7 @@ def test_a_study_with_mistakes_is_refused_before_anything_runs(folder):
 
 
 @pytest.mark.slow
-def test_a_bad_teacher_file_is_named_and_the_rest_is_done(folder):
+def test_a_bad_teacher_file_is_named_and_the_rest_runs(folder):
     watched = folder / "watched"
     watched.mkdir()
     (watched / "bad.yaml").write_text("name: late\nengine: recorded\npath: nowhere.jsonl\n")
@@ -200,17 +199,17 @@ def test_a_bad_teacher_file_is_named_and_the_rest_is_done(folder):
     assert "bad.yaml" in made.metadata["missing_teachers"].value
 
 
-def test_a_teacher_file_that_is_left_out_is_something_wrong(folder):
+def test_check_fails_if_a_teacher_file_is_left_out(folder):
     (folder / "late").mkdir()
     (folder / "late" / "bad.yaml").write_text("name: late\nengine: recorded\npath: nowhere.jsonl\n")
     (folder / "late.yaml").write_text(yaml.safe_dump(one_base("late") | {"teacher_files": "late"}))
     checked = run(folder, "late.yaml", "--check")
     assert checked.returncode == 1
     assert "bad.yaml:3: path: 'nowhere.jsonl' is refused" in checked.stdout
-    assert "nothing is wrong" not in checked.stdout
+    assert "no problem found" not in checked.stdout
 
 
-def test_a_study_whose_teachers_are_still_to_come_says_so(folder):
+def test_a_study_without_teachers_fails_with_the_reason(folder):
     (folder / "nobody").mkdir()
     study = one_base("waiting") | {"teachers": [], "teacher_files": "nobody"}
     study["reward_models"][0]["teachers"] = {}

@@ -1,4 +1,4 @@
-"""What a run leaves behind: no key anywhere, no tag that a row brought, no file outside the store."""
+"""The files that a run writes hold no API key and no markup from rows, and none is outside the store."""
 
 import sqlite3
 import subprocess
@@ -47,7 +47,7 @@ def secrets_in(text: str) -> list[str]:
 
 
 def written(folder: Path):
-    """(place, text) of all that lies there: bytes as they are, Parquet and databases also decoded."""
+    """(path, text) of every file: raw bytes, and Parquet files and databases also decoded."""
     for path in folder.rglob("*"):
         if path.is_file():
             yield path, path.read_bytes().decode("latin-1")
@@ -56,12 +56,12 @@ def written(folder: Path):
                 yield path, "\n".join(database.iterdump())
 
 
-def test_the_run_came_to_its_end(ran):
+def test_the_run_succeeds(ran):
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     assert "Report, one HTML file" in ran.stdout
 
 
-def test_the_endpoint_did_repeat_its_key_and_rows_say_that_it_was_there(lake):
+def test_keys_that_the_endpoint_repeats_are_masked_in_the_rows(lake):
     errors = lake.read(schemas.RESPONSES, {"teacher": "remote"})["error"].drop_nulls().to_list()
     assert len(errors) == 6 and sum("[key]" in error for error in errors) == 5
     kept = lake.read(schemas.RESPONSES, {"teacher": "remote"})["turns"].list.first().drop_nulls()
@@ -70,7 +70,7 @@ def test_the_endpoint_did_repeat_its_key_and_rows_say_that_it_was_there(lake):
     assert judged.str.contains("[key]", literal=True).sum() >= 4
 
 
-def test_no_key_is_in_anything_that_the_run_wrote(folder, ran, lake):
+def test_no_file_of_the_run_holds_a_key(folder, ran, lake):
     found = [(path, name) for path, text in written(folder) for name in secrets_in(text)]
     for table in schemas.TABLES.values():
         found += [(table.name, name) for name in secrets_in(str(lake.read(table).to_dicts()))]
@@ -78,7 +78,7 @@ def test_no_key_is_in_anything_that_the_run_wrote(folder, ran, lake):
     assert found == []
 
 
-def test_a_key_that_is_refused_is_not_shown_either(tmp_path):
+def test_a_refused_key_is_not_shown(tmp_path):
     write_study(tmp_path)
     study = document("small")
     with FaultyServer(lambda body, attempt: refusal(401, f"wrong key {SECRETS['OPENAI_API_KEY']}")) as server:
@@ -94,7 +94,7 @@ def test_a_key_that_is_refused_is_not_shown_either(tmp_path):
     assert found == [] and not secrets_in(ran.stdout + ran.stderr)
 
 
-def test_the_tables_hold_the_hostile_texts_as_they_are(lake):
+def test_the_tables_hold_hostile_texts_unchanged(lake):
     instructions = lake.read(schemas.RAW_INSTRUCTIONS)
     assert instructions.height == 12
     assert all("<script>alert('x')</script>" in turns[0] for turns in instructions["turns"])
@@ -104,7 +104,7 @@ def test_the_tables_hold_the_hostile_texts_as_they_are(lake):
     assert lake.read(schemas.CAR_TABLE).height == 4
 
 
-def test_nothing_lies_outside_the_folders_that_a_run_may_write(folder, ran):
+def test_the_run_writes_no_file_outside_its_folders(folder, ran):
     assert {path.name for path in folder.parent.iterdir()} == {"inside"}
     assert not {path.name for path in folder.iterdir()} & {"outside", "passwd"}
     assert {path.name for path in (folder / "store").iterdir()} == {"small"}
@@ -129,7 +129,7 @@ class Tags(HTMLParser):
         self.inside = False
 
 
-def test_the_report_holds_no_tag_that_a_study_or_row_brought(folder, ran):
+def test_the_report_contains_no_markup_from_the_study_or_rows(folder, ran):
     page = (folder / "store" / "small" / "report.html").read_text()
     read = Tags(page)
     assert "alert(&#39;x&#39;)" in page  # the description and settings, escaped
@@ -139,7 +139,7 @@ def test_the_report_holds_no_tag_that_a_study_or_row_brought(folder, ran):
     assert not any("alert('x')" in script and "<script" in script for script in read.scripts)
 
 
-def test_no_metadata_table_of_dagster_is_broken_by_a_row(folder, ran, monkeypatch):
+def test_no_row_breaks_a_metadata_table_in_dagster(folder, ran, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(folder / "dagster"))
     tables = 0
     with dg.DagsterInstance.get() as instance:

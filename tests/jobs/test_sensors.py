@@ -1,4 +1,4 @@
-"""The sensor that reads the study again, and the schedule that scores again; without a daemon."""
+"""The sensor that reads the study again and the schedule that scores again, without a daemon."""
 
 import shutil
 from types import SimpleNamespace
@@ -16,12 +16,12 @@ from resources.lake import LakeResource
 from tests.assets.served import code_location
 from tests.studies import document, lines, write_study
 
-NOBODY = "nobody joined or left the study"
+NOBODY = "no teacher or base joined or left the study"
 
 
 @pytest.fixture(scope="module")
 def location(tmp_path_factory):
-    """A study that is served, and what serves it."""
+    """A served study and its code location."""
     file = write_study(tmp_path_factory.mktemp("study"))
     (file.parent / "watched").mkdir()
     study = document("small") | {"teacher_files": "watched", "recipes": []}
@@ -32,7 +32,7 @@ def location(tmp_path_factory):
 
 @pytest.fixture
 def served(location):
-    """The served study as it was, with partitions in an instance of their own."""
+    """The served study, unchanged, with partitions in a new instance."""
     from jobs.instance import synchronise
 
     location.file.write_text(yaml.safe_dump(location.study))
@@ -57,7 +57,7 @@ class Served:
         (self.location.file.parent / "watched" / name).write_text(content)
 
     def look(self) -> dg.SensorResult:
-        """One tick, of which the daemon does what is asked for."""
+        """One tick; then add and delete the partitions that it requests, as the daemon does."""
         from jobs.sensors import study_members
 
         with dg.build_sensor_context(self.instance, cursor=self.cursor) as context:
@@ -88,7 +88,7 @@ def new_teacher(served, name="new"):
     return {"name": name, "engine": "recorded", "path": "new.jsonl"}
 
 
-def test_a_teacher_and_a_base_that_join_get_partitions(served):
+def test_a_new_teacher_and_a_new_base_get_partitions(served):
     base = {"name": "base-c", "model": "./base-a"}
     study = served.location.study
     served.change(teachers=[*study["teachers"], new_teacher(served)], bases=[*study["bases"], base])
@@ -99,7 +99,7 @@ def test_a_teacher_and_a_base_that_join_get_partitions(served):
     assert served.look().skip_reason.skip_message == NOBODY
 
 
-def test_who_leaves_loses_the_partition_and_the_ranking_is_made_again_once(served):
+def test_a_removed_teacher_loses_its_partition_and_the_ranking_runs_once(served):
     served.rank()
     served.change(teachers=without(served.location.study, "tiny"))
     (request,) = served.look().run_requests
@@ -118,17 +118,17 @@ def test_who_leaves_loses_the_partition_and_the_ranking_is_made_again_once(serve
     assert len({request.run_key, back[0].run_key, again[0].run_key}) == 3  # Dagster starts no key twice
 
 
-def test_a_tick_that_is_cut_off_asks_again_for_the_same_run(served):
+def test_a_tick_that_is_interrupted_requests_the_same_run_again(served):
     served.rank()
     served.change(teachers=without(served.location.study, "tiny"))
     before = served.cursor
     (first,) = served.look().run_requests
-    served.cursor = before  # the daemon died after it took the partition, before it started the run
+    served.cursor = before  # the daemon died after it deleted the partition, before it started the run
     (second,) = served.look().run_requests
     assert first.run_key == second.run_key
 
 
-def test_who_left_before_the_first_look_is_still_taken_out_of_the_ranking(served):
+def test_a_teacher_removed_before_the_first_tick_is_still_removed_from_the_ranking(served):
     served.rank()
     row = dict.fromkeys(CAR_TABLE.row_schema) | {"base": "base-a", "teacher": "gone"}
     table = pl.DataFrame([row], schema=CAR_TABLE.row_schema)
@@ -139,12 +139,12 @@ def test_who_left_before_the_first_look_is_still_taken_out_of_the_ranking(served
     shutil.rmtree(served.store)
 
 
-def test_without_a_ranking_there_is_none_to_make_again(served):
+def test_without_a_ranking_no_ranking_is_requested(served):
     served.change(teachers=without(served.location.study, "tiny"))
     assert served.look().run_requests == []
 
 
-def test_a_bad_file_is_named_and_nobody_leaves_until_it_is_whole(served):
+def test_a_bad_teacher_file_is_named_and_no_partition_is_deleted_until_it_is_fixed(served):
     served.rank()
     good = yaml.safe_dump(new_teacher(served) | {"path": "../new.jsonl"})
     served.put("new.yaml", good)
@@ -154,7 +154,7 @@ def test_a_bad_file_is_named_and_nobody_leaves_until_it_is_whole(served):
     assert "new.yaml" in result.skip_reason.skip_message
     assert "left out" in result.skip_reason.skip_message
     assert "new" in served.teachers()
-    again = served.look().skip_reason.skip_message  # the daemon logs it, twice a minute
+    again = served.look().skip_reason.skip_message  # the daemon logs this twice a minute
     assert "new.yaml" not in again and "1 teacher file is still left out" in again
     served.put("new.yaml", good[:-30])  # broken in another way
     assert "new.yaml" in served.look().skip_reason.skip_message
@@ -162,23 +162,23 @@ def test_a_bad_file_is_named_and_nobody_leaves_until_it_is_whole(served):
     served.look()
     assert served.teachers() == {"brief", "chatty", "tiny", "new"}
     served.put("new.yaml", good)
-    assert len(served.look().run_requests) == 1  # one may have been made without the new teacher meanwhile
+    assert len(served.look().run_requests) == 1  # a ranking may have run without the new teacher in between
     assert served.teachers() == {"brief", "chatty", "new"}
 
 
-def test_a_broken_study_fails_the_tick_by_its_own_words_and_changes_nothing(served):
+def test_a_broken_study_fails_the_tick_with_the_studys_error_and_changes_nothing(served):
     served.change(car={"reward_model": "classifier", "beta": -1})
     with pytest.raises(StudyError, match=r"car.beta: -1 is refused"):
         served.look()
     assert served.teachers() == {"brief", "chatty", "tiny"}
 
 
-def test_what_only_a_reload_shows_is_said(served):
+def test_a_change_that_needs_a_reload_is_reported(served):
     served.change(recipes=[{"kind": "random", "name": "some", "rows": 3}])
     assert served.look().skip_reason.skip_message == "recipes changed: reload the code location"
 
 
-def test_a_study_of_another_name_is_another_study(served):
+def test_a_renamed_study_changes_nothing_until_a_reload(served):
     served.change(name="other", teachers=without(served.location.study, "tiny"))
     result = served.look()
     assert "'other' now, not 'small': reload the code location" in result.skip_reason.skip_message
@@ -186,14 +186,14 @@ def test_a_study_of_another_name_is_another_study(served):
     assert served.teachers() == {"brief", "chatty", "tiny"}
 
 
-def test_a_run_for_a_teacher_that_left_says_so(served):
+def test_a_run_for_a_removed_teacher_fails_with_the_reason(served):
     from preceptor.study.schema import LeftStudyError
 
     with pytest.raises(LeftStudyError, match="teacher 'gone' is not in the study, or left it"):
         load_study(served.location.file).teacher("gone")
 
 
-def test_the_weekly_schedule_scores_whoever_has_answered_with_every_reward_model(served):
+def test_the_weekly_schedule_scores_all_teachers_with_responses_by_every_reward_model(served):
     from jobs.schedules import rescore_weekly
 
     assert rescore_weekly.default_status == dg.DefaultScheduleStatus.STOPPED
@@ -208,7 +208,7 @@ def test_the_weekly_schedule_scores_whoever_has_answered_with_every_reward_model
     ]
 
 
-def test_a_killed_study_holds_up_nothing_that_the_daemon_starts(served):
+def test_a_killed_run_blocks_no_run_of_the_daemon(served):
     from jobs.processes import BEGAN, process_tags
     from jobs.sensors import dead_runs
 
@@ -217,5 +217,5 @@ def test_a_killed_study_holds_up_nothing_that_the_daemon_starts(served):
     )
     said = [dead_runs(dg.build_sensor_context(instance=served.instance)).skip_message for _ in range(2)]
     assert said[0].startswith(f"run {killed.run_id[:8]} (")
-    assert said[1] == "nobody holds a slot"
+    assert said[1] == "no run holds a slot"
     assert served.instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE

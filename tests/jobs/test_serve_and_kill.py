@@ -1,4 +1,4 @@
-"""The UI's server answers with the study's graph; a killed run goes on where it was."""
+"""The UI's server returns the study's graph; a killed run resumes."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_the_ui_serves_the_studys_graph_with_its_partitions(tmp_path):
     assert "Traceback" not in log
 
 
-def test_a_study_killed_at_random_moments_ends_with_the_table_of_an_undisturbed_one(tmp_path):
+def test_a_study_killed_at_random_moments_ends_with_the_same_table(tmp_path):
     (tmp_path / "calm").mkdir()
     (tmp_path / "killed").mkdir()
     for name in ("calm", "killed"):

@@ -1,4 +1,4 @@
-"""A killed run gives its slot back, however its number is used by now; who waits is told for whom."""
+"""A killed run's slot becomes free even if its process id is reused; a waiting step names what blocks it."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from jobs.processes import BEGAN, BOOT, HOST, PROCESS, Fate, began, fate, proces
 
 POOL = "gpu"
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
-LONG_ENDED = {BEGAN: "1"}  # a tick after the boot: whoever has the number now is another
+LONG_ENDED = {BEGAN: "1"}  # one tick after boot: a process that has the id now is another one
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def tags_of(process):
     return {**process_tags(), PROCESS: str(process.pid), BEGAN: began(str(process.pid))}
 
 
-def test_a_process_is_its_number_and_its_beginning():
+def test_a_process_is_identified_by_its_id_and_start_time():
     mine = process_tags()
     assert fate(mine) == Fate.LIVES
     assert fate(mine | LONG_ENDED) == Fate.GONE
-    assert fate(mine | LONG_ENDED | {PROCESS: "1"}) == Fate.GONE  # in a container somebody always is
+    assert fate(mine | LONG_ENDED | {PROCESS: "1"}) == Fate.GONE  # every container has a process 1
     assert fate(mine | {BOOT: "another"}) == Fate.GONE
     assert fate(mine | {PROCESS: "999999999"}) == Fate.GONE
     assert (
@@ -57,7 +57,7 @@ def test_a_process_is_its_number_and_its_beginning():
     assert fate({}) == Fate.UNNAMED
 
 
-def test_its_tags_do_not_fill_the_list_of_runs_and_those_that_did_are_still_read(instance):
+def test_process_tags_are_hidden_and_older_visible_tags_are_still_read(instance):
     assert {get_tag_type(tag) for tag in process_tags()} == {TagType.HIDDEN}
     for older in ({BEGAN: "1"}, {}):
         shown = {f"preceptor/{tag.removeprefix('.dagster/preceptor_')}": value for tag, value in
@@ -69,30 +69,30 @@ def test_its_tags_do_not_fill_the_list_of_runs_and_those_that_did_are_still_read
         assert len(release_dead_runs(instance)) == len(older)
 
 
-def test_a_zombie_is_dead_and_a_programs_name_changes_nothing(tmp_path):
+def test_a_zombie_is_gone_whatever_its_programs_name(tmp_path):
     program = shutil.copy(shutil.which("sleep"), tmp_path / "a) Z 1 (b")
     process = subprocess.Popen([program, "60"])
     tags = tags_of(process)
     assert fate(tags) == Fate.LIVES
     process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it ended; nobody has asked how
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it ended, and its status was not read
     assert fate(tags) == Fate.GONE
     process.wait()
     assert fate(tags) == Fate.GONE
 
 
 @pytest.mark.parametrize("status", [STARTED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.CANCELING])
-def test_the_run_of_a_reused_number_is_ended_and_its_slot_is_free(instance, status):
+def test_a_killed_run_is_failed_and_its_slot_freed_even_if_its_process_id_is_reused(instance, status):
     run = holding(instance, status, **LONG_ENDED)
     assert release_dead_runs(instance) == [
-        f"run {run.run_id[:8]} (rewards) was killed: ended, its slot is free"
+        f"run {run.run_id[:8]} (rewards) was killed; it is marked as failed and its slot is free"
     ]
     assert instance.get_run_by_id(run.run_id).status == FAILURE
     assert free(instance)
     assert release_dead_runs(instance) == []
 
 
-def test_who_lives_is_elsewhere_or_is_served_keeps_its_slot(instance):
+def test_a_run_that_is_alive_on_another_host_or_served_keeps_its_slot(instance):
     for tags in ({}, {HOST: "elsewhere"} | LONG_ENDED, dict.fromkeys((HOST, PROCESS, BEGAN, BOOT))):
         run = holding(instance, **tags)
         assert release_dead_runs(instance) == []
@@ -101,14 +101,14 @@ def test_who_lives_is_elsewhere_or_is_served_keeps_its_slot(instance):
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-def test_a_slot_that_was_kept_by_a_run_that_ended_or_was_deleted_is_free(instance):
+def test_a_slot_of_an_ended_or_deleted_run_becomes_free(instance):
     for remove in (instance.report_run_failed, lambda run: instance.run_storage.delete_run(run.run_id)):
         remove(holding(instance, **LONG_ENDED))
         assert release_dead_runs(instance) == []
         assert free(instance)
 
 
-def test_a_run_that_ended_as_it_should_while_one_looks_is_no_failure(instance, monkeypatch):
+def test_a_run_that_ends_normally_during_the_check_is_not_failed(instance, monkeypatch):
     run = holding(instance, **LONG_ENDED)
     seen = instance.get_runs()
     monkeypatch.setattr(instance, "get_runs", lambda *_, **__: seen)
@@ -122,31 +122,31 @@ def test_a_run_that_ended_as_it_should_while_one_looks_is_no_failure(instance, m
 
 
 def waiting(instance):
-    """A run of this process that asks for the slot and is told to wait."""
+    """A run of this process that requests the slot and has to wait."""
     run = create_run_for_test(instance, status=STARTED, tags=process_tags())
     assert not instance.event_log_storage.claim_concurrency_slot(POOL, run.run_id, "rewards").is_claimed
 
 
-def test_who_waits_is_told_which_run_process_and_host_it_waits_for_and_what_to_do(instance, monkeypatch):
+def test_a_waiting_step_names_the_run_process_host_and_command_to_end_it(instance, monkeypatch):
     monkeypatch.setenv("PRECEPTOR_STUDY", "mine.yaml")
     holder = holding(instance, **{HOST: "elsewhere", PROCESS: "17"})
     assert slots.waits(instance) == ""
     waiting(instance)
     said, number = slots.waits(instance), holder.run_id[:8]
     assert f"waits for run {number} (rewards) of process 17 on elsewhere, since 20" in said
-    assert said.endswith(f"Where it does not: `.venv/bin/python -m jobs.release mine.yaml {number}`")
+    assert said.endswith(f"`.venv/bin/python -m jobs.release mine.yaml {number}`")
     other = subprocess.Popen(["sleep", "60"])
     try:
         instance.add_run_tags(holder.run_id, tags_of(other))
-        assert f"It is at work. To stop it: `kill {other.pid}`" in slots.waits(instance)
+        assert f"`kill {other.pid}`" in slots.waits(instance)
     finally:
         other.kill()
         other.wait()
     instance.add_run_tags(holder.run_id, process_tags())
-    assert slots.waits(instance) == ""  # for this very process: another step of it is at work
+    assert slots.waits(instance) == ""  # it waits for another step of this process
 
 
-def test_a_run_of_another_host_is_ended_by_a_command_and_a_living_one_is_not(
+def test_jobs_release_ends_a_run_of_another_host_and_refuses_one_that_is_alive(
     instance, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "dagster.yaml").touch()
@@ -165,8 +165,8 @@ def test_a_run_of_another_host_is_ended_by_a_command_and_a_living_one_is_not(
     assert instance.get_run_by_id(run.run_id).status == FAILURE
     assert free(instance)
     run = holding(instance)
-    with pytest.raises(SystemExit, match=f"its process {os.getpid()} lives: end that first"):
+    with pytest.raises(SystemExit, match=f"its process {os.getpid()} is alive"):
         command(run.run_id)
-    with pytest.raises(SystemExit, match="0 of the 1 runs under way begin so"):
+    with pytest.raises(SystemExit, match="matches 0 of the 1 runs under way"):
         command("nothing")
     assert not free(instance)

@@ -1,4 +1,4 @@
-"""What a study's steps need of each other, and what is said of those that could not run."""
+"""The needs of a study's steps, and the report of skipped steps."""
 
 import pytest
 import yaml
@@ -46,7 +46,7 @@ def study(*teachers, car=None) -> Study:
         ({"rewards rm × a", "base_losses base × b"}, []),
     ],
 )
-def test_what_is_skipped_has_a_line_per_cause_and_nothing_runs_without_what_it_needs(failing, said):
+def test_steps_with_failed_needs_are_skipped_with_one_line_per_cause(failing, said):
     planned = list(steps(study("a", "b")))
     tally = Tally(len(planned))
     for step in planned:
@@ -60,7 +60,7 @@ def test_a_step_without_needs_lacks_nothing():
     assert Step("raw_instructions").lacking({("responses", "a")}) is None
 
 
-def test_one_teacher_and_scores_that_nothing_maps_are_remarked_on():
+def test_a_single_teacher_and_unmapped_scores_cause_advice():
     assert list(advice(study("a", "b", car=SIGMOID))) == []
     alone, unmapped = advice(study("a"))
     assert alone.startswith("a is its only teacher")
@@ -68,7 +68,7 @@ def test_one_teacher_and_scores_that_nothing_maps_are_remarked_on():
     assert list(advice(study("a", "b", car={"reward_map": {"kind": "identity"}}))) == []  # on purpose
 
 
-def test_each_base_that_is_tuned_is_evaluated_untuned_on_every_benchmark_before_the_tuning(tmp_path):
+def test_each_tuned_base_is_evaluated_on_every_benchmark_before_tuning(tmp_path):
     path = write_study(tmp_path)
     write_benchmarks(tmp_path)
     path.write_text(yaml.safe_dump(with_runs(document("small"))))

@@ -1,4 +1,4 @@
-"""How many threads a study computes with: one for small models, a share of the cores, or what was set."""
+"""The number of threads of a study: one for small models, a share of the cores, or the set number."""
 
 import os
 
@@ -29,17 +29,17 @@ def test_small_models_take_one_thread(study):
     assert chosen(study) == chosen(study, 4) == "1"
 
 
-def test_larger_models_share_the_cores_and_one_process_has_them_all(study, monkeypatch):
+def test_processes_with_larger_models_share_the_cores_and_one_process_uses_all(study, monkeypatch):
     monkeypatch.setattr(threads, "SMALL", 1)
     assert [chosen(study, processes) for processes in (1, 2, 3, 100)] == [None, "4", "2", "1"]
 
 
-def test_a_model_on_a_hub_is_not_taken_for_small(study):
+def test_a_model_on_a_hub_does_not_count_as_small(study):
     base = study.bases[0].model_copy(update={"model": "nobody/knows"})
     assert chosen(study.model_copy(update={"bases": (base,)})) is None
 
 
-def test_what_somebody_set_stays_and_a_gpu_changes_the_rule(study, monkeypatch, tmp_path):
+def test_a_set_number_is_kept_and_with_a_gpu_nothing_is_set(study, monkeypatch, tmp_path):
     monkeypatch.setenv(threads.VARIABLE, "3")
     assert threads.set_threads(study, 2) is None
     assert os.environ[threads.VARIABLE] == "3"

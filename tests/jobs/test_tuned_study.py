@@ -1,4 +1,4 @@
-"""A study with runs and benchmarks, end to end, two steps side by side: tuned, evaluated, reported."""
+"""A study with runs and benchmarks end to end, in two processes: tuned, evaluated, reported."""
 
 import json
 import os
@@ -32,11 +32,11 @@ from preceptor.report.publish import REPORT_TABLES
 from preceptor.study.load import load_study
 from tests.studies import one_base, with_runs, write_benchmarks, write_study
 
-MADE = tuple(table for table in REPORT_TABLES if table != JUDGMENTS)  # no judge of this study is asked
+MADE = tuple(table for table in REPORT_TABLES if table != JUDGMENTS)  # this study asks no judge
 TABLES = (*MADE, STUDENT_RESPONSES, EVAL_DIFFERENCES, PREDICTED_ACTUAL)
 CHECKOUT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.slow  # a minute; `make demo` runs such a graph too
+pytestmark = pytest.mark.slow  # a minute; `make demo` runs a similar graph
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def lake(folder: Path) -> Lake:
     return Lake(str(folder / "store"), "tuned")
 
 
-def test_the_whole_graph_is_made(first, folder):
+def test_the_whole_graph_is_materialized(first, folder):
     assert first.returncode == 0, first.stdout + first.stderr
     assert all(lake(folder).version(table) is not None for table in TABLES)
     assert "tuned_checkpoint a-brief: 1 row (" in first.stdout
@@ -81,7 +81,7 @@ def test_the_whole_graph_is_made(first, folder):
     assert "report.html" in first.stdout
 
 
-def test_a_second_time_nothing_is_computed(first, folder):
+def test_a_second_run_computes_nothing(first, folder):
     before = {table.name: lake(folder).version(table) for table in TABLES}
     page = (folder / "store" / "tuned" / "report.html").read_bytes()
     second = subprocess.run(**command(folder), capture_output=True, timeout=900)
@@ -93,7 +93,7 @@ def test_a_second_time_nothing_is_computed(first, folder):
     assert (folder / "store" / "tuned" / "report.html").read_bytes() == page
 
 
-def test_a_checkpoint_says_which_rows_made_it(first, folder):
+def test_a_checkpoint_lists_its_rows(first, folder):
     tuned = lake(folder).read(TUNED_CHECKPOINT, {"run": "a-chatty"}).row(0, named=True)
     manifest = json.loads((Path(tuned["uri"]) / "manifest.json").read_text())
     assert (Path(tuned["uri"]) / "model.safetensors").is_file()
@@ -104,7 +104,7 @@ def test_a_checkpoint_says_which_rows_made_it(first, folder):
     assert set(chosen["teacher"]) == {"chatty"}
 
 
-def test_every_score_has_its_items_interval_and_judge(first, folder):
+def test_every_score_has_items_an_interval_and_a_judge(first, folder):
     scores, items = lake(folder).read(EVAL_SCORES), lake(folder).read(EVAL_RESULTS)
     assert set(scores["run"]) == set(items["run"]) == {"a-brief", "a-chatty", "untuned-base-a"}
     assert scores.select("run", "benchmark").n_unique() == 3 * 2
@@ -117,7 +117,7 @@ def test_every_score_has_its_items_interval_and_judge(first, folder):
     assert set(scores.filter(benchmark="sums")["judge"]) == {None}
 
 
-def test_predictions_stand_beside_what_came_out(first, folder):
+def test_every_run_has_a_prediction_and_an_actual_result(first, folder):
     rows = lake(folder).read(PREDICTED_ACTUAL)
     assert set(rows["teacher"]) == {"brief", "chatty"}
     assert set(rows.filter("main")["metric"]) == {"accuracy", "win_rate"}
@@ -133,7 +133,7 @@ def test_results_of_other_settings_do_not_count(first, folder):
         warehouse.attach_existing(*REPORT_TABLES)
         keep_current_results(warehouse, today)
         assert warehouse.rows("tuned_checkpoint").height == models
-        evaluated = models + 1  # the untuned base, which the tuning does not change
+        evaluated = models + 1  # the untuned base, which tuning settings do not affect
         assert warehouse.rows("eval_scores").height == 4 * evaluated
         assert warehouse.rows("eval_results").height == 12 * evaluated
 
@@ -149,8 +149,8 @@ def test_the_same_seeds_give_the_same_tables_in_another_store(first, folder, tmp
         assert one.equals(two), table.name
 
 
-def test_a_killed_run_leaves_no_worker_behind_and_goes_on(first, folder, tmp_path):
-    folder = shutil.copytree(folder, tmp_path / "killed")  # the other tests' study stays as it is
+def test_a_killed_run_leaves_no_worker_behind_and_resumes(first, folder, tmp_path):
+    folder = shutil.copytree(folder, tmp_path / "killed")  # leave the study of the other tests unchanged
     study = with_runs(one_base("tuned"))
     for number in range(6):
         study["runs"].append({**study["runs"][0], "name": f"more-{number}", "seed": number + 1})

@@ -66,7 +66,7 @@ class Served:
 
 
 def two_free_ports() -> int:
-    """The first of two neighbours."""
+    """The first of two adjacent free ports."""
     for port in range(20_000 + os.getpid() % 10_000, 60_000, 2):
         with socket.socket() as one, socket.socket() as other:
             try:
@@ -108,9 +108,9 @@ def page(browser, served):
 
 
 def keep(page, name: str) -> None:
-    """A picture for the documentation, where somebody wants it."""
+    """Save a screenshot for the documentation, if PRECEPTOR_SCREENSHOTS is set."""
     if SCREENSHOTS:
-        page.wait_for_timeout(1.5 * SECOND)  # animations end
+        page.wait_for_timeout(1.5 * SECOND)  # until animations end
         picture = Image.open(io.BytesIO(page.screenshot()))
         picture.quantize(64).save(Path(SCREENSHOTS, f"{name}.png"), optimize=True)  # a third of the bytes
 
@@ -121,8 +121,8 @@ def metadata(page, key: str):
 
 
 def answer(page):
-    """The picture in a description, without any further click."""
-    return page.get_by_alt_text("Who is first, why, and how sure that is").first
+    """The picture in a description, shown without a click."""
+    return page.get_by_alt_text("The ranking and its uncertainty").first
 
 
 def width(picture) -> int:
@@ -136,7 +136,7 @@ def click_materialize(served: Served, page, sure: bool = False) -> str:
     with dg.DagsterInstance.from_config(str(served.folder / "home")) as instance:
         before = instance.get_run_ids()
         page.get_by_role("button", name="Materialize").first.click()
-        if sure:  # something above it is missing, and Dagster asks
+        if sure:  # Dagster asks for confirmation because an upstream asset is missing
             page.get_by_role("button", name="Confirm").click()
         served.wait(30, lambda: len(instance.get_run_ids()) > len(before))
         (started,) = set(instance.get_run_ids()) - set(before)
@@ -145,7 +145,7 @@ def click_materialize(served: Served, page, sure: bool = False) -> str:
 
 @pytest.fixture(scope="module")
 def started(served, browser) -> None:
-    """Somebody clicked Materialize on raw_instructions, and waited for that run to succeed."""
+    """Click Materialize on raw_instructions and wait for that run to succeed."""
     page = browser.new_page(viewport={"width": 1400, "height": 860})
     page.set_default_timeout(300 * SECOND)
     page.goto(f"{served.url}/assets/raw_instructions")
@@ -157,7 +157,7 @@ def started(served, browser) -> None:
 
 @pytest.fixture(scope="module")
 def ranked(served, started) -> None:
-    """What followed by itself has ended."""
+    """Wait until the automatic runs have ended."""
     with dg.DagsterInstance.from_config(str(served.folder / "home")) as instance:
 
         def made(asset: str) -> float:
@@ -180,14 +180,14 @@ def ranked(served, started) -> None:
         served.wait(900, ended)
 
 
-def test_an_empty_lake_says_what_to_do(served, page):
+def test_an_empty_lake_shows_the_first_step(served, page):
     assert "Materialize `raw_instructions` in the UI" in served.log.read_text()
     page.goto(f"{served.url}/assets/raw_instructions")
-    page.get_by_text("Start here: materialize it").wait_for()
+    page.get_by_text("Start here").first.wait_for()
     keep(page, "ui_first_run")
     page.goto(f"{served.url}/assets/car_table")
-    page.get_by_text("Where there is none yet, materialize").wait_for()
-    assert width(answer(page)) == 740  # it says that nothing is ranked yet
+    page.get_by_text("If the table is empty, materialize").first.wait_for()
+    assert width(answer(page)) == 740  # the picture says that no teacher is ranked yet
     run_id = click_materialize(served, page, sure=True)
     page.goto(f"{served.url}/runs/{run_id}")
     sentence = page.get_by_text("Failed: raw_instructions has no rows yet: materialize it first").first
@@ -202,13 +202,13 @@ def test_the_graph_shows_every_asset(served, ranked, page):
     page.locator("svg foreignObject").first.wait_for()
     page.mouse.click(900, 720, button="right")
     page.get_by_role("menuitem").filter(has_text="Expand all groups").click()
-    page.reload()  # it fits the opened groups into the window
+    page.reload()  # fits the opened groups into the window
     for asset in ASSETS:
         page.locator("svg foreignObject", has_text=asset).first.wait_for()
     keep(page, "ui_graph")
 
 
-def test_what_was_clicked_and_what_followed_is_materialized(served, ranked, page):
+def test_the_clicked_and_the_automatic_assets_are_materialized(served, ranked, page):
     for asset in ("raw_instructions", "study_report"):
         page.goto(f"{served.url}/assets/{asset}")
         page.get_by_text("Latest materialization").wait_for()
@@ -218,7 +218,7 @@ def test_what_was_clicked_and_what_followed_is_materialized(served, ranked, page
 def test_the_ranking_and_its_plot_render(served, ranked, page):
     page.goto(served.url)
     page.get_by_role("link", name="Catalog").first.click()
-    page.get_by_role("link", name="car_table").first.click()  # the second click, and here is the answer
+    page.get_by_role("link", name="car_table").first.click()  # the second click shows the answer
     assert width(answer(page)) == 740
     assert answer(page).evaluate("e => e.getBoundingClientRect().bottom") < 860
     keep(page, "ui_car_table")

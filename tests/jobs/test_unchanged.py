@@ -1,4 +1,4 @@
-"""A study run again: nothing runs that need not, all runs that must, and the tables are a fresh run's."""
+"""A study run again: exactly the necessary steps run, and the tables equal those of a new run."""
 
 import os
 import re
@@ -28,7 +28,7 @@ from tests.studies import one_base, with_runs, write_benchmarks, write_study
 
 ROWS = {"raw_instructions", "responses", "rewards", "base_losses", "tuned_checkpoint", "eval_results"}
 RANKED = {"car_table", "study_report"}
-RESAMPLED = RANKED | {"car_beta_sweep", "suitability"}  # all that reads the rows of every teacher
+RESAMPLED = RANKED | {"car_beta_sweep", "suitability"}  # assets that read the rows of all teachers
 OF_BRIEF = {"selected_subset best-for-a", "selected_subset of-brief"}  # the first chooses from all
 OF_CHATTY = {"selected_subset best-for-a", "selected_subset of-chatty"}
 pytestmark = [pytest.mark.slow, pytest.mark.story]  # half a minute
@@ -79,8 +79,8 @@ def ranking(said: str) -> str:
     return re.split(r"\nsmall in ", said.split("base-a: CAR")[1])[0]
 
 
-def test_no_step_opens_what_its_state_does_not_tell_of(made):
-    """The one list here that nobody derives: each step is watched while it runs."""
+def test_every_file_and_table_that_a_step_opens_is_in_its_state(made):
+    """The list of inputs is written by hand, so each step is watched while it runs."""
     with made.environment():
         study = read_study(str(made.file)).study
         tables = live_tables(study)
@@ -101,7 +101,7 @@ def test_no_step_opens_what_its_state_does_not_tell_of(made):
             )
             found = dependence(study, step.asset, key, tables)
         places = {table.name for table, _ in (*found.reads, *found.writes, *found.shared)}
-        if step.asset == "selected_subset":  # it joins what its recipe does not choose by
+        if step.asset == "selected_subset":  # it joins tables that its recipe does not select by
             places |= {table.name for table in selection_reads(study, key["recipe"])}
         staged = {f"_staging/{table.name}" for table, _ in (*found.writes, *found.shared)}
         assert made.tables[str(step)] <= places | staged, step
@@ -117,7 +117,7 @@ def dimension(step: Step) -> set[str]:
 
 
 def edit_in_place(path: Path, old: bytes, new: bytes) -> None:
-    """Keep size, number and time of writing."""
+    """Replace bytes but keep size, inode and modification time."""
     assert len(old) == len(new)
     before = path.stat()
     with path.open("r+b") as file:
@@ -160,7 +160,7 @@ EVERY_RESPONSE = {"responses brief", "responses chatty"}
         ("description", "Another", {"study_report"}),
     ],
 )
-def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
+def test_a_changed_setting_runs_the_steps_that_depend_on_it(made, path, value, expected):
     before = made.file.read_text()
     made.change(path, value)
     assert made.to_run() == expected
@@ -173,7 +173,8 @@ def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
     [
         ("brief.jsonl", b"yes", b"no!", {"responses brief", *OF_BRIEF, *RESAMPLED}),
         ("scores.csv", b"brief,6", b"brief,8", {"rewards scores × brief", *RESAMPLED}),
-        ("scores.csv", b"0,stranger,9", b",0stranger,9", EVERY_REWARD),  # each says which row it cannot read
+        # Each teacher reports the row that it cannot read.
+        ("scores.csv", b"0,stranger,9", b",0stranger,9", EVERY_REWARD),
         ("questions.jsonl", b"Hamlet", b"Othell", {"raw_instructions"}),
         ("sums.jsonl", b"plus", b"PLUS", {*SUMS, "study_report"}),
         (
@@ -184,20 +185,20 @@ def test_a_changed_setting_runs_what_hangs_on_it(made, path, value, expected):
         ),
     ],
 )
-def test_a_file_edited_in_place_is_seen_whatever_its_time_says(made, name, old, new, expected):
+def test_a_file_edited_in_place_is_noticed_despite_its_modification_time(made, name, old, new, expected):
     edit_in_place(made.folder / name, old, new)
     assert made.to_run() == expected
     edit_in_place(made.folder / name, new, old)
     assert made.to_run() == set()
 
 
-def test_a_touched_model_is_the_same_model(made):
+def test_a_touched_model_counts_as_unchanged(made):
     for file in (made.folder / "base-a").iterdir():
         os.utime(file)
     assert made.to_run() == set()
 
 
-def test_other_code_or_packages_run_all_and_another_version_its_rows(made, monkeypatch):
+def test_new_code_or_packages_run_all_steps_and_a_new_version_runs_its_own(made, monkeypatch):
     every = {str(step) for step in steps(read_study(str(made.file)).study)}
     monkeypatch.setattr("preceptor.unchanged.state.made_by", lambda: "other")
     assert made.to_run() == every
@@ -206,7 +207,7 @@ def test_other_code_or_packages_run_all_and_another_version_its_rows(made, monke
     assert made.to_run() == {*EVERY_LOSS, *RESAMPLED}
 
 
-def test_dagster_must_know_the_step_as_made_and_not_as_failed_since(made):
+def test_a_step_without_a_materialization_in_dagster_runs(made):
     shutil.move(made.folder / "dagster", made.folder / "elsewhere")
     (made.folder / "dagster").mkdir()
     shutil.copytree(made.folder / "elsewhere" / "receipts", made.folder / "dagster" / "receipts")
@@ -216,15 +217,15 @@ def test_dagster_must_know_the_step_as_made_and_not_as_failed_since(made):
     assert made.to_run() == set()
 
 
-def test_what_failed_in_dagster_since_runs_again(made):
-    """In the UI, say; what it left undone the next `make study` makes good."""
+def test_a_step_that_failed_in_dagster_since_its_receipt_runs_again(made):
+    """For example a run from the UI failed; the next `make study` completes it."""
     teachers = dg.DynamicPartitionsDefinition(name="small/teachers")
     for asset, partitions, key in (("responses", teachers, "brief"), ("car_table", None, None)):
         for fails in (True, False):
 
             @dg.asset(name=asset, partitions_def=partitions)
             def stand_in() -> None:
-                assert not fails  # noqa: B023 - it runs at once
+                assert not fails  # noqa: B023 - called at once
 
             with made.environment():
                 instance = open_instance(read_study(str(made.file)).study)
@@ -232,7 +233,7 @@ def test_what_failed_in_dagster_since_runs_again(made):
             assert made.to_run() == ({f"{asset} {key or ''}".strip()} if fails else set())
 
 
-def test_a_receipt_of_last_week_does_not_hold_where_freshness_is_promised(made):
+def test_a_week_old_receipt_does_not_count_for_assets_with_a_freshness_policy(made):
     every = [path for asset in STEPS for path in made.receipts(asset)]
     kept = {path: path.read_bytes() for path in every}
     for shift in (-RENEWED - timedelta(minutes=1), timedelta(hours=1)):
@@ -241,7 +242,8 @@ def test_a_receipt_of_last_week_does_not_hold_where_freshness_is_promised(made):
             write_receipt(path, replace(receipt, time=datetime.now(UTC) + shift))
         late = {step for step in made.to_run() if step.split()[0] in WITH_FRESHNESS}
         assert late == {*EVERY_REWARD, *RANKED}
-        assert (made.to_run() == late) == (shift < timedelta())  # one of the future holds for no step
+        # A receipt from the future counts for no step.
+        assert (made.to_run() == late) == (shift < timedelta())
     for path, content in kept.items():
         path.write_bytes(content)
     every[0].write_bytes(b"{" + kept[every[0]])
@@ -250,7 +252,7 @@ def test_a_receipt_of_last_week_does_not_hold_where_freshness_is_promised(made):
     assert made.to_run() == set()
 
 
-def test_the_weekly_promise_covers_the_assets_that_dagster_watches(made):
+def test_receipts_expire_for_exactly_the_assets_with_a_freshness_policy(made):
     with made.environment(), code_location(made.file) as defs:
         policies = {
             key.to_user_string(): spec.freshness_policy
@@ -262,11 +264,11 @@ def test_the_weekly_promise_covers_the_assets_that_dagster_watches(made):
     assert all(policy.warn_window.to_timedelta() > RENEWED for policy in policies.values())
 
 
-def test_failed_rows_are_tried_again_where_that_is_asked(made):
+def test_retry_failed_runs_the_steps_with_failed_rows(made):
     assert made.to_run(retry_failed=True) == {"rewards scores × brief", *SUMS}
 
 
-def test_unfinished_chunks_a_lost_model_and_a_changed_page_are_looked_at(made):
+def test_unfinished_chunks_a_lost_model_and_a_changed_report_run_their_steps(made):
     lake = made.lake
     rows = lake.read(BASE_LOSSES, {"base": "base-a", "teacher": "brief"})
     staged = replace(BASE_LOSSES, name=f"_staging/{BASE_LOSSES.name}")
@@ -287,17 +289,17 @@ def test_unfinished_chunks_a_lost_model_and_a_changed_page_are_looked_at(made):
     assert made.to_run() == set()
 
 
-def test_a_data_file_that_is_gone_or_was_touched_is_looked_at(made):
+def test_a_missing_or_touched_data_file_runs_its_steps(made):
     lake = made.lake
     (file,) = Path(lake.uri(BASE_LOSSES)).glob("base=base-a/teacher=brief/*.parquet")
     expected = {"base_losses base-a × brief", *RESAMPLED}
     file.rename(made.folder / "away")
     assert made.to_run() == expected
-    (made.folder / "away").rename(file)  # renaming changes the time that nobody can set
+    (made.folder / "away").rename(file)  # renaming changes ctime, which no program can set
     assert made.to_run() == expected
 
 
-def test_a_table_that_was_changed_or_set_back_is_looked_at(made):
+def test_a_changed_or_restored_table_runs_its_steps(made):
     readers = {*RESAMPLED, *OF_CHATTY, "tuned_checkpoint a-brief"}
     made.lake.delete(RESPONSES, {"teacher": "chatty"})
     lost = of_teacher("chatty") | readers | {"base_losses base-a × brief"}  # of the test before
@@ -306,7 +308,7 @@ def test_a_table_that_was_changed_or_set_back_is_looked_at(made):
     assert made.to_run() >= lost | of_teacher("brief")
 
 
-def test_after_all_that_and_more_changes_the_tables_are_those_of_a_fresh_run(made, capsys):
+def test_after_all_changes_the_tables_equal_those_of_a_new_run(made, capsys):
     edit_in_place(made.folder / "brief.jsonl", b"yes", b"no!")
     made.change("car.beta", 2.0)
     made.change("limits", {"failed_rows": 0.2})
@@ -322,7 +324,7 @@ def test_after_all_that_and_more_changes_the_tables_are_those_of_a_fresh_run(mad
 
 
 def rows_of(lake: Lake, name: str) -> pl.DataFrame:
-    """A table's rows but for what names a store or the moment of making."""
+    """A table's rows without columns that depend on the store or the time."""
     rows = lake.read(TABLES[name])
     made_anew = {"uri", "manifest", *([] if name in ROWS else ["fingerprint"])}  # of versions
     rows = rows.drop([column for column in rows.columns if column in made_anew])

@@ -1,4 +1,4 @@
-"""Alerts of a whole small study, as the daemon finds them while the study runs beside it."""
+"""Alerts of a whole small study, from a daemon that runs beside it."""
 
 import csv
 import os
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def scores(folder: Path, **means: float) -> None:
-    """Every teacher's scores around its mean."""
+    """Write scores around a mean for each teacher."""
     with (folder / "scores.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["question_id", "model", "score"])
@@ -32,7 +32,7 @@ def scores(folder: Path, **means: float) -> None:
 
 
 def small_study(folder: Path) -> None:
-    """Two teachers to rank, one of which a third of the rows fail, and one that fails as a whole."""
+    """Two teachers to rank, one whose rows fail by a third, and one that fails completely."""
     write_study(folder)
     study = document("small")
     study["teachers"].pop()
@@ -53,7 +53,7 @@ def small_study(folder: Path) -> None:
 
 
 def wait(condition: Callable[[], bool], seconds: float = 900) -> None:
-    """Until it holds, or the test fails."""
+    """Wait until the condition holds; fail after `seconds`."""
     ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends
@@ -61,20 +61,20 @@ def wait(condition: Callable[[], bool], seconds: float = 900) -> None:
 
 
 def cursor(home: Path) -> str | None:
-    """What the sensor last remembered."""
+    """The cursor of the sensor's last tick."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         states = [state for state in instance.all_instigator_state() if state.name == "alerts"]
     return states[0].instigator_data.cursor if states and states[0].instigator_data else None
 
 
 def said(taken: list[dict]) -> set[str]:
-    """The alerts' texts, whatever the runs' numbers."""
+    """The alerts' texts without the ids of runs."""
     texts = [body["text"].removeprefix("small: ").split(" (run ")[0] for body in taken]
     return {re.sub(r"^run \w+", "run …", text) for text in texts}
 
 
 def written(folder: Path) -> dict[Path, bytes]:
-    """Every file with its content, but those that SQLite removes just now."""
+    """Every file with its content, except files that SQLite removes at the same time."""
     found = {}
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError, IsADirectoryError):
@@ -82,13 +82,15 @@ def written(folder: Path) -> dict[Path, bytes]:
     return found
 
 
-def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teacher(tmp_path, monkeypatch):
+def test_a_watched_study_reports_failures_drift_and_a_new_best_teacher(tmp_path, monkeypatch):
     small_study(tmp_path)
     scores(tmp_path, brief=9, chatty=1)
     home = tmp_path / "dagster" / "small.yaml"
     home.mkdir(parents=True)
     (home / "dagster.yaml").write_text((CHECKOUT / "jobs" / "dagster.yaml").read_text())
-    dg.DagsterInstance.from_config(str(home)).dispose()  # its tables, before two ask for them at once
+    dg.DagsterInstance.from_config(
+        str(home)
+    ).dispose()  # create its tables, before two processes do so at once
     output = (tmp_path / "daemon.txt").open("w")
     with WebhookServer(500) as server:
         environment = {
@@ -119,32 +121,26 @@ def test_a_watched_study_tells_its_failures_then_its_drift_and_its_new_best_teac
             output.close()
     first, second = sorted(said(server.taken[:before])), sorted(said(server.taken[before:]))
     tokens, completeness, few, failures, absent = first
-    assert tokens == (
-        "base_losses base-a × chatty: check tokens_scored did not pass: 83.6% of 712 response tokens fit into"
-        " the context and are scored"
-    )
-    # Of what is not there, none is told that was still being computed when somebody ranked.
-    assert completeness == (
-        "car_table: check completeness did not pass: 2 of 3 expected rows are there; the first that is not:"
-        " failing: no rewards from scores"
-    )
-    assert few.startswith(
-        "car_table: check enough_instructions did not pass: brief's CAR for base-a stands on 12"
-    )
-    # Nobody is told that rewards and losses of the failing teacher were refused: this says why.
+    assert tokens.startswith("base_losses base-a × chatty: check tokens_scored did not pass: 83.6% of 712 ")
+    # Teachers that were still being computed during the ranking are not reported.
+    assert completeness.startswith("car_table: check completeness did not pass: 2 of 3 ")
+    assert completeness.endswith("failing: no rewards from scores")
+    assert few.startswith("car_table: check enough_instructions did not pass: ")
+    assert "brief" in few and "base-a" in few and " 12 instructions" in few
+    # The refused rewards and losses of the failing teacher are not reported: this alert says why.
     assert failures.startswith(
         "responses failing: check failure_rate did not pass: 4 of 12 rows failed (33.3%)"
     )
     assert absent.startswith("run … failed (responses absent): teacher 'absent': no row of")
     assert f"make study STUDY={tmp_path}/small.yaml" in absent
-    # What stands is not told again; a failed run is, whenever somebody started it again.
+    # Unchanged failing checks are not reported again; a failed run is, each time.
     brief, chatty, best = [text for text in second if text != absent]
     assert brief.startswith("rewards scores × brief: check reward_drift did not pass: the mean reward of 12")
     assert "was 10 in version" in brief and "and is 2 (-9.8 sd)" in brief
     assert chatty.startswith("rewards scores × chatty: check reward_drift did not pass")
     assert best.startswith("the best teacher for base-a is now chatty (CAR ")
     assert "it was brief, now rank 2 [2-2] (CAR " in best
-    # One was refused at first, and was sent again under its id.
+    # The webhook refused the first alert once; it was sent again with the same id.
     assert server.asked[0] == server.taken[0]
     assert len({body["id"] for body in server.taken}) == len(server.taken)
     found = written(tmp_path)

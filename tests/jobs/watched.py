@@ -1,4 +1,4 @@
-"""`make study` in this process, watched: which steps Dagster runs, and what they open."""
+"""`make study` in this process, recording which steps Dagster runs and which files they open."""
 
 import logging
 import sys
@@ -28,12 +28,12 @@ def _note(event: str, arguments: tuple) -> None:
         opened.append(str(arguments[0]))
 
 
-sys.addaudithook(_note)  # for ever: it does nothing but while a step is watched
+sys.addaudithook(_note)  # cannot be removed; it does nothing unless a step is watched
 
 
 @dataclass
 class Made:
-    """A study on disk and its stores. `ran` and `tables`, `files` say what a run's steps did and opened."""
+    """A study on disk and its stores. `ran` lists the steps of a run, `tables` and `files` what they open."""
 
     folder: Path
     store: str = "store"
@@ -47,7 +47,7 @@ class Made:
         return self.folder / "small.yaml"
 
     def change(self, path: str, value: object) -> None:
-        """Set what a dotted path of the study's file names."""
+        """Set the value at a dotted path of the study file."""
         study = yaml.safe_load(self.file.read_text())
         part = study
         *parents, last = path.split(".")
@@ -66,7 +66,7 @@ class Made:
             yield patch
 
     def run(self, capsys: pytest.CaptureFixture[str]) -> str:
-        """`make study` in this process: what it prints; `ran` names the steps that Dagster ran."""
+        """Run `make study` in this process; returns its output. `ran` then lists the steps that ran."""
         self.ran, logger = [], logging.getLogger("preceptor")
         handlers, level = logger.handlers[:], logger.level
         with self.environment() as patch, code_location(self.file):
@@ -92,7 +92,7 @@ class Made:
                     "open",
                     lambda s, table, *a, **k: (tables.add(table.name), original(s, table, *a, **k))[1],
                 )
-                # What is looked at to tell the state is not what the step reads.
+                # Reads that only compute the state are not reads of the step.
                 module = sys.modules["jobs.materialize"]
                 for name in ("fresh_state", "fresh_inputs"):
                     inner.setattr(module, name, self._unwatched(getattr(module, name), tables))
@@ -125,7 +125,7 @@ class Made:
         return inside and not name.startswith((f"{self.folder}/{self.store}", f"{self.folder}/{self.home}"))
 
     def to_run(self, retry_failed: bool = False) -> set[str]:
-        """The steps that the next run would run, as things are now."""
+        """The steps that the next run would run."""
         with self.environment():
             study = read_study(str(self.file)).study
             planned = list(steps(study))

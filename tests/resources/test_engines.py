@@ -1,4 +1,4 @@
-"""One table of engines: a new entry answers for a teacher and for a student, and is known by its settings."""
+"""The table of engines: a new entry serves teachers and students, and its settings are fingerprinted."""
 
 from typing import Literal
 
@@ -31,14 +31,14 @@ STORED = {  # what the code at commit a848a6a stored
 
 
 class EchoTeacher(LocalTeacher):
-    """An engine that repeats what it is asked."""
+    """An engine that repeats the instruction."""
 
     engine: Literal["echo"]
     ending: str = "!"
 
 
 class Echo:
-    """Keeps what it was loaded with."""
+    """Stores its load arguments."""
 
     def __init__(self, teacher, decoding, here):
         self.teacher, self.decoding, self.here = teacher, decoding, here
@@ -49,7 +49,7 @@ class Echo:
             yield number, Generation((request.user[0] + self.teacher.ending,), "stop", 1, 1)
 
     def close(self):
-        """Hold nothing."""
+        """Nothing to close."""
 
 
 @pytest.fixture
@@ -70,13 +70,13 @@ def asked(tmp_path) -> pl.DataFrame:
     return collect_instructions(Instructions(sources=(source,), near_duplicate_threshold=None))[0]
 
 
-def test_a_new_engine_answers_for_a_teacher(lake, tmp_path, loaded):
+def test_a_new_engine_generates_for_a_teacher(lake, tmp_path, loaded):
     teacher = EchoTeacher(engine="echo", ending="?", **COMMIT)
     outcome, _ = GenerationResource(device="cpu").respond(lake, teacher, asked(tmp_path), 0.0)
     assert sorted(turns[0] for turns in outcome.rows["turns"]) == ["say 0?", "say 1?", "say 2?"]
 
 
-def test_a_new_engine_answers_for_a_student(lake, tmp_path, loaded):
+def test_a_new_engine_generates_for_a_student(lake, tmp_path, loaded):
     base = Base(dtype="bfloat16", max_length=77, **COMMIT)
     resource = EvaluationResource(engine="echo", device="cpu", batch_size=5)
     benchmark = checkers(tmp_path, sums(3), sampling=Sampling(max_new_tokens=9))
@@ -89,7 +89,7 @@ def test_a_new_engine_answers_for_a_student(lake, tmp_path, loaded):
 
 
 @pytest.mark.parametrize("engine", ["openai", "echo"])
-def test_students_answer_only_by_an_engine_that_runs_folders(engine):
+def test_students_need_an_engine_that_runs_local_folders(engine):
     with pytest.raises(ValueError, match=f"'{engine}' .* transformers, vllm"):
         EvaluationResource(engine=engine)
 
