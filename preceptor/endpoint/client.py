@@ -1,4 +1,4 @@
-"""Chat completions from an endpoint: asked again where that helps, no faster than the endpoint can take."""
+"""Requests chat completions from an endpoint, with retries and an adaptive limit on concurrency."""
 
 import asyncio
 import logging
@@ -31,24 +31,24 @@ from preceptor.study.endpoint import Endpoint
 log = logging.getLogger(__name__)
 logging.getLogger("httpx2").setLevel(
     logging.WARNING
-)  # it logs each status in the server's words: maybe the key
+)  # it logs each status with the server's text, which may contain the key
 CONNECT_SECONDS = 30.0
-IDLE_SECONDS = 2.0  # servers drop idle connections, uvicorn after 5 s: never reuse one just then
-SEEDS = 2**31 - 1  # a prime: seeds that differ by samples or turns stay apart, and every API takes them
-WORTH_SAYING = 5.0  # seconds of rest that somebody who watches may wonder about
+IDLE_SECONDS = 2.0  # servers drop idle connections (uvicorn after 5 s), so we drop them earlier
+SEEDS = 2**31 - 1  # every API accepts 31 bits; a prime keeps the seeds of samples and turns distinct
+WORTH_SAYING = 5.0  # seconds: shorter pauses are not logged
 TOOLS = {"tools", "functions"}
-LONGEST_REST = 600.0  # seconds that an endpoint may ask for before it is better to stop
+LONGEST_REST = 600.0  # seconds: if an endpoint asks for a longer wait, the run stops
 LARGEST_REPLY = 64 * 2**20  # bytes: many times the longest answer of any model
-BESIDES = 2**20  # bytes of a reply that are no answer: thoughts that do not count as tokens, an error in HTML
-PER_TOKEN = 2**10  # bytes: the longest tokens have 128 characters, an escaped one has 6 bytes
-PER_LISTED_TOKEN = 2**14  # bytes, where each comes with 20 others and their probabilities
-AS_IT_IS = "identity"  # a packed reply of some kilobytes could unpack to gigabytes
+BESIDES = 2**20  # bytes of a reply beside the answer: reasoning that is not counted as tokens, an HTML error
+PER_TOKEN = 2**10  # bytes: the longest tokens have 128 characters, and an escaped character takes 6 bytes
+PER_LISTED_TOKEN = 2**14  # bytes per token that is listed with 20 alternatives and their probabilities
+AS_IT_IS = "identity"  # a compressed reply of a few kilobytes could decompress to gigabytes
 PACKINGS = {"gzip", "deflate", "br", "zstd", "compress"}
 
 
 @dataclass
 class Row:
-    """A row's number, its latest request, and how often one went wrong: all its turns share the attempts."""
+    """A row's number, its latest request, and its failed attempts. All turns share the attempts."""
 
     number: int
     faults: int = 0
@@ -56,7 +56,7 @@ class Row:
 
 
 class Client:
-    """Lives in one event loop. `limiter`, `spent` and `parameters` may outlive it."""
+    """A client for one event loop. `limiter`, `spent` and `parameters` may be used for longer."""
 
     def __init__(
         self, endpoint: Endpoint, limiter: AdaptiveLimit, spent: Spent, parameters: Parameters
@@ -69,7 +69,7 @@ class Client:
         self.bound = ReplyBound()
 
     async def __aenter__(self) -> Self:
-        """Open the connections' pool."""
+        """Open the connection pool."""
         seconds, most = self.endpoint.timeout_seconds, self.endpoint.concurrency
         self._openai = openai.AsyncOpenAI(
             api_key=_key(self.endpoint),
@@ -79,7 +79,7 @@ class Client:
                 timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
                 limits=httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS),
                 headers={"accept-encoding": AS_IT_IS},
-                follow_redirects=False,  # whoever is there would get the prompts
+                follow_redirects=False,  # a redirect would send the prompts to another server
                 event_hooks={"response": [self.bound]},
             ),
         )
@@ -90,9 +90,9 @@ class Client:
         await self._openai.close()
 
     async def ask(self, row: Row, max_tokens: int, seed: int, **body: Any) -> Completion:
-        """The model's answer to a request's `body`; a `seed` of any size is reduced to 31 bits.
+        """Return the model's answer to a request's `body`. A `seed` of any size is reduced to 31 bits.
 
-        Raises RowError (the row's error), or EndpointError (everybody's).
+        Raises RowError where only this row fails, and EndpointError where no row can succeed.
         """
         row.body = body | {"max_tokens": max_tokens, "seed": seed % SEEDS}
         while True:
@@ -103,21 +103,21 @@ class Client:
                 await asyncio.sleep(self.wait_after(row, fault))
 
     def wait_after(self, row: Row, fault: Fault) -> float:
-        """Seconds until the row may try again; raises OutOfAttempts where it may not."""
+        """Seconds until the row's next attempt. Raises OutOfAttempts where none is left."""
         row.faults += 1
         wait = max(backoff(row.faults), fault.wait or 0.0)
         if wait > LONGEST_REST:
             raise EndpointError(
                 f"{self.health.address} asks to wait {wait:,.0f} s ({fault})."
-                " Run again later: finished rows are kept."
+                " Run again later. Finished rows are kept."
             )
         if fault.overload:
             if wait >= WORTH_SAYING:
-                log.info("%s rests for %.0f s: %s", self.health.address, wait, fault)
+                log.info("pausing requests to %s for %.0f s: %s", self.health.address, wait, fault)
             self.gate.rest(wait)
         if row.faults >= self.endpoint.attempts:
             self.health.refuse_unreachable(fault)
-            raise OutOfAttempts(f"no usable answer in {row.faults} attempts; the last: {fault}")
+            raise OutOfAttempts(f"no usable answer in {row.faults} attempts. Last error: {fault}")
         self.spent.add("retries")
         return wait
 
@@ -132,7 +132,7 @@ class Client:
             self.health.failed(fault)
             raise
         except RefusedRequest:
-            raise  # by the model, or by something before it: no sign of life
+            raise  # a proxy may have refused it, so this does not show that the model works
         except RowError:
             self.health.succeeded(sent_at)
             raise
@@ -146,7 +146,7 @@ class Client:
             async with asyncio.timeout(self.endpoint.timeout_seconds):
                 response = await self._sent(body)
         except openai.APIConnectionError as error:
-            # From None: Dagster keeps the texts of causes, and this one's may hold the key.
+            # From None: Dagster stores the texts of causes, and this one may contain the key.
             raise unanswered(error, self.endpoint) from None
         except TimeoutError as error:
             raise too_slow(self.endpoint) from error
@@ -156,7 +156,7 @@ class Client:
         return read_completion(data, self.parameters.most_tokens(body["max_tokens"]), tools)
 
     async def _sent(self, body: dict[str, Any]) -> bytes:
-        """The body of the response; a parameter that is refused is sent otherwise if it can be spared."""
+        """The response's body. An optional parameter that is refused is renamed or left out."""
         tried: set[str] = set()
         why: list[str] = []
         while True:
@@ -181,40 +181,40 @@ class Client:
 
 
 def _key(endpoint: Endpoint) -> str:
-    """The key, or a placeholder: servers at home ask for none."""
+    """The key, or a placeholder for local servers that need none."""
     key = os.environ.get(endpoint.api_key_variable, "").strip() or "EMPTY"
     if not key.isascii() or not key.isprintable():
         raise EndpointError(
-            f"the environment variable {endpoint.api_key_variable} holds characters that no key has: set it"
-            " to the key alone, without quotes or line breaks"
+            f"the environment variable {endpoint.api_key_variable} contains characters that no key contains:"
+            " set it to the key alone, without quotes or line breaks"
         )
     return key
 
 
 class ReplyBound:
-    """Counts a response's bytes as they come; `most` grows with what requests ask for."""
+    """Limits the bytes of a response. `most` grows with the requested number of tokens."""
 
     def __init__(self) -> None:
         self.most = 0
 
     def allow(self, max_tokens: int, body: dict[str, Any]) -> None:
-        """Make room for an answer of so many tokens."""
+        """Raise the limit for an answer of this many tokens."""
         each = PER_LISTED_TOKEN if body.get("logprobs") else PER_TOKEN
         self.most = max(self.most, min(LARGEST_REPLY, BESIDES + max_tokens * each))
 
     async def __call__(self, response: httpx2.Response) -> None:
-        """Bound a response that begins. Raises httpx2.DecodingError for a packed one."""
+        """Limit a response that begins. Raises httpx2.DecodingError for a compressed one."""
         packed = response.headers.get("content-encoding", AS_IT_IS)
         if packed != AS_IT_IS:
-            how = packed if packed in PACKINGS else "in a way of its own"  # a header may repeat the key
-            raise httpx2.DecodingError(f"the reply is packed ({how}), though it was asked for unpacked")
-        response.encoding = "utf-8"  # JSON is; a header could name a codec that makes no text
+            how = packed if packed in PACKINGS else "unknown encoding"  # a header may repeat the key
+            raise httpx2.DecodingError(f"the reply is compressed ({how}), but 'identity' was requested")
+        response.encoding = "utf-8"  # as in JSON; a header could name a codec that yields no text
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Counted(response.stream, self.most)
 
 
 class _Counted(httpx2.AsyncByteStream):
-    """A stream that breaks off behind the last byte that a reply may have."""
+    """A stream that fails when the reply exceeds the limit."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, most: int) -> None:
         self.stream = stream
@@ -226,7 +226,7 @@ class _Counted(httpx2.AsyncByteStream):
             received += len(part)
             if received > self.most:
                 raise httpx2.ReadError(
-                    f"the reply is longer than {self.most / 2**20:.3g} MiB, many times what was asked for"
+                    f"the reply is longer than {self.most / 2**20:.3g} MiB, far more than was requested"
                 )
             yield part
 

@@ -1,4 +1,4 @@
-"""A chat completion as it came over the wire, read without trust."""
+"""Parses chat completions. Every field is validated, because servers deviate from the API."""
 
 import json
 import math
@@ -10,19 +10,19 @@ from preceptor.endpoint.errors import Fault, RowError, shortened
 from preceptor.endpoint.usage import Usage
 from preceptor.text import repair
 
-MOST_TOKENS = 10**9  # that a request can take; a larger count is a mistake of the endpoint's
+MOST_TOKENS = 10**9  # per request; a larger count is the endpoint's mistake
 LONGEST_NUMBER = 40  # digits
-CHARACTERS = 256  # of a token at the most: twice the longest of any vocabulary (a run of blanks or dashes)
-# Why an answer ended, in the words of other providers than OpenAI; whatever is not here is an end of its own.
+CHARACTERS = 256  # per token at most: twice the longest token of any vocabulary (a run of blanks or dashes)
+# Finish reasons of OpenAI and other providers. Any other reason counts as "stop".
 CUT = {"length", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_length", "model_length"}
 WITHHELD = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"}
 BROKEN = {"error", "abort", "cancelled", "insufficient_system_resource", "network_error"}
 THOUGHTS = {"reasoning", "reasoning_content"}
-Hide = Callable[[Any], Any]  # takes the key out of a text, or out of all texts of a JSON value
+Hide = Callable[[Any], Any]  # removes the key from a text, or from all texts of a JSON value
 
 
 class NoText(RowError):
-    """The model worked, but no text of it came that can be kept; `usage` is what that took."""
+    """The model answered, but without usable text. `usage` counts the tokens that it took."""
 
     def __init__(self, text: str, usage: Usage) -> None:
         super().__init__(text)
@@ -30,7 +30,7 @@ class NoText(RowError):
 
 
 class WithheldAnswer(NoText):
-    """The answer was filtered or is a refusal."""
+    """The answer was filtered, or the model refused."""
 
 
 class OutOfTokens(NoText):
@@ -38,14 +38,14 @@ class OutOfTokens(NoText):
 
 
 class TooLong(NoText):
-    """The answer is longer than the most tokens that were asked for can be."""
+    """The answer has more characters than the requested tokens can have."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model said, why it ended (`stop` or `length`), and what that took.
+    """The model's text, why it ended (`stop` or `length`), and its token counts.
 
-    `choice` is the whole of what came, token probabilities included where they were asked for.
+    `choice` is the complete choice of the response, with token probabilities if they were requested.
     """
 
     text: str
@@ -55,35 +55,36 @@ class Completion:
 
 
 def parsed(body: bytes, hide: Hide) -> dict[str, Any]:
-    """The JSON object of a response without the key; a cut or foreign one, or no text, raises Fault.
+    """The JSON object of a response, with the key removed.
 
-    Numbers that no JSON number can be, or with more digits than anything is counted in, are null.
+    NaN, infinities and numbers with more than LONGEST_NUMBER digits become None.
+    Raises Fault for invalid text, for invalid or truncated JSON, and for JSON that is not an object.
     """
     text = decoded(body)
     try:
         body.decode(encoding := json.detect_encoding(body))
-    except UnicodeDecodeError as error:  # each such byte would be a lost letter of an answer
+    except UnicodeDecodeError as error:  # replacing such bytes would lose letters of the answer
         raise Fault(
-            f"the answer is not {encoding}, as JSON is (byte {error.start:,}): {_start(hide(text))}"
+            f"the answer is not valid {encoding} (byte {error.start:,}): {_start(hide(text))}"
         ) from None
     try:
         data = hide(json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_no_number))
     except (ValueError, RecursionError):
-        raise Fault(f"the answer is not whole JSON: {_start(hide(text))}") from None
+        raise Fault(f"the answer is not valid JSON: {_start(hide(text))}") from None
     if not isinstance(data, dict):
         raise Fault(f"the answer is not a JSON object: {_start(hide(text))}")
     return data
 
 
 def decoded(body: bytes) -> str:
-    """The body's text in whichever of JSON's encodings it is; bytes that are no text become U+FFFD."""
+    """The body as text, in the detected JSON encoding. Invalid bytes become U+FFFD."""
     return body.decode(json.detect_encoding(body), errors="replace")
 
 
 def read_usage(data: dict[str, Any]) -> Usage:
-    """The token counts of a response; what is no whole number that can be one is not known.
+    """The token counts of a response. Anything but a whole number from 0 to MOST_TOKENS becomes None.
 
-    Every prompt has a token: a server that says 0 does not count, answers neither.
+    Every prompt has a token. A server that reports 0 does not count, so both counts become None.
     """
     usage = _object(data.get("usage"))
     prompt, response = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
@@ -91,11 +92,13 @@ def read_usage(data: dict[str, Any]) -> Usage:
 
 
 def read_completion(data: dict[str, Any], max_tokens: int, tools: bool = False) -> Completion:
-    """The first choice. Raises Fault where there is none, WithheldAnswer where it was filtered or refused.
+    """The first choice of a response.
 
-    Raises OutOfTokens where a model that thinks first came to no text, and TooLong for one that no
-    `max_tokens` tokens can make. Where token probabilities were asked for these are the answer, with text or
-    without. A function's arguments are the answer where the request offers `tools`.
+    Where token probabilities were requested, an answer without text is valid. Where the request offers
+    `tools`, the arguments of the called function are the answer.
+
+    Raises Fault where there is no choice, WithheldAnswer where it was filtered or refused, OutOfTokens where
+    a reasoning model ended before its text, and TooLong for a text that `max_tokens` tokens cannot hold.
     """
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
@@ -114,13 +117,13 @@ def read_completion(data: dict[str, Any], max_tokens: int, tools: bool = False) 
         text = ""
     if not text and not choice.get("logprobs") and ended in CUT:
         raise OutOfTokens(
-            "the model used up its tokens before it wrote any text: one that thinks first needs more"
-            " ('max_new_tokens' of a teacher, 'max_tokens' of a judge or in its annotator's configuration)",
+            "the model used up its tokens before it wrote any text. A reasoning model needs more: raise"
+            " 'max_new_tokens' of a teacher, or 'max_tokens' of a judge or in its annotator's configuration",
             usage,
         )
     if text is None:
-        thought = "a thought and " if THOUGHTS & {name for name, said in message.items() if said} else ""
-        raise Fault(f"the answer has {thought}no text (finish_reason {shortened(ended, 40)!r})")
+        reasoning = "reasoning but " if THOUGHTS & {name for name, value in message.items() if value} else ""
+        raise Fault(f"the answer has {reasoning}no text (finish_reason {shortened(ended, 40)!r})")
     _refuse_too_long(text, max_tokens, usage)
     return Completion(repair(text), "length" if ended in CUT else "stop", usage, choice)
 
@@ -129,14 +132,14 @@ def _refuse_too_long(text: str, max_tokens: int, usage: Usage) -> None:
     most = CHARACTERS * (max_tokens + 4)
     if len(text) > most:
         raise TooLong(
-            f"the answer has {len(text):,} characters, more than {max_tokens:,} tokens can be: the server"
-            " does not keep to what it is told ('max_new_tokens' of a teacher, 'max_tokens' of a judge)",
+            f"the answer has {len(text):,} characters, more than {max_tokens:,} tokens can have: the server"
+            " ignores the token limit ('max_new_tokens' of a teacher, 'max_tokens' of a judge)",
             usage,
         )
 
 
 def _content(content: object) -> str | None:
-    """The text, or the texts of its parts; a part may be a thought or a picture instead."""
+    """The text, or its text parts joined. Other parts (reasoning, images) are skipped."""
     if isinstance(content, list):
         parts = [_object(part) for part in content]
         texts = [
@@ -149,7 +152,7 @@ def _content(content: object) -> str | None:
 
 
 def _called(message: dict[str, Any]) -> str | None:
-    """The arguments of the function that the model called: JSON, the only thing that a judge is asked for."""
+    """The arguments (JSON) of the function that the model called."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list) or not calls:
         return None
@@ -175,7 +178,7 @@ def _finite(digits: str) -> float | None:
 
 
 def _no_number(name: str) -> None:
-    """NaN and infinities are no JSON."""
+    """Replace NaN and infinities, which JSON does not allow, by None."""
 
 
 def _start(text: str) -> str:

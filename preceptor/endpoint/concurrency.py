@@ -1,10 +1,10 @@
-"""How many requests are in flight, and which is next. The limit is found by trying.
+"""Limits the requests in flight, and admits them by row number. The limit adapts to the endpoint.
 
-It is the fewest requests that give nearly the most throughput.
+The limit settles at the fewest requests that give nearly the best throughput.
 
-What an endpoint can take is unknown and changes. Latency alone does not show it: a batching server slows
-every request a little with each one more and still gains. So throughput at different limits is compared:
-latency that grows without a gain in throughput is a queue, from which the limit goes back.
+An endpoint's capacity is unknown and changes. Latency alone does not show it: on a batching server, each
+further request slows the others a little and still raises throughput. So the limit is found by measuring
+throughput at different limits. If latency grows and throughput does not, requests queue: the limit shrinks.
 """
 
 import asyncio
@@ -15,20 +15,21 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 START = 4
-FEWEST = 24  # requests that a round measures, or twice the limit if that is more
-FULL = 0.8  # of the limit in flight: with fewer, the work that there is was the limit
-ENOUGH = 0.9  # of the best throughput
-CHANGED = 1.5  # times faster or slower than known at one limit: no longer the same endpoint
+FEWEST = 24  # requests per measuring round, or twice the limit if that is more
+FULL = 0.8  # share of the limit that must be in flight; with less, too few rows are left to measure
+ENOUGH = 0.9  # share of the best throughput that is good enough
+CHANGED = 1.5  # if throughput at a limit changes by this factor, earlier measurements are discarded
 REST = 8  # rounds between two tries of a larger limit
-NEAR = 1.3  # limits that are not worth telling apart
-BACK = 0.9  # of a limit that was too much for the endpoint: the most that is tried for now
-RECOVERY = 1.01  # growth of that most, per round
+NEAR = 1.3  # limits closer than this factor are treated as equal
+BACK = 0.9  # after an overload, the largest limit to try is this share of the overloading one
+RECOVERY = 1.01  # growth of that largest limit per round
 
 
 class AdaptiveLimit:
     """The number of requests that may be in flight, at most `bound`.
 
-    `setting` counts changes: a request that the endpoint had too much of tells the one that it began under.
+    `setting` counts changes. A request remembers the setting under which it began, so that several
+    overloaded requests of the same setting halve the limit only once.
     """
 
     def __init__(self, bound: int) -> None:
@@ -41,7 +42,7 @@ class AdaptiveLimit:
         self._settle()
 
     def finished(self, now: float, work: float, in_flight: int) -> None:
-        """Learn from an answer at this time in seconds; `work` is its tokens, `in_flight` counts it too."""
+        """Record an answer at time `now` (seconds) of `work` tokens; `in_flight` includes this request."""
         if in_flight < FULL * self.limit:
             self._measure_from(now)
             return
@@ -56,7 +57,7 @@ class AdaptiveLimit:
             self._measure_from(now)
 
     def overloaded(self, setting: int) -> None:
-        """Halve the limit: the endpoint said that it has too much to do. Once for all who began together."""
+        """Halve the limit because the endpoint is overloaded, once for all requests of one setting."""
         if setting != self.setting:
             return
         self._known = {n: throughput for n, throughput in self._known.items() if n < self.limit}
@@ -65,7 +66,7 @@ class AdaptiveLimit:
         self._set(self._smaller(0.5))
 
     def _settle(self) -> None:
-        """Measure after as many answers as are in flight: then the queue is as long as it gets."""
+        """Skip as many answers as the limit before measuring, so that the queue has its full length."""
         self._settling = self.limit
         self._measure_from(0.0)
 
@@ -87,7 +88,7 @@ class AdaptiveLimit:
             self._set(limit)
 
     def _learn(self, throughput: float) -> float:
-        """Remember a round; below 1, how much slower the endpoint has become since this limit was known."""
+        """Store a round's throughput. Returns the factor (at most 1) by which the endpoint became slower."""
         known = self._known.get(self.limit, throughput)
         change = throughput / known
         if 1 / CHANGED < change < CHANGED:
@@ -100,7 +101,7 @@ class AdaptiveLimit:
         return max(1, int(self.limit * max(share, 0.5)))
 
     def _next(self) -> int:
-        """Grow while that pays, then look for a smaller limit as good, then rest and try again."""
+        """Grow while throughput grows, then look for a smaller limit as good, then pause and try again."""
         best = max(self._known.values())
         settled = min(n for n, throughput in self._known.items() if throughput >= ENOUGH * best)
         larger = min(int(self._most), 2 * settled)
@@ -124,7 +125,7 @@ class AdaptiveLimit:
 
 
 class Gate:
-    """Admits requests up to the limit: older rows first, none while it rests. Lives in one event loop."""
+    """Admits requests up to the limit, older rows first, and none during a pause. For one event loop."""
 
     def __init__(self, limiter: AdaptiveLimit) -> None:
         self.limiter = limiter
@@ -135,7 +136,7 @@ class Gate:
 
     @asynccontextmanager
     async def passage(self, row: int) -> AsyncIterator[int]:
-        """Wait for a place, hold it inside the block; gives the limiter's setting at the start."""
+        """Wait for a free place and hold it inside the block. Yields the limiter's setting at the start."""
         turn = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (row, next(self._order), turn))
         self._admit()
@@ -151,7 +152,7 @@ class Gate:
             self._leave()
 
     def rest(self, seconds: float) -> None:
-        """Admit nobody for so long."""
+        """Admit no request for this long."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         if until > self._closed_until:

@@ -1,8 +1,8 @@
-"""Where a key lies in a text: as it is, escaped, in base64, in hexadecimal digits, or one in another.
+"""Finds an API key in a text: in plain, escaped, base64 or hexadecimal form, also nested in one another.
 
-It may go on in the next line, have invisible characters in it, or be in wide letters. What is not found is a
-key in ways of writing that no server makes of a header that it quotes: base32, base85, UTF-16 in base64, in
-another case, packed, encrypted.
+Line breaks, invisible characters and full-width letters inside the key do not hide it. Encodings that no
+server uses when it quotes a header are not searched: base32, base85, UTF-16 in base64, another letter case,
+compression, encryption.
 """
 
 import binascii
@@ -14,18 +14,18 @@ from preceptor.endpoint.escapes import LEADS, Escapes, Origins
 
 Span = tuple[int, int]
 Layers = tuple[Origins, ...]
-DEPTH = 3  # encodings in one another
-KINDS = "\\%&="  # of escapes, by what they begin with
+DEPTH = 3  # nested encodings
+KINDS = "\\%&="  # the first characters of the kinds of escapes
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
 DIGIT = re.compile(r"[0-9A-Fa-f]")
-PREFIXED = (  # 0x may be a prefix, or the last digit of a byte and a letter behind it
+PREFIXED = (  # 0x may be a prefix, or the last digit of a byte followed by a letter
     re.compile(r"0[xX]|([0-9A-Fa-f])"),
     re.compile(r"(?<![0-9A-Fa-f])0[xX]|([0-9A-Fa-f])"),
 )
 WEB_SAFE = bytes.maketrans(b"-_", b"+/")
 NOT_BASE64 = bytes(n for n in range(256) if not BASE64.match(chr(n)))
 NOT_HEXADECIMAL = bytes(n for n in range(256) if chr(n) not in "0123456789ABCDEFabcdef")
-BREAKS = re.compile(  # NUL as in UTF-16, and what HTML, a typesetter or a terminal breaks long words by
+BREAKS = re.compile(  # NUL as in UTF-16, and what HTML, typesetting or terminals insert into long words
     "(?:[\0\xad\u034f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
     r"|[ \t]*[\r\n][ \t]*|<wbr ?/?>|&(?:#8203|#[xX]200[bB]|ZeroWidthSpace|#173|#[xX][aA][dD]|shy);"
     r"|\\{1,4}u(?:200[b-fB-F]|00[aA][dD]|2060|[fF][eE][fF][fF]))+"
@@ -36,17 +36,17 @@ PRINTABLE = bytes(n in b"\t\n\r" or 0x20 <= n <= 0x7E for n in range(256))  # 1 
 
 @dataclass(frozen=True)
 class _Block:
-    """Text that a view holds in base64 or hexadecimal digits; `back` gives its place in the view."""
+    """Text decoded from base64 or hexadecimal digits of a view; `back` maps a span to the view."""
 
     text: str
     back: Callable[[int, int], Span]
 
 
 def traces(text: str, key: str, depth: int = DEPTH) -> list[Span]:
-    """(start, end) of everything in the text that can be read as the key; two of them may overlap.
+    """(start, end) of every part of the text that decodes to the key. Spans may overlap.
 
-    Line breaks, blanks and marks between the characters of base64 or hexadecimal digits do not hide it, nor
-    does what stands before it in the same block.
+    The key is also found in base64 or hexadecimal digits that are split by line breaks, blanks or
+    punctuation, and behind other text in the same block.
     """
     if len(text) < len(key):  # no encoding is shorter than what it encodes
         return []
@@ -66,7 +66,7 @@ def traces(text: str, key: str, depth: int = DEPTH) -> list[Span]:
 
 
 def without(text: str, key: str, instead: str) -> str:
-    """The text with every trace of the key replaced, also of a key that only a replacement makes."""
+    """The text with every trace of the key replaced, including traces that a replacement creates."""
     while spans := _merged(traces(text, key)):
         for start, end in reversed(spans):
             text = text[:start] + instead + text[end:]
@@ -84,7 +84,7 @@ def _merged(spans: list[Span]) -> list[Span]:
 
 
 def _joined(text: str) -> tuple[str, Origins]:
-    """The text without what may break a word and shows nothing or a new line; wide letters as plain ones."""
+    """The text without line breaks and invisible characters inside words, and with plain wide letters."""
     parts: list[str] = []
     origins = Origins([0], [0])
     place = length = 0  # of the text, of the result
@@ -99,9 +99,9 @@ def _joined(text: str) -> tuple[str, Origins]:
 
 
 def _views(text: str, escapes: Escapes) -> dict[str, Layers]:
-    """The text, and what it is without its escapes: all at once, or one kind after another.
+    """The text, and the text with its escapes undone: all kinds at once, or one kind after another.
 
-    With each view, how it came to be: from which characters of the one before, back to the text.
+    Each view comes with its layers, which map its characters back to the text.
     """
     views: dict[str, Layers] = {text: ()}
     latest = views
@@ -131,7 +131,7 @@ def _blocks(view: str, shortest: int) -> Iterator[_Block]:
 
 
 def _base64(view: str, shortest: int) -> Iterator[_Block]:
-    """Read from each of four characters on: a block may begin anywhere in what looks like one."""
+    """Decode from each of the first four characters, because a block may begin at any of them."""
     letters = view.encode("ascii", "replace").translate(WEB_SAFE, NOT_BASE64)
     for skipped in range(4):
         stream = letters[skipped:]
@@ -157,7 +157,7 @@ def _hexadecimal(view: str, shortest: int) -> Iterator[_Block]:
 
 
 def _digits(view: str, digits: bytes, digit: re.Pattern[str], shortest: int) -> Iterator[_Block]:
-    """Digits of a view, read from each of two on; `digit` finds them there."""
+    """Decode hexadecimal digits from each of the first two on; `digit` finds them in the view."""
     for skipped in range(2):
         stream = digits[skipped:]
         data = binascii.unhexlify(stream[: len(stream) - len(stream) % 2])
@@ -169,7 +169,7 @@ def _digits(view: str, digits: bytes, digit: re.Pattern[str], shortest: int) -> 
 
 
 def _numbers(view: str, shortest: int) -> Iterator[_Block]:
-    """Bytes as a program prints a list of them."""
+    """Lists of byte values in decimal digits, as programs print them."""
     for listed in re.finditer(rf"\d{{1,3}}(?:[,;\s]{{1,9}}\d{{1,3}}){{{shortest - 1},}}", view, re.ASCII):
         spans = [number.span() for number in re.compile(r"\d+").finditer(view, *listed.span())]
         codes = [int(view[start:end]) for start, end in spans]
@@ -181,8 +181,8 @@ def _numbers(view: str, shortest: int) -> Iterator[_Block]:
 
 
 def _printable(data: bytes, shortest: int, back: Callable[[int, int], Span]) -> Iterator[_Block]:
-    """The stretches that can hold a key, which is printable ASCII: chance makes few of them."""
-    if b"\1" * shortest not in data.translate(PRINTABLE):  # far quicker than the pattern
+    """The printable ASCII stretches, which alone can contain a key. They are rare in random bytes."""
+    if b"\1" * shortest not in data.translate(PRINTABLE):  # far faster than the pattern
         return
     pattern = re.compile(rb"[\t\n\r\x20-\x7e]{%d,}" % shortest)
     for found in pattern.finditer(data):
@@ -194,6 +194,6 @@ def _printable(data: bytes, shortest: int, back: Callable[[int, int], Span]) -> 
 
 
 def _place(view: str, letter: re.Pattern[str], first: int, last: int) -> Span:
-    """Where letters number `first` up to `last` of a view stand."""
+    """The span from the letter at index `first` to the one before index `last`."""
     places = [n.start() for n in letter.finditer(view) if n.lastindex or not letter.groups]
     return places[first], places[min(last, len(places)) - 1] + 1

@@ -1,20 +1,20 @@
-"""The three ways in which a request fails: by the endpoint, by the row, or by chance."""
+"""The three kinds of failure: of the endpoint, of one row, and those that a retry may cure."""
 
 from preceptor.text import repair
 
 
 class EndpointError(RuntimeError):
-    """The endpoint gives nobody an answer: no row's fault, so that the work stops and no row is marked."""
+    """The endpoint answers no request. The work stops, and no row is marked as failed."""
 
 
 class RowError(Exception):
-    """This row gets no answer; the text says why and becomes the row's `error`."""
+    """This row gets no answer. The message becomes the row's `error`."""
 
 
 class RefusedRequest(RowError):
-    """The endpoint will not answer this request, however often it is asked.
+    """The endpoint refuses this request, and a retry does not help.
 
-    `cure` says which of the study's settings may be to blame, if it answers nobody.
+    `cure` names the study's settings to change if the endpoint refuses all requests.
     """
 
     def __init__(self, text: str, cure: str = "") -> None:
@@ -23,14 +23,14 @@ class RefusedRequest(RowError):
 
 
 class OutOfAttempts(RowError):
-    """Every attempt that the row had went wrong."""
+    """All attempts of the row failed."""
 
 
 class Fault(Exception):
-    """What went wrong may go right the next time.
+    """A failure after which a retry may succeed.
 
-    `wait` is how many seconds the endpoint asked for, `overload` says that it has too much to do, and
-    `unreachable` that no connection could be made.
+    `wait` is the delay in seconds that the endpoint asked for. `overload` means that the endpoint has too
+    many requests, `unreachable` that no connection could be made.
     """
 
     def __init__(
@@ -43,6 +43,6 @@ class Fault(Exception):
 
 
 def shortened(text: str, most: int = 300) -> str:
-    """One line of at most this many characters, which any file can hold."""
+    """The text as one line of at most `most` characters, without lone surrogates."""
     line = repair(" ".join(text.split()))
     return line if len(line) <= most else line[: most - 1] + "…"

@@ -1,7 +1,7 @@
-"""What else a text reads as when some of its escapes are undone: those of JSON, Python, URLs, HTML and mail.
+"""Decodes escapes of JSON, Python, URLs, HTML and mail, alone or nested, in every possible way.
 
-`\\/`, `\\u002b`, `\\x2B`, `%2B`, `&#43;`, `&plus;` and `=2B` each stand for one character, and each of their
-own characters may be escaped again (`%252B`, `\\\\u002b`, `&amp;#43;`), in one way or another.
+`\\/`, `\\u002b`, `\\x2B`, `%2B`, `&#43;`, `&plus;` and `=2B` each stand for one character. Their own
+characters may be escaped again, in the same way or another (`%252B`, `\\\\u002b`, `&amp;#43;`).
 """
 
 import functools
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html.entities import html5
 
-LEADS = "\\%&+="  # what an escape begins with; in a URL '+' is a blank
-MOST = 24  # readings of one place: enough for escapes of escapes of escapes of escapes
+LEADS = "\\%&+="  # the first characters of escapes; in a URL '+' is a blank
+MOST = 24  # readings of one place: enough for four nested levels of escapes
 CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 KEPT = frozenset(string.printable)
 HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
@@ -21,32 +21,32 @@ DECIMAL = frozenset("0123456789")
 OCTAL = frozenset("01234567")
 NAMES = {name: char for name, char in html5.items() if len(char) == 1 and char.isascii()}
 BEGINNINGS = {name[:length] for name in NAMES for length in range(len(name) + 1)}
-Reading = tuple[str, int]  # a character, and where the text goes on behind it
+Reading = tuple[str, int]  # a character, and the place after it
 
 
 @dataclass(frozen=True)
 class Origins:
-    """Where the characters of a text without its escapes began: from each of `places` on at `begins`."""
+    """Maps places in a decoded text to the original. Each of `places` has its original in `begins`."""
 
     places: list[int]
     begins: list[int]
 
     def begin(self, place: int) -> int:
-        """Where the character at a place, or the end, began."""
+        """The original place of the character at `place`, or of the end."""
         number = bisect_right(self.places, place) - 1
         return self.begins[number] + place - self.places[number]
 
 
 @functools.cache
 def _may_begin(leads: str, once: bool) -> re.Pattern[str]:
-    """Where an escape may begin: what stands behind a lead tells for most that none does.
+    """A fast pattern for places where an escape may begin, by the character after the lead.
 
-    It may be an escape itself, unless `once`; nothing that could be one is left out.
+    That character may itself be escaped, unless `once`. The pattern misses no escape.
     """
     nested = "" if once else re.escape(LEADS)
     hexadecimal = rf"[0-9A-Fa-f][0-9A-Fa-f{nested}]"
     behind = {
-        "\\": r"[^89A-TV-Za-mo-qsvwyz]",  # of letters and digits, those of x u U n r t and octal numbers
+        "\\": r"[^89A-TV-Za-mo-qsvwyz]",  # of letters and digits, only x u U n r t and octal digits
         "%": rf"{hexadecimal}|[u{nested}]",
         "=": rf"{hexadecimal}|[\r\n{nested}]",
         "&": rf"[#A-Za-z{nested}]",
@@ -56,10 +56,10 @@ def _may_begin(leads: str, once: bool) -> re.Pattern[str]:
 
 
 class Escapes:
-    """A text in which each place may be read in several ways, up to MOST.
+    """A text in which each place may be read in up to MOST ways.
 
-    `leads` are the escapes to undo, all or some; `once` undoes none in another, as a program would.
-    Time grows with the text's length, whatever it says.
+    `leads` selects the kinds of escapes to decode. With `once`, nested escapes are decoded by one level
+    only, as a program would. Time is linear in the text's length for any text.
     """
 
     def __init__(self, text: str, leads: str = LEADS, once: bool = False) -> None:
@@ -75,7 +75,7 @@ class Escapes:
             self._read[place] = self._readings(place)
 
     def spelled(self, word: str) -> list[tuple[int, int]]:
-        """(start, end) wherever the word can be read, also where two of them overlap."""
+        """(start, end) of every place where the word can be read. Spans may overlap."""
         if not any(len(readings) > 1 for readings in self._read.values()):
             return [
                 (n.start(), n.start() + len(word)) for n in re.finditer(f"(?={re.escape(word)})", self.text)
@@ -86,7 +86,7 @@ class Escapes:
         return [(place, end) for place, end in zip(places, ends, strict=True) if end is not None]
 
     def undone(self) -> tuple[str, "Origins"]:
-        """The text with every escape undone as deep as can be, and where its characters began."""
+        """The text with every escape decoded as deeply as possible, and the origins of its characters."""
         parts: list[str] = []
         origins = Origins([0], [0])
         place = length = 0  # of the text, of the result
@@ -104,7 +104,7 @@ class Escapes:
         return ("".join([*parts, self.text[place:]]) if parts else self.text), origins
 
     def _depth(self, reading: Reading) -> tuple[int, bool, bool]:
-        char, end = reading  # of two as deep, what base64 is made of: a letter, '+' rather than a blank
+        char, end = reading  # at equal depth prefer base64's characters: a letter, '+' rather than a blank
         return end, char.isalnum(), not char.isspace()
 
     def _end(self, place: int, word: str) -> int | None:
@@ -122,7 +122,7 @@ class Escapes:
 
     def _readings(self, place: int) -> list[Reading]:
         readings = [(self.text[place], place + 1)]
-        for reading in readings:  # it grows meanwhile: what was read may be an escape's beginning
+        for reading in readings:  # the list grows in the loop: a decoded character may begin an escape
             for new in self._undone(*reading):
                 if new not in readings:
                     readings.append(new)
@@ -131,7 +131,7 @@ class Escapes:
         return readings
 
     def _undone(self, lead: str, place: int) -> Iterator[Reading]:
-        """The characters of escapes that begin with this one and go on at this place."""
+        """The characters of escapes that begin with `lead` and continue at `place`."""
         match lead:
             case "\\":
                 yield from self._behind_backslash(place)
@@ -164,7 +164,7 @@ class Escapes:
                 yield char, end
 
     def _behind_line_break(self, place: int) -> Iterator[Reading]:
-        """An escaped line break is nothing: mail and programs break long lines so."""
+        """Skip an escaped line break, which mail and programs use to wrap long lines."""
         for char, end in self._at(place):
             if char == "\r":
                 yield from (at for feed, last in self._at(end) if feed == "\n" for at in self._at(last))
@@ -196,7 +196,7 @@ class Escapes:
             yield from ((NAMES[name], end) for name, end in begun if name in NAMES)
 
     def _reference(self, place: int, digits: frozenset[str], base: int) -> Iterator[Reading]:
-        """A number of any length, and the ';' behind it where there is one."""
+        """A number of any length, with the ';' after it if there is one."""
         for length in range(8, 0, -1):
             for char, end in self._number(place, length, digits, base):
                 closed = [last for closing, last in self._at(end) if closing == ";"]
@@ -206,7 +206,7 @@ class Escapes:
     def _number(
         self, place: int, length: int, digits: frozenset[str] = HEXADECIMAL, base: int = 16
     ) -> Iterator[Reading]:
-        """The ASCII character of a number of so many digits."""
+        """The ASCII characters of numbers with `length` digits."""
         for written, end in self._digits(place, length, digits):
             value = int(written, base)
             if value < 128 and chr(value) in KEPT:

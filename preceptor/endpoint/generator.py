@@ -13,12 +13,12 @@ from preceptor.endpoint.rows import Rows
 from preceptor.endpoint.usage import Spent, total
 from preceptor.study.teachers import OpenAITeacher
 
-OPTIONAL = {"seed"}  # the rest is the study's word
+OPTIONAL = {"seed"}  # the study sets all other parameters, so they must not be left out
 Stream = Generator[tuple[int, Generation], None, None]
 
 
 class EndpointGenerator:
-    """A teacher that is asked over HTTP, many rows at once; each turn follows the teacher's own answers."""
+    """Asks a teacher over HTTP, many rows at once. Each turn follows the teacher's earlier answers."""
 
     def __init__(self, teacher: OpenAITeacher, decoding: Decoding) -> None:
         self.teacher = teacher
@@ -29,31 +29,31 @@ class EndpointGenerator:
         self._rows = Rows(teacher, self._answer, lambda error: Generation(error=error), spent, OPTIONAL)
 
     def stream(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
-        """Answers as they come; closing the generator cancels what is in flight.
+        """Yield answers as they finish. Closing the generator cancels all requests in flight.
 
-        Raises EndpointError where nobody would be answered.
+        Raises EndpointError where the endpoint answers no request.
         """
         self.close()
         self._stream = self._rows.stream(requests)
         return self._stream
 
     def close(self) -> None:
-        """End the stream, with whatever is in flight."""
+        """End the stream and cancel all requests in flight."""
         if self._stream is not None:
             self._stream.close()
 
     async def _answer(self, client: Client, row: Row, request: Request) -> Generation:
         completions: list[Completion] = []
         for turn in range(len(request.user)):
-            said = tuple(completion.text for completion in completions)
-            messages = Conversation(request.system, request.user, said).messages(turn + 1, turn)
+            answers = tuple(completion.text for completion in completions)
+            messages = Conversation(request.system, request.user, answers).messages(turn + 1, turn)
             seed = request.seed_of(turn)
             completion = await client.ask(row, messages=messages, seed=seed, **self._parameters())
             completions.append(self._before_stop_text(completion))
         return _generation(completions)
 
     def _before_stop_text(self, completion: Completion) -> Completion:
-        """The completion as it should be where a server keeps the stop text, or does not know `stop`."""
+        """Cut the completion before the stop text, because some servers keep it or ignore `stop`."""
         text = before_stop_text(completion.text, self.decoding.stop)
         if text == completion.text:
             return completion
@@ -66,11 +66,11 @@ class EndpointGenerator:
             "max_tokens": decoding.max_new_tokens,
         }
         if decoding.top_p < 1 or "top_p" in self.teacher.given:
-            parameters["top_p"] = decoding.top_p  # some servers take it or the temperature, not both
+            parameters["top_p"] = decoding.top_p  # some servers refuse it together with a temperature
         if decoding.stop:
             parameters["stop"] = list(decoding.stop)
         if decoding.top_k > 0:
-            parameters["top_k"] = decoding.top_k  # not in the API, but most servers know it
+            parameters["top_k"] = decoding.top_k  # not in the API, but most servers support it
         return parameters
 
 

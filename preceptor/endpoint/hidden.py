@@ -1,6 +1,6 @@
-"""An endpoint may repeat the key that it was sent: it is taken out of whatever is kept of a reply.
+"""Removes the API key from everything that is kept of a reply, because an endpoint may repeat it.
 
-The key's traces are looked for after decoding, so that `\\/`, `\\u002b`, `%2B`, `&#47;` and base64 hide none.
+The search covers decoded forms, so that `\\/`, `\\u002b`, `%2B`, `&#47;` and base64 do not hide the key.
 """
 
 import os
@@ -15,15 +15,15 @@ BYTES = range(256)
 
 
 def without_key(text: str, endpoint: Endpoint) -> str:
-    """The text with the endpoint's key replaced, in whatever encoding it stands there."""
+    """The text with the endpoint's key replaced, in any encoding."""
     key = _key(endpoint)
     return text if len(key) < SHORTEST_KEY else without(text, key, INSTEAD)
 
 
 def data_without_key(data: Any, endpoint: Endpoint) -> Any:
-    """The same of JSON: its texts and names, bytes in a list, and a list's texts read one after another.
+    """JSON data with the key replaced in texts, names, lists of bytes, and texts of a list read in sequence.
 
-    Raises RecursionError for what is nested too deeply.
+    Raises RecursionError for data that is nested too deeply.
     """
     key = _key(endpoint)
     return data if len(key) < SHORTEST_KEY else _hide(data, key)
@@ -57,7 +57,7 @@ def _are_bytes(items: list[Any]) -> bool:
 
 
 def _spelled(items: list[Any], key: str) -> set[int]:
-    """The items that spell the key one after another: texts, or tokens of an answer with their bytes."""
+    """Indices of items that together spell the key: texts, or tokens of an answer with their bytes."""
     texts = [_text(item) for item in items]
     codes = [_codes(item) for item in items]
     return _within(texts, key) | _within(codes, key)
@@ -74,7 +74,7 @@ def _codes(item: Any) -> str:
 
 
 def _within(texts: list[str], key: str) -> set[int]:
-    """The numbers of the texts that the key goes through, read one after another."""
+    """Indices of the texts that contain a part of the key when all are joined."""
     ends = [0]
     for text in texts:
         ends.append(ends[-1] + len(text))

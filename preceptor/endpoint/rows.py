@@ -1,6 +1,7 @@
-"""Many rows asked at once: each row's result exactly once, as it finishes, a bounded number on their way.
+"""Asks an endpoint about many rows at once. Yields each result exactly once, as it finishes.
 
-Rows that got no answer are held until it is known whether the endpoint or the row was to blame.
+A bounded number of rows is in progress. Rows without an answer are held until it is known whether the
+endpoint or the row is at fault.
 """
 
 import asyncio
@@ -20,17 +21,17 @@ from preceptor.endpoint.usage import Spent
 from preceptor.study.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
-MOST_UNANSWERED = 10  # rows that are held before the endpoint has to show that it is alive
+MOST_UNANSWERED = 10  # rows that are held before the endpoint is tested with a short text
 OTHER_WORDS = "Hello."
-LOOK = "See what is wrong with the endpoint."
+LOOK = "Check the endpoint."
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class Rows(Generic[Item, Result]):
-    """Asks an endpoint about rows: `answer` is the dialogue about one, `failed` the result of an error.
+    """Asks an endpoint about rows. `answer` handles one row, `failed` turns an error into a result.
 
-    `optional` are the parameters that an endpoint which refuses them is asked without.
+    `optional` names the parameters that are left out if the endpoint refuses them.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Rows(Generic[Item, Result]):
         self.parameters = Parameters(endpoint, optional)
 
     def stream(self, items: Iterable[Item]) -> Generator[tuple[int, Result], None, None]:
-        """Yield (number of the item, its result); raises EndpointError after what was finished before it."""
+        """Yield (item number, result). Raises EndpointError after all results that finished before it."""
 
         async def produce(outbox: Outbox[tuple[int, Result]]) -> None:
             async with Client(self.endpoint, self.limiter, self.spent, self.parameters) as client:
@@ -59,9 +60,9 @@ class Rows(Generic[Item, Result]):
 
 
 class Outbox(Generic[Item]):
-    """Items on their way from the loop to a consumer. Whoever will put one reserves its place first.
+    """Passes items from the event loop to a consumer. A producer reserves a place before it puts an item.
 
-    So a slow consumer holds the producers up, and putting what is finished never has to wait.
+    So a slow consumer makes the producers wait, and putting a finished item never waits.
     """
 
     def __init__(self, places: int) -> None:
@@ -70,19 +71,19 @@ class Outbox(Generic[Item]):
         self._items: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
 
     async def reserve(self) -> None:
-        """Wait for a free place; it is free again once its item was consumed."""
+        """Wait for a free place. The place becomes free again when its item is consumed."""
         await self._places.acquire()
 
     def put(self, item: Item) -> None:
-        """Hand over an item in a reserved place."""
+        """Put an item in a reserved place."""
         self._items.put(item)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Say that nothing more comes, and why if that is an error."""
+        """Mark the end, with the error that caused it if there is one."""
         self._items.put(error)
 
     def consumed(self) -> Iterator[Item]:
-        """The items, outside the loop's thread; an error is raised after what was finished before it."""
+        """Yield the items, outside the loop's thread. An error is raised after all earlier items."""
         while (item := self._items.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
@@ -93,7 +94,7 @@ class Outbox(Generic[Item]):
 def in_background(
     produce: Callable[[Outbox[Item]], Awaitable[None]], places: int
 ) -> Generator[Item, None, None]:
-    """Run `produce` in a loop of its own and yield what it puts; closing the generator cancels it."""
+    """Run `produce` in its own event loop and yield its items. Closing the generator cancels it."""
     opened: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Task[None], Outbox[Item]]] = (
         queue.SimpleQueue()
     )
@@ -115,7 +116,7 @@ def in_background(
 
 
 async def _produced(produce: Callable[[Outbox[Item]], Awaitable[None]], outbox: Outbox[Item]) -> None:
-    """Produce everything, then keep the loop open until the consumer has all of it and cancels."""
+    """Produce all items, then keep the loop open until the consumer has them all and cancels."""
     try:
         await produce(outbox)
     except Exception as error:
@@ -190,10 +191,10 @@ class _Held:
 
 
 class Unanswered:
-    """Holds refused and failed rows until a request that was sent after them is answered.
+    """Holds refused and failed rows until a later request is answered.
 
-    Where none comes by itself, the last row is asked again in other words: the same parameters and roles with
-    short texts. If that is answered it was the rows' own texts, else it is the endpoint or the study.
+    If no later request is answered, a test request repeats the last row's parameters and roles with short
+    texts. If the test is answered, the rows' texts were at fault; otherwise the endpoint or the study is.
     """
 
     def __init__(self, client: Client) -> None:
@@ -202,39 +203,44 @@ class Unanswered:
         self._asking = asyncio.Lock()
 
     def hold(self, row: Row, error: str) -> None:
-        """Keep a row and its error until the endpoint is known to have been alive."""
+        """Hold a row and its error until the endpoint is known to work."""
         self._held.append(_Held(row, error, time.monotonic()))
 
     def at_fault(self) -> list[tuple[int, str]]:
-        """The rows whose own fault it was, and their errors; they are held no longer."""
+        """Release and return the rows that were themselves at fault, with their errors."""
         alive_at = self.client.health.alive_at
         at_fault = [held for held in self._held if held.since <= alive_at]
         self._held = [held for held in self._held if held.since > alive_at]
         return [(held.row.number, held.error) for held in at_fault]
 
     async def settle(self, most: int) -> None:
-        """With so many rows held or more, ask in other words; raises EndpointError if that fails too."""
+        """Send the test request if at least `most` rows are held. Raises EndpointError if it fails too."""
         async with self._asking:
             pending = [held for held in self._held if held.since > self.client.health.alive_at]
             if len(pending) >= most:
-                await self._ask_in_other_words(pending)
+                await self._test_with_short_texts(pending)
 
-    async def _ask_in_other_words(self, pending: list[_Held]) -> None:
+    async def _test_with_short_texts(self, pending: list[_Held]) -> None:
         last, address = pending[-1], self.client.health.address
-        log.info("%s gave %d rows no answer; asked in other words: %s", address, len(pending), last.error)
+        log.info(
+            "%s did not answer %d rows; testing it with a short text. Last error: %s",
+            address,
+            len(pending),
+            last.error,
+        )
         try:
-            await self.client.ask(Row(last.row.number), **_in_other_words(last.row.body))
+            await self.client.ask(Row(last.row.number), **_with_short_texts(last.row.body))
         except (OutOfAttempts, RefusedRequest) as failure:
             cure = failure.cure if isinstance(failure, RefusedRequest) else LOOK
             raise EndpointError(
-                f"{address} gave {len(pending)} rows no answer, and none to a short text with the same"
-                f" parameters: {failure}. The last row's error: {last.error}. {cure} Then run again: finished"
-                " rows are kept, these are not marked."
+                f"{address} did not answer {len(pending)} rows, nor a short text with the same parameters:"
+                f" {failure}. The last row's error: {last.error}. {cure} Then run again. Finished rows are"
+                " kept, and the unanswered rows are not marked as failed."
             ) from failure
         except RowError:
-            return  # a filtered answer is one too
+            return  # a filtered answer also shows that the endpoint works
 
 
-def _in_other_words(body: dict[str, Any]) -> dict[str, Any]:
+def _with_short_texts(body: dict[str, Any]) -> dict[str, Any]:
     messages = [message | {"content": OTHER_WORDS} for message in body["messages"]]
     return body | {"messages": messages}

@@ -1,4 +1,4 @@
-"""What the work with an endpoint took: requests, tokens, money."""
+"""Counts the requests, tokens and price of the work with an endpoint."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from preceptor.study.endpoint import Prices
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that the endpoint says a request took; None where it does not say."""
+    """Token counts that the endpoint reports for a request; None where it reports none."""
 
     prompt_tokens: int | None
     response_tokens: int | None
 
     def price(self, prices: Prices | None) -> float | None:
-        """What the tokens cost; None where they, or the prices, are not known."""
+        """The price of the tokens; None where the counts or the prices are unknown."""
         if prices is None or self.prompt_tokens is None or self.response_tokens is None:
             return None
         return (self.prompt_tokens * prices.prompt + self.response_tokens * prices.response) / 1e6
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """What several requests took; None where one of them does not say."""
+    """The sum over several requests; None where one of them is unknown."""
     found = list(usages)
     return Usage(_sum([u.prompt_tokens for u in found]), _sum([u.response_tokens for u in found]))
 
@@ -32,7 +32,7 @@ def _sum(counts: list[int | None]) -> int | None:
 
 
 class Spent:
-    """Counts into `facts`. Tokens of answers that could not be used were charged too, so they count."""
+    """Counts into `facts`. Tokens of unusable answers count too, because they are charged."""
 
     def __init__(self, prices: Prices | None) -> None:
         self.prices = prices
@@ -48,15 +48,15 @@ class Spent:
         self.tokens(Usage(None, None))
 
     def add(self, name: str, amount: int = 1) -> None:
-        """Count something."""
+        """Add to a count."""
         self.facts[name] = self.facts.get(name, 0) + amount
 
     def highest(self, concurrency: int) -> None:
-        """Note how many requests are in flight."""
+        """Record the number of requests in flight."""
         self.facts["highest_concurrency"] = max(self.facts["highest_concurrency"], concurrency)
 
     def tokens(self, usage: Usage) -> None:
-        """Count an answer's tokens, and their price where prices are known."""
+        """Add an answer's tokens, and their price where prices are known."""
         self.add("prompt_tokens", usage.prompt_tokens or 0)
         self.add("response_tokens", usage.response_tokens or 0)
         if self.prices is not None:

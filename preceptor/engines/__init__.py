@@ -1,1 +1,1 @@
-"""Engines that run in a process of their own, which gives all its memory back when it ends."""
+"""Engines in separate processes, which free all their memory when they end."""

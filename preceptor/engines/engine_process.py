@@ -1,4 +1,4 @@
-"""The owner's side of an engine in a child process: start it, hear from it, end it and all below it."""
+"""Controls an engine in a child process: start it, exchange messages, and end it with all its children."""
 
 import os
 import shutil
@@ -13,22 +13,22 @@ from pathlib import Path
 from preceptor.engines.messages import FromEngine, Outbox, Settings, Stop, ToEngine
 from preceptor.engines.process_group import end_group
 
-LOOK_SECONDS = 0.5  # between looks at whether the child still lives
+LOOK_SECONDS = 0.5  # between checks that the child still runs
 STOP_SECONDS = 10.0
 TAIL_LINES = 25
-# vLLM reports its use to its makers unless it is told not to, and counts NaN in logits only if it is told to.
+# Disables vLLM's usage reports, and enables its count of NaN in logits.
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_COMPUTE_NANS_IN_LOGITS": "1", "PYTHONUNBUFFERED": "1"}
 
 
 class EngineError(RuntimeError):
-    """An engine that cannot start or go on; its text says why and shows the end of its log."""
+    """An engine cannot start or continue. The message gives the reason and the end of the engine's log."""
 
 
 class EngineProcess:
-    """A child in a session of its own, so that one signal ends it and whatever it has started.
+    """A child process in its own session, so that one signal ends it and all processes that it started.
 
-    Its standard output goes to a file, since vLLM prints a lot and says there why it fails; its temporary
-    files lie beside it, since vLLM leaves some.
+    Its output goes to a file, because vLLM prints a lot, including the reasons of failures. Its temporary
+    files go to the same folder, because vLLM leaves some behind.
     """
 
     def __init__(self, command: tuple[str, ...], settings: Settings) -> None:
@@ -55,11 +55,11 @@ class EngineProcess:
         self._outbox.put(message)
 
     def receive(self, seconds: float) -> FromEngine | None:
-        """The next message, or None after this time. Raises EOFError where the child is dead."""
+        """The next message, or None after `seconds`. Raises EOFError where the child is dead."""
         end = time.monotonic() + seconds
         try:
             while not self._connection.poll(min(LOOK_SECONDS, max(0.0, end - time.monotonic()))):
-                # What the child started may hold the pipe open after its death: no end of file then.
+                # The child's own children may keep the pipe open after its death, without end of file.
                 if self._exited() and not self._connection.poll():
                     raise EOFError
                 if time.monotonic() >= end:
@@ -70,12 +70,12 @@ class EngineProcess:
         return message
 
     def log_tail(self) -> str:
-        """The last lines that the child and its children wrote."""
+        """The last lines of the output of the child and its children."""
         lines = self._log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-TAIL_LINES:])
 
     def stop(self) -> None:
-        """Ask it to end, and after some seconds make it end."""
+        """Ask the child to end, and kill it after STOP_SECONDS."""
         self.send(Stop())
         end = time.monotonic() + STOP_SECONDS
         while not self._exited() and time.monotonic() < end:
@@ -83,8 +83,8 @@ class EngineProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it and everything under it now, and delete its log and temporary files."""
-        # Before the child is waited for: until then nothing else can have its number.
+        """End the child and all its children now, and delete its log and temporary files."""
+        # Before waiting for the child: until then no other process can get its id.
         end_group(self.pid)
         self._child.wait()
         self._outbox.finish(STOP_SECONDS)
@@ -92,12 +92,12 @@ class EngineProcess:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _exited(self) -> bool:
-        """Whether it has ended, without taking note of that for the system (see `kill`)."""
+        """Whether the child has ended. Does not reap it (see `kill`)."""
         if self._child.returncode is not None:
             return True
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def worker_command(module: str) -> tuple[str, ...]:
-    """The command line of a Python module."""
+    """The command line that runs a Python module."""
     return (sys.executable, "-m", module)

@@ -1,4 +1,4 @@
-"""What a generating process and its owner tell each other over a pipe. Imports nothing heavy."""
+"""Messages between an engine process and its owner. This module imports nothing heavy."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from preceptor.compute.request import Decoding, Generation, Request
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the engine is started with; the owner's first message."""
+    """The settings of an engine, which are the owner's first message."""
 
     model: str
     revision: str
@@ -31,17 +31,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ask:
-    """Samples of one conversation: row numbers, and the request of the first; the seeds count up by one."""
+    """Samples of one conversation: row numbers and the first row's request. Seeds increase by one."""
 
     numbers: tuple[int, ...]
     request: Request
 
     def next_request(self) -> Request:
-        """What one more sample would be."""
+        """The request of one further sample."""
         return replace(self.request, seed=self.request.seed + len(self.numbers))
 
     def rows(self) -> list[tuple[int, Request]]:
-        """(Number, its request) per row."""
+        """(Row number, request) for each row."""
         seed = self.request.seed
         return [(n, replace(self.request, seed=seed + i)) for i, n in enumerate(self.numbers)]
 
@@ -55,7 +55,7 @@ class Asks:
 
 @dataclass(frozen=True)
 class Stop:
-    """The owner wants nothing more."""
+    """The owner asks the engine to end."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class Answers:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The engine lives, and has generated so many tokens since its start."""
+    """The engine runs, and has generated this many tokens since its start."""
 
     response_tokens: int
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The engine cannot go on; why, in a sentence."""
+    """The engine cannot continue, for this reason."""
 
     reason: str
 
@@ -89,7 +89,7 @@ FromEngine = Ready | Answers | Heartbeat | Failed
 
 
 class Outbox:
-    """Sends from a thread, so that a slow reader at the other end never holds up who has something to say."""
+    """Sends messages from a thread, so that a slow reader never blocks the sender."""
 
     def __init__(self, connection: Connection) -> None:
         self._messages: SimpleQueue[ToEngine | FromEngine | None] = SimpleQueue()
@@ -98,11 +98,11 @@ class Outbox:
         self._thread.start()
 
     def put(self, message: ToEngine | FromEngine) -> None:
-        """Send soon; lost if the other end is gone, which its reader notices."""
+        """Queue a message. It is lost if the other end is gone, which the reading side notices."""
         self._messages.put(message)
 
     def finish(self, seconds: float) -> None:
-        """Send what is left, within this time."""
+        """Send all queued messages within `seconds`."""
         self._messages.put(None)
         self._thread.join(seconds)
 
@@ -115,7 +115,7 @@ class Outbox:
 
 
 def grouped(rows: Iterable[tuple[int, Request]], together: bool) -> Iterator[Ask]:
-    """Neighbouring rows that are samples of one conversation as one Ask, or each row as its own."""
+    """Group neighbouring rows that are samples of one conversation, or none unless `together`."""
     ask: Ask | None = None
     for number, request in rows:
         if ask and together and ask.next_request() == request:

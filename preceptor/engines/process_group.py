@@ -1,4 +1,4 @@
-"""Ending a process group at once, but for the processes that tidy up behind its members."""
+"""Kills a process group, except the resource trackers that clean up after its members."""
 
 import os
 import signal
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-TIDY_SECONDS = 60.0  # a bound: on a busy machine a tracker may take seconds, and without it memory stays
+TIDY_SECONDS = 60.0  # trackers may take seconds on a busy machine; killing them earlier would leak memory
 LOOK_SECONDS = 0.02
 
 
 def end_group(group: int) -> None:
-    """Kill every process of a group of others, and return when they have ended."""
+    """Kill every process of another group, and return when they have ended."""
     end = time.monotonic() + TIDY_SECONDS
     while _kill_members(group) and time.monotonic() < end:
         time.sleep(LOOK_SECONDS)
@@ -21,15 +21,15 @@ def end_group(group: int) -> None:
 
 
 def end_own_group() -> None:
-    """Kill every process of this one's group, and this one."""
+    """Kill every process of this process's group, and then this process."""
     _kill_members(os.getpgrp())
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _kill_members(group: int) -> bool:
-    """Kill all but this process and those that tidy up; whether there are any others.
+    """Kill all members but this process and resource trackers. Returns whether there were other members.
 
-    Python's resource trackers end by themselves, once they have freed the shared memory of the others.
+    Python's resource trackers end by themselves, after they have freed the shared memory of the others.
     """
     found = False
     for pid, command in _members(group):
@@ -43,7 +43,7 @@ def _kill_members(group: int) -> bool:
 
 
 def _members(group: int) -> Iterator[tuple[int, bytes]]:
-    """Process ids and command lines; a process that is dead, but not noticed as such, has none."""
+    """Process ids and command lines of a group's members, without zombies (they have no command line)."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile
             pid = int(process.name)

@@ -1,4 +1,4 @@
-"""vLLM itself, inside the child process: conversations in, finished rows out, one engine step at a time."""
+"""Runs vLLM inside the child process, one engine step at a time."""
 
 import json
 import re
@@ -32,7 +32,7 @@ from preceptor.engines.messages import Ask, Settings
 Rows = list[tuple[int, Generation]]
 INTERNAL_ID = re.compile(
     r"(?:(?P<sample>\d+)_)?(?P<request>\d+\.\d+)-"
-)  # vLLM's name of ours, and of a sample
+)  # vLLM's internal id: our request id, with the number of a sample before it
 HUB_FILES = ["*.json", "*.model", "*.jinja", "*.txt"]
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vLLM reserves room for one of these
 
@@ -47,12 +47,12 @@ class Configured:
             raise ModelError(f"model {model!r} at revision {revision!r} cannot be loaded: {error}") from error
         try:
             self.generation_config = GenerationConfig.from_pretrained(model, revision=revision)
-        except OSError:  # a model without such a file declares its end tokens in its configuration
+        except OSError:  # without such a file, the model's configuration declares the end tokens
             self.generation_config = GenerationConfig.from_model_config(self.config)
 
 
 class VllmEngine:
-    """Rows of `asks` in, answers out. Between steps all rows stay in flight."""
+    """Answers rows. All rows in flight share the engine's batches."""
 
     def __init__(self, settings: Settings) -> None:
         self.decoding = settings.decoding
@@ -73,28 +73,28 @@ class VllmEngine:
         )
         self._watch_logits()
         self._asked: dict[str, list[tuple[int, Request]]] = {}
-        self._answers: dict[int, Generation] = {}  # of rows whose next turn is in flight
+        self._answers: dict[int, Generation] = {}  # earlier turns of rows whose next turn is in flight
         self._finished_tokens = 0
-        self._not_finite: set[tuple[str, int]] = set()  # requests and which of their samples
+        self._not_finite: set[tuple[str, int]] = set()  # (request, sample) with NaN in its logits
 
     def busy(self) -> bool:
         """Whether anything is in flight."""
         return bool(self._asked)
 
     def response_tokens(self) -> int:
-        """How many tokens were generated since the start, for finished rows and those in flight."""
+        """The number of tokens generated since the start, for finished rows and rows in flight."""
         states = self.engine.output_processor.request_states.values()
-        flying: int = sum(s.detokenizer.num_output_tokens() for s in states if s.detokenizer)
-        return self._finished_tokens + flying
+        in_flight: int = sum(s.detokenizer.num_output_tokens() for s in states if s.detokenizer)
+        return self._finished_tokens + in_flight
 
     def ask(self, ask: Ask) -> Rows:
-        """Put samples of one conversation in flight; returns them as errors where that cannot be."""
+        """Start samples of one conversation. Returns rows that fail at once, with their errors."""
         return self._ask_turn(ask.rows(), Generation())
 
     def step(self) -> Rows:
-        """Let the engine make a step; returns the rows that it finished."""
+        """Run one engine step. Returns the rows that it finished."""
         finished: Rows = []
-        output: Any  # vLLM types it for pooling models too
+        output: Any  # vLLM's type includes the outputs of pooling models
         for output in self.engine.step():
             rows = self._asked.pop(output.request_id)
             for sample, ((number, request), completion) in enumerate(zip(rows, output.outputs, strict=True)):
@@ -107,7 +107,7 @@ class VllmEngine:
         return finished
 
     def wait_for_death(self) -> None:
-        """Return when vLLM's own process has ended. A step would wait for a dead one for ever."""
+        """Return when vLLM's own process has ended. A step would wait for a dead process for ever."""
         core: Any = self.engine.engine_core
         wait(core.resources.engine_manager.sentinels())
 
@@ -116,7 +116,7 @@ class VllmEngine:
         self.engine.engine_core.shutdown()
 
     def _watch_logits(self) -> None:
-        """Note the requests whose logits held NaN: vLLM counts them, and answers all the same."""
+        """Record requests whose logits contain NaN. vLLM counts them, but answers anyway."""
         core = self.engine.engine_core
         get_output = core.get_output
 
@@ -144,17 +144,17 @@ class VllmEngine:
         except TemplateProblem as problem:
             return [(n, Generation(error=str(problem))) for n, _ in rows]
         except VLLMClientError as error:
-            return [(n, Generation(error=f"vLLM refuses the prompt: {error}")) for n, _ in rows]
+            return [(n, Generation(error=f"vLLM refused the prompt: {error}")) for n, _ in rows]
         self._asked[identity] = rows
         self._answers |= {n: before for n, _ in rows if turn}
         return []
 
     def _answered(self, number: int, request: Request, prompt_tokens: int, completion: Any) -> Rows:
-        """The row if that was its last turn, or an error; else its next turn is asked."""
+        """Return the row after its last turn or an error. Otherwise start its next turn."""
         before = self._answers.pop(number, Generation())
         self._finished_tokens += len(completion.token_ids)
         if completion.finish_reason not in ("stop", "length"):
-            return [(number, Generation(error=f"vLLM gave the row up: {completion.finish_reason}"))]
+            return [(number, Generation(error=f"vLLM aborted the row: {completion.finish_reason}"))]
         answer = Generation(
             turns=(*before.turns, self._text(completion.token_ids)),
             finish_reason=ending((before.finish_reason, completion.finish_reason)),
@@ -172,28 +172,28 @@ class VllmEngine:
             temperature=decoding.temperature,
             top_p=decoding.top_p,
             top_k=decoding.top_k,
-            seed=seed,  # of the first sample: vLLM counts up
+            seed=seed,  # of the first sample; vLLM adds 1 for each further one
             max_tokens=min(decoding.max_new_tokens, self.context - prompt_tokens),
             stop=list(decoding.stop),
             stop_token_ids=list(self.end_tokens),
-            detokenize=bool(decoding.stop),  # finished rows are decoded here, whole
+            detokenize=bool(decoding.stop),  # finished rows are decoded in `_text`
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
     def _text(self, ids: list[int]) -> str:
-        """Decoded as TransformersGenerator does, which vLLM's own, token by token, is not at the edges."""
-        said: str = self.tokenizer.decode(ids[: until_end(ids, self.end_tokens)], skip_special_tokens=True)
-        return before_stop_text(said, self.decoding.stop)
+        """Decode all tokens at once, as TransformersGenerator does. vLLM's own text differs at the edges."""
+        text: str = self.tokenizer.decode(ids[: until_end(ids, self.end_tokens)], skip_special_tokens=True)
+        return before_stop_text(text, self.decoding.stop)
 
 
 def engine_arguments(settings: Settings, context: int) -> dict[str, Any]:
-    """What vLLM's EngineArgs are made of."""
+    """The arguments of vLLM's EngineArgs."""
     arguments: dict[str, Any] = {
         "model": settings.model,
         "revision": settings.revision,
         "tokenizer_revision": settings.revision,
         "trust_remote_code": False,
-        "load_format": "safetensors",  # by itself vLLM would take a hub's pickles too
+        "load_format": "safetensors",  # vLLM's default also loads pickles from a hub
         "dtype": settings.dtype,
         "max_model_len": context,
         "quantization": settings.quantization,
@@ -206,7 +206,8 @@ def engine_arguments(settings: Settings, context: int) -> dict[str, Any]:
         "seed": 0,
     }
     if current_platform.is_cpu() and settings.decoding.temperature > 0:
-        # vLLM 0.32 takes a draw back behind a part of a prompt. Torch's generators on a CPU cannot: it dies.
+        # After a partial prompt, vLLM 0.32 rewinds the random generator. Torch's CPU generators cannot
+        # rewind, so the engine would crash.
         arguments["enable_chunked_prefill"] = False
     if settings.adapter is not None:
         arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _lora_rank(settings.adapter)}
@@ -214,7 +215,7 @@ def engine_arguments(settings: Settings, context: int) -> dict[str, Any]:
 
 
 def refuse_impossible(decoding: Decoding) -> None:
-    """Raise an error for sampling parameters that vLLM refuses or changes, before it is started."""
+    """Raise ValueError for sampling parameters that vLLM refuses or changes, before it starts."""
     parameters = SamplingParams(temperature=decoding.temperature, top_p=decoding.top_p, top_k=decoding.top_k)
     if parameters.temperature != decoding.temperature:
         raise ValueError(
@@ -224,7 +225,7 @@ def refuse_impossible(decoding: Decoding) -> None:
 
 
 def refuse_unlike(settings: Settings) -> None:
-    """Raise ModelError for weights, or an adapter, that are not safetensors, or not all of the model."""
+    """Raise ModelError for weights or an adapter that are not safetensors or do not match the model."""
     folder = _folder(settings)
     try:
         meta = meta_model(str(folder), "language model", vllm=True)
@@ -237,7 +238,7 @@ def refuse_unlike(settings: Settings) -> None:
 
 
 def _folder(settings: Settings) -> Path:
-    """The model's folder, or the snapshot that vLLM would fetch from a hub for itself."""
+    """The model's local folder, or the snapshot of a hub that vLLM would download itself."""
     if Path(settings.model).is_dir():
         return Path(settings.model)
     try:
@@ -255,15 +256,15 @@ def _folder(settings: Settings) -> Path:
 
 
 def _lora_rank(adapter: str) -> int:
-    """The rank to reserve room for: the adapter's highest, rounded up to one that vLLM knows."""
+    """The adapter's highest rank, rounded up to one that vLLM supports."""
     path = Path(adapter) / "adapter_config.json"
     try:
         config = json.loads(path.read_text())
         rank = max(config["r"], *config.get("rank_pattern", {}).values(), 1)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"adapter {adapter!r} is not a LoRA folder: {path} says no rank ({error})"
+            f"adapter {adapter!r} is not a LoRA folder: {path} has no rank 'r' ({error})"
         ) from error
     if rank > LORA_RANKS[-1]:
-        raise ModelError(f"adapter {adapter!r} has rank {rank}: vLLM takes at most {LORA_RANKS[-1]}")
+        raise ModelError(f"adapter {adapter!r} has rank {rank}: vLLM supports at most {LORA_RANKS[-1]}")
     return next(known for known in LORA_RANKS if known >= rank)

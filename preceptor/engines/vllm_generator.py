@@ -1,4 +1,4 @@
-"""A teacher in vLLM, in a child process: rows flow in and out, and a dead engine is started once more."""
+"""Generates a teacher's answers with vLLM in a child process, and restarts a dead engine once per stream."""
 
 import logging
 import time
@@ -13,13 +13,13 @@ from preceptor.progress import duration
 
 log = logging.getLogger(__name__)
 COMMAND = worker_command("preceptor.engines.vllm_worker")
-WINDOW = 4096  # rows in flight: many times what an engine decodes at once
+WINDOW = 4096  # rows in flight, many times an engine's batch size
 SECONDS_BETWEEN_REPORTS = 10.0
 
 
 @dataclass(frozen=True)
 class Machine:
-    """How this machine runs vLLM; changes no row, beyond rounding."""
+    """How this machine runs vLLM. These settings change answers by rounding only."""
 
     memory_share: float = 0.9
     prefix_caching: bool = True
@@ -30,7 +30,7 @@ class Machine:
 
 @dataclass
 class Flow:
-    """One stream's rows: which are still to be sent, which are in flight, and how many are finished."""
+    """One stream's rows: the unsent, those in flight, and the finished."""
 
     requests: Sequence[Request]
     together: bool
@@ -43,13 +43,13 @@ class Flow:
         self.restart()
 
     def restart(self) -> None:
-        """Nothing is in flight any more: all rows that are not finished are to be sent."""
+        """Queue all unfinished rows again, after a new engine has started."""
         unfinished = ((n, r) for n, r in enumerate(self.requests) if n not in self.finished)
         self._unsent = grouped(unfinished, self.together)
         self.flying.clear()
 
     def more(self) -> Asks | None:
-        """What fills the window again, once it is an eighth empty."""
+        """The rows that fill the window again, once it is an eighth empty."""
         if len(self.flying) > WINDOW - WINDOW // 8:
             return None
         asks = []
@@ -59,7 +59,7 @@ class Flow:
         return Asks(tuple(asks)) if asks else None
 
     def land(self, number: int, answer: Generation) -> None:
-        """Note that a row is finished."""
+        """Record a finished row."""
         self.flying.remove(number)
         self.finished.add(number)
         self.tokens += answer.response_tokens or 0
@@ -70,7 +70,7 @@ class Flow:
 
 
 class VllmGenerator:
-    """Starts the engine at once. Raises EngineError where it cannot start, or died twice in one stream."""
+    """Starts the engine at once. Raises EngineError if it cannot start, or dies twice in one stream."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class VllmGenerator:
         self._engine: EngineProcess | None = self._started()
 
     def stream(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
-        """Answers as they are finished. All rows flow through one engine, with no barrier between them."""
+        """Yield answers as they finish. The engine gets new rows continuously, not batch by batch."""
         flow = Flow(requests, together=self.settings.decoding.temperature > 0)
         started = time.monotonic()
         try:
@@ -119,16 +119,16 @@ class VllmGenerator:
             self.facts["response_tokens_per_second"] = round(flow.tokens / seconds, 1)
         finally:
             if not flow.done():
-                self._kill()  # it would go on with rows that nobody waits for
+                self._kill()  # otherwise it would continue with rows that are no longer needed
 
     def close(self) -> None:
-        """End the engine and give its memory back."""
+        """End the engine and free its memory."""
         if self._engine is not None:
             self._engine.stop()
             self._engine = None
 
     def _answers(self, flow: Flow, engine: EngineProcess) -> Iterator[tuple[int, Generation]]:
-        """The rows that are not finished yet, as they come."""
+        """Yield the unfinished rows as they finish."""
         pace = Pace()
         while not flow.done():
             if more := flow.more():
@@ -142,35 +142,35 @@ class VllmGenerator:
                     pace.report(tokens, len(flow.finished), len(flow.requests))
 
     def _heard(self, engine: EngineProcess, seconds: float) -> Ready | Answers | Heartbeat:
-        """The next message. Raises EngineError where the engine failed, died, or said nothing for so long."""
+        """The next message. Raises EngineError if the engine failed, died, or was silent for `seconds`."""
         try:
             message = engine.receive(seconds)
         except EOFError:
             raise self._death("vLLM's process died") from None
         if message is None:
-            raise self._death(f"vLLM gave no sign of life for {duration(seconds)}")
+            raise self._death(f"vLLM did not respond for {duration(seconds)}")
         if isinstance(message, Failed):
             raise self._death(message.reason)
         return message
 
     def _death(self, reason: str) -> EngineError:
-        """End what is left of the engine, and say what happened."""
+        """Kill what is left of the engine. Returns the error with the end of its log."""
         tail = self._engine.log_tail() if self._engine else ""
         self._kill()
         shown = f"\nThe end of its log:\n{tail}" if tail else ""
         return EngineError(f"{self.settings.model}: {reason}{shown}")
 
     def _relaunch(self, flow: Flow, error: EngineError) -> None:
-        """Allow one death per stream."""
+        """Restart the engine, at most once per stream."""
         if flow.relaunched:
             raise EngineError(
-                f"vLLM died twice; {len(flow.finished)} of {len(flow.requests)} rows were finished before."
+                f"vLLM died twice. {len(flow.finished)} of {len(flow.requests)} rows were finished before."
                 f" {error}"
             ) from error
         flow.relaunched = True
         flow.restart()
         self.facts["relaunches"] += 1
-        log.warning("vLLM is started again for %d rows: %s", len(flow.requests) - len(flow.finished), error)
+        log.warning("restarting vLLM for %d rows: %s", len(flow.requests) - len(flow.finished), error)
 
     def _running(self) -> EngineProcess:
         if self._engine is None:
@@ -199,13 +199,13 @@ class VllmGenerator:
 
 
 class Pace:
-    """Says every few seconds how fast the engine goes, from its heartbeats."""
+    """Logs the engine's speed every few seconds, from its heartbeats."""
 
     def __init__(self) -> None:
         self._at, self._tokens = -1.0, 0
 
     def report(self, tokens: int, finished: int, total: int) -> None:
-        """Log the rate since the last report, if that was long enough ago."""
+        """Log the speed since the last report, if SECONDS_BETWEEN_REPORTS have passed."""
         now = time.monotonic()
         if self._at >= 0 and now - self._at < SECONDS_BETWEEN_REPORTS:
             return

@@ -1,4 +1,4 @@
-"""The child process that holds vLLM: rows in from a pipe, finished rows out as soon as they are.
+"""The child process that runs vLLM. It reads rows from a pipe and sends each row back when it is finished.
 
 python -m preceptor.engines.vllm_worker FILE_DESCRIPTOR
 """
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from preceptor.engines.vllm_engine import VllmEngine
 
 HEARTBEAT_SECONDS = 2.0
-ASKS_BETWEEN_STEPS = 64  # few enough that finished rows do not wait behind the rendering of new ones
+ASKS_BETWEEN_STEPS = 64  # few, so that finished rows do not wait while new prompts are rendered
 FLUSH_SECONDS = 5.0
 NOT_INSTALLED = (
-    "vLLM is not installed here: pip install -e '.[vllm]' in the checkout of a machine with a GPU"
-    " (`make test-slow` sets up its build for CPUs)"
+    "vLLM is not installed: run pip install -e '.[vllm]' in the checkout on a machine with a GPU"
+    " (`make test-slow` installs its build for CPUs)"
 )
 Inbox = SimpleQueue[Asks | Stop]
 
 
 def main(descriptor: int) -> int:
-    """Serve until the owner wants no more; 1 where the engine failed."""
+    """Serve until the owner ends the work. Returns 1 if the engine failed, else 0."""
     connection = Connection(descriptor)
     settings = connection.recv()
     outbox = Outbox(connection)
     inbox: Inbox = SimpleQueue()
-    # From the start, so that a long load does not outlive the owner either.
+    # Started first, so that the process also ends if its owner dies during a long load.
     threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
     try:
         _run(settings, inbox, outbox)
     except Exception as error:
         from preceptor.compute.load import ModelError
 
-        if not isinstance(error, ModelError):  # whose text says it all
+        if not isinstance(error, ModelError):  # its message is enough
             traceback.print_exc()
         outbox.put(Failed(f"{error}" or type(error).__name__))
         return 1
@@ -52,7 +52,7 @@ def main(descriptor: int) -> int:
 
 
 def _read(connection: Connection, inbox: Inbox) -> None:
-    """Take in what the owner sends; end this whole process group when the owner is gone."""
+    """Read the owner's messages. End this whole process group when the owner is gone."""
     try:
         while True:
             inbox.put(connection.recv())
@@ -79,7 +79,7 @@ def _report_death(engine: "VllmEngine", outbox: Outbox) -> None:
 
 
 def _serve(engine: "VllmEngine", inbox: Inbox, outbox: Outbox) -> None:
-    """Answer rows until the owner says stop. Heartbeats come from here, so that a hung engine is silent."""
+    """Answer rows until the owner sends Stop. Heartbeats are sent here, so that a hung engine is silent."""
     waiting: deque[Ask] = deque()
     beat = 0.0
     while _take(inbox, waiting, 0.0 if waiting or engine.busy() else HEARTBEAT_SECONDS):
@@ -96,7 +96,7 @@ def _serve(engine: "VllmEngine", inbox: Inbox, outbox: Outbox) -> None:
 
 
 def _take(inbox: Inbox, waiting: deque[Ask], seconds: float) -> bool:
-    """Take in what has come, waiting so long if nothing has; False once the owner wants no more."""
+    """Take all new messages, waiting up to `seconds` for the first. Returns False after a Stop."""
     try:
         message = inbox.get(timeout=seconds) if seconds else inbox.get_nowait()
         while isinstance(message, Asks):

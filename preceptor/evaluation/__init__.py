@@ -1,6 +1,6 @@
-"""Benchmarks: what tuned models answer, whether it is right or preferred, and the scores that follow."""
+"""Benchmarks: answers of tuned models, the outcome of each answer, and scores."""
 
 import warnings
 
-# alpaca-eval imports pkg_resources, which says so in everybody's terminal; setuptools is pinned below 81.
+# alpaca-eval imports pkg_resources, which prints a warning. setuptools is pinned below 81.
 warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)

@@ -33,7 +33,7 @@ def check(evaluation: Checkers) -> None:
 
 
 def fingerprint_of(evaluation: Checkers, checkpoint: str) -> str:
-    """Changes with the answers, the benchmark's file and how it is read and checked."""
+    """Changes with the answers, the benchmark's file, and how it is read and checked."""
     return results_fingerprint(
         evaluation,
         checkpoint,

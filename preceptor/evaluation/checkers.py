@@ -1,4 +1,4 @@
-"""Programs that decide whether a response gives the right answer: one function a kind, listed in CHECKS."""
+"""Functions that decide whether a response gives the right answer. CHECKS lists them by name."""
 
 import re
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from preceptor.evaluation.numbers import last_number, plain_number
 from preceptor.text import fold
 
 MARKER = re.compile(r"\banswer(?:\s+is\b(?!n't):?|:)(?:\*\*(?=\s))?\s*", re.IGNORECASE)
-SENTENCE_END = re.compile(r"\.(?=\s|$)|\n")  # neither a decimal point nor the dots of "e.g" end a sentence
-# How a sentence begins that takes back the one before it.
+SENTENCE_END = re.compile(r"\.(?=\s|$)|\n")  # a decimal point or the dots of "e.g" do not end a sentence
+# The start of a sentence that corrects the one before it.
 CORRECTION = re.compile(
     r"(?:(?:(?:oh|hmm+|ah)\W+)?(?:no\W+(?:wait|actually|sorry)|wait(?:\W+no)?|no(?=[,:;!])|correction|oops"
     r"|scratch\s+that|on\s+second\s+thought)\b[\s,:;.!…—-]*)+",
@@ -21,10 +21,10 @@ CLOSING = "\"'`”’»"
 
 
 def final_answer(response: str) -> str:
-    """The part of a response that counts.
+    """The part of a response that is checked.
 
-    What stands behind the last "answer is" or "answer:", else the last line that says something; of either
-    only the first sentence, or what the next one corrects it to ("5. No, wait: 12.").
+    This is the text after the last "answer is" or "answer:", or else the last line that is not empty. Of that
+    text, only the first sentence counts, or the sentence that corrects it ("5. No, wait: 12.").
     """
     text = fold(response)
     markers = list(MARKER.finditer(text))
@@ -39,26 +39,26 @@ def final_answer(response: str) -> str:
 
 
 def _sentence(text: str) -> tuple[str, str]:
-    """The first sentence without its end, and what follows it."""
+    """The first sentence without its full stop, and the rest."""
     first, _, rest = SENTENCE_END.sub("\0", text.strip(), count=1).partition("\0")
     return first.strip(), rest.strip()
 
 
 def exact(response: str, answer: str) -> bool:
-    """Whether the final answer is the answer.
+    """Whether the final answer equals the answer.
 
-    The same words in the same case, whatever the blanks, the quotes around them and the last full stop, bold
-    or in a LaTeX box. Signs that look the same are (ﬁ and fi); those that mean something else are not (5² and
-    52, f' and f).
+    Words and letter case must match. Blanks, quotes around the answer, a last full stop, bold and a LaTeX box
+    are ignored. Characters that only look different are equal (ﬁ and fi). Characters with another meaning are
+    not (5² and 52, f' and f).
     """
-    said = final_answer(response)
-    return _bare(answer) in (_bare(said), _bare(_unmarked(said)))
+    final = final_answer(response)
+    return _bare(answer) in (_bare(final), _bare(_unmarked(final)))
 
 
 def number(response: str, answer: str) -> bool:
     """Whether the last number of the final answer has the answer's value; see preceptor.evaluation.numbers.
 
-    Numbers side by side ("3, 4 or 5") are a list of guesses: such an answer is refused whichever comes last.
+    Numbers side by side ("3, 4 or 5") are a list of guesses. Such an answer is wrong, whichever comes last.
     """
     right = plain_number(answer)
     return right is not None and last_number(final_answer(response)) == right
@@ -74,16 +74,16 @@ CHECKS: dict[str, Callable[[str, str], bool]] = {"exact": exact, "number": numbe
 
 
 def refusal(check: str, answer: str) -> str | None:
-    """Why nothing can be checked against this answer, in words that end in the cure; None where it can."""
+    """Why a benchmark's answer cannot be used with a check, with the remedy; None where it can."""
     if check not in CHECKS:
-        return f"the check {check!r} is none of {', '.join(CHECKS)}"
+        return f"the check {check!r} does not exist: use one of {', '.join(CHECKS)}"
     if check == "number" and plain_number(answer) is None:
         return (
             f"the answer {answer!r} of check 'number' is not one plain number, such as -1,234.5: write the"
-            " number alone, without a unit, or take the check 'exact'"
+            " number alone, without a unit, or use the check 'exact'"
         )
     if not CHECKS[check](answer, answer):
-        return f"the answer {answer!r} is refused by its own check {check!r}: mend either"
+        return f"the answer {answer!r} does not pass its own check {check!r}: correct the answer or the check"
     return None
 
 
@@ -93,9 +93,9 @@ def _unmarked(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Without the quotes around a text, its last full stop, and what differs in blanks and code points.
+    """The text without quotes around it and a last full stop, and with normalised blanks and code points.
 
-    A text of nothing else stays: the answer "." is not what says nothing.
+    A text of only such characters is kept, so that the answer "." differs from an empty one.
     """
     text = " ".join(fold(text).replace("\N{MINUS SIGN}", "-").split())
     stopped = text.removesuffix(".")
@@ -110,7 +110,7 @@ def _words(text: str) -> str:
 
 
 def _within(keyword: str, text: str) -> bool:
-    """Whether the keyword is there, and not as a part of a longer word or number."""
+    """Whether the text contains the keyword as a whole word or number."""
     if not keyword:
         return False
     before, after = r"(?<!\w)", r"(?!\w|['’]t\b|\+\+|#)"  # "can" is not in "can't", nor C in C++

@@ -1,4 +1,4 @@
-"""From items' outcomes to a number with its 95 % interval; shares are 0 to 1."""
+"""Estimates with 95 % intervals from the outcomes of items. Shares are 0 to 1."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from preceptor.statistics.proportions import unvaried
 
 
 def win_rate(outcomes: Sequence[float]) -> Estimate:
-    """The mean probability of winning and 1.96 of its standard errors, by alpaca-eval."""
+    """The mean probability of winning with 1.96 standard errors, computed by alpaca-eval."""
     from alpaca_eval.metrics import get_winrate
 
     if not outcomes:
@@ -22,7 +22,7 @@ def win_rate(outcomes: Sequence[float]) -> Estimate:
 
 
 def discrete_win_rate(outcomes: Sequence[float]) -> Estimate:
-    """The share of comparisons won, a draw counting half, and 1.96 of its standard errors, by alpaca-eval."""
+    """The share of comparisons won (a draw counts half) with 1.96 standard errors, by alpaca-eval."""
     from alpaca_eval.metrics.helpers import ZeroOneScoringRule
 
     if not outcomes:
@@ -37,10 +37,10 @@ def discrete_win_rate(outcomes: Sequence[float]) -> Estimate:
 def item_mean(
     rows: pl.DataFrame, lowest: float = -math.inf, highest: float = math.inf
 ) -> tuple[Estimate, int]:
-    """The mean over items of their rows' mean `outcome`, 1.96 standard errors around it, and the items.
+    """The mean over items of their rows' mean `outcome` with 1.96 standard errors, and the number of items.
 
-    Answers to one item are not independent: only the spread between items counts. Where there is none, the
-    interval is that of `unvaried`.
+    Answers to one item are not independent, so only the spread between items counts. Where items do not
+    vary, the interval is that of `unvaried`.
     """
     means = rows.drop_nulls("outcome").group_by("item_id", maintain_order=True).agg(pl.col("outcome").mean())
     count, value = means.height, means["outcome"].mean()
@@ -54,5 +54,5 @@ def item_mean(
 
 
 def _of_percent(percent: float, standard_error: float) -> Estimate:
-    """Percent to shares, which no interval leaves."""
+    """Convert percent to shares, and limit the interval to 0 to 1."""
     return around(float(percent) / 100, NORMAL_95 * float(standard_error) / 100, 0.0, 1.0)

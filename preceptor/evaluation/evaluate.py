@@ -1,4 +1,4 @@
-"""A tuned model, or untuned base, on one benchmark: answers, verdicts, and what they add up to; done once."""
+"""Evaluates a tuned model or untuned base on one benchmark. Stored rows are reused."""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ from preceptor.study.evaluation import AnyEvaluation
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A benchmark's partitions: `eval_results` and `eval_scores`, and `judgments` where a judge was asked."""
+    """A benchmark's partitions of `eval_results`, `eval_scores` and, with a judge, `judgments`."""
 
     items: Outcome
     scores: Outcome
@@ -26,8 +26,8 @@ class Evaluated:
 def evaluate(job: EvaluationJob[Declared]) -> Evaluated:
     """Bring the run's rows for a benchmark up to date.
 
-    Raises BenchmarkError for a file with an unusable row; a failing item is a row with an `error`. An untuned
-    base that cannot be evaluated has no items, and a score without value that says why.
+    A failed item becomes a row with an `error`. An untuned base that cannot be evaluated has no items, and a
+    score with an `error` instead of a value. Raises BenchmarkError for a file with an unusable row.
     """
     try:
         scored = kind_of(job.evaluation).score_items(job)
@@ -75,7 +75,7 @@ def _account(scores: pl.DataFrame) -> Account:
 
 
 def evaluation_fingerprints(evaluation: AnyEvaluation, checkpoint: str) -> tuple[str, str]:
-    """The fingerprints of a checkpoint's results and of its scores, as they would be made today."""
+    """The fingerprints of a checkpoint's results and scores for the current code and settings."""
     kind = kind_of(evaluation)
     results = kind.fingerprint_of(evaluation, checkpoint)
     return results, scores_fingerprint(evaluation, results, kind.named(evaluation), kind.files(evaluation))

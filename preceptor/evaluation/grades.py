@@ -1,4 +1,4 @@
-"""LIMA's grades of helpfulness, kind `grades`: n answers to each prompt, each graded from 1 to 6."""
+"""LIMA's grades of helpfulness, kind `grades`: n answers to each prompt, each with a grade from 1 to 6."""
 
 from functools import partial
 
@@ -28,7 +28,7 @@ METHOD = (
 
 
 def check(evaluation: Grades) -> None:
-    """Read a local file of prompts and the judge's words. Raises BenchmarkError or RecordsError."""
+    """Read the local file of prompts and the judge's prompt. Raises BenchmarkError or RecordsError."""
     protocol(evaluation)
     if evaluation.path is not None:
         read_items(evaluation)
@@ -40,22 +40,23 @@ def fingerprint_of(evaluation: Grades, checkpoint: str) -> str:
 
 
 def protocol(evaluation: Grades) -> Protocol:
-    """How the judge is asked."""
+    """The judge's protocol. Raises BenchmarkError for labels outside of LIMA's grades."""
     prompt = read_prompt(evaluation.judge.prompt, PROMPT)
     if prompt.kind == "grade" and not all(LOWEST <= worth <= HIGHEST for worth in prompt.labels.values()):
         raise BenchmarkError(
-            f"prompt file {prompt.name!r}: LIMA's grades go from {LOWEST} to {HIGHEST}, its labels do not"
+            f"prompt file {prompt.name!r}: LIMA's grades are {LOWEST} to {HIGHEST}: use only labels with"
+            " these values"
         )
     return protocol_of(evaluation.judge, PROMPT)
 
 
 def named(evaluation: Grades) -> Named:
-    """The judge's identity in a line; each answer is graded by itself."""
+    """The judge's identity in one line. There is no reference."""
     return Named(str(protocol(evaluation)), "nothing: each answer is graded alone")
 
 
 def score_items(job: EvaluationJob[Grades]) -> ScoredItems:
-    """Have every prompt answered n times and every answer graded."""
+    """Answer every prompt n times, and let the judge grade every answer."""
     return _judged(job.evaluation).score_items(job, read_items(job.evaluation))
 
 

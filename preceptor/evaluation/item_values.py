@@ -1,8 +1,8 @@
-"""What each item adds to a benchmark's main metric, so that two runs can be compared on that very metric.
+"""Values per item whose mean is a benchmark's metric, so that runs can be compared on that metric.
 
-The values of a run's items have the metric as their mean. Of a mean they are the items' own outcomes; of a
-ratio or a regression each is the metric plus n times the item's influence on it (Hampel, JASA 69, 1974),
-which makes tests of means hold for the metric in large samples. Each kind says how (kind.py, `values`).
+For a mean, the values are the items' outcomes. For a ratio or a regression, each value is the metric plus n
+times the item's influence on it (Hampel, JASA 69, 1974), so that tests of means hold for the metric in large
+samples. Each kind of evaluation defines its values (kind.py, `values`).
 """
 
 from collections.abc import Callable, Collection
@@ -25,7 +25,7 @@ SCHEMA = {"run": pl.String, "item_id": pl.String, "value": pl.Float64}
 class StoredRuns(Generic[Declared]):
     """A benchmark's rows of `eval_results` and `judgments`, of all runs.
 
-    The `untuned` bases among them stand beside the runs: whatever is fitted with them changes no run's value.
+    Untuned bases are listed in `untuned`. They must not change the values of runs in joint fits.
     """
 
     lake: Lake
@@ -35,16 +35,17 @@ class StoredRuns(Generic[Declared]):
     untuned: Collection[str] = ()
 
     def outcomes(self, category: str) -> pl.DataFrame:
-        """The results that have an outcome, of one category or (empty) of all items."""
+        """The results with an outcome, of one category, or of all items where `category` is empty."""
         results = self.results.filter(task=category) if category else self.results
         return results.drop_nulls("outcome")
 
 
 @dataclass(frozen=True)
 class ItemValues:
-    """A row a run and item (SCHEMA), what the values are, and the largest difference that two can have.
+    """A row for each run and item (SCHEMA), and how the values are made (`how`).
 
-    `why` says of a run without values why it has none. `largest` is None where there is no bound.
+    `largest` is the largest possible difference of two values, None if unbounded. `why` gives the reason for
+    each run without values.
     """
 
     values: pl.DataFrame
@@ -56,9 +57,9 @@ class ItemValues:
 def mean_values(
     runs: StoredRuns[Declared], _: str, category: str, largest: float | None = None
 ) -> ItemValues:
-    """Of a metric that is the mean of the items' outcomes: each item's mean over its answers.
+    """Values for a metric that is the mean of the items' outcomes: each item's mean over its answers.
 
-    Two shares differ by at most 1; of another metric `largest` says what the most is, where there is one.
+    Two shares differ by at most 1. For other metrics, `largest` gives the bound if there is one.
     """
     there = runs.outcomes(category).group_by("run", "item_id", maintain_order=True)
     means = there.agg(value=pl.col("outcome").mean())
@@ -66,7 +67,7 @@ def mean_values(
 
 
 def by_run(rows: pl.DataFrame, make: Callable[[pl.DataFrame], tuple[list[str], Floats]]) -> pl.DataFrame:
-    """The values (SCHEMA) that `make` gives for the rows of each run: its items, and a value of each."""
+    """Apply `make` to the rows of each run. `make` returns item ids and their values."""
     frames = [pl.DataFrame(schema=SCHEMA)]
     for (run,), of_run in rows.group_by("run", maintain_order=True):
         items, values = make(of_run)
@@ -77,7 +78,7 @@ def by_run(rows: pl.DataFrame, make: Callable[[pl.DataFrame], tuple[list[str], F
 
 
 def measure_values(rows: pl.DataFrame, name: str) -> Floats:
-    """One of the rows' `measures` by name; 0 where a row does not have it."""
+    """One of the rows' `measures` by name, 0 where a row lacks it."""
     found = [
         next((each["value"] for each in measures or [] if each["name"] == name), 0.0)
         for measures in rows["measures"].to_list()

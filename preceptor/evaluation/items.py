@@ -1,4 +1,4 @@
-"""A benchmark's items, read so that every row of the file is one: a benchmark never shrinks silently."""
+"""Reads a benchmark's items. An unusable row is an error, so that no row is dropped silently."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ CHECKED: tuple[Role, ...] = ("instruction", "input", "system")
 
 @dataclass(frozen=True)
 class Item:
-    """One instruction, and what the response is held against: an answer with its check, or a reference."""
+    """One instruction, with an answer and its check, or with a reference response."""
 
     item_id: str
     system: str | None
@@ -29,7 +29,7 @@ class Item:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """All that was asked, for a judge whose prompt has one place for it: a system prompt stands first."""
+        """The system prompt (if any) and the user turns, for judge prompts with one place for both."""
         if self.system is None or not self.system.strip():
             return self.user
         return (self.system, *self.user)
@@ -41,9 +41,9 @@ Asking = Checkers | Pairwise | Grades
 def read_items(evaluation: Asking) -> list[Item]:
     """All items of a benchmark, in the file's order.
 
-    Raises BenchmarkError for a row without instruction, answer or reference, an answer that its own check
-    refuses, an instruction that an earlier row has, text that nothing reads, or a file without rows;
-    RecordsError for a bad file.
+    Raises BenchmarkError for a row without instruction, answer or reference, an answer that fails its own
+    check, a repeated instruction, text that would be ignored, or a file without rows. Raises RecordsError for
+    a bad file.
     """
     subject, where = f"evaluation {evaluation.name!r}", _layout(evaluation)
     return read_whole(
@@ -98,23 +98,23 @@ def _reference(evaluation: Pairwise, conversation: Conversation) -> tuple[str, .
     user, reference = conversation.user, conversation.assistant
     if len(reference) != len(user):
         raise RecordError(
-            f"holds {len(reference)} responses of the reference for {len(user)} user turns (format"
-            f" {evaluation.format}): give each turn one"
+            f"has {len(reference)} responses of the reference for {len(user)} user turns (format"
+            f" {evaluation.format}): give one response for each turn"
         )
     return reference
 
 
 def _instruction(conversation: Conversation) -> tuple[str, ...]:
     if not conversation.user or not all(turn.strip() for turn in conversation.user):
-        raise RecordError("holds an empty instruction: fill it or leave the row out")
+        raise RecordError("has an empty instruction: fill it or remove the row")
     return conversation.user
 
 
 def _cell(row: Row, column: str) -> str:
-    """The text or number in a column; a JSON file may hold either."""
+    """The text or number in a column."""
     value = row.get(column)
     if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
         there = ", ".join(map(str, list(row)[:8]))
-        cure = "fill it" if column in row else "add it, or name another in 'columns'"
-        raise RecordError(f"column {column!r} holds no text or number (the row has {there}): {cure}")
+        cure = "fill it" if column in row else "add it, or name another column in 'columns'"
+        raise RecordError(f"column {column!r} has no text or number (the row has {there}): {cure}")
     return written(value)

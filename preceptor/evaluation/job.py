@@ -1,4 +1,4 @@
-"""One tuned model, or untuned base, on one benchmark: what deciding its items needs, and what comes of it."""
+"""The inputs and results of evaluating one model on one benchmark."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ Declared = TypeVar("Declared", bound=AnyEvaluation)
 
 
 class NotEvaluatedError(ValueError):
-    """An untuned base that a benchmark cannot evaluate as it evaluates students; its text says why."""
+    """A benchmark cannot evaluate an untuned base as it evaluates students. The message gives the reason."""
 
 
 class Judge(Protocol):
-    """A judge that is asked questions. `facts` says what that took."""
+    """A judge that answers questions. `facts` counts requests, tokens and price."""
 
     facts: dict[str, int | float]
 
     def stream(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
-        """Yield (number of the question, its answer) as they finish, each once."""
+        """Yield (number of the question, its answer) as answers finish, each once."""
 
 
 @dataclass(frozen=True)
 class Engines:
-    """How this machine loads models and judges: called only for rows that are missing.
+    """Functions that load models and judges on this machine. They are called only if rows are missing.
 
     `losses` loads a model (a folder, or None for the base itself) as a scorer with the base's settings.
     """
@@ -46,16 +46,16 @@ class Engines:
     classifier: Callable[[ClassifierJudge], "RewardScorer"]
     asked: Callable[[AskedJudge], Judge]
     losses: Callable[[Base, str | None], "LossScorer"]
-    make_room: Callable[[], None]  # for a model that somebody else loads
+    make_room: Callable[[], None]  # frees memory before other code loads a model
     device: str = "auto"
     batch_size: int = 16
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A tuned model: what made it, what it was made from, and its folder, asked for only when needed.
+    """A tuned model: its fingerprint, its base, and a function that provides its folder when needed.
 
-    Or the base itself, `untuned`, in a folder like those of its students.
+    With `untuned` it is the base itself, in a folder like those of its students.
     """
 
     fingerprint: str
@@ -68,7 +68,8 @@ class Checkpoint:
 class EvaluationJob(Generic[Declared]):
     """A run, its checkpoint and a benchmark. With `retry_failed`, rows with an error are computed again.
 
-    `rows_at_once` are scored or run together, where a model is not asked row by row; a kill loses no more.
+    `rows_at_once` rows are scored or run together where the model does not work row by row. If the process
+    is killed, at most this many rows are lost.
     """
 
     lake: Lake
@@ -81,13 +82,13 @@ class EvaluationJob(Generic[Declared]):
 
     @property
     def partition(self) -> Partition:
-        """Where its rows go in `judgments`, `eval_results` and `eval_scores`."""
+        """The partition of its rows in `judgments`, `eval_results` and `eval_scores`."""
         return {"run": self.run, "benchmark": self.evaluation.name}
 
 
 @dataclass(frozen=True)
 class ScoredItems:
-    """The rows of `eval_results`, how many the benchmark's own file asks for, and the judge's `judgments`."""
+    """The rows of `eval_results`, how many the benchmark expects, and the judge's `judgments`."""
 
     results: Outcome
     expected: int
@@ -96,9 +97,9 @@ class ScoredItems:
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a benchmark, how it was made, in which unit, and over how many items of which kind.
+    """One number of a benchmark, with its method, its unit, and the number and category of its items.
 
-    `reference` is whose responses it compares with where that is not the whole benchmark's.
+    `reference` is given where it differs from the benchmark's reference.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""A kind of evaluation: the functions that score one run on a benchmark, and those that look at all runs.
+"""The interface of a kind of evaluation.
 
 To add a kind, write a schema class in preceptor/study (with a line in the union of study/evaluation.py) and a
-module or folder here with its KIND (with a line in kinds.py). docs/architecture.md says it step by step.
+module or folder here with its KIND (with a line in kinds.py). docs/architecture.md lists the steps.
 """
 
 from collections.abc import Callable, Collection
@@ -39,15 +39,22 @@ def _never(_: object) -> bool:
 
 @dataclass(frozen=True)
 class Kind(Generic[Declared]):
-    """What scores one run: `check` raises BenchmarkError, or what a missing program raises, before any model
-    runs; `fingerprint_of` (evaluation, checkpoint's fingerprint) is that of the results; `score_items` makes
-    them, and `metrics` adds them up, the main one first. `named` gives the judge and the reference; `files`
-    is what else the metrics read. Metrics may use files that are fetched once: `fetched` says whether the
-    lake has them, and `lacks_files` whether scores were made without them.
+    """The functions of a kind of evaluation.
 
-    What looks at all runs: `values` (runs, metric, category) gives what each item adds to a metric;
-    `main_category` says which category's scores are the main ones, "" being all items together; `together`
-    gives the benchmark's scores as they are once all runs are known.
+    For one run:
+    - `check` raises BenchmarkError, or the error of a missing program, before any model runs.
+    - `fingerprint_of` (evaluation, checkpoint's fingerprint) gives the fingerprint of the results.
+    - `score_items` makes the results.
+    - `metrics` computes the metrics, the main one first.
+    - `named` gives the judge and the reference.
+    - `files` lists other inputs of the metrics.
+    - `fetched` tells whether the lake has the files that metrics download once, and `lacks_files` whether
+      scores were made without them.
+
+    For all runs:
+    - `values` (runs, metric, category) gives the values per item of a metric.
+    - `main_category` chooses the category of the main scores, "" for all items together.
+    - `together` adjusts the benchmark's scores when all runs are known.
     """
 
     check: Callable[[Declared], None]

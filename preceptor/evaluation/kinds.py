@@ -1,4 +1,4 @@
-"""Every kind of evaluation, by the name that a study gives it."""
+"""All kinds of evaluation, by their names in a study."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""The number that an answer ends with, as a value: None where there is none, or it is not clear which.
+"""Parses the number at the end of an answer. The result is None where there is none or it is ambiguous.
 
-A benchmark's own answer is one plain number. A response may dress its number up: a currency, a unit
-("25 m^2", "7 kg/m3"), a percent sign, thousands separators. What makes another value of it ("5 million",
-"3e5", "7²", "1/2", "minus 5") is computed; what is no single number ("5:30", "3 to 5", "2 hours 30
-minutes", "1.2.3") or only bounds one ("at least 5", "5+") is none. Units are not compared.
+A benchmark's own answer is one plain number. A response may add a currency, a unit ("25 m^2", "7 kg/m3"), a
+percent sign or thousands separators. Forms that change the value ("5 million", "3e5", "7²", "1/2", "minus 5")
+are computed. Texts that are not a single number ("5:30", "3 to 5", "2 hours 30 minutes", "1.2.3") or only a
+bound ("at least 5", "5+") give None. Units are not compared.
 """
 
 import re
@@ -14,13 +14,13 @@ from preceptor.evaluation.surroundings import AFTER_POWER, NEARBY, NEGATED, is_n
 from preceptor.evaluation.undressed import SUPERSCRIPTS, one_minus, raised, undressed
 from preceptor.text import fold
 
-LONGEST = 100  # characters of a number, and the most that a power may raise to
+LONGEST = 100  # the most characters of a number, and the largest exponent
 VULGAR = "[¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]"
 MAGNITUDES = {
     **{"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12},
     **{"dozen": 12, "lakh": 10**5, "crore": 10**7, "mio": 10**6, "mn": 10**6, "bn": 10**9, "tn": 10**12},
 }
-LETTERS = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}  # with no blank before: "5 K" are kelvins
+LETTERS = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}  # without a blank before: "5 K" means kelvin
 DECIMAL = r"(?:(?:[1-9]\d{0,2}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\d)\.\d+)"
 SCIENTIFIC = rf"{DECIMAL}(?:[eE][-+]?\d{{1,3}}(?!\w))?"
 PLAIN = re.compile(rf"[-+]?{SCIENTIFIC}")
@@ -40,13 +40,13 @@ MAGNITUDE = re.compile(rf"\s*-?\s*(?i:(?P<word>{'|'.join(MAGNITUDES)})s?)\b|(?P<
 
 
 def plain_number(text: str) -> Fraction | None:
-    """The value of a text that is one number and nothing else: "-1,234.5", "1e-05"; None for any other."""
+    """The value of a text that is exactly one number ("-1,234.5", "1e-05"), else None."""
     bare = one_minus(fold(text.strip()))
     return _decimal(bare) if PLAIN.fullmatch(bare) else None
 
 
 def last_number(text: str) -> Fraction | None:
-    """The value of the last number of a sentence, None where it is unclear or stands beside another."""
+    """The value of a sentence's last number, None where it is unclear or next to another number."""
     text = undressed(text)
     found = list(QUANTITY.finditer(text))
     if not found:
@@ -66,7 +66,7 @@ def last_number(text: str) -> Fraction | None:
 
 
 def _value(found: re.Match[str]) -> Fraction | None:
-    """What one match of QUANTITY is worth."""
+    """The value of one match of QUANTITY."""
     value = _ratio(found["alone"]) if found["alone"] else _decimal(found["number"])
     power = found["power"] or raised(found["high"] or "")
     part = found["vulgar"] or found["part"]
@@ -83,7 +83,7 @@ def _decimal(written: str) -> Fraction | None:
 
 
 def _ratio(written: str) -> Fraction | None:
-    """Of "1/2" or one of Unicode's fractions."""
+    """The value of "1/2" or of a Unicode fraction."""
     above, below = unicodedata.normalize("NFKC", written).replace("\N{FRACTION SLASH}", "/").split("/")
     return _over(_decimal(above.strip()), _decimal(below.strip()))
 
@@ -95,7 +95,7 @@ def _mixed(whole: Fraction | None, part: Fraction | None) -> Fraction | None:
 
 
 def _fraction(above: Fraction | None, below: Fraction | None) -> Fraction | None:
-    """5/1 and 4/2 could be a list, of which the right one is a member; 1/2 is a half."""
+    """The value of a/b, but None for 5/1 and 4/2, which could be lists of guesses that contain the value."""
     value = _over(above, below)
     return None if value in (above, below) else value
 

@@ -1,4 +1,4 @@
-"""Whether two runs differ on the items that both have: a permutation test and an interval."""
+"""Compares two runs on their common items, with a permutation test and an interval."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,9 +16,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The mean of first - second over n common items, its 95 % interval and p, or why there is none.
+    """The mean of first - second over n common items with its 95 % interval and p-value, or an `error`.
 
-    `only_first` and `only_second` items have an outcome in one run only.
+    `only_first` and `only_second` count items with an outcome in one run only.
     """
 
     value: float | None = None
@@ -40,10 +40,10 @@ def paired_differences(
 ) -> list[tuple[str, str, PairedDifference]]:
     """Compare every two runs (columns `run`, `item_id`, `outcome`; null is no outcome), in the runs' order.
 
-    An item's outcomes, of several samples or draws, are averaged first. The p is `sign_flip_tests`', the
-    interval `mean_difference`'s. `largest` is the largest difference that can be, None where there is none (a
-    loss). With `against`, only every other run is compared with that one, which comes second. Raises
-    ValueError for a difference above the largest.
+    An item's outcomes, of several samples or draws, are averaged first. The p-value comes from
+    `sign_flip_tests`, the interval from `mean_difference`. `largest` is the largest possible difference, None
+    if unbounded (a loss). With `against`, all other runs are compared with that run, which comes second.
+    Raises ValueError for a difference above `largest`.
     """
     means = _item_means(outcomes)
     runs = outcomes["run"].unique(maintain_order=True).to_list()
@@ -57,7 +57,7 @@ def paired_differences(
         return [(runs[one], runs[other], NOT_COMPARED) for one, other in pairs]
     differences = np.array([wide[one] - wide[other] for one, other in pairs])
     if largest is not None and (np.abs(differences) > largest + ROUNDING).any():
-        raise ValueError(f"two outcomes of an item differ by more than {largest:g}, the most that can be")
+        raise ValueError(f"two outcomes of an item differ by more than {largest:g}, the largest possible")
     tests = sign_flip_tests(differences, seed)
     return [
         (runs[one], runs[other], _compared(wide[one], wide[other], test, largest))
@@ -80,6 +80,6 @@ def _compared(first: Floats, second: Floats, test: SignFlipTest, largest: float 
 
 def _item_means(outcomes: pl.DataFrame) -> pl.DataFrame:
     there = outcomes.select("run", "item_id", pl.col("outcome").cast(pl.Float64)).drop_nulls("outcome")
-    # Sorted, because the sum of the same numbers in another order may differ in its last digit.
+    # Sorted, because sums of the same numbers in another order may differ in the last digit.
     ordered = there.sort("run", "item_id", "outcome")
     return ordered.group_by("run", "item_id", maintain_order=True).agg(pl.col("outcome").mean())

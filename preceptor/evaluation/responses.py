@@ -1,4 +1,4 @@
-"""Rows of `student_responses`: what a tuned model answers to a benchmark's prompts."""
+"""Rows of `student_responses`: a tuned model's answers to a benchmark's prompts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from preceptor.lake.schemas import STUDENT_RESPONSES
 from preceptor.study.fields import Sampling
 from preceptor.text import digest, repair
 
-VERSION = 4  # 4: no prompt ends before the words that open an answer
+VERSION = 4  # 4: prompts include the words that open an answer
 KEY = {"item_id": pl.String, "sample": pl.Int32}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How a tuned model is asked; `prompt_format` is its own, or the bare text of a base model."""
+    """How a tuned model is asked: with which sampling, and in which prompt format."""
 
     sampling: Sampling
     prompt_format: str = "own"
 
 
 def answer_items(job: EvaluationJob[Declared], items: Sequence[Item], how: Asked) -> Outcome:
-    """Bring the run's partition of `student_responses` for these prompts to n answers an item.
+    """Complete the run's partition of `student_responses` for these prompts: n answers for each item.
 
-    The model is loaded only if rows are missing. A prompt that does not fit is a row with an `error`.
+    The model is loaded only if rows are missing. A prompt that is too long becomes a row with an `error`.
     """
     asked = {item.item_id: item for item in items}
 
@@ -58,13 +58,13 @@ def answer_items(job: EvaluationJob[Declared], items: Sequence[Item], how: Asked
 
 
 def sample_keys(item_ids: Sequence[str], samples: int) -> pl.DataFrame:
-    """A row per item and sample, an item's samples side by side: an engine may draw them together."""
+    """A row for each item and sample. An item's samples are neighbours, so engines can draw them together."""
     keys = [(item_id, sample) for item_id in item_ids for sample in range(samples)]
     return pl.DataFrame(keys, schema=KEY, orient="row")
 
 
 def answers_fingerprint(checkpoint: str, how: Asked) -> str:
-    """Changes with the tuned model and how it is asked and decodes."""
+    """Changes with the tuned model, its prompt format and its decoding."""
     return fingerprint(
         "student_responses",
         VERSION,
@@ -75,7 +75,7 @@ def answers_fingerprint(checkpoint: str, how: Asked) -> str:
 
 
 def _items_identity(how: Asked, item_ids: list[str]) -> str:
-    """Names the partition: two benchmarks with the same prompts share their answers."""
+    """The partition's name. Benchmarks with the same prompts and sampling share their answers."""
     return digest(how.sampling.model_dump_json(), how.prompt_format, *sorted(item_ids))
 
 
@@ -92,5 +92,5 @@ def _row(item_id: str, sample: int, answer: Generation) -> dict[str, Any]:
 
 
 def _request(item: Item, sample: int, seed: int) -> Request:
-    """Samples of one prompt have seeds that count up, as engines that draw them together want them."""
+    """A sample's request. Samples of one prompt have consecutive seeds, so engines can draw them together."""
     return Request(item.system, item.user, (int(digest(str(seed), item.item_id, "0"), 16) >> 2) + sample)

@@ -1,4 +1,4 @@
-"""Rows of `eval_results`: the outcome of every answer, whoever decides it."""
+"""Rows of `eval_results`: the outcome of every answer, for all kinds of evaluation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ AnswerRow = dict[str, Any]  # a row of `student_responses`
 
 @dataclass(frozen=True)
 class Decision:
-    """How well an item was answered, or why that cannot be said; `filtered` if it was left out on purpose."""
+    """The outcome of an answer, or an `error`. `filtered` is given where it was left out on purpose."""
 
     outcome: float | None = None
     score: float | None = None
@@ -34,7 +34,7 @@ class Decision:
 def results_fingerprint(
     evaluation: AnyEvaluation, checkpoint_fingerprint: str, parts: Mapping[str, Any]
 ) -> str:
-    """Changes with the tuned model and with the parts: the benchmark's file, how it is asked and decided."""
+    """Changes with the tuned model and with `parts` (the benchmark's file and settings)."""
     return fingerprint(
         "eval_results", VERSION, kind=evaluation.kind, checkpoint=checkpoint_fingerprint, **parts
     )
@@ -43,7 +43,7 @@ def results_fingerprint(
 def complete_results(
     job: EvaluationJob[Declared], made_of: str, keys: pl.DataFrame, compute: Compute
 ) -> Outcome:
-    """Bring a partition to a row per key (item_id, sample); `compute` gets those that are missing."""
+    """Complete a partition to one row for each key (item_id, sample). `compute` gets the missing keys."""
     work = Work(
         EVAL_RESULTS,
         job.partition,
@@ -58,13 +58,13 @@ def complete_results(
 def publish_results(
     job: EvaluationJob[Declared], made_of: str, rows: Callable[[], list[dict[str, Any]]]
 ) -> Outcome:
-    """Bring a partition to rows that follow cheaply from what is stored already."""
+    """Write a partition whose rows follow cheaply from stored tables."""
     frame = pl.DataFrame(rows(), schema=EVAL_RESULTS.row_schema)
     return put(job.lake, EVAL_RESULTS, job.partition, made_of, frame)
 
 
 def answered_row(item: Item, answer: AnswerRow, decision: Decision) -> dict[str, Any]:
-    """The row of an answer; a missing answer is an error and no wrong answer."""
+    """The row of an answer. A missing answer is an error, not a wrong answer."""
     if answer["error"] is not None:
         decision = Decision(error=f"no response: {answer['error']}")
     return {
@@ -80,6 +80,6 @@ def answered_row(item: Item, answer: AnswerRow, decision: Decision) -> dict[str,
 
 
 def decision_columns(decision: Decision) -> dict[str, Any]:
-    """What a decision says, as the columns of a row."""
+    """The columns of a row that hold a decision."""
     measures = [{"name": name, "value": value} for name, value in decision.measures.items()]
     return {**vars(decision), "measures": measures}

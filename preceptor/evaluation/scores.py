@@ -1,4 +1,4 @@
-"""Rows of `eval_scores`: what items add up to, by which formula, over how many, judged by whom."""
+"""Rows of `eval_scores`: metrics with their method, number of items, and judge."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ VERSION = 4
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the answers that a benchmark asks for."""
+    """Counts of the answers that a benchmark expects, and of their states."""
 
     expected: int
     judged: int
@@ -25,7 +25,7 @@ class Account:
 
     @classmethod
     def of(cls, results: pl.DataFrame, expected: int) -> "Account":
-        """Count the rows of `eval_results` against how many there should be."""
+        """Count the rows of `eval_results` by state."""
         filtered = results["filtered"].count()
         judged = results["outcome"].count()
         failed = results.filter(pl.col("error").is_not_null(), pl.col("filtered").is_null()).height
@@ -33,7 +33,7 @@ class Account:
 
     @property
     def balanced(self) -> bool:
-        """Whether every answer is accounted for, once."""
+        """Whether every expected answer is counted exactly once."""
         return self.judged + self.failed + self.filtered == self.expected
 
     def __str__(self) -> str:
@@ -46,14 +46,14 @@ class Account:
 
 @dataclass(frozen=True)
 class Named:
-    """The identity of the judge, and whose responses a score compares with; None where there are none."""
+    """The identities of the judge and of the reference, None where there are none."""
 
     judge: str | None = None
     reference: str | None = None
 
 
 def score_rows(metrics: Sequence[Metric], account: Account, named: Named) -> pl.DataFrame:
-    """One row a metric, in their order, the main one first."""
+    """One row for each metric, in the given order (the main metric first)."""
     rows = [
         {
             "metric": metric.name,
@@ -74,10 +74,9 @@ def score_rows(metrics: Sequence[Metric], account: Account, named: Named) -> pl.
 def scores_fingerprint(
     evaluation: AnyEvaluation, results_fingerprint: str, named: Named, files: Mapping[str, Any]
 ) -> str:
-    """Changes with the results, what is asked of them, the names beside the scores, and files read for them.
+    """Changes with the results, the evaluation's settings, the judge and reference, and other input files.
 
-    Paths only say where a file lies on this machine: the results' fingerprint and `files` cover what is in
-    it.
+    Paths are excluded. The contents of files are covered by the results' fingerprint and `files`.
     """
     asked = evaluation.model_dump(mode="json", exclude={"name", "sampling", "judge", *evaluation.file_fields})
     return fingerprint(

@@ -1,19 +1,19 @@
-"""What stands beside a number and makes it none, a part of something else, or only a bound.
+"""Detects context that makes a number invalid: a part of a larger expression, a list, or only a bound.
 
-Words of English and signs of mathematics, in three places: before the last number of a sentence, behind it,
-and between it and the number before.
+The patterns are English words and mathematical signs in three places: before the last number of a sentence,
+after it, and between it and the number before.
 """
 
 import re
 
 from preceptor.evaluation.undressed import SUPERSCRIPTS
 
-NEARBY = 80  # characters before a number that are looked at
+NEARBY = 80  # characters before a number that are searched
 DIGITS = "two|three|four|five|six|seven|eight|nine|ten"
 TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
 POWERS = "hundred|thousand|million|billion|trillion"
 PARTS = "half|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|twelfth"
-# LaTeX that only sets or introduces a number; any other command computes with it.
+# LaTeX commands that only format or introduce a number. Any other command computes with it.
 LAYOUT = (
     r"text\w*|math(?:rm|bf|sf|it)|[fm]?box(?:ed)?|underline|left|right|[bB]igg?[lr]?|q?quad|displaystyle|bf"
     r"|large|color|approx|cong|therefore|implies|[rR]ightarrow|to|circ|degree|end|tag|colon|space|enspace"
@@ -61,7 +61,7 @@ UNIT = (
     rf"|lit(?:er|re)s?|(?:{POWERS})s?|lakh|crore)\b\.?)"
 )
 MONTHS = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*"
-# Between two numbers: a list, a range, a sum or a compound, not what one of them leads to.
+# Text between two numbers that form a list, a range, a sum or a compound.
 BETWEEN = re.compile(
     rf"""(?:\s*{UNIT})?
     (?: [\s,;:∶/|()\[\]\-–—…~.?+*x×·÷±&{{}}^]
@@ -76,10 +76,10 @@ EITHER = re.compile(r"(?:\s*[^\W\d_]++){0,3}\s+or\s+(?:[^\W\d_]++\s+){0,4}\W{0,2
 
 
 def is_no_number(before: str, behind: str) -> bool:
-    """Whether the text before or behind a number takes its value away, or makes it a part of a larger one."""
+    """Whether the text before or after a number makes it invalid, or a part of a larger number."""
     return bool(BEHIND.match(behind) or BEFORE.search(before[-NEARBY:]))
 
 
 def joins(between: str) -> bool:
-    """Whether two numbers with this between them are one list, range, sum or compound."""
+    """Whether two numbers with this text between them form a list, range, sum or compound."""
     return bool(BETWEEN.fullmatch(between) or EITHER.fullmatch(between))

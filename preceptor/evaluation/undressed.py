@@ -1,4 +1,4 @@
-"""A sentence without what only dresses its numbers up: LaTeX, bold, currencies, exponents of units."""
+"""Removes formatting around numbers: LaTeX, bold, currencies, exponents of units."""
 
 import re
 
@@ -39,10 +39,10 @@ def undressed(text: str) -> str:
 
 
 def one_minus(text: str) -> str:
-    """Every dash that can be a minus, as one."""
+    """Replace every dash that can be a minus by "-"."""
     return MINUS.sub("-", text)
 
 
 def raised(superscript: str) -> str:
-    """Superscript digits as common ones."""
+    """Replace superscript digits by normal ones."""
     return superscript.translate(RAISED)

@@ -1,4 +1,4 @@
-"""A benchmark's file read so that every row of it is one item: a benchmark never shrinks silently."""
+"""Reads a benchmark's file. An unusable row is an error, so that no row is dropped silently."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,16 +11,16 @@ Read = TypeVar("Read")
 
 
 class BenchmarkError(ValueError):
-    """A benchmark's file that cannot be used; its text says which row and what to mend."""
+    """A benchmark's file cannot be used. The message names the row and the remedy."""
 
 
 def read_whole(
     records: Records, subject: str, parse: Callable[[Row], Read], named: Callable[[Read], tuple[str, str]]
 ) -> list[Read]:
-    """All rows as `parse` makes them, in the file's order; `named` is (what makes one unique, in words).
+    """Parse all rows, in the file's order. `named` gives a row's identity, and what to call it in an error.
 
-    Raises BenchmarkError for a row that `parse` refuses by RecordError, one that repeats an earlier one, or a
-    file without rows; RecordsError for a damaged file.
+    Raises BenchmarkError for a row for which `parse` raises RecordError, a repeated row, or a file without
+    rows. Raises RecordsError for a damaged file.
     """
     places: dict[str, str] = {}
     found = []
@@ -31,7 +31,7 @@ def read_whole(
             item = parse(row)
             identity, words = named(item)
             if identity in places:
-                raise RecordError(f"repeats {words} of {places[identity]}: leave one of them out")
+                raise RecordError(f"repeats {words} of {places[identity]}: remove one of them")
         except RecordError as error:
             raise BenchmarkError(f"{subject}, {records.origin}, {place}: {error}") from error
         places[identity] = place

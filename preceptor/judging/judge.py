@@ -1,4 +1,4 @@
-"""A judge behind an endpoint: each question gets a verdict, or the reason why there is none."""
+"""A judge behind an endpoint. Each question gets a verdict, or an error."""
 
 import json
 import logging
@@ -12,20 +12,20 @@ from preceptor.endpoint.usage import Spent, Usage, total
 from preceptor.judging.question import Question, Reading
 from preceptor.study.endpoint import Endpoint
 
-if TYPE_CHECKING:  # the HTTP client takes a second to import, and a fingerprint needs none
+if TYPE_CHECKING:  # the HTTP client takes a second to import, and fingerprints do not need it
     from preceptor.endpoint.client import Client, Row
 
 log = logging.getLogger(__name__)
-OPTIONAL = {"temperature", "seed"}  # models that think first often take neither
-AGAIN_TEMPERATURE = 0.5  # at 0 the same words would come back, whatever the seed
+OPTIONAL = {"temperature", "seed"}  # reasoning models often refuse both
+AGAIN_TEMPERATURE = 0.5  # at 0 the same answer would come again, whatever the seed
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a judge said to a question, and how that was read; `error` says why there is no verdict.
+    """A judge's answer to a question with the verdict read from it, or an `error`.
 
-    `filtered` repeats the error where an endpoint's filter or the model's refusal is to blame. Tokens and
-    price are those of all its answers, unreadable ones too.
+    `filtered` repeats the error where the endpoint's filter or a refusal of the model caused it. Tokens and
+    price cover all of the judge's answers to the question, also the unreadable ones.
     """
 
     raw: str | None = None
@@ -39,7 +39,7 @@ class Answer:
 
 
 class UnreadableAnswer(RowError):
-    """No answer could be read; `completion` is the last of them."""
+    """None of the judge's answers could be read. `completion` is the last one."""
 
     def __init__(self, text: str, completion: Completion) -> None:
         super().__init__(text)
@@ -47,10 +47,10 @@ class UnreadableAnswer(RowError):
 
 
 class EndpointJudge:
-    """A judge that is asked over HTTP, many questions at once. `facts` says what that took.
+    """Asks a judge over HTTP, many questions at once. `facts` counts requests, tokens and price.
 
-    It is asked for JSON where the question has a `response_format`, and in words only where the server
-    refuses one. An answer that cannot be read is asked for again, until the row's attempts are used up.
+    Where a question has a `response_format`, the judge is asked for JSON with it, and without it only if the
+    server refuses it. Unreadable answers are requested again until the row's attempts are used up.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -64,16 +64,16 @@ class EndpointJudge:
         self._takes_schema: bool | None = None  # not known yet
 
     def stream(self, questions: Iterable[Question]) -> Generator[tuple[int, Answer], None, None]:
-        """Answers as they come; closing the generator cancels what is in flight.
+        """Yield answers as they finish. Closing the generator cancels all requests in flight.
 
-        A question is taken only when its turn comes. Raises EndpointError where nobody would be answered.
+        Questions are taken lazily. Raises EndpointError where the endpoint answers no request.
         """
         return self._rows.stream(questions)
 
     async def _answer(self, client: "Client", row: "Row", question: Question) -> Answer:
         took: list[Usage] = []
         try:
-            reading, said = await self._read(client, row, question, took)
+            reading, completion = await self._read(client, row, question, took)
         except UnreadableAnswer as failure:
             self._spent.add("rows_given_up")
             return Answer(raw=_raw(failure.completion), error=str(failure), **self._cost(took))
@@ -81,12 +81,15 @@ class EndpointJudge:
             self._spent.add("rows_given_up")
             filtered = str(failure) if isinstance(failure, WithheldAnswer) else None
             return Answer(filtered=filtered, error=str(failure), **self._cost([*took, failure.usage]))
-        return Answer(_raw(said), reading.verdict, reading.outcome, **self._cost(took))
+        return Answer(_raw(completion), reading.verdict, reading.outcome, **self._cost(took))
 
     async def _read(
         self, client: "Client", row: "Row", question: Question, took: list[Usage]
     ) -> tuple[Reading, Completion]:
-        """What was read, and in which answer; `took` gets the usage of each. Raises UnreadableAnswer."""
+        """The verdict and the answer that has it; adds each answer's usage to `took`.
+
+        Raises UnreadableAnswer when the row's attempts are used up.
+        """
         failures = 0
         while True:
             completion = await self._asked(client, row, _varied(question.body, failures))
@@ -99,12 +102,12 @@ class EndpointJudge:
             self._again(row, failures, completion, question.wanted)
 
     def _again(self, row: "Row", failures: int, completion: Completion, wanted: str) -> None:
-        """Use up one of the row's attempts; raises UnreadableAnswer where it was the last."""
+        """Use up one of the row's attempts. Raises UnreadableAnswer if it was the last."""
         row.faults += 1
         if row.faults >= self.endpoint.attempts:
-            cut = " and was cut there" if completion.finish_reason == "length" else ""
+            cut = " (cut off)" if completion.finish_reason == "length" else ""
             raise UnreadableAnswer(
-                f"no {wanted} in {failures} answers of the judge; the last said"
+                f"no {wanted} in {failures} answers of the judge. The last answer:"
                 f" {shortened(completion.text, 200)!r}{cut}",
                 completion,
             )
@@ -128,23 +131,25 @@ class EndpointJudge:
     async def _asked_in_words(
         self, client: "Client", row: "Row", request: dict[str, Any], refusal: RefusedRequest
     ) -> Completion:
-        """Only if this works was `response_format` what the server refused."""
+        """Ask without `response_format`. If this succeeds, the server refused the `response_format`."""
         completion = await client.ask(row, **request)
         if self._takes_schema is None:
             self._takes_schema = False
             log.warning(
-                "%s takes no response_format; asked for JSON in words: %s", client.health.address, refusal
+                "%s does not accept response_format; asking for JSON in the prompt only: %s",
+                client.health.address,
+                refusal,
             )
         return completion
 
     def _cost(self, took: Iterable[Usage]) -> dict[str, Any]:
-        """Tokens and price of some answers, null where the endpoint or the study does not say one."""
+        """Tokens and price of some answers, None where the endpoint or the study does not give them."""
         used = total(took)
         return {**asdict(used), "price": used.price(self.endpoint.prices)}
 
 
 def _varied(request: dict[str, Any], failures: int) -> dict[str, Any]:
-    """The request as it is, and after failures with other seeds and never greedy."""
+    """The request. After failures, it has another seed and a temperature above 0."""
     if failures == 0:
         return request
     temperature = max(request.get("temperature", 0.0), AGAIN_TEMPERATURE)
@@ -152,6 +157,6 @@ def _varied(request: dict[str, Any], failures: int) -> dict[str, Any]:
 
 
 def _raw(completion: Completion) -> str:
-    """The answer's text, its token probabilities instead where they were asked for."""
+    """The answer's text, or its token probabilities if they were requested."""
     probabilities = completion.choice.get("logprobs")
     return completion.text if probabilities is None else json.dumps(probabilities)

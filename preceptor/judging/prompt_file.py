@@ -1,4 +1,4 @@
-"""A judge's prompt in a YAML file: its texts, its labels, and how a label is read from an answer."""
+"""A judge's prompt in a YAML file: its texts, its labels, and the parser of its answers."""
 
 import json
 import re
@@ -24,17 +24,17 @@ DIGITS = re.compile(r"\s*[0-9]{1,2}\s*")
 
 
 class PromptError(ValueError):
-    """A prompt file that cannot be used; its text names the file, and what to change in it."""
+    """A prompt file cannot be used. The message names the file and what to change."""
 
 
 class PromptFile(Frozen):
     """A judge's prompt. `labels` maps each verdict to its outcome: A's in a comparison, or the grade.
 
-    The texts have places that are filled in:
+    The texts have placeholders:
 
     - `{form}`: the JSON object that the judge should answer with. A file without it needs `pattern`, a
       regular expression whose only group is the label.
-    - `duel` and `grade`: `{data}`, all that is judged, between marks that no text in it can contain. Or its
+    - `duel` and `grade`: `{data}`, everything to judge, between marks that no text in it can contain. Or its
       parts without marks: `{instruction}` with `{answer_a}` and `{answer_b}`, or with `{response}`.
     - `reward`: `{conversation}`, whose sections begin and end with `{mark}`, and `{rubric}`.
     """
@@ -47,7 +47,7 @@ class PromptFile(Frozen):
     system: str | None = None
     user: str
     pattern: str | None = None
-    reasoning: bool = True  # whether JSON begins with the judge's reasons
+    reasoning: bool = True  # whether the JSON begins with the judge's reasoning
 
     @field_validator("pattern")
     @classmethod
@@ -56,7 +56,7 @@ class PromptFile(Frozen):
             if value is not None and re.compile(value).groups != 1:
                 raise ValueError("the pattern needs exactly one group: the label")
         except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from error
+            raise ValueError(f"the pattern is not a valid regular expression: {error}") from error
         return value
 
     @model_validator(mode="after")
@@ -64,31 +64,31 @@ class PromptFile(Frozen):
         texts = f"{self.system}{self.user}"
         lacking = [part for part in NEEDED[self.kind] if part not in texts]
         if "{data}" not in texts and lacking:
-            raise ValueError(f"the texts show the judge neither {{data}} nor {', '.join(lacking)}")
+            raise ValueError(f"the texts need {{data}}, or else {', '.join(lacking)}")
         if ("{form}" in texts) == (self.pattern is not None):
-            raise ValueError("say how to answer: {form} in the texts for JSON, or a 'pattern', and not both")
+            raise ValueError("use either {form} in the texts (for JSON answers) or a 'pattern', not both")
         if (self.rubric is not None) != (self.kind == "reward"):
-            raise ValueError("a prompt of kind 'reward' needs a 'rubric', and no other has one")
+            raise ValueError("a prompt of kind 'reward' needs a 'rubric'; other kinds must not have one")
         if len(self.labels) < 2:
             raise ValueError("'labels' needs at least two verdicts")
         if self.kind == "duel" and not all(0 <= outcome <= 1 for outcome in self.labels.values()):
-            raise ValueError("a duel's labels are worth 0 (B wins) to 1 (A wins)")
+            raise ValueError("labels of kind 'duel' must have values from 0 (B wins) to 1 (A wins)")
         return self
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Name, version and hash: two files that differ anywhere differ here."""
+        """Name, version and hash of the file's contents."""
         return {"name": self.name, "version": self.version, "hash": self.hash}
 
     @cached_property
     def hash(self) -> str:
-        """The hash of all that the file says."""
-        absent = {"rubric"} if self.rubric is None else None  # stored verdicts are older than the field
+        """The hash of all fields."""
+        absent = {"rubric"} if self.rubric is None else None  # the field was added later: keep old hashes
         return fingerprint("judge_prompt", 1, file=self.model_dump(exclude=absent))
 
     @property
     def wanted(self) -> str:
-        """What an answer should hold, for error messages."""
+        """What an answer should contain, for error messages."""
         labels = list(self.labels)
         if self.kind == "reward":
             return f"grade from {labels[0]} to {labels[-1]}"
@@ -96,7 +96,7 @@ class PromptFile(Frozen):
 
     @property
     def form(self) -> str:
-        """The JSON that is wanted, in words."""
+        """The text for `{form}`: a template of the JSON object."""
         labels = list(self.labels)
         quoted = ", ".join(f'"{label}"' for label in labels)
         asked = f'"verdict": "<one of {quoted}>"'
@@ -107,7 +107,7 @@ class PromptFile(Frozen):
 
     @property
     def response_format(self) -> dict[str, Any] | None:
-        """The JSON schema of an answer; None where a pattern reads it."""
+        """The JSON schema of an answer, None where a pattern reads it."""
         if self.pattern is not None:
             return None
         verdict: dict[str, Any] = {"type": "string", "enum": list(self.labels)}
@@ -129,22 +129,23 @@ class PromptFile(Frozen):
         return "score" if self.kind == "reward" else "verdict"
 
     def label(self, text: str) -> str | None:
-        """The verdict in an answer; None where there is none, or several that differ.
+        """The verdict in an answer, None where there is none or several differ.
 
-        JSON may stand in prose. Of grades, 7, 7.0 and "7" are the label 7; 7.5, "7/10" and true are none.
+        JSON may be surrounded by prose. For grades, 7, 7.0 and "7" mean the label 7; 7.5, "7/10" and true are
+        not labels.
         """
-        said = THOUGHT.sub("", text)  # of a model that thinks aloud
+        answer = THOUGHT.sub("", text)
         if self.pattern is None:
-            objects = json_objects(said)
+            objects = json_objects(answer)
             found = {self._label_of(entry[self._field]) for entry in objects if self._field in entry}
         else:
-            found = {self._label_of(label) for label in re.findall(self.pattern, said) if label.strip()}
+            found = {self._label_of(label) for label in re.findall(self.pattern, answer) if label.strip()}
         return found.pop() if len(found) == 1 else None
 
     def _label_of(self, value: object) -> str | None:
-        said = str(value).strip()
-        if said in self.labels:
-            return said
+        written = str(value).strip()
+        if written in self.labels:
+            return written
         if isinstance(value, str) and DIGITS.fullmatch(value):
             value = int(value)
         if isinstance(value, float) and value.is_integer():
@@ -169,11 +170,11 @@ def json_objects(text: str) -> list[dict[str, Any]]:
 
 
 def read_prompt(path: str | None, built_in: str) -> PromptFile:
-    """The prompt file at a path, or a built-in one by its name. Raises PromptError."""
+    """The prompt file at `path`, or the built-in one of that name. Raises PromptError."""
     file = BUILT_IN / f"{built_in}.yaml" if path is None else Path(path)
     try:
         if file.stat().st_size > LARGEST:
-            raise ValueError("is larger than 1 MiB: a prompt file holds words, no data")
+            raise ValueError("is larger than 1 MiB: remove everything but the prompt's fields")
         return PromptFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]

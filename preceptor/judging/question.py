@@ -1,4 +1,4 @@
-"""Questions to a judge: a prompt file's texts with their places filled in, and how the answer is read."""
+"""Questions to a judge, made from a prompt file, with the parser of their answers."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ from preceptor.text import digest
 
 @dataclass(frozen=True)
 class Reading:
-    """A verdict as the judge's answer says it, and its outcome for the response that is judged."""
+    """The verdict in a judge's answer, and its outcome for the judged response."""
 
     verdict: str
     outcome: float
@@ -20,7 +20,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Question:
-    """The body of a request (without the model), and how its answer is read; `wanted` names what is read."""
+    """The body of a request (without the model) and the parser of its answer.
+
+    `wanted` names the expected verdict in error messages.
+    """
 
     body: dict[str, Any]
     read: Callable[[Completion], Reading | None]
@@ -30,17 +33,17 @@ class Question:
 def question(
     prompt: PromptFile, places: Mapping[str, str], parameters: Mapping[str, Any], flip: bool = False
 ) -> Question:
-    """What a judge is asked in the words of a prompt file.
+    """Make a question from a prompt file.
 
-    `parameters` are the request's besides the messages. With `flip` a verdict is worth 1 - its label's
-    outcome: the response stands where the labels mean the reference.
+    `parameters` are added to the request. With `flip`, the outcome is 1 - the label's outcome, because the
+    judged response is shown in the place of the reference.
     """
     body = {"messages": _messages(prompt, places), **parameters}
     if prompt.response_format is not None:
         body["response_format"] = prompt.response_format
 
     def read(completion: Completion) -> Reading | None:
-        # What was cut before its end may hold a verdict that it only quotes.
+        # A truncated answer may contain a verdict that it only quotes.
         label = None if completion.finish_reason == "length" else prompt.label(completion.text)
         if label is None:
             return None
@@ -51,12 +54,12 @@ def question(
 
 
 def sections(mark: str, texts: Iterable[tuple[str, str]]) -> str:
-    """Texts under their titles, each between the mark; `mark_of` makes one that no text can contain."""
+    """Texts with titles, each between two marks. `mark_of` makes a mark that no text can contain."""
     return "\n\n".join(f"{mark} {title} BEGINS\n{text}\n{mark} {title} ENDS" for title, text in texts)
 
 
 def mark_of(*texts: str) -> str:
-    """A mark made from the texts themselves: whoever writes a text cannot know it."""
+    """A mark from a hash of all texts, which the author of a text cannot know."""
     return f"#{digest(*texts)}#"
 
 
@@ -74,6 +77,6 @@ def _messages(prompt: PromptFile, places: Mapping[str, str]) -> list[dict[str, s
 
 
 def _filled(text: str, texts: Mapping[str, str]) -> str:
-    """The text with its places filled in, each once: nothing inside a filled place is filled again."""
+    """Fill the placeholders of a text in one pass, so that inserted texts are not filled again."""
     pattern = "|".join(re.escape(place) for place in texts)
     return re.sub(pattern, lambda found: texts[found.group()], text)

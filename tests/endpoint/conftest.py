@@ -1,4 +1,4 @@
-"""Waits a hundred times shorter than in earnest."""
+"""Makes waits a hundred times shorter than in production."""
 
 import pytest
 

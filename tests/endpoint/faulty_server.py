@@ -26,7 +26,7 @@ class Play:
 
 
 def answer(text: str | None, finish="stop", prompt=7, response=3, seconds=0.0, **message) -> Play:
-    """A completion; usage as told."""
+    """A completion with the given usage."""
     choice = {
         "index": 0,
         "finish_reason": finish,
@@ -53,12 +53,12 @@ def echo(body: dict, attempt: int) -> Play:
 
 
 def faults_then_echo(*plays: Play) -> Callable[[dict, int], Play]:
-    """Every question meets these, one per attempt, and is answered then."""
+    """Each question gets these plays, one per attempt, and then an answer."""
     return lambda body, attempt: plays[attempt] if attempt < len(plays) else echo(body, attempt)
 
 
 class FaultyServer:
-    """Plays `script(body, n)` for the n-th request with the same messages; `slots` queue the rest."""
+    """Plays `script(body, n)` for the n-th request with the same messages, `slots` requests at once."""
 
     def __init__(self, script: Callable[[dict, int], Play] = echo, slots: int | None = None):
         self.script = script

@@ -1,4 +1,4 @@
-"""An endpoint in simulated time: a fixed number of slots and a queue before them, or refusals instead."""
+"""An endpoint in simulated time. It has a fixed number of slots, and queues or refuses further requests."""
 
 import heapq
 import random
@@ -21,13 +21,13 @@ class Fixed:
 
 @dataclass
 class Simulation:
-    """Always as many requests in flight as the limit allows, each of a random number of tokens."""
+    """Keeps as many requests in flight as the limit allows, each with a random number of tokens."""
 
     limiter: AdaptiveLimit | Fixed
     slots: int
     seed: int = 0
-    refuses: bool = False  # too many requests are refused instead of queued
-    slowdown: float = 0.0  # each request's share of slowing for every other one in service
+    refuses: bool = False  # refuse requests beyond the slots instead of queueing them
+    slowdown: float = 0.0  # how much each request in service slows every other one, as a share
     now: float = 0.0
     tokens: int = 0
     limits: list[int] = field(default_factory=list)

@@ -30,7 +30,7 @@ def conversations(count: int) -> list[Conversation]:
 
 
 def collected(stream, count: int) -> list:
-    """The results in the order of their rows: each row exactly once."""
+    """The results in row order; fails unless each row comes exactly once."""
     finished = list(stream)
     assert sorted(number for number, _ in finished) == list(range(count))
     return [result for _, result in sorted(finished, key=lambda item: item[0])]

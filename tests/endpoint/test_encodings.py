@@ -1,4 +1,4 @@
-"""A key is found in every encoding, in any text, and nothing else is: by decoders that are not ours."""
+"""A key is found in every encoding and any text, and nothing else is removed. Other decoders verify it."""
 
 import ast
 import base64
@@ -68,7 +68,7 @@ around = st.text(st.sampled_from(PRINTABLE + "\n\x00é漢🙂\u2028"), max_size=
 
 
 def by_bytes(pattern: str, decode: Callable[[str], bytes]) -> Callable[[str], list[str]]:
-    """Every stretch in a text that looks like it, decoded from each of its first characters."""
+    """Every match of the pattern, decoded from each of its first four characters."""
 
     def decoded(text: str) -> list[str]:
         found = []
@@ -86,7 +86,7 @@ def by_bytes(pattern: str, decode: Callable[[str], bytes]) -> Callable[[str], li
 def by_text(decode: Callable[[str], str]) -> Callable[[str], list[str]]:
     def decoded(text: str) -> list[str]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's, of escapes that it does not know
+            warnings.simplefilter("ignore")  # Python's warnings about unknown escapes
             try:
                 return [decode(text)]
             except (ValueError, SyntaxError):
@@ -108,7 +108,7 @@ DECODERS = [
 
 
 def readings(text: str, depth: int = 2) -> set[str]:
-    """The text, and all that these decoders make of it, in one another."""
+    """The text, and everything that these decoders make of it, also nested."""
     found = {text}
     for _ in range(depth):
         found |= {decoded for reading in found for decode in DECODERS for decoded in decode(reading)}
@@ -127,7 +127,7 @@ def encoded(key: str, names: list[str]) -> str:
 @example("%2B%2B%2B", ["URL"], "%25", "2B")
 @example("00000000", ["hexadecimal"], "00000000", "X")
 @example("00000000", ["bytes"], "", "X")
-def test_no_reading_of_what_is_kept_holds_the_key(key, names, before, after):
+def test_no_decoding_of_the_cleaned_text_contains_the_key(key, names, before, after):
     text = before + encoded(key, names) + after
     kept = without(text, key, "[key]")
     assert "[key]" in kept
@@ -136,7 +136,7 @@ def test_no_reading_of_what_is_kept_holds_the_key(key, names, before, after):
 
 
 @pytest.mark.parametrize("first", ENCODINGS)
-def test_nothing_beside_the_key_is_lost(first):
+def test_only_the_key_is_removed(first):
     for last in ENCODINGS:
         kept = without(f"Was ({encoded(KEY, [first, last])}) the key?", KEY, "[key]")
         assert kept.startswith("Was (") and kept.endswith(") the key?") and "[key]" in kept, last
@@ -145,16 +145,16 @@ def test_nothing_beside_the_key_is_lost(first):
 @given(st.lists(st.one_of(around, st.builds(encoded, around, encodings)), max_size=4).map("".join))
 @example(r"\frac{a}{b} 50% of \u0041 &amp; &#43; c2stUGxhbnRlZA== 736b2d2f=2B")
 @example(encoded(KEY[:-1], ["JSON", "base64"]) + encoded(KEY[1:], ["URL"]))
-def test_a_text_without_the_key_stays_as_it_is(text):
+def test_a_text_without_the_key_is_unchanged(text):
     assert without(text, KEY, "[key]") == text
 
 
 BROKEN = {
     "zero-width": "\u200b".join,
-    "a joiner in its midst": lambda key: f"{key[:9]}\u2060{key[9:]}",
+    "a word joiner": lambda key: f"{key[:9]}\u2060{key[9:]}",
     "a soft hyphen": lambda key: f"{key[:9]}\xad{key[9:]}",
-    "a mark of byte order": lambda key: f"{key[:9]}\ufeff{key[9:]}",
-    "UTF-16 taken for Latin-1": lambda key: key.encode("utf-16-le").decode("latin-1"),
+    "a byte order mark": lambda key: f"{key[:9]}\ufeff{key[9:]}",
+    "UTF-16 read as Latin-1": lambda key: key.encode("utf-16-le").decode("latin-1"),
     "HTML's hyphen": lambda key: f"{key[:9]}&shy;{key[9:]}",
     "two lines": lambda key: f"{key[:9]}\n{key[9:]}",
     "indented lines": lambda key: f"{key[:5]}  \r\n    {key[5:9]}\n    {key[9:]}",
@@ -165,15 +165,15 @@ BROKEN = {
 
 @pytest.mark.parametrize("first", ["as it is", "JSON, marks only", "URL", "HTML, decimal"])
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_key_is_found_across_what_breaks_it(first, broken):
-    """Broken before it is escaped, or afterwards."""
-    said = BROKEN[broken](KEY if first == "as it is" else ENCODINGS[first](KEY))
-    kept = without(f"Was\n({said})\nthe key?", KEY, "[key]")
+def test_a_key_with_characters_inserted_is_found(first, broken):
+    """The characters are inserted into the plain key or into the escaped one."""
+    written = BROKEN[broken](KEY if first == "as it is" else ENCODINGS[first](KEY))
+    kept = without(f"Was\n({written})\nthe key?", KEY, "[key]")
     assert kept.replace("\0", "") == "Was\n([key])\nthe key?"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "written",
     [
         f"{KEY[:9]}\\u200b{KEY[9:]}",
         " ".join(str(ord(char)) for char in KEY),  # as Go prints bytes
@@ -181,8 +181,8 @@ def test_a_key_is_found_across_what_breaks_it(first, broken):
         ",\n ".join(str(ord(char)) for char in base64.b64encode(KEY.encode()).decode()),
     ],
 )
-def test_a_key_is_found_as_programs_print_it(said):
-    assert without(f"Was [{said}] the key of 1, 2, 300?", KEY, "key") == "Was [key] the key of 1, 2, 300?"
+def test_a_key_is_found_as_programs_print_it(written):
+    assert without(f"Was [{written}] the key of 1, 2, 300?", KEY, "key") == "Was [key] the key of 1, 2, 300?"
 
 
 def matches_everywhere(leads: str, once: bool) -> re.Pattern[str]:
@@ -191,7 +191,7 @@ def matches_everywhere(leads: str, once: bool) -> re.Pattern[str]:
 
 @given(st.lists(st.one_of(around, st.builds(encoded, keys, encodings), st.sampled_from(LEADS)), max_size=9))
 @example(["\\", "u{2b}\\8\\x2B\\12", "%", "u002b%2", "&", "#43&#x2b", "=", "\r\n", "=\n", "\\", "\n"])
-def test_no_escape_begins_where_a_glance_says_that_none_does(parts):
+def test_the_fast_pattern_misses_no_escape(parts):
     text = "".join(parts)
     for leads, once in ((LEADS, False), *((kind, True) for kind in KINDS)):
         quick = Escapes(text, leads, once)
@@ -205,8 +205,8 @@ def test_no_escape_begins_where_a_glance_says_that_none_does(parts):
 
 
 @given(st.lists(st.one_of(around, st.builds(encoded, keys, encodings)), max_size=6).map("".join), st.data())
-def test_a_place_in_a_text_without_escapes_is_one_in_the_text(text, data):
-    """By reading the text character by character."""
+def test_origins_map_decoded_places_to_the_text(text, data):
+    """Compared with reading the text character by character."""
     escaped = Escapes(text)
     plain, origins = escaped.undone()
     begins, place = [], 0
@@ -221,8 +221,8 @@ def letters(pattern: str, text: str) -> str:
 
 
 @given(st.text(st.sampled_from(PRINTABLE + "0xX-_\n\0é漢🙂\udc80")), st.integers(1, 12))
-def test_blocks_are_read_from_all_letters_and_digits(view, shortest):
-    """As slow regular expressions find them."""
+def test_blocks_are_decoded_from_all_letters_and_digits(view, shortest):
+    """Compared with slow regular expressions."""
     base = letters("[^A-Za-z0-9+/_-]", view).translate(str.maketrans("-_", "+/"))
     digits = letters("0[xX]|[^0-9A-Fa-f]", view)
     expected = []
@@ -236,14 +236,14 @@ def test_blocks_are_read_from_all_letters_and_digits(view, shortest):
     assert [block.text for block in (*_base64(view, shortest), *_hexadecimal(view, shortest))] == found
 
 
-def test_each_character_may_be_escaped_in_its_own_way():
+def test_each_character_may_use_another_escape():
     ways = [each("\\u{:04x}"), each("%{:02x}"), each("&#{};"), str, each("%25{:02x}"), each("\\\\u{:04x}")]
     mixed = "".join(ways[n % len(ways)](char) for n, char in enumerate(string.ascii_letters))
     assert without(f"<{mixed}>", string.ascii_letters, "[key]") == "<[key]>"
 
 
 @pytest.mark.parametrize("part", ["\\", "%25", "&amp;", "\\u005c", "&#x26;", "AAAA", "61", "=3D"])
-def test_no_text_makes_it_slow(part):
-    """It ends at all: were time to grow with the length's square, this would take hours."""
+def test_time_is_linear_in_the_length_of_any_text(part):
+    """With quadratic time this test would take hours."""
     text = part * (20_000 // len(part))
     assert without(text, KEY, "[key]") == text

@@ -1,4 +1,4 @@
-"""What is no row's fault stops the work with advice, after what was finished, and marks no row."""
+"""A failure of the endpoint stops the work with advice, after finished rows, and marks no row."""
 
 import socket
 
@@ -19,9 +19,9 @@ GONE = {
     "no credit": (refusal(400, "Your credit balance is too low to access the API."), "no quota is left"),
     "a parameter": (
         refusal(400, "x", code="unsupported_value", param="temperature"),
-        "change 'sampling.temperature', or leave it out by 'leave_out: [temperature]'",
+        "'leave_out: [temperature]'",
     ),
-    "a day's wait": (refusal(429, headers={"retry-after": "86400"}), "asks to wait 86,400 s"),
+    "a day's wait": (refusal(429, headers={"retry-after": "86400"}), "86,400 s"),
 }
 
 
@@ -37,7 +37,7 @@ def until_error(stream) -> tuple[list[int], str]:
 
 
 @pytest.mark.parametrize(("play", "advice"), GONE.values(), ids=GONE)
-def test_one_answer_is_enough_to_know_that_nobody_will_get_one(play, advice):
+def test_one_fatal_refusal_stops_the_work_with_advice(play, advice):
     with FaultyServer(lambda body, n: play) as server:
         rows, error = until_error(generator(server.url, concurrency=1).stream(requests(9)))
     assert rows == []
@@ -46,7 +46,7 @@ def test_one_answer_is_enough_to_know_that_nobody_will_get_one(play, advice):
     assert len(server.bodies) == 1
 
 
-def test_what_was_finished_before_comes_first():
+def test_finished_rows_come_before_the_error():
     def script(body, attempt):
         return refusal(401) if question(body) == "question 5" else echo(body, attempt)
 
@@ -55,17 +55,17 @@ def test_what_was_finished_before_comes_first():
     assert rows == [0, 1, 2, 3, 4]
 
 
-def test_a_dead_port_is_an_error_and_not_one_per_row():
+def test_a_dead_port_is_one_error_and_not_one_per_row():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         rows, error = until_error(generator(url, attempts=3).stream(requests(100)))
     assert rows == []
-    assert "cannot be reached" in error
-    assert "6 connections failed" in error
+    assert url in error
+    assert "6 connections" in error
 
 
-def test_a_server_that_dies_midway_is_an_error_after_what_it_answered():
+def test_a_server_that_dies_midway_is_an_error_after_its_answers():
     with FaultyServer() as server:
         stream = generator(server.url, attempts=2, concurrency=2).stream(requests(400))
         first = [next(stream)[0] for _ in range(3)]
@@ -74,14 +74,14 @@ def test_a_server_that_dies_midway_is_an_error_after_what_it_answered():
     assert len(first + rows) == len(set(first + rows)) < 400
 
 
-def test_connections_that_break_once_stop_nothing():
+def test_connections_that_break_once_are_retried():
     with FaultyServer(lambda body, n: echo(body, n) if n else Play(reset=True)) as server:
         engine = generator(server.url, attempts=3, concurrency=40)
         engine_rows = collected(engine.stream([*requests(1), *requests(40)[1:]]), 40)
     assert all(row.error is None for row in engine_rows)
 
 
-def test_a_key_with_strange_characters_is_named(monkeypatch):
+def test_a_key_with_invalid_characters_is_an_error_that_names_its_variable(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "“quoted”")
     _, error = until_error(generator("http://127.0.0.1:9/v1").stream(requests(1)))
     assert "OPENAI_API_KEY" in error

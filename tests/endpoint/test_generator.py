@@ -1,4 +1,4 @@
-"""A teacher over HTTP: every row once, whatever the server does, and errors that say what happened."""
+"""A teacher over HTTP: every row comes once, whatever the server does, and errors give the reason."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ TRANSIENT = {
 
 
 @pytest.mark.parametrize("play", TRANSIENT.values(), ids=TRANSIENT)
-def test_what_may_pass_is_asked_again(play):
+def test_transient_failures_are_retried(play):
     with FaultyServer(faults_then_echo(play, play)) as server:
         seconds = 2 if play.seconds else 60
         engine = generator(server.url, timeout_seconds=seconds, attempts=3)
@@ -45,7 +45,7 @@ def test_what_may_pass_is_asked_again(play):
     assert (engine.facts["requests"], engine.facts["retries"], engine.facts["rows_given_up"]) == (9, 6, 0)
 
 
-def test_an_answer_carries_its_tokens_and_why_it_ended():
+def test_an_answer_has_its_token_counts_and_finish_reason():
     with FaultyServer(lambda body, n: answer("cut", "length", prompt=11, response=4)) as server:
         engine = generator(server.url)
         got = collected(engine.stream(requests(2)), 2)
@@ -53,7 +53,7 @@ def test_an_answer_carries_its_tokens_and_why_it_ended():
     assert (engine.facts["prompt_tokens"], engine.facts["response_tokens"]) == (22, 8)
 
 
-def test_a_conversation_of_which_a_turn_was_cut_was_cut():
+def test_a_conversation_with_a_cut_turn_counts_as_cut():
     def first_turn_cut(body, n):
         return answer("a", "length" if len(body["messages"]) == 1 else "stop")
 
@@ -62,12 +62,12 @@ def test_a_conversation_of_which_a_turn_was_cut_was_cut():
     assert (got.turns, got.finish_reason) == (("a", "a"), "length")
 
 
-def test_an_empty_response_is_a_response():
+def test_an_empty_response_is_valid():
     with FaultyServer(lambda body, n: answer("", response=1)) as server:
         assert collected(generator(server.url).stream(requests(1)), 1) == [Generation(("",), "stop", 7, 1)]
 
 
-def test_rows_that_are_refused_carry_the_reason_and_the_rest_goes_on():
+def test_refused_rows_have_the_reason_and_other_rows_are_answered():
     plays = {
         "question 0": refusal(400, "This model's maximum context length is 256 tokens", code="too_long"),
         "question 1": refusal(422, "bad turn"),
@@ -85,13 +85,13 @@ def test_rows_that_are_refused_carry_the_reason_and_the_rest_goes_on():
     assert engine.facts["rows_given_up"] == 5
 
 
-def test_a_row_that_uses_up_its_attempts_says_what_the_last_one_met():
+def test_a_row_without_attempts_left_has_the_last_error():
     def script(body, attempt):
         return refusal(500, f"broken {attempt}") if question(body) == "question 1" else echo(body, attempt)
 
     with FaultyServer(script) as server:
         answers = collected(generator(server.url, attempts=4).stream(requests(3)), 3)
-    assert answers[1].error == "no usable answer in 4 attempts; the last: HTTP 500: broken 3"
+    assert "4 attempts" in answers[1].error and "HTTP 500: broken 3" in answers[1].error
     assert [a.error for a in (answers[0], answers[2])] == [None, None]
 
 
@@ -105,7 +105,7 @@ def test_turns_follow_the_teachers_own_answers_and_share_the_attempts():
     assert "in 2 attempts" in failed.error
 
 
-def test_a_request_says_how_to_decode_and_each_draw_has_its_seed():
+def test_requests_have_the_decoding_settings_and_each_sample_its_own_seed():
     decoding = Decoding(temperature=0.7, top_p=0.9, top_k=20, max_new_tokens=9, stop=("END",))
     with FaultyServer() as server:
         asked = [Request(None, ("Hi", "More"), 2**61 + sample) for sample in range(3)]
@@ -117,7 +117,7 @@ def test_a_request_says_how_to_decode_and_each_draw_has_its_seed():
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
-def test_a_model_that_thinks_away_its_budget_is_a_row_error_at_once():
+def test_a_model_that_uses_all_tokens_for_reasoning_is_a_row_error_at_once():
     def script(body, attempt):
         if question(body) == "question 0":
             return answer(None, "length", response=5)
@@ -126,20 +126,22 @@ def test_a_model_that_thinks_away_its_budget_is_a_row_error_at_once():
     with FaultyServer(script) as server:
         engine = generator(server.url, attempts=4)
         answers = collected(engine.stream(requests(3)), 3)
-        alone = collected(generator(server.url).stream(requests(1)), 1)  # the endpoint is alive: nobody asks
+        alone = collected(
+            generator(server.url).stream(requests(1)), 1
+        )  # it works: no test request
     assert len(server.bodies) == 3 + 1
     assert all("max_new_tokens" in a.error for a in (answers[0], answers[1], alone[0]))
     assert answers[2].error is None
     assert (engine.facts["requests"], engine.facts["response_tokens"]) == (3, 13)
 
 
-def test_what_is_off_is_not_sent():
+def test_parameters_that_are_off_are_not_sent():
     with FaultyServer() as server:
         collected(generator(server.url).stream(requests(1)), 1)
     assert not {"top_k", "stop", "extra_body"} & server.bodies[0].keys()
 
 
-def test_a_model_that_calls_max_tokens_otherwise_is_asked_in_its_words():
+def test_a_model_with_another_name_for_max_tokens_gets_that_name():
     def script(body, attempt):
         if "max_tokens" in body:
             return refusal(400, "use the other", code="unsupported_parameter", param="max_tokens")
@@ -152,7 +154,7 @@ def test_a_model_that_calls_max_tokens_otherwise_is_asked_in_its_words():
     assert engine.facts["requests"] == 4
 
 
-def test_a_model_that_takes_no_seed_is_asked_without_from_then_on(caplog):
+def test_a_model_that_refuses_seeds_is_asked_without_from_then_on(caplog):
     def script(body, attempt):
         if "seed" in body:
             return refusal(400, "no seeds", code="unsupported_parameter", param="seed")
@@ -163,10 +165,10 @@ def test_a_model_that_takes_no_seed_is_asked_without_from_then_on(caplog):
         for _ in range(2):
             assert all(a.error is None for a in collected(engine.stream(requests(3)), 3))
     assert ["seed" in body for body in server.bodies] == [True] + [False] * 6
-    assert len([r for r in caplog.records if "does not take 'seed'" in r.message]) == 1
+    assert len([r for r in caplog.records if "'seed'" in r.message]) == 1
 
 
-def test_the_price_counts_answers_that_could_not_be_used():
+def test_the_price_includes_unusable_answers():
     with FaultyServer(faults_then_echo(answer(None, prompt=1000, response=50))) as server:
         engine = generator(server.url, prices={"prompt": 3.0, "response": 10.0})
         collected(engine.stream(requests(2)), 2)
@@ -190,7 +192,7 @@ def test_the_key_comes_from_the_named_variable_or_is_a_placeholder(monkeypatch):
     assert server.keys == ["secret", "empty"]
 
 
-def test_closing_the_stream_cancels_what_is_in_flight():
+def test_closing_the_stream_cancels_requests_in_flight():
     before = set(threading.enumerate())
     with FaultyServer(lambda body, n: answer("x", seconds=0 if "n 0" in question(body) else 3600)) as server:
         engine = generator(server.url)
@@ -202,18 +204,18 @@ def test_closing_the_stream_cancels_what_is_in_flight():
     assert len(server.bodies) < 50
 
 
-def test_no_rows_ask_nothing():
+def test_no_rows_send_no_requests():
     with FaultyServer() as server:
         assert list(generator(server.url).stream([])) == []
     assert server.bodies == []
 
 
-def test_a_mistake_of_ours_is_raised_and_not_swallowed():
+def test_a_programming_error_is_raised():
     with FaultyServer() as server, pytest.raises(AttributeError):
         list(generator(server.url).stream([None]))
 
 
-def test_a_consumer_that_waits_holds_the_rows_up():
+def test_a_slow_consumer_pauses_the_requests():
     with FaultyServer() as server:
         stream = generator(server.url, concurrency=2).stream(requests(500))
         next(stream)

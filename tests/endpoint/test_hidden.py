@@ -1,4 +1,4 @@
-"""A key is taken out of JSON too: where a reply's texts, tokens or bytes spell it one after another."""
+"""A key is removed from JSON too, also where a reply's texts, tokens or bytes spell it in sequence."""
 
 import json
 import logging
@@ -41,14 +41,14 @@ def tokens(*texts: str) -> list[dict]:
         {"parts": ["sk-\\u002f", KEY[4:]]},
     ],
 )
-def test_no_part_of_a_reply_spells_the_key(data):
+def test_no_part_of_a_reply_contains_the_key(data):
     kept = json.dumps(data_without_key(data, HELD))
     assert "[key]" in kept or '"bytes": []' in kept
     assert KEY[10:20] not in kept and KEY[10:20] not in "".join(json.loads(kept).get("tokens", []))
     assert str(list(KEY[5:10].encode()))[1:-1] not in kept
 
 
-def test_what_is_beside_the_key_stays():
+def test_the_rest_of_a_reply_is_kept():
     data = {"content": tokens("so ", KEY, "."), "ids": [7, 300], "none": None, "n": [1.5, True], "empty": []}
     kept = data_without_key(data, HELD)
     first, second, third = kept.pop("content")
@@ -57,13 +57,13 @@ def test_what_is_beside_the_key_stays():
     assert kept == {"ids": [7, 300], "none": None, "n": [1.5, True], "empty": []}
 
 
-def test_a_short_key_is_none(monkeypatch):
+def test_a_short_key_is_not_removed(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")
     assert data_without_key({"a": "EMPTY"}, HELD) == {"a": "EMPTY"}
 
 
 def test_no_encoding_of_the_key_is_in_rows_errors_or_logs_of_teachers_and_judges(caplog):
-    """Every way in which a server may repeat it, in every encoding: answers, refusals, faults, redirects."""
+    """Servers may repeat the key in answers, refusals, faults and redirects, in every encoding."""
     caplog.set_level(logging.INFO)
     ways_of_writing = [*ENCODINGS.values(), *BROKEN.values()]
     repeated = [f"so {encode(KEY)} then" for encode in ways_of_writing]
@@ -71,19 +71,19 @@ def test_no_encoding_of_the_key_is_in_rows_errors_or_logs_of_teachers_and_judges
     def script(body, attempt):
         if question(body) == OTHER_WORDS:
             return answer("hi")
-        said = repeated[len(server.bodies) % len(repeated)]
+        text = repeated[len(server.bodies) % len(repeated)]
         ways = [
-            answer(said),
-            answer(None, refusal=said),
-            answer(None, said),
-            answer("hi", reasoning_content=said, reasoning=said),
-            answer(None, reasoning_content=said),
-            refusal(400, said),
-            refusal(500, said),
-            Play(422, json.dumps({"detail": [{"loc": ["body", said], said: said}]}).encode()),
-            Play(body=f"<html>{said}</html>".encode()),
-            Play(body=json.dumps({"error": {"message": said}}).encode()),
-            Play(body=json.dumps([said]).encode("utf-16"), reason=KEY),
+            answer(text),
+            answer(None, refusal=text),
+            answer(None, text),
+            answer("hi", reasoning_content=text, reasoning=text),
+            answer(None, reasoning_content=text),
+            refusal(400, text),
+            refusal(500, text),
+            Play(422, json.dumps({"detail": [{"loc": ["body", text], text: text}]}).encode()),
+            Play(body=f"<html>{text}</html>".encode()),
+            Play(body=json.dumps({"error": {"message": text}}).encode()),
+            Play(body=json.dumps([text]).encode("utf-16"), reason=KEY),
         ]
         return ways[len(server.bodies) // len(repeated) % len(ways)]
 
@@ -96,7 +96,7 @@ def test_no_encoding_of_the_key_is_in_rows_errors_or_logs_of_teachers_and_judges
     assert [text for text in kept if any(form in text for form in forms)] == []
 
 
-def test_no_encoding_of_the_key_is_in_what_stops_the_work():
+def test_no_encoding_of_the_key_is_in_an_endpoint_error():
     with FaultyServer() as server:
         for name in (
             "JSON, slashes too",
@@ -106,9 +106,9 @@ def test_no_encoding_of_the_key_is_in_what_stops_the_work():
             "base64",
             "hexadecimal",
         ):
-            said = ENCODINGS[name](KEY)
-            location = {"location": f"http://host/{said}"}
-            for play in (refusal(401, said), refusal(400, said), Play(302, headers=location)):
+            encoded = ENCODINGS[name](KEY)
+            location = {"location": f"http://host/{encoded}"}
+            for play in (refusal(401, encoded), refusal(400, encoded), Play(302, headers=location)):
                 server.script = lambda body, n, play=play: play
                 _, error = until_error(generator(server.url, attempts=1).stream(requests(1)))
-                assert said not in error and "[key]" in error
+                assert encoded not in error and "[key]" in error

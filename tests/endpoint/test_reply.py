@@ -1,4 +1,4 @@
-"""A reply is read without trust: its size, numbers, types and where it points; only that row is lost."""
+"""Bad replies (size, numbers, types, redirects) are detected, and cost only their own row."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from tests.endpoint.teachers import collected, generator, requests
 from tests.endpoint.test_endpoint_errors import until_error
 
 
-def test_a_reply_without_end_is_broken_off_and_the_other_rows_go_on(monkeypatch):
+def test_a_huge_reply_is_aborted_and_the_other_rows_are_answered(monkeypatch):
     monkeypatch.setattr(client, "LARGEST_REPLY", 20_000)
 
     def script(body, attempt):
@@ -31,7 +31,7 @@ def test_a_reply_without_end_is_broken_off_and_the_other_rows_go_on(monkeypatch)
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_packed_reply_is_never_unpacked(status):
+def test_a_compressed_reply_is_never_decompressed(status):
     packed = gzip.compress(answer("x" * 10_000_000).body)
 
     def script(body, attempt):
@@ -42,11 +42,11 @@ def test_a_packed_reply_is_never_unpacked(status):
     with FaultyServer(script) as server:
         rows = collected(generator(server.url, attempts=2).stream(requests(3)), 3)
     assert [row.error is None for row in rows] == [True, False, True]
-    assert "packed" in rows[1].error
+    assert "compressed (gzip)" in rows[1].error
 
 
-def test_a_reply_far_beyond_its_tokens_is_broken_off():
-    """1 MiB and 1 KiB a token: 5 tokens were asked for."""
+def test_a_reply_far_beyond_its_tokens_is_aborted():
+    """The limit is 1 MiB plus 1 KiB per token, and 5 tokens were requested."""
 
     def script(body, attempt):
         return answer("x" * 1_100_000) if question(body) == "question 1" else echo(body, attempt)
@@ -58,17 +58,17 @@ def test_a_reply_far_beyond_its_tokens_is_broken_off():
 
 
 @pytest.mark.parametrize("characters", [256 * (5 + 4), 256 * (5 + 4) + 1])
-def test_an_answer_of_more_characters_than_its_tokens_can_be_is_a_row_error_at_once(characters):
+def test_an_answer_with_too_many_characters_for_its_tokens_is_a_row_error_at_once(characters):
     with FaultyServer(lambda body, n: answer("x" * characters)) as server:
         engine = generator(server.url)
         (row,) = collected(engine.stream(requests(1)), 1)
     assert len(server.bodies) == 1
     assert (row.error is None) == (characters == 2304)
-    assert row.error is None or "2,305 characters, more than 5 tokens can be" in row.error
-    assert engine.facts["response_tokens"] == 3  # paid for, kept or not
+    assert row.error is None or ("2,305 characters" in row.error and "5 tokens" in row.error)
+    assert engine.facts["response_tokens"] == 3  # they are charged whether the answer is kept or not
 
 
-def test_what_the_study_adds_makes_room_for_it():
+def test_a_token_limit_in_extra_body_allows_longer_answers():
     with FaultyServer(lambda body, n: answer("x" * 20_000)) as server:
         engine = generator(server.url, leave_out=["max_tokens"], extra_body={"max_completion_tokens": 100})
         (row,) = collected(engine.stream(requests(1)), 1)
@@ -79,7 +79,7 @@ COUNTS = ["1e30", "1" + "0" * 30, "1" + "0" * 5000, "-1", "3.0", '"7"', "true", 
 
 
 @pytest.mark.parametrize("count", COUNTS, ids=[count[:9] for count in COUNTS])
-def test_a_token_count_that_cannot_be_one_is_unknown(count):
+def test_an_invalid_token_count_is_unknown(count):
     body = '{"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}], "created": %s,'
     body = (body + ' "usage": {"prompt_tokens": %s, "completion_tokens": 3}}') % (count, count)
     with FaultyServer(lambda b, n: Play(body=body.encode())) as server:
@@ -103,7 +103,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING, st.sampled_from(["whole", "choices", "choice", "message", "content"]))
-def test_a_reply_of_any_types_is_a_row_or_an_error_that_a_table_can_hold(anything, place):
+def test_any_reply_becomes_a_row_or_an_error_that_fits_the_table(anything, place):
     shapes = {
         "whole": anything,
         "choices": {"choices": anything, "usage": anything},
@@ -121,12 +121,12 @@ def test_a_reply_of_any_types_is_a_row_or_an_error_that_a_table_can_hold(anythin
     assert response_frame([response_row("t", "i", "h", 0, turns, error)]).height == 1
 
 
-def test_a_lone_surrogate_is_mended_before_the_next_turn_is_asked():
+def test_a_lone_surrogate_is_replaced_before_the_next_turn():
     def script(body, attempt):
-        said = question(body)
-        if said == "refused":
+        asked = question(body)
+        if asked == "refused":
             return answer(None, refusal="no \ud800!")
-        return refusal(400, "bad \ud83d") if said == "bad" else answer("half \ud83d")
+        return refusal(400, "bad \ud83d") if asked == "bad" else answer("half \ud83d")
 
     with FaultyServer(script) as server:
         asked = [Request(None, turns, 1) for turns in [("one", "two"), ("refused",), ("bad",)]]
@@ -149,7 +149,7 @@ def test_a_lone_surrogate_is_mended_before_the_next_turn_is_asked():
         ("error", None, "broke off"),
     ],
 )
-def test_why_an_answer_ended_in_the_words_of_any_provider(reason, finish, error):
+def test_finish_reasons_of_any_provider_are_understood(reason, finish, error):
     def script(body, attempt):
         return answer("hi") if question(body) == OTHER_WORDS else answer("ok", reason)
 
@@ -159,21 +159,21 @@ def test_why_an_answer_ended_in_the_words_of_any_provider(reason, finish, error)
     assert (row.error is None) if error is None else (error in row.error)
 
 
-def test_content_in_parts_is_read_and_a_thought_is_none_of_it():
+def test_text_parts_are_joined_and_reasoning_is_skipped():
     parts = [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "o"}, {"text": "k"}]
     with FaultyServer(lambda body, n: answer(parts)) as server:
         (row,) = collected(generator(server.url).stream(requests(1)), 1)
     assert row.turns == ("ok",)
 
 
-def test_a_thought_without_a_text_is_named():
+def test_an_answer_with_only_reasoning_is_named():
     with FaultyServer(lambda body, n: answer(None, reasoning_content="hm")) as server:
         _, error = until_error(generator(server.url, attempts=1).stream(requests(1)))
-    assert "the answer has a thought and no text (finish_reason 'stop')" in error
+    assert "reasoning but no text (finish_reason 'stop')" in error
 
 
 @pytest.mark.parametrize("charset", ["hex", "rot13", "utf-16", "no-such"])
-def test_no_header_chooses_how_a_refusal_is_decoded(charset):
+def test_a_charset_header_does_not_change_how_a_refusal_is_decoded(charset):
     play = refusal(400, "too long", {"content-type": f"application/json; charset={charset}"})
     with FaultyServer(lambda b, n: echo(b, n) if question(b) != "question 1" else play) as server:
         rows = collected(generator(server.url).stream(requests(3)), 3)
@@ -181,7 +181,7 @@ def test_no_header_chooses_how_a_refusal_is_decoded(charset):
     assert "too long" in rows[1].error
 
 
-def test_a_reply_in_another_of_json_s_encodings_is_read():
+def test_a_reply_in_utf_16_is_read():
     body = json.dumps({"choices": [{"message": {"content": "é"}}]}, ensure_ascii=False).encode("utf-16")
     with FaultyServer(lambda b, n: Play(body=body)) as server:
         (row,) = collected(generator(server.url).stream(requests(1)), 1)
@@ -191,24 +191,24 @@ def test_a_reply_in_another_of_json_s_encodings_is_read():
 @pytest.mark.parametrize(
     "location", ["http://[bad", "//", "http://host:99999999/", "", "file:///etc/passwd", "\x7f"]
 )
-def test_a_redirect_to_nowhere_is_one_sentence_too(location):
+def test_a_redirect_to_an_invalid_address_is_an_endpoint_error(location):
     with FaultyServer(lambda b, n: Play(302, b"", {"location": location})) as server:
         _, error = until_error(generator(server.url, attempts=1, concurrency=1).stream(requests(1)))
-    assert "is not followed" in error or "no connection" in error
+    assert "HTTP 302" in error or "no connection" in error
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_and_says_where_to(status):
+def test_a_redirect_is_not_followed_and_its_target_is_named(status):
     with FaultyServer() as elsewhere, FaultyServer() as server:
         server.script = lambda b, n: Play(status, b"", {"location": f"{elsewhere.url}/chat/completions"})
         rows, error = until_error(generator(server.url, concurrency=1).stream(requests(3)))
         assert rows == [] and elsewhere.bodies == [] and len(server.bodies) == 1
-    assert f"redirects to '{elsewhere.url}/chat/completions' (HTTP {status}), which is not followed" in error
+    assert f"'{elsewhere.url}/chat/completions' (HTTP {status})" in error
     assert "'base_url'" in error
 
 
-def test_bytes_that_are_no_text_are_a_fault_and_not_lost_letters():
-    """A server that says `charset=iso-8859-1` means it: each accent would be a U+FFFD."""
+def test_invalid_bytes_are_a_fault_and_not_lost_letters():
+    """A server that declares `charset=iso-8859-1` uses it, and each accent would become U+FFFD."""
     body = json.dumps({"choices": [{"message": {"content": "café"}}]}, ensure_ascii=False).encode("latin-1")
 
     def script(asked, attempt):
@@ -218,22 +218,22 @@ def test_bytes_that_are_no_text_are_a_fault_and_not_lost_letters():
     with FaultyServer(script) as server:
         rows = collected(generator(server.url, attempts=2).stream(requests(3)), 3)
     assert [row.error is None for row in rows] == [True, False, True]
-    assert "the answer is not utf-8, as JSON is (byte 41)" in rows[1].error
+    assert "not valid utf-8 (byte 41)" in rows[1].error
 
 
-def test_a_function_that_nobody_offered_is_no_answer():
+def test_a_function_call_is_an_answer_only_if_the_request_offers_tools():
     call = {"type": "function", "function": {"name": "search", "arguments": '{"query": "rivers"}'}}
     with FaultyServer(lambda body, n: answer(None, finish="tool_calls", tool_calls=[call])) as server:
         _, error = until_error(generator(server.url, attempts=1).stream(requests(1)))
         offered = generator(server.url, extra_body={"tools": [{"type": "function"}]})
         (row,) = collected(offered.stream(requests(1)), 1)
-    assert "the answer has no text (finish_reason 'tool_calls')" in error
+    assert "no text (finish_reason 'tool_calls')" in error
     assert row.turns == ('{"query": "rivers"}',)
 
 
 @pytest.mark.parametrize("finish", ["stop", "length"])
 def test_a_response_ends_before_its_stop_text_whatever_the_server_keeps(finish):
-    """Some keep the stop text, some do not know `stop`: here all teachers' rows end as the study says."""
+    """Some servers keep the stop text or ignore `stop`."""
     decoding = Decoding(max_new_tokens=50, stop=("\nUser:", "END"))
     said = "Three rivers.\nUser: more END"
     with FaultyServer(lambda body, n: answer(said, finish)) as server:
@@ -242,7 +242,7 @@ def test_a_response_ends_before_its_stop_text_whatever_the_server_keeps(finish):
 
 
 @pytest.mark.parametrize(("prompt", "response", "known"), [(0, 0, (None, None)), (7, 0, (7, 0))])
-def test_a_server_that_says_0_does_not_count_tokens(prompt, response, known):
+def test_a_prompt_count_of_0_means_that_the_server_does_not_count(prompt, response, known):
     with FaultyServer(lambda body, n: answer("Three rivers.", prompt=prompt, response=response)) as server:
         (row,) = collected(generator(server.url).stream(requests(1)), 1)
     assert (row.prompt_tokens, row.response_tokens) == known

@@ -1,4 +1,4 @@
-"""Rows without an answer are error rows only if the endpoint answers a short text in their place."""
+"""Unanswered rows become error rows only if the endpoint answers a test request with a short text."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.endpoint.test_endpoint_errors import until_error
 EXTRA = Play(422, b'{"detail": [{"loc": ["body", "top_k"], "msg": "Extra inputs are not permitted"}]}')
 DOWN = {
     "an unknown parameter": (EXTRA, "Extra inputs are not permitted"),
-    "a billing sentence of its own": (refusal(400, "Top up to go on."), "Top up to go on."),
+    "an unknown billing message": (refusal(400, "Top up to go on."), "Top up to go on."),
     "errors": (refusal(500, "out of memory"), "out of memory"),
     "no text": (answer(None), "no text"),
     "a gateway without a server": (refusal(404, "no route"), "no route"),
@@ -22,7 +22,7 @@ DOWN = {
 
 
 def after(rows: int, play: Play):
-    """So many requests are answered; then every one meets this."""
+    """This many requests are answered; then each gets `play`."""
     answered = []
 
     def script(body, attempt):
@@ -34,15 +34,15 @@ def after(rows: int, play: Play):
     return script
 
 
-def texts_meet(play: Play):
-    """Every row's own text meets this; others are answered."""
+def rows_get(play: Play):
+    """Every row's own text gets `play`; other texts are answered."""
     return lambda body, n: play if question(body).startswith("question") else echo(body, n)
 
 
 @pytest.mark.parametrize("answered", [0, 5])
 @pytest.mark.parametrize("count", [7, 200], ids=["few left", "many left"])
 @pytest.mark.parametrize(("play", "sentence"), DOWN.values(), ids=DOWN)
-def test_an_endpoint_that_answers_nobody_marks_no_row(play, sentence, count, answered):
+def test_an_endpoint_that_answers_no_request_marks_no_row(play, sentence, count, answered):
     with FaultyServer(after(answered, play)) as server:
         engine = generator(server.url, attempts=2, concurrency=8)
         rows, error = until_error(engine.stream(requests(count)))
@@ -53,8 +53,8 @@ def test_an_endpoint_that_answers_nobody_marks_no_row(play, sentence, count, ans
     assert len(server.bodies) <= answered + 2 * (MOST_UNANSWERED + 8 + 1)
 
 
-def test_answers_that_come_in_after_the_end_of_the_credit_release_no_row():
-    # The first four rows are asked before the credit ends and answered one by one while others are refused.
+def test_late_answers_after_the_credit_ended_mark_no_row():
+    # The first four rows are sent before the credit ends, and answered one by one while others are refused.
     late = {f"question {n}": answer("late", seconds=0.1 + 0.05 * n) for n in range(4)}
     refused = replace(refusal(400, "Top up to go on."), seconds=0.015)
 
@@ -73,8 +73,8 @@ def test_answers_that_come_in_after_the_end_of_the_credit_release_no_row():
 @pytest.mark.parametrize(
     "play", [refusal(400, "too long"), refusal(422, "bad turn"), refusal(500), answer(None)]
 )
-def test_rows_that_fail_by_their_own_texts_are_rows(play, count):
-    with FaultyServer(texts_meet(play)) as server:
+def test_rows_that_fail_by_their_own_texts_become_error_rows(play, count):
+    with FaultyServer(rows_get(play)) as server:
         engine = generator(server.url, attempts=1, concurrency=4)
         answers = collected(engine.stream(requests(count)), count)
     assert all(a.error is not None for a in answers)
@@ -83,17 +83,17 @@ def test_rows_that_fail_by_their_own_texts_are_rows(play, count):
     assert 1 <= asked <= 1 + count // MOST_UNANSWERED
 
 
-def test_rows_that_fail_are_rows_as_long_as_others_are_answered():
+def test_rows_that_fail_become_error_rows_while_others_are_answered():
     def script(body, attempt):
         return echo(body, attempt) if int(question(body)[9:]) % 9 == 0 else refusal(500)
 
     with FaultyServer(script) as server:
         answers = collected(generator(server.url, attempts=1, concurrency=1).stream(requests(100)), 100)
     assert sum(a.error is None for a in answers) == 12
-    assert len(server.bodies) == 100  # nobody had to ask in other words
+    assert len(server.bodies) == 100  # no test request was needed
 
 
-def test_what_is_asked_in_other_words_differs_in_its_texts_alone():
+def test_the_test_request_differs_only_in_its_texts():
     decoding = Decoding(temperature=0.7, top_k=20, max_new_tokens=9, stop=("END",))
     with FaultyServer(lambda b, n: refusal(400) if question(b) == "More" else echo(b, n)) as server:
         asked = Request("Be brief.", ("Hi", "More"), 5)
@@ -105,7 +105,7 @@ def test_what_is_asked_in_other_words_differs_in_its_texts_alone():
     assert refused | {"messages": []} == other | {"messages": []}
 
 
-def test_a_moment_without_a_server_is_waited_for():
+def test_a_short_outage_is_waited_for():
     def script(body, attempt):
         deployed = question(body) == "question 0" or attempt > 0
         return echo(body, attempt) if deployed else refusal(404, "no route")
@@ -115,7 +115,7 @@ def test_a_moment_without_a_server_is_waited_for():
     assert all(a.error is None for a in answers)
 
 
-def test_a_filtered_answer_shows_that_the_endpoint_is_alive():
+def test_a_filtered_answer_shows_that_the_endpoint_works():
     def script(body, attempt):
         return answer("x", "content_filter") if question(body) == OTHER_WORDS else refusal(400, "too long")
 

@@ -1,4 +1,4 @@
-"""The real vLLM server: greedy answers are those of transformers, samples come back, a judge grades."""
+"""The real vLLM server: greedy answers equal those of transformers, seeds repeat samples, a judge grades."""
 
 import json
 
@@ -31,7 +31,7 @@ def judged(count: int) -> list[Conversation]:
     return [Conversation(None, request.user, ("It is so.",)) for request in asked(count)]
 
 
-def test_greedy_answers_are_those_of_transformers(url):
+def test_greedy_answers_equal_those_of_transformers(url):
     from preceptor.compute.generation import TransformersGenerator
 
     decoding = Decoding(max_new_tokens=80)
@@ -43,7 +43,7 @@ def test_greedy_answers_are_those_of_transformers(url):
     assert [a.response_tokens for a in remote] == [a.response_tokens for a in here]
 
 
-def test_turns_are_those_of_transformers(url):
+def test_turns_equal_those_of_transformers(url):
     from preceptor.compute.generation import TransformersGenerator
 
     decoding = Decoding(max_new_tokens=30)
@@ -62,7 +62,7 @@ def test_a_seed_gives_the_same_sample_again(url):
     assert [a.turns for a in first] != [a.turns for a in other]
 
 
-def test_a_prompt_that_is_too_long_is_an_error_and_the_rest_goes_on(url):
+def test_a_prompt_that_is_too_long_is_an_error_and_the_rest_is_answered(url):
     rows = [*asked(3), Request(None, ("word " * 5000,), 0)]
     answers = collected(generator(url).stream(rows), 4)
     assert "HTTP 400" in answers[3].error
@@ -81,14 +81,14 @@ def test_a_wrong_model_or_address_marks_no_row(url, settings, advice):
 
 def test_a_judge_grades_every_row(url):
     engine = judge(url, attempts=3)
-    # The tiny model rarely ends a text of its own accord, so it is asked for the grade alone.
+    # The tiny model rarely ends a text by itself, so only the grade is requested.
     engine._prompt = engine._prompt.model_copy(update={"reasoning": False})
     rewards = collected(engine.stream(judged(12)), 12)
     assert all(reward.error is None and reward.reward in range(1, 11) for reward in rewards)
     assert engine.facts["parse_failures"] == 0
 
 
-def test_a_judge_that_finds_no_end_is_counted_and_quoted(url, monkeypatch):
+def test_cut_judge_answers_are_counted_and_quoted(url, monkeypatch):
     monkeypatch.setattr(rewards_judge, "MAX_TOKENS", 200)
     engine = judge(url, attempts=2, rubric="Give a number.")
     rewards = collected(engine.stream(judged(8)), 8)

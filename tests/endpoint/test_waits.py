@@ -1,4 +1,4 @@
-"""How long to wait: as the endpoint asks, in each of its ways of asking, else jittered and bounded."""
+"""Waits follow the endpoint's headers; otherwise they are random and bounded."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ from tests.endpoint.teachers import collected, generator, requests
         ({}, None),
     ],
 )
-def test_what_the_headers_ask_for(headers, seconds):
+def test_the_wait_is_read_from_the_headers(headers, seconds):
     assert failures.retry_after(headers) == seconds
 
 
@@ -46,7 +46,7 @@ def test_backoff_doubles_up_to_a_bound_with_full_jitter(monkeypatch):
         assert 0.9 * most < max(drawn) <= most
 
 
-def test_a_wait_that_one_row_is_told_holds_all_rows_up():
+def test_a_wait_requested_for_one_row_pauses_all_rows():
     def script(body, attempt):
         return refusal(429, headers={"retry-after": "500"}) if len(server.bodies) == 10 else answer("ok")
 
@@ -55,12 +55,12 @@ def test_a_wait_that_one_row_is_told_holds_all_rows_up():
         stream = engine.stream(requests(400))
         for _ in range(9):
             next(stream)
-        time.sleep(0.5)  # enough to ask for all 400, were they not held up
-        assert len(server.bodies) < 30  # the tenth, and who was under way when its refusal came
+        time.sleep(0.5)  # enough for all 400 without the pause
+        assert len(server.bodies) < 30  # the tenth, and those in flight when its refusal came
         engine.close()
 
 
-def test_a_row_waits_no_longer_in_all_than_its_backoffs(monkeypatch):
+def test_a_row_waits_no_longer_in_total_than_its_backoffs(monkeypatch):
     waited = []
 
     def recorded(faults: int) -> float:
@@ -93,7 +93,7 @@ def test_the_oldest_row_passes_first():
     assert passed == [1, 3, 5, 9]
 
 
-def test_a_server_that_refuses_what_it_cannot_take_answers_every_row():
+def test_an_overloaded_server_answers_every_row_in_the_end():
     def script(body, attempt):
         if server.at_once > 5:
             return refusal(429, headers={"retry-after-ms": "20"})

@@ -17,21 +17,21 @@ from preceptor.engines.process_group import end_group
 
 DEMO = Path(__file__).parents[2] / "studies" / "demo"
 TEACHER = DEMO / "teachers" / "llama-small"
-CONTEXT = 3072  # the demo's teachers see 256 tokens, a judge's prompt in their tiny vocabulary has 900
-NO_BLANKS = {"backend": "xgrammar", "disable_any_whitespace": True}  # a tiny model writes blanks for ever
+CONTEXT = 3072  # the demo's teachers have 256 tokens; a judge's prompt has 900 in their tiny vocabulary
+NO_BLANKS = {"backend": "xgrammar", "disable_any_whitespace": True}  # the tiny model writes endless blanks
 START_SECONDS = 900
 
 
 @contextmanager
 def vllm_server(log: Path, context: int = CONTEXT) -> Iterator[str]:
-    """The address of a server that is ready; its whole process group ends with the block."""
+    """The address of a ready server. Its whole process group ends with the block."""
     with mortal_vllm_server(log, context) as (address, _):
         yield address
 
 
 @contextmanager
 def mortal_vllm_server(log: Path, context: int = CONTEXT) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A server's address, and what kills it with -9; Python's trackers then free its shared memory."""
+    """A server's address, and a function that kills it. Python's trackers then free its shared memory."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -40,13 +40,17 @@ def mortal_vllm_server(log: Path, context: int = CONTEXT) -> Iterator[tuple[str,
     command += ["--enforce-eager", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--max-model-len", str(context)]
     command += ["--hf-overrides", json.dumps({"max_position_embeddings": context})]
-    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]  # functions that a request names
-    command += ["--logprobs-mode", "processed_logprobs"]  # after the grammar: of the tokens that it allows
+    command += [
+        "--enable-auto-tool-choice",
+        "--tool-call-parser",
+        "hermes",
+    ]  # for requests with functions
+    command += ["--logprobs-mode", "processed_logprobs"]  # only of tokens that the grammar allows
     command += ["--structured-outputs-config", json.dumps(NO_BLANKS)]
-    # A prompt in pieces ends vLLM 0.32 where a request has a seed: "CPU Generator does not use offset".
+    # Chunked prefill crashes vLLM 0.32 if a request has a seed: "CPU Generator does not use offset".
     command += ["--no-enable-chunked-prefill"]
     environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
-    # A named function as JSON: the grammar of a parser's own tags knows no NO_BLANKS.
+    # Named functions use JSON's grammar, because the grammar of a parser's tags ignores NO_BLANKS.
     environment["VLLM_ENFORCE_STRICT_TOOL_CALLING"] = "0"
     with log.open("w") as output:
         server = subprocess.Popen(

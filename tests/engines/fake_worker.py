@@ -1,7 +1,7 @@
-"""Speaks the worker's side of the pipe without vLLM, and misbehaves as its "model" says.
+"""A worker without vLLM for tests. Its "model" names the way in which it misbehaves.
 
-Its "revision" is a folder where every launch leaves what it was asked. A launch has a child that holds the
-pipe open, as vLLM's own processes may.
+Its "revision" is a folder where every launch writes the rows that it got. A launch has a child process that
+keeps the pipe open, as vLLM's own processes may.
 """
 
 import os
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def serve(connection: Connection, journal, behaviour: str) -> None:
-    """Answer in the reverse of the order of asking, a few rows at a time."""
+    """Answer a few rows at a time, the latest first."""
     waiting: list[Ask] = []
     answered = most = 0
     while True:

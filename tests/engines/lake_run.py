@@ -1,4 +1,4 @@
-"""A teacher's responses through vLLM into a lake; as a script, in a process that waits for a test to kill it.
+"""Writes a teacher's responses from vLLM to a lake. As a script, it waits for a test to kill it.
 
 python -m tests.engines.lake_run STORE
 """
@@ -18,7 +18,7 @@ from preceptor.study.teachers import VllmTeacher
 from preceptor.text import digest
 from tests.engines.teachers import LARGE, instructions, vllm
 
-FINISHED = 160  # rows, after which the process waits for its end
+FINISHED = 160  # rows, after which the process waits to be killed
 STAGING = replace(RESPONSES, name=f"_staging/{RESPONSES.name}")
 TEACHER = VllmTeacher(
     name="llama", engine="vllm", model=LARGE, dtype="float32", sampling=Sampling(max_new_tokens=80)
@@ -39,7 +39,7 @@ def wanted() -> pl.DataFrame:
 
 
 class Paused:
-    """An engine whose owner takes no further row once so many are finished; it never ends by itself."""
+    """An engine whose owner takes no further row after FINISHED rows. It never ends by itself."""
 
     def __init__(self, generator):
         self.generator, self.facts, self.close = generator, generator.facts, generator.close
@@ -52,7 +52,7 @@ class Paused:
 
 
 def staged(store: str) -> int:
-    """How many rows are committed: also those that came just before the engine fell silent."""
+    """The number of committed rows, including those that came just before the pause."""
     return Lake(store, "test").read(STAGING, columns=["fingerprint"]).height
 
 

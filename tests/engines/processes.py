@@ -1,4 +1,4 @@
-"""Which processes of a group still run."""
+"""Finds the running processes of a group."""
 
 import re
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def running() -> dict[int, tuple[int, int]]:
-    """Process id → (parent, group), without processes that only wait to be noticed as dead."""
+    """Process id → (parent, group), without zombies."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -25,7 +25,7 @@ def members(group: int) -> list[int]:
 
 
 def named(group: int, name: str) -> int:
-    """The member of a group whose command line holds this name."""
+    """The member of a group whose command line contains this name."""
     found = []
     for pid in members(group):
         with suppress(OSError):  # it ended meanwhile
@@ -35,12 +35,12 @@ def named(group: int, name: str) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """The child processes of a process."""
     return [child for child, (parent, _) in running().items() if parent == pid]
 
 
 def gone(group: int, seconds: float = 300.0) -> bool:
-    """Whether the whole group ends within this time."""
+    """Whether the whole group ends within `seconds`."""
     end = time.monotonic() + seconds
     while members(group):
         if time.monotonic() > end:

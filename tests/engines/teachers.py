@@ -1,4 +1,4 @@
-"""The demo's teachers and instructions, and vLLM over them as tests want it."""
+"""The demo's teachers and instructions, and vLLM with settings for tests."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ SMALL = str(DEMO / "teachers" / "llama-small")
 LARGE = str(DEMO / "teachers" / "llama-large")
 MACHINE = Machine(enforce_eager=True, start_seconds=900, silent_seconds=300)
 FORBIDDEN = "forbidden"
-POISON = "~"  # one token, which no instruction holds
+POISON = "~"  # one token, which no instruction contains
 
 
 def instructions(count=600) -> list[str]:
@@ -32,7 +32,7 @@ def vllm(model, decoding, adapter=None, max_length=None) -> VllmGenerator:
 
 
 def picky(folder: Path) -> str:
-    """A copy of the small teacher whose template refuses a word, and whose defaults would disturb greedy."""
+    """A copy of the small teacher. Its template refuses a word; its defaults would change greedy answers."""
     shutil.copytree(SMALL, folder)
     template = (folder / "chat_template.jinja").read_text()
     refusal = f"{{% if '{FORBIDDEN}' in m['content'] %}}{{{{ raise_exception('not that') }}}}{{% endif %}}"
@@ -45,7 +45,7 @@ def picky(folder: Path) -> str:
 
 
 def poisoned(folder: Path) -> str:
-    """A copy of the small teacher for which POISON is NaN."""
+    """A copy of the small teacher in which the embedding of POISON is NaN."""
     shutil.copytree(SMALL, folder)
     tensors = load_file(folder / "model.safetensors")
     token = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(POISON)
@@ -58,7 +58,7 @@ def poisoned(folder: Path) -> str:
 
 
 def stream(generator, asked) -> list[Generation]:
-    """Answers in the order of asking; fails where a row comes twice or not at all."""
+    """Answers in the order of the requests; fails where a row comes twice or not at all."""
     found: dict[int, Generation] = {}
     for number, answer in generator.stream(asked):
         assert number not in found

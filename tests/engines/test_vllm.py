@@ -1,4 +1,4 @@
-"""The real vLLM on the CPU: what transformers says, whatever the order, grouping and neighbours."""
+"""The real vLLM on the CPU answers as transformers does, for any order, grouping and neighbours of rows."""
 
 import random
 from contextlib import closing
@@ -64,7 +64,7 @@ def test_greedy_rows_do_not_depend_on_the_order_or_on_neighbours(greedy, greedy_
     assert [stream(greedy, [requests()[n]])[0] for n in order[:3]] == again[:3]
 
 
-def test_rows_that_cannot_be_answered_are_errors_and_the_rest_goes_on(greedy, greedy_answers):
+def test_rows_that_cannot_be_answered_are_errors_and_the_rest_is_answered(greedy, greedy_answers):
     asked = requests(20)
     asked[3] = Request(None, ("word " * 300,), 0)
     asked[7] = Request(None, (FORBIDDEN,), 0)
@@ -101,7 +101,7 @@ def test_each_turn_is_answered_after_the_teachers_own_answer(greedy, greedy_answ
 
 def test_samples_drawn_together_equal_samples_drawn_alone(sampled):
     together = [sample for request in requests(20) for sample in samples(request)]
-    alone = together[::2][::-1]  # no two neighbours' seeds count up
+    alone = together[::2][::-1]  # no two neighbours have increasing seeds
     answers = stream(sampled, together)
     assert stream(sampled, alone) == answers[::2][::-1]
     assert len({answer.turns for answer in answers}) > 60

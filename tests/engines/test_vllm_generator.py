@@ -1,4 +1,4 @@
-"""The owner of the engine, against a process that speaks vLLM's side of the pipe and misbehaves."""
+"""The owner of the engine, tested with a fake worker that misbehaves."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ FAKE = Path(__file__).parent / "fake_worker.py"
 
 @pytest.fixture
 def start(monkeypatch, tmp_path):
-    """Start a generator whose engine behaves as told; whatever is left of it ends with the test."""
+    """Start a generator whose engine behaves as named. Its processes end with the test."""
     monkeypatch.setattr(vllm_generator, "COMMAND", (sys.executable, str(FAKE)))
     monkeypatch.setattr(vllm_generator, "WINDOW", 32)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -51,7 +51,7 @@ def start(monkeypatch, tmp_path):
 
 
 def launches(tmp_path) -> list[list[int]]:
-    """Row numbers that each launch was asked, in order."""
+    """The row numbers that each launch got, in order."""
     asked = []
     for file in sorted((tmp_path / "launches").iterdir()):
         texts = [line.split(": ")[1] for line in file.read_text().splitlines()]
@@ -89,13 +89,13 @@ def test_every_row_is_answered_once_and_few_are_in_flight(start, tmp_path):
     assert generator.facts["response_tokens_per_second"] > 0
 
 
-def test_samples_of_one_conversation_travel_together_when_sampled(start, tmp_path):
+def test_samples_of_one_conversation_are_sent_together(start, tmp_path):
     requests = [Request(None, (f"{n // 8}",), seed=1000 * (n // 8) + n) for n in range(64)]
     assert answered(start("healthy", Decoding(temperature=1.0)), requests) == expected(requests)
     assert most_in_flight(tmp_path) == 32
 
 
-def test_an_engine_that_dies_once_is_started_again_for_the_unfinished_rows(start, tmp_path):
+def test_an_engine_that_dies_once_is_restarted_for_the_unfinished_rows(start, tmp_path):
     generator = start("dies once")
     assert answered(generator, rows()) == expected(rows())
     first, second = launches(tmp_path)
@@ -110,7 +110,7 @@ def test_a_second_death_is_an_error_that_counts_rows_and_shows_the_log(start, tm
     with pytest.raises(EngineError) as caught:
         answered(generator, rows())
     message = str(caught.value)
-    assert "died twice; 10 of 200 rows were finished" in message
+    assert "died twice" in message and "10 of 200 rows" in message
     assert "the engine's last words" in message
     assert len(launches(tmp_path)) == 2
     assert not members(before)
@@ -125,7 +125,7 @@ def test_a_silent_engine_is_replaced_even_when_the_pipe_to_it_is_full(start):
     assert not members(before)
 
 
-def test_an_engine_that_lives_is_not_silent_while_its_owner_is_busy(start, monkeypatch):
+def test_an_engine_does_not_count_as_silent_while_its_owner_is_busy(start, monkeypatch):
     later = [0.0]
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0], sleep=time.sleep)
     monkeypatch.setattr(engine_process, "time", clock)
@@ -140,14 +140,14 @@ def test_an_engine_that_lives_is_not_silent_while_its_owner_is_busy(start, monke
 def test_an_engine_that_never_starts_is_an_error_and_leaves_nothing(start, tmp_path, monkeypatch):
     started, command = [], EngineProcess.__init__
     monkeypatch.setattr(EngineProcess, "__init__", lambda self, *a: started.append(self) or command(self, *a))
-    with pytest.raises(EngineError, match="no sign of life for 1 s"):
+    with pytest.raises(EngineError, match=r"never starts: .* 1 s"):
         start("never starts", start_seconds=1.0)
     (engine,) = started
     assert gone(engine.pid)
     assert [path.name for path in tmp_path.iterdir()] == ["launches"]
 
 
-def test_a_refused_start_says_why(start):
+def test_a_failed_start_gives_the_reason(start):
     with pytest.raises(EngineError, match="the model is no good"):
         start("refuses")
 
@@ -172,11 +172,11 @@ def test_close_leaves_no_process_and_no_log(start):
     assert not engine._folder.exists()
 
 
-def test_no_rows_are_no_work(start):
+def test_no_rows_give_no_answers(start):
     assert list(start("healthy").stream([])) == []
 
 
-def test_only_neighbours_whose_seeds_count_up_are_samples_of_one_conversation():
+def test_only_neighbours_with_consecutive_seeds_are_grouped():
     a = [Request("s", ("a",), seed) for seed in (5, 6, 7, 9)]
     b = Request(None, ("a",), 10)
     grouping = list(grouped([(0, a[0]), (1, a[1]), (4, a[2]), (5, a[3]), (6, b)], together=True))
@@ -186,14 +186,14 @@ def test_only_neighbours_whose_seeds_count_up_are_samples_of_one_conversation():
     assert [ask.numbers for ask in alone] == [(0,), (1,), (2,), (3,)]
 
 
-def test_importing_the_owners_side_imports_neither_torch_nor_vllm():
+def test_importing_the_generator_imports_neither_torch_nor_vllm():
     heavy = "{'torch', 'vllm', 'transformers'}"
     check = f"import sys, preceptor.engines.vllm_generator; print({heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
-def test_without_vllm_the_error_says_how_to_install_it(tmp_path, monkeypatch):
+def test_without_vllm_the_error_names_the_command_to_install_it(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['vllm'] = None\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(EngineError, match=r"pip install -e '\.\[vllm\]'"):

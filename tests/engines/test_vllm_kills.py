@@ -31,7 +31,7 @@ GREEDY = Decoding(max_new_tokens=60)
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
-    """Small caches; and no engine of this test leaves shared memory behind. Other tests' engines may."""
+    """Use small caches, and check that this test's engines leave no shared memory behind."""
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     mark, mapped, over = uuid.uuid4().hex, set(), threading.Event()
     monkeypatch.setenv("PRECEPTOR_TEST_MARK", mark)
@@ -47,12 +47,12 @@ def nothing_left(monkeypatch):
     watcher.join()
     end = time.monotonic() + 120
     while left := [segment for segment in mapped if segment.exists()]:
-        assert time.monotonic() < end, f"nobody frees {left}"
+        assert time.monotonic() < end, f"shared memory is left: {left}"
         time.sleep(0.1)
 
 
 class Kept:
-    """An engine that outlives the work it is lent to."""
+    """An engine that is not closed after a run."""
 
     def __init__(self, generator):
         self.stream, self.facts = generator.stream, generator.facts
@@ -62,7 +62,7 @@ class Kept:
 
 
 class Disturbed:
-    """Streams, and ends one of the engine's processes after so many rows of each launch."""
+    """Streams rows, and kills one of the engine's processes after `after` rows of each launch."""
 
     def __init__(self, generator, after, victims):
         self.generator, self.after, self.victims = generator, after, list(victims)
@@ -86,7 +86,7 @@ def worker(group: int) -> int:
 
 
 def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog, monkeypatch, nothing_left):
-    # However late this process takes the twentieth row, the engine cannot have finished them all.
+    # With this window, the engine cannot finish all rows before this process reads the twentieth.
     monkeypatch.setattr(vllm_generator, "WINDOW", 64)
     expected = stream(TransformersGenerator(SMALL, decoding=GREEDY), requests())
     with closing(vllm(SMALL, GREEDY)) as generator:
@@ -94,7 +94,7 @@ def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog,
         caplog.set_level("INFO")
         assert stream(once, requests()) == expected
         assert generator.facts["relaunches"] == 1
-        assert "no sign of life" not in caplog.text  # a death is noticed as such, long before silence is
+        assert "did not respond" not in caplog.text  # a death is detected long before the silence limit
         twice, found = Disturbed(generator, 20, [worker, engine_core]), {}
         with pytest.raises(EngineError, match="died twice") as caught:
             for row, answer in twice.stream(requests()):
@@ -104,7 +104,7 @@ def test_an_engine_killed_once_is_replaced_and_a_second_time_is_an_error(caplog,
     assert len(found) < 600
     assert all(expected[row] == answer for row, answer in found.items())
     assert all(gone(group) for group in (*once.groups, *twice.groups))
-    assert len(nothing_left) >= 3  # of each launch: so it is seen, and what is left would be
+    assert len(nothing_left) >= 3  # shared memory of each launch was found, so leaks would be too
 
 
 def start(store) -> subprocess.Popen:
@@ -117,7 +117,7 @@ def start(store) -> subprocess.Popen:
 
 
 def kill_when(owner: subprocess.Popen, moment) -> int:
-    """Kill the owner only, once this has come; returns its engine's process group."""
+    """Kill only the owner once `moment` is true. Returns its engine's process group."""
     while not moment():
         assert owner.poll() is None, "it failed before it could be killed"
         time.sleep(0.002)

@@ -1,4 +1,4 @@
-"""What reaches vLLM: every setting under its name there, an adapter, stop texts, and what it cannot do."""
+"""Settings, adapters and stop texts reach vLLM, and impossible settings are refused."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def small_cache(monkeypatch):
 
 
 def write_adapter(folder, **settings) -> str:
-    """A random LoRA adapter that changes what the small teacher says."""
+    """A random LoRA adapter that changes the small teacher's answers."""
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(SMALL, dtype=torch.float32)
     config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], **settings)
@@ -47,7 +47,7 @@ def write_adapter(folder, **settings) -> str:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory):
-    """An engine in this process, and its settings; what its teacher reads of POISON is NaN."""
+    """An engine in this process, and its settings. Its teacher's embedding of POISON is NaN."""
     from preceptor.engines.vllm_engine import VllmEngine
 
     settings = replace(
@@ -66,8 +66,8 @@ def started(tmp_path_factory):
         engine.close()
 
 
-def test_the_engine_has_the_batch_sizes_of_offline_work(started):
-    # An engine that does not say what it is for gets smaller ones: 128 rows, on any device.
+def test_the_engine_has_vllms_batch_sizes_for_offline_use(started):
+    # Without a usage context vLLM uses smaller batches: 128 rows, on any device.
     from vllm.engine.arg_utils import EngineArgs
     from vllm.usage.usage_lib import UsageContext
 
@@ -84,18 +84,18 @@ def test_the_engine_has_the_batch_sizes_of_offline_work(started):
 
 
 def answered(engine, *asks) -> dict[int, Generation]:
-    """Every asked row's answer."""
+    """The answer of every row."""
     found = dict(row for ask in asks for row in engine.ask(ask))
     while engine.busy():
         found |= dict(engine.step())
     return found
 
 
-def test_logits_that_are_not_finite_are_the_rows_errors(started):
+def test_rows_with_non_finite_logits_are_errors(started):
     engine, _ = started
     good = answered(engine, Ask((0, 1, 2), Request(None, ("Say hello.",), 5)))
     assert [good[n].error for n in range(3)] == [None] * 3 and all(good[n].turns for n in range(3))
-    # Only now: on a CPU vLLM's cache keeps the NaN, which then also reach rows that come later.
+    # These come last: on a CPU, vLLM's cache keeps the NaN, which then also reach later rows.
     asks = Ask((3, 4), Request(None, (f"What is {POISON}?",), 7)), Ask((5,), Request(None, ("Hi", POISON), 9))
     bad = answered(engine, *asks, Ask((6,), Request(None, (POISON,), 9)))
     assert {(n, answer.turns, answer.error) for n, answer in bad.items()} == {
@@ -103,7 +103,7 @@ def test_logits_that_are_not_finite_are_the_rows_errors(started):
     }
 
 
-def test_an_adapter_and_stop_texts_do_what_they_do_in_transformers(tmp_path):
+def test_an_adapter_and_stop_texts_work_as_in_transformers(tmp_path):
     adapter = write_adapter(tmp_path / "adapter")
     plain = TransformersGenerator(SMALL, decoding=STOPPED)
     expected_plain = stream(plain, requests(150))
@@ -112,7 +112,7 @@ def test_an_adapter_and_stop_texts_do_what_they_do_in_transformers(tmp_path):
     with closing(vllm(SMALL, STOPPED, adapter=adapter)) as generator:
         answers = stream(generator, requests(150))
     same = sum(a.turns == e.turns for a, e in zip(answers, expected, strict=True))
-    assert same >= 148  # vLLM adds the adapter's part at run time, the merged weights are rounded once
+    assert same >= 148  # vLLM adds the adapter at run time, while merged weights are rounded once
     assert sum(a.turns != e.turns for a, e in zip(answers, expected_plain, strict=True)) > 75
     assert not any(text in answer.turns[0] for answer in answers for text in STOPPED.stop)
     assert {answer.finish_reason for answer in answers} == {"stop", "length"}
@@ -137,7 +137,7 @@ def test_every_setting_reaches_vllm_under_its_name():
 
 
 @pytest.mark.parametrize(("pattern", "rank"), [({}, 8), ({"q_proj": 17}, 32)])
-def test_room_is_reserved_for_the_adapters_highest_rank(tmp_path, pattern, rank):
+def test_the_lora_rank_is_the_adapters_highest_rounded_up(tmp_path, pattern, rank):
     from preceptor.engines.vllm_engine import engine_arguments
 
     adapter = write_adapter(tmp_path, rank_pattern=pattern)
@@ -153,7 +153,7 @@ def test_an_adapter_without_a_rank_is_refused_by_name(tmp_path):
         engine_arguments(replace(SETTINGS, adapter=str(tmp_path)), context=128)
 
 
-def test_weights_and_an_adapter_that_are_not_the_models_are_refused_before_vllm_starts(tmp_path):
+def test_weights_or_an_adapter_of_another_model_are_refused_before_vllm_starts(tmp_path):
     from preceptor.engines.vllm_engine import refuse_unlike
 
     adapter = write_adapter(tmp_path / "adapter")
@@ -175,11 +175,11 @@ def test_weights_and_an_adapter_that_are_not_the_models_are_refused_before_vllm_
 @pytest.mark.parametrize(
     ("temperature", "message"), [(3.0, r"must be in \[0, 2\]"), (0.001, "at least 0.01")]
 )
-def test_a_temperature_that_vllm_cannot_do_fails_before_the_start(temperature, message):
+def test_an_unsupported_temperature_fails_before_the_start(temperature, message):
     with pytest.raises(EngineError, match=message):
         vllm(SMALL, Decoding(temperature=temperature))
 
 
-def test_a_model_that_is_not_there_is_named():
+def test_a_missing_model_is_named():
     with pytest.raises(EngineError, match="'nobody/nothing' at revision 'main' cannot be loaded"):
         vllm("nobody/nothing", Decoding())

@@ -1,4 +1,4 @@
-"""A tuned model that vLLM answers for: the same greedy answers as transformers gives, in the same rows."""
+"""A tuned model in vLLM gives the same greedy answers as in transformers."""
 
 import json
 from datetime import date
@@ -17,7 +17,7 @@ pytest.importorskip("vllm")
 COUNT = 24
 
 
-# Its prompts are longer the later it is in the month.
+# The prompts grow with the day of the month.
 DATED = "{{ 'a ' * (strftime_now('%d') | int) }}"
 
 

@@ -1,4 +1,4 @@
-"""Small benchmark files, and engines that count what is asked of them."""
+"""Small benchmark files, and engines that record their requests."""
 
 import json
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def judge_folder(folder: Path, **settings) -> str:
 
 @dataclass
 class Student:
-    """Answers by a function of the instruction; counts the times it is loaded and the items asked."""
+    """Answers with a function of the instruction; records each load and each request."""
 
     say: Callable[[str], str]
     fails: Callable[[str], str | None] = lambda instruction: None
@@ -80,7 +80,7 @@ class Student:
 
 @dataclass
 class Grader:
-    """A judge that scores by a function of the response; None is a score that it cannot give."""
+    """A judge that scores with a function of the response; None is a failed score."""
 
     grade: Callable[[str], float | None]
     loaded: int = 0
@@ -96,7 +96,7 @@ class Grader:
 
 @dataclass
 class Asked:
-    """A judge that is asked in words: `say` makes an Answer of a question, numbered in the order asked."""
+    """A judge that answers questions: `say` maps a question and its number to an Answer."""
 
     say: Callable[[object, int], Answer]
     questions: list = field(default_factory=list)

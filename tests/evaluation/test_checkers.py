@@ -1,4 +1,4 @@
-"""A right answer counts however it is worded; a wrong one, and a list of all possible ones, never do."""
+"""A right answer counts in any wording. A wrong answer, or a list of all possible answers, never counts."""
 
 import re
 from decimal import Decimal
@@ -34,7 +34,7 @@ quick = settings(max_examples=60)
 @pytest.mark.parametrize("style", STYLES)
 @quick
 @given(right=word_lists, wrong=word_lists)
-def test_words_are_taken_in_every_style_and_only_the_right_ones(style, right, wrong):
+def test_only_the_right_words_count_in_every_style(style, right, wrong):
     response = STYLES[style].format(right)
     assert exact(response, right)
     assert exact(response, wrong) == (wrong == right)
@@ -44,7 +44,7 @@ def test_words_are_taken_in_every_style_and_only_the_right_ones(style, right, wr
 @pytest.mark.parametrize("style", STYLES)
 @quick
 @given(right=numbers, wrong=numbers)
-def test_numbers_are_taken_in_every_style_and_only_the_right_ones(style, right, wrong):
+def test_only_the_right_number_counts_in_every_style(style, right, wrong):
     for written in (str(right), f"{right:,}"):
         response = STYLES[style].format(written)
         assert number(response, str(right))
@@ -75,7 +75,7 @@ def test_a_list_of_every_possible_word_is_refused(possible, style):
 @pytest.mark.parametrize(
     ("response", "answer"),
     [
-        ("The answer is 3.14. The end.", "3.14"),  # a decimal point ends no sentence
+        ("The answer is 3.14. The end.", "3.14"),  # a decimal point does not end a sentence
         ("The ANSWER IS: x", "x"),
         ("Answer:\n\n42", "42"),
         ("The answer is 1. No: the answer is 2. Sorry.", "2"),
@@ -138,7 +138,7 @@ def test_numbers_are_compared_by_value(response, answer, right):
     assert number(response, answer) == right
 
 
-VALUES = {  # what a person would say that each is worth
+VALUES = {  # the value that a person would read
     **{
         "25 m²": 25,
         "25 m^2": 25,
@@ -158,7 +158,7 @@ VALUES = {  # what a person would say that each is worth
     **{"5 cm<sup>2</sup>": 5, "5<sup>2</sup>": 25, "<b>5</b>": 5, "~~3~~ 5": 5, "_5_": 5},
     **{"–3": -3, "−3": -3, "minus 3": -3, "negative 3 degrees": -3, "y = -2": -2, "5!": 5, "(5)": 5},
 }
-NO_NUMBER = [  # or not one, or only a bound of one
+NO_NUMBER = [  # no number, several numbers, or only a bound
     *("6:30", "5:30 pm", "2h30", "2 hours 30 minutes", "5 feet 3 inches", "5'3\"", "3 dollars and 50 cents"),
     *(
         "3-5",
@@ -209,17 +209,17 @@ NO_NUMBER = [  # or not one, or only a bound of one
 
 
 @pytest.mark.parametrize("written", VALUES)
-def test_a_dressed_number_has_its_own_value_and_no_other(written):
+def test_a_formatted_number_has_only_its_own_value(written):
     digits = [part for part in re.split(r"[^0-9.]+", fold(written)) if part.strip(".")]
     for style in STYLES.values():
         assert number(style.format(written), str(VALUES[written]))
-        for other in digits:  # none of the numbers that it is written with
+        for other in digits:  # the single numbers in its text do not count
             same = plain_number(other) == plain_number(str(VALUES[written]))
             assert number(style.format(written), other) == same
 
 
 @pytest.mark.parametrize("written", NO_NUMBER)
-def test_what_is_not_one_number_is_right_for_no_answer(written):
+def test_a_text_that_is_not_one_number_is_never_right(written):
     for style in STYLES.values():
         for other in re.findall(r"\d+(?:\.\d+)?", written):
             assert not number(style.format(written), other)
@@ -233,7 +233,7 @@ def test_what_is_not_one_number_is_right_for_no_answer(written):
     st.sampled_from(["m^2", "m²", "m2", "kg/m3", "kg/m³", "m/s^2", "m s^-2", "m s⁻²", "cm3", "°C", "%", "€"]),
     st.sampled_from(["{} {}", "{}{}", "**{} {}**", "about {} {}"]),
 )
-def test_a_units_digits_are_no_answer(right, wrong, unit, form):
+def test_the_digits_of_a_unit_are_not_an_answer(right, wrong, unit, form):
     response = f"The answer is {form.format(wrong, unit)}."
     assert number(response, str(right)) == (right == wrong)
 
@@ -254,7 +254,7 @@ def test_powers_of_ten_are_equal_where_their_values_are(mantissa, exponent, othe
 
 @quick
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e30, max_value=1e30))
-def test_a_files_number_is_right_as_it_stands_and_written_out(value):
+def test_a_number_is_right_in_short_and_in_full_notation(value):
     assert number(f"The answer is {value!r}.", str(value))
     if abs(value) > 1e-60:
         assert number(f"The answer is {format(Decimal(repr(value)), 'f')}.", str(value))
@@ -262,7 +262,7 @@ def test_a_files_number_is_right_as_it_stands_and_written_out(value):
 
 @quick
 @given(st.text(max_size=200), st.sampled_from(["5", "-1", "0.5"]))
-def test_no_text_breaks_a_checker(response, answer):
+def test_checkers_accept_any_text(response, answer):
     for check in CHECKS.values():
         assert check(response, answer) in (True, False)
 
@@ -319,10 +319,10 @@ def test_an_answer_of_check_number_is_one_plain_number(check, answer, usable):
         ("not B", "B", False),
         ("2**3", "23", False),
         ("init", "__init__", False),
-        ("1e-05", "0.00001", False),  # it compares words, not values
+        ("1e-05", "0.00001", False),  # it compares text, not values
     ],
 )
-def test_exact_forgives_blanks_quotes_and_the_last_full_stop(response, answer, right):
+def test_exact_ignores_blanks_quotes_and_the_last_full_stop(response, answer, right):
     assert exact(response, answer) == right
 
 
@@ -353,5 +353,5 @@ def test_exact_forgives_blanks_quotes_and_the_last_full_stop(response, answer, r
         ("a can's lid", "can", True),
     ],
 )
-def test_contains_wants_every_keyword_as_a_whole_word(response, answer, right):
+def test_contains_needs_every_keyword_as_a_whole_word(response, answer, right):
     assert contains(response, answer) == right

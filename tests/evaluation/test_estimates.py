@@ -1,4 +1,4 @@
-"""Shares and their intervals against closed forms."""
+"""Shares and their intervals equal closed forms."""
 
 import math
 
@@ -21,18 +21,18 @@ def test_discrete_win_rate_counts_a_draw_as_half():
     found = discrete_win_rate([0.9, 0.6, 0.5, 0.2])  # 1, 1, 1/2, 0: mean 5/8
     margin = 1.96 * math.sqrt((2 * (3 / 8) ** 2 + (1 / 8) ** 2 + (5 / 8) ** 2) / 3 / 4)
     assert (found.value, found.low) == pytest.approx((0.625, 0.625 - margin))
-    assert found.high == 1.0  # 0.625 + 0.469, cut: no share is above 1
+    assert found.high == 1.0  # 0.625 + 0.469, limited to 1
 
 
 @pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
-def test_one_duel_has_a_value_but_no_interval(metric):
+def test_one_comparison_has_a_value_but_no_interval(metric):
     assert metric([1.0]) == Estimate(1.0)
 
 
 @pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
 @pytest.mark.parametrize("outcome", [0.0, 1.0])
 def test_all_won_or_all_lost_has_wilsons_interval(metric, outcome):
-    """Of 50 of 50 it reaches down to 0.929; 1.96 standard errors would be none at all."""
+    """For 50 of 50 it reaches down to 0.929, while the standard error is 0."""
     found = metric([outcome] * 50)
     expected = mean_share([outcome] * 50)
     assert found.value == outcome
@@ -41,12 +41,12 @@ def test_all_won_or_all_lost_has_wilsons_interval(metric, outcome):
 
 
 @pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
-def test_nothing_but_draws_is_no_certainty(metric):
+def test_draws_only_have_a_wide_interval(metric):
     found = metric([0.5] * 20)
     assert found.value == 0.5 and found.low < 0.3 and found.high > 0.7
 
 
-def test_duels_that_are_won_by_any_margin_are_won():
+def test_the_discrete_win_rate_ignores_the_margin():
     assert discrete_win_rate([0.9, 0.8, 0.7, 0.95, 0.6]) == discrete_win_rate([1.0] * 5)
     assert discrete_win_rate([0.7] * 5).low < 0.6
 
@@ -62,5 +62,5 @@ def test_an_items_answers_count_as_one_and_equal_items_have_wilsons_interval():
 
 
 @pytest.mark.parametrize("metric", [win_rate, discrete_win_rate])
-def test_nothing_at_all_is_an_error(metric):
+def test_no_outcomes_are_an_error(metric):
     assert metric([]) == Estimate(error=NOTHING)

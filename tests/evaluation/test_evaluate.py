@@ -1,4 +1,4 @@
-"""A tuned model on a benchmark: items, scores, what is not done twice, and what must never be shared."""
+"""A tuned model on a benchmark: items, scores, what is reused, and what is never shared."""
 
 import math
 
@@ -30,7 +30,7 @@ from tests.evaluation.benchmarks import (
 
 
 def right_below(limit):
-    """Adds 1 as asked, up to a limit."""
+    """Adds 1, up to a limit."""
     return lambda instruction: f"The answer is {min(int(instruction.split()[0]) + 1, limit)}."
 
 
@@ -42,7 +42,7 @@ def run(lake, evaluation, using, name="run", made="checkpoint"):
     return evaluate(job(lake, evaluation, using, name, made))
 
 
-def test_checkers_give_accuracy_over_the_items_that_were_answered(lake, tmp_path):
+def test_checkers_give_accuracy_over_the_answered_items(lake, tmp_path):
     student = Student(right_below(6), fails=lambda i: "too long" if i.startswith("9") else None)
     evaluation = checkers(tmp_path, sums(10), columns={"task": "kind"})
     found = run(lake, evaluation, engines(student))
@@ -96,7 +96,9 @@ def test_pairwise_gives_the_plain_win_rate_first_for_instructions_of_unknown_dif
         assert row["judge"] == f"judge ({model_identity(reward_model, 'main')})"
 
 
-def test_what_the_judge_cannot_score_fails_and_leaves_no_value_without_a_reason(lake, tmp_path, reward_model):
+def test_items_that_the_judge_cannot_score_fail_and_missing_values_have_an_error(
+    lake, tmp_path, reward_model
+):
     grader = Grader(lambda text: None if text == "unreadable" else 0.0)
     student = Student(lambda instruction: "unreadable" if int(instruction.split()[1]) > 2 else instruction)
     found = run(lake, pairwise(tmp_path, duels(7), reward_model), engines(student, grader))
@@ -110,7 +112,7 @@ def test_what_the_judge_cannot_score_fails_and_leaves_no_value_without_a_reason(
 
 
 @pytest.mark.parametrize("kind", ["checkers", "pairwise"])
-def test_a_benchmark_of_which_every_item_fails_has_scores_without_values(lake, tmp_path, reward_model, kind):
+def test_a_benchmark_with_only_failed_items_has_scores_without_values(lake, tmp_path, reward_model, kind):
     evaluation = (
         checkers(tmp_path, sums(6)) if kind == "checkers" else pairwise(tmp_path, duels(6), reward_model)
     )
@@ -139,7 +141,7 @@ def test_a_second_call_loads_and_computes_nothing(lake, tmp_path, reward_model, 
     assert (second.items.version, second.scores.version) == (first.items.version, first.scores.version)
 
 
-def test_two_runs_never_share_a_verdict_though_they_answer_alike(lake, tmp_path, reward_model):
+def test_runs_with_equal_answers_do_not_share_verdicts(lake, tmp_path, reward_model):
     evaluation = pairwise(tmp_path, duels(6), reward_model)
     one = run(lake, evaluation, engines(Student(str.upper), Grader(by_length)), name="one", made="same")
     grader = Grader(lambda text: -by_length(text))
@@ -149,9 +151,7 @@ def test_two_runs_never_share_a_verdict_though_they_answer_alike(lake, tmp_path,
     assert lake.read(EVAL_RESULTS, {"run": "one"})["score"].to_list() == one.items.rows["score"].to_list()
 
 
-def test_a_new_checkpoint_judge_or_file_is_decided_anew_and_keeps_what_still_holds(
-    lake, tmp_path, reward_model
-):
+def test_a_new_checkpoint_judge_or_file_recomputes_only_what_it_changes(lake, tmp_path, reward_model):
     student, grader = Student(str.upper), Grader(by_length)
     using = engines(student, grader)
     evaluation = pairwise(tmp_path, duels(6), reward_model)
@@ -161,14 +161,14 @@ def test_a_new_checkpoint_judge_or_file_is_decided_anew_and_keeps_what_still_hol
     other = judge_folder(tmp_path / "judge", context=64)
     judged = evaluation.model_copy(update={"judge": classifier(other)})
     run(lake, judged, using, made="another")
-    assert (len(student.loaded), grader.loaded) == (2, 3)  # the answers hold, the verdicts do not
+    assert (len(student.loaded), grader.loaded) == (2, 3)  # the answers are reused, the verdicts are not
     longer = pairwise(tmp_path, [{**row, "output": "w"} for row in duels(6)], other)
     again = run(lake, longer, using, made="another")
     assert (len(student.loaded), grader.loaded) == (2, 4)
     assert set(again.items.rows["reference"]) == {"w"}
 
 
-def test_another_name_of_judge_or_reference_is_written_without_judging_again(lake, tmp_path, reward_model):
+def test_a_renamed_judge_or_reference_is_stored_without_judging_again(lake, tmp_path, reward_model):
     evaluation = pairwise(tmp_path, duels(6), reward_model)
     run(lake, evaluation, engines(Student(str.upper), Grader(by_length)))
     renamed = evaluation.model_copy(
@@ -180,7 +180,7 @@ def test_another_name_of_judge_or_reference_is_written_without_judging_again(lak
     assert {judge.split()[0] for judge in found.scores.rows["judge"]} == {"referee"}
 
 
-def test_a_judge_that_dies_goes_on_where_it_was(lake, tmp_path, reward_model):
+def test_a_killed_judge_resumes_where_it_stopped(lake, tmp_path, reward_model):
     evaluation = pairwise(tmp_path, duels(10), reward_model)
     calls = []
 
@@ -199,7 +199,7 @@ def test_a_judge_that_dies_goes_on_where_it_was(lake, tmp_path, reward_model):
     assert resumed.items.rows["outcome"].null_count() == 0
 
 
-def test_real_tiny_models_from_end_to_end(lake, tmp_path, teacher_model, reward_model):
+def test_real_tiny_models_end_to_end(lake, tmp_path, teacher_model, reward_model):
     def generator(folder, sampling, prompt_format):
         decoding = Decoding(**sampling.model_dump(exclude={"n", "seed"}))
         return TransformersGenerator(folder, prompt_format=prompt_format, decoding=decoding, device="cpu")

@@ -1,4 +1,4 @@
-"""LIMA's grades: n answers to each prompt, each graded; an item weighs the same whatever failed."""
+"""LIMA's grades: n answers to each prompt, each graded. Items weigh the same whatever failed."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def run(lake, benchmark, judge):
     return evaluate(job(lake, benchmark, engines(student, asked=Asked(judge))))
 
 
-def test_the_grade_is_the_mean_over_items_of_their_answers(lake, tmp_path):
+def test_the_grade_is_the_mean_over_items_of_their_mean_grade(lake, tmp_path):
     found = run(lake, grades(tmp_path), lambda question, _: graded(question, 1 + number(question)))
     assert found.items.rows.select("item_id", "sample").n_unique() == found.items.rows.height == 15
     row = found.scores.rows.row(0, named=True)
@@ -55,7 +55,7 @@ def test_the_grade_is_the_mean_over_items_of_their_answers(lake, tmp_path):
     assert "prompt grade v1" in row["judge"]
 
 
-def test_a_failed_grade_does_not_make_its_item_weigh_less(lake, tmp_path):
+def test_an_item_with_a_failed_grade_keeps_its_weight(lake, tmp_path):
     def partial(question, asked):
         if asked % 3 and number(question) == 0:
             return Answer(error="no grade")
@@ -67,7 +67,7 @@ def test_a_failed_grade_does_not_make_its_item_weigh_less(lake, tmp_path):
     assert (row["value"], row["n"]) == (1.5, 2)
 
 
-def test_repeated_grades_of_one_answer_tell_the_judges_consistency(lake, tmp_path):
+def test_repeated_grades_of_one_answer_give_the_judges_consistency(lake, tmp_path):
     benchmark = grades(tmp_path, 3, n=2)
     judge = benchmark.judge.model_copy(update={"n": 2, "temperature": 1.0})
     benchmark = benchmark.model_copy(update={"judge": judge})

@@ -1,4 +1,4 @@
-"""What each item adds: its mean is the metric that the kind computes, and tests on it hold their level."""
+"""Values per item: their mean equals the kind's metric, and tests on them keep their level."""
 
 import numpy as np
 import polars as pl
@@ -29,7 +29,7 @@ N = 40
 
 
 def rows(values: dict[str, list[dict]], benchmark: str = "x") -> pl.DataFrame:
-    """Rows of `eval_results`: of each run, dictionaries of which only some columns are given."""
+    """Rows of `eval_results` by run, from dictionaries with some of the columns."""
     given = [
         {"run": run, "benchmark": benchmark, "item_id": f"i{number}", "sample": 0, **row}
         for run, of_run in values.items()
@@ -59,7 +59,7 @@ def dice():
     return np.random.default_rng(4)
 
 
-def test_programs_count_by_the_chance_that_one_of_k_passes(tmp_path, dice):
+def test_values_of_programs_are_pass_at_k(tmp_path, dice):
     evaluation = declared(tmp_path, "code", k=3)
     passes = [[float(dice.random() < 0.3) for _ in range(5)] for _ in range(N)]
     results = pl.concat(
@@ -67,10 +67,10 @@ def test_programs_count_by_the_chance_that_one_of_k_passes(tmp_path, dice):
     )
     expected = mean_pass_at_k([(5, int(sum(each))) for each in passes], 3).value
     assert mean_value(evaluation, results) == pytest.approx(expected)
-    assert expected != pytest.approx(np.mean(passes), abs=0.1)  # which is the mean of raw outcomes
+    assert expected != pytest.approx(np.mean(passes), abs=0.1)  # the mean of raw outcomes
 
 
-def test_a_mean_over_tasks_is_one_however_many_items_a_task_has(tmp_path, dice):
+def test_a_mean_over_tasks_weighs_tasks_equally_whatever_their_items(tmp_path, dice):
     evaluation = declared(tmp_path, "gsm8k", preset="bbh")
     preset = preset_of(evaluation)
     tasks = [preset.tasks[min(n // 4, len(preset.tasks) - 1)].name for n in range(150)]
@@ -106,15 +106,15 @@ def test_shares_of_pairs_and_perplexity_are_ratios_of_sums(tmp_path, dice):
     assert mean_value(declared(tmp_path, "loss"), results) == pytest.approx(results["outcome"].mean())
 
 
-def test_a_tie_that_people_see_is_half_an_outcome_and_no_win(tmp_path):
+def test_a_tie_in_human_ratings_is_half_an_outcome_and_not_a_win(tmp_path):
     evaluation = declared(tmp_path, "people", scale="verdict", reference="r")
-    said = [("win", 1.0), ("tie", 0.5), ("lose", 0.0), ("tie", 0.5)]
-    results = rows({"a": [{"outcome": worth, "measures": measured(**{word: 1.0})} for word, worth in said]})
+    rated = [("win", 1.0), ("tie", 0.5), ("lose", 0.0), ("tie", 0.5)]
+    results = rows({"a": [{"outcome": worth, "measures": measured(**{word: 1.0})} for word, worth in rated]})
     assert mean_value(evaluation, results) == 0.25
 
 
 def battles(dice, strengths: dict[str, float], lengths: dict[str, float], favour=0.0, n=60) -> pl.DataFrame:
-    """Two games a question: a judge that may love length, and likes a run's answer to a question or not."""
+    """Two games for each question, by a judge that may prefer long answers (`favour`)."""
     games = []
     hardness = dice.normal(0, 1, n)
     for run, strength in strengths.items():
@@ -133,7 +133,7 @@ def battles(dice, strengths: dict[str, float], lengths: dict[str, float], favour
     return pl.DataFrame(games)
 
 
-def test_arena_hards_values_are_those_of_its_weighted_and_its_joint_fit(dice):
+def test_means_of_arena_hards_values_equal_its_weighted_and_joint_fits(dice):
     games = battles(dice, {"a": 0.5, "b": -0.3}, {"a": 50, "b": 35}, favour=1.0)
     once = Bootstrap(resamples=1)
     for values, fitted in (
@@ -145,14 +145,14 @@ def test_arena_hards_values_are_those_of_its_weighted_and_its_joint_fit(dice):
 
 
 def z(first, second) -> float:
-    """What the test of two runs looks at: the mean difference of an item's values in standard errors."""
+    """The mean difference of the items' values in standard errors."""
     apart = first - second
     return apart.mean() / (apart.std(ddof=1) / np.sqrt(len(apart)))
 
 
 @pytest.mark.parametrize("metric", ["win_rate", "style_controlled_win_rate"])
-def test_of_equal_runs_arena_hard_calls_few_different(metric):
-    """Equal at any style, but one twice as long: plain win rates differ where the judge loves length."""
+def test_arena_hard_rarely_finds_a_difference_between_equal_runs(metric):
+    """The runs are equally good at equal style. For the controlled metric, the judge prefers long answers."""
     dice, tries, found = np.random.default_rng(5), 120, 0
     favour = 0.0 if metric == "win_rate" else 1.0
     for _ in range(tries):
@@ -178,7 +178,7 @@ def difficulty(tmp_path):
 
 
 def duels(dice, hard, ratio: float, fondness: float, sure: float) -> pl.DataFrame:
-    """A run against the reference: equal at equal lengths, whatever its own length and the judge's taste."""
+    """A run that equals the reference at equal lengths. `fondness` is the judge's preference for length."""
     reference = dice.integers(200, 3000, N)
     characters = (reference * ratio * dice.uniform(0.5, 1.5, N)).astype(int)
     delta = reference - characters
@@ -188,15 +188,15 @@ def duels(dice, hard, ratio: float, fondness: float, sure: float) -> pl.DataFram
     return pl.DataFrame({**named, "characters": characters, "reference_characters": reference})
 
 
-def test_length_controls_values_have_its_very_win_rate_as_their_mean(difficulty, dice):
+def test_the_mean_of_length_controls_values_equals_its_win_rate(difficulty, dice):
     known, hard = difficulty
     found = duels(dice, hard, 1.2, 1.2, 3.0)
     values = length_controlled_values(found, known)
     assert values.mean() == pytest.approx(length_controlled(found, known).value, abs=1e-9)
 
 
-def test_raw_outcomes_may_differ_surely_where_length_control_sees_nothing(difficulty):
-    """A judge loves length, one of two runs is wordy: win rates differ, length-controlled ones do not."""
+def test_length_control_removes_a_difference_that_only_length_explains(difficulty):
+    """The judge prefers long answers, and one run is longer. Only the plain win rates differ."""
     known, hard = difficulty
     dice = np.random.default_rng(9)
     short, long = duels(dice, hard, 0.7, 1.2, 20.0), duels(dice, hard, 1.4, 1.2, 20.0)
@@ -208,7 +208,7 @@ def test_raw_outcomes_may_differ_surely_where_length_control_sees_nothing(diffic
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning:sklearn")
-def test_of_equal_runs_length_control_calls_few_different(difficulty):
+def test_length_control_rarely_finds_a_difference_between_equal_runs(difficulty):
     known, hard = difficulty
     dice, tries, found = np.random.default_rng(6), 12, 0
     for _ in range(tries):

@@ -1,4 +1,4 @@
-"""Benchmark files become items row by row, or a sentence says which row does not."""
+"""Each row of a benchmark file becomes an item, or an error names the row."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from preceptor.text import digest
 from tests.evaluation.benchmarks import checkers, duels, pairwise, sums
 
 
-def test_a_checked_row_is_an_item_with_its_answer_as_text(tmp_path):
+def test_a_checked_row_becomes_an_item_with_its_answer_as_text(tmp_path):
     rows = [
         *sums(1),
         {"instruction": "opposite of big?", "answer": "small", "check": "exact", "kind": "words"},
@@ -20,7 +20,7 @@ def test_a_checked_row_is_an_item_with_its_answer_as_text(tmp_path):
     ]
 
 
-def test_a_small_number_is_kept_as_a_person_writes_it(tmp_path):
+def test_a_small_number_is_written_in_full(tmp_path):
     (item,) = read_items(checkers(tmp_path, [{"instruction": "?", "answer": 0.00001, "check": "number"}]))
     assert item.answer == "0.00001"
 
@@ -32,16 +32,16 @@ def test_columns_can_have_other_names(tmp_path):
     assert (item.user, item.answer, item.check, item.task) == (("one?",), "1", "exact", None)
 
 
-def test_a_referenced_row_is_an_item_with_the_references_response(tmp_path, reward_model):
+def test_a_pairwise_row_becomes_an_item_with_the_references_response(tmp_path, reward_model):
     assert read_items(pairwise(tmp_path, duels(2), reward_model)) == [
         Item(digest("", "say 0"), None, ("say 0",), reference=("word ",)),
         Item(digest("", "say 1"), None, ("say 1",), reference=("word word ",)),
     ]
 
 
-def test_a_reference_may_speak_in_turns_behind_a_system_prompt(tmp_path, reward_model):
-    said = [("system", "be brief"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
-    rows = [{"messages": [{"role": role, "content": text} for role, text in said]}]
+def test_a_reference_may_have_a_system_prompt_and_several_turns(tmp_path, reward_model):
+    turns = [("system", "be brief"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in turns]}]
     (item,) = read_items(pairwise(tmp_path, rows, reward_model, format="messages"))
     assert item == Item(digest("be brief", "a", "c"), "be brief", ("a", "c"), reference=("b", "d"))
 
@@ -52,29 +52,29 @@ GOOD = {"instruction": "one?", "answer": "1", "check": "exact"}
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({**GOOD, "check": "regex"}, "column 'check': the check 'regex' is none of exact, number, contains"),
-        ({**GOOD, "check": None}, r"column 'check' holds no text or number \(the row has instruction"),
-        ({**GOOD, "answer": " "}, "column 'answer' holds no text"),
-        ({**GOOD, "answer": True}, "column 'answer' holds no text"),
+        ({**GOOD, "check": "regex"}, "column 'check': .*'regex' .* exact, number, contains"),
+        ({**GOOD, "check": None}, r"column 'check' .* \(the row has instruction"),
+        ({**GOOD, "answer": " "}, "column 'answer' "),
+        ({**GOOD, "answer": True}, "column 'answer' "),
         (
             {**GOOD, "answer": "seven", "check": "number"},
-            "column 'answer': .*'seven' of check 'number' is not one",
+            "column 'answer': .*'seven' of check 'number'",
         ),
         (
             {**GOOD, "answer": "25 m^2", "check": "number"},
-            "'25 m\\^2' of check 'number' is not one plain number",
+            "'25 m\\^2' of check 'number'",
         ),
-        ({**GOOD, "answer": "a||b", "check": "contains"}, "refused by its own check 'contains'"),
-        ({**GOOD, "answer": "a. b"}, "refused by its own check 'exact'"),
-        ({**GOOD, "instruction": " \n"}, "holds an empty instruction: fill it or leave the row out"),
+        ({**GOOD, "answer": "a||b", "check": "contains"}, "own check 'contains'"),
+        ({**GOOD, "answer": "a. b"}, "own check 'exact'"),
+        ({**GOOD, "instruction": " \n"}, "empty instruction"),
         (
             {"question": "one?", "answer": "1", "check": "exact"},
             r"no column 'instruction' \(there are question",
         ),
-        (GOOD, "repeats the instruction of sums.jsonl:1: leave one of them out"),
+        (GOOD, "repeats the instruction of sums.jsonl:1"),
     ],
 )
-def test_an_unusable_row_is_refused_by_file_line_and_field(tmp_path, row, message):
+def test_an_unusable_row_is_an_error_with_file_line_and_field(tmp_path, row, message):
     with pytest.raises(BenchmarkError, match=message) as caught:
         read_items(checkers(tmp_path, [GOOD, row]))
     assert f"evaluation 'sums', {tmp_path / 'sums.jsonl'}, sums.jsonl:2: " in str(caught.value)
@@ -89,12 +89,12 @@ def test_a_line_that_is_not_json_is_refused(tmp_path):
 
 def test_a_reference_without_a_response_is_refused(tmp_path, reward_model):
     rows = [*duels(1), {"instruction": "say 1", "output": None}]
-    with pytest.raises(BenchmarkError, match=r"duels.jsonl:2: holds 0 responses of the reference for 1 user"):
+    with pytest.raises(BenchmarkError, match=r"duels.jsonl:2: .*0 responses of the reference for 1 user"):
         read_items(pairwise(tmp_path, rows, reward_model))
 
 
 def test_a_file_without_rows_is_refused(tmp_path):
-    with pytest.raises(BenchmarkError, match=r"evaluation 'sums': .*sums\.jsonl has no rows"):
+    with pytest.raises(BenchmarkError, match=r"evaluation 'sums': .*sums\.jsonl .*no rows"):
         read_items(checkers(tmp_path, []))
 
 

@@ -1,4 +1,4 @@
-"""A kind of evaluation is a schema class and an entry in KINDS: one that is made here appears everywhere."""
+"""A kind of evaluation is a schema class and an entry in KINDS. A new kind works everywhere."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -33,7 +33,7 @@ RUNS = ("notes-a", "notes-b")
 
 
 class WordCount(EvaluationFacts, Records):
-    """Words per answer: the fewer, the better, and no share."""
+    """Words per answer. Fewer are better, and the metric is not a share."""
 
     metric: ClassVar[str] = "words"
     higher_is_better: ClassVar[bool] = False
@@ -72,7 +72,7 @@ def metrics(_, scored):
 
 @pytest.fixture
 def declared(monkeypatch, tmp_path):
-    """The study's new evaluation, read from its file."""
+    """The new evaluation, read from a study file."""
     monkeypatch.setattr(load, "Study", LargerStudy)
     monkeypatch.setitem(EVALUATIONS, "word_count", WordCount)
     monkeypatch.setitem(KINDS, "word_count", Kind(lambda _: None, fingerprint_of, score_items, metrics))
@@ -82,13 +82,13 @@ def declared(monkeypatch, tmp_path):
 
 
 def score_runs(lake, evaluation):
-    """One run says 1 to 3 words more than the other."""
+    """The second run's answers have two words more than the first run's."""
     for run, more in zip(RUNS, (0, 2), strict=True):
-        student = Student(lambda said, more=more: "word " * (3 + more + int(said.split()[1]) % 3))
+        student = Student(lambda asked, more=more: "word " * (3 + more + int(asked.split()[1]) % 3))
         evaluate(job(lake, evaluation, engines(student), run, run))
 
 
-def test_it_is_scored_once_and_known_by_its_fingerprints(lake, declared):
+def test_it_is_scored_once_and_has_its_fingerprints(lake, declared):
     score_runs(lake, declared)
     again = evaluate(job(lake, declared, NOTHING_LOADED, RUNS[0], RUNS[0]))
     assert (again.items.computed, again.scores.computed) == (0, 0)
@@ -97,9 +97,7 @@ def test_it_is_scored_once_and_known_by_its_fingerprints(lake, declared):
     assert stored["fingerprint"] == evaluation_fingerprints(declared, RUNS[1])[1]
 
 
-def test_it_stands_in_differences_and_in_the_report_with_its_unit_and_its_better_end(
-    lake, declared, tmp_path
-):
+def test_it_is_in_differences_and_in_the_report_with_its_unit_and_direction(lake, declared, tmp_path):
     score_runs(lake, declared)
     small = dict(small_study(("a", "b"), (BASES[0],)))
     asked = LargerStudy.model_construct(**{**small, "evaluations": (declared,)})
@@ -110,16 +108,16 @@ def test_it_stands_in_differences_and_in_the_report_with_its_unit_and_its_better
     assert (row["benchmark"], row["metric"], row["difference"], row["n"]) == ("brevity", "words", -2.0, 12)
     text = Reader(build_report(asked, warehouse, FACTS)).text
     scores = text.split("brevity: words, words")[1]
-    assert scores.index("notes-a") < scores.index("notes-b")  # the fewer words, the better
+    assert scores.index("notes-a") < scores.index("notes-b")  # fewer words are better
     assert "Method: mean words per answer." in scores
 
 
-def test_an_average_refuses_it_since_it_is_no_share(declared, tmp_path):
+def test_an_average_refuses_it_because_it_is_not_a_share(declared, tmp_path):
     both = ("name: brevity, kind: word_count, path: d.json", f"name: arena, {GOOD['arena']}")
     with pytest.raises(StudyError, match=r"'brevity' is no share \(word_count\)"):
         study(tmp_path, *both, averages="{name: AP, of: [brevity, arena]}")
 
 
-def test_every_kind_of_the_union_has_an_entry_and_the_other_way_round():
+def test_the_union_and_the_registry_have_the_same_kinds():
     assert EVALUATIONS.keys() == KINDS.keys()
     assert pl.Series(list(EVALUATIONS)).is_unique().all()

@@ -1,4 +1,4 @@
-"""Two runs and more, compared by item: which outcomes count, and what is said of them."""
+"""Runs compared by item: which outcomes count, and the resulting numbers."""
 
 import numpy as np
 import polars as pl
@@ -32,7 +32,7 @@ def of_pairs(pairs):
 
 @quick
 @given(small)
-def test_the_numbers_are_those_of_the_differences_by_item(pairs):
+def test_the_numbers_come_from_the_differences_by_item(pairs):
     found = of_pairs(pairs)
     differences = np.array([first - second for first, second in pairs])
     mean, (test,) = mean_difference(differences), sign_flip_tests(differences[None], 0)
@@ -43,7 +43,7 @@ def test_the_numbers_are_those_of_the_differences_by_item(pairs):
 
 @quick
 @given(small)
-def test_swapped_runs_swap_the_sign_and_the_order_of_rows_nothing(pairs):
+def test_swapped_runs_swap_the_sign_and_the_row_order_does_not_matter(pairs):
     found, swapped = of_pairs(pairs), of_pairs([(second, first) for first, second in pairs])
     assert (swapped.value, swapped.p_value) == pytest.approx((-found.value, found.p_value))
     assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
@@ -54,13 +54,13 @@ def test_swapped_runs_swap_the_sign_and_the_order_of_rows_nothing(pairs):
 
 @quick
 @given(st.lists(tenths, min_size=2, max_size=20))
-def test_a_run_does_not_differ_from_itself_yet_its_interval_has_a_width(outcomes):
+def test_a_run_does_not_differ_from_itself_but_its_interval_has_a_width(outcomes):
     found = of_pairs([(outcome, outcome) for outcome in outcomes])
     assert (found.value, found.p_value) == (0.0, 1.0)
     assert found.low < 0 < found.high
 
 
-def test_samples_of_an_item_count_as_one_and_failed_ones_not_at_all():
+def test_samples_of_an_item_are_averaged_without_failed_ones():
     first = pl.DataFrame({"item_id": ["a", "a", "a", "b", "c"], "outcome": [1.0, 0.0, None, 1.0, 1.0]})
     second = pl.DataFrame({"item_id": ["a", "b", "b", "d", "e"], "outcome": [0.0, 0.0, 1.0, 1.0, None]})
     found = compared(first, second)
@@ -86,9 +86,9 @@ def test_fewer_than_two_common_items_are_an_error_without_a_number():
     assert found.error == "one item has an outcome in both runs" and found.value is found.p_value is None
 
 
-def test_a_difference_beyond_the_largest_that_can_be_is_refused():
+def test_an_impossible_difference_is_refused():
     first, second = frame([1.0, 1.0]), frame([1.0, 5.0])
-    with pytest.raises(ValueError, match="differ by more than 1, the most that can be"):
+    with pytest.raises(ValueError, match="more than 1,"):
         compared(first, second)
     assert compared(first, second, largest=5.0).value == -2.0
     assert compared(first, frame([1.0, 9.0]), largest=None).value == -4.0
@@ -97,7 +97,7 @@ def test_a_difference_beyond_the_largest_that_can_be_is_refused():
     )
 
 
-def test_all_pairs_are_those_that_two_runs_give_alone():
+def test_all_pairs_equal_those_of_two_runs_alone():
     draw = np.random.default_rng(3)
     runs = {name: frame((draw.random(60) < 0.5).astype(float)) for name in "abc"}
     together = pl.concat([rows.with_columns(run=pl.lit(name)) for name, rows in runs.items()])

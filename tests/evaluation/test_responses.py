@@ -1,4 +1,4 @@
-"""A tuned model is asked once for what several benchmarks ask alike, each item with its own seed."""
+"""Benchmarks with the same prompts share a tuned model's answers, and each item has its own seed."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_a_lone_surrogate_is_stored_as_a_replacement_character(lake):
     assert rows["turns"].to_list() == [["\ufffd!"]]
 
 
-def test_benchmarks_that_ask_the_same_share_the_answers(lake, tmp_path, reward_model):
+def test_benchmarks_with_the_same_prompts_share_answers(lake, tmp_path, reward_model):
     answered = [{"instruction": row["instruction"], "output": "1"} for row in sums(4)]
     first = read_items(checkers(tmp_path, sums(4)))
     second = read_items(pairwise(tmp_path, answered[::-1], reward_model))
@@ -52,7 +52,7 @@ def test_benchmarks_that_ask_the_same_share_the_answers(lake, tmp_path, reward_m
     assert (shared.computed, shared.rows.equals(computed.rows), shared.version) == (0, True, computed.version)
 
 
-def test_another_run_checkpoint_sampling_or_instruction_is_asked_anew(lake, tmp_path, reward_model):
+def test_another_run_checkpoint_sampling_or_instruction_needs_new_answers(lake, tmp_path, reward_model):
     student = Student(str.upper)
     answer(lake, student)
     assert answer(lake, student, run="other").computed == 5
@@ -62,13 +62,13 @@ def test_another_run_checkpoint_sampling_or_instruction_is_asked_anew(lake, tmp_
     assert read_items(pairwise(tmp_path, duels(5), reward_model))[2].item_id == ITEMS[2].item_id
 
 
-def test_answers_under_two_samplings_stand_side_by_side(lake):
+def test_answers_with_two_samplings_are_both_kept(lake):
     answer(lake, Student(str.upper))
     answer(lake, Student(str.upper), sampling=Sampling(max_new_tokens=9))
     assert answer(lake, None, load=forbidden).reused == 5
 
 
-def test_every_item_has_a_seed_of_its_own_that_changes_with_the_samplings(lake):
+def test_every_item_has_its_own_seed_that_changes_with_the_samplings(lake):
     seeds = []
     for seed in (0, 1):
         student = Student(str.upper)
@@ -85,11 +85,11 @@ def test_samples_of_an_item_have_a_row_and_a_seed_each(lake):
     assert rows.select("item_id", "sample").n_unique() == rows.height == 15
     seeds = [request.seed for request in student.asked]
     assert len(set(seeds)) == 15
-    assert [seed - seeds[0] for seed in seeds[:3]] == [0, 1, 2]  # side by side: an engine draws them together
+    assert [seed - seeds[0] for seed in seeds[:3]] == [0, 1, 2]  # neighbours, so engines draw them together
     assert student.closed == 1
 
 
-def test_a_killed_run_asks_only_for_what_is_missing(lake):
+def test_a_killed_run_asks_only_for_missing_answers(lake):
     def dies(instruction):
         if instruction == last.user[0]:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The account of a benchmark: judged + failed + filtered = expected, or no score at all."""
+"""The account of a benchmark: judged + failed + filtered = expected, or there is no score."""
 
 import polars as pl
 import pytest
@@ -21,7 +21,7 @@ STATES = {
 
 
 @given(st.lists(st.sampled_from(sorted(STATES)), max_size=30), st.integers(0, 3))
-def test_every_row_is_counted_once_and_a_lost_one_shows(states, lost):
+def test_every_row_is_counted_once_and_lost_rows_are_detected(states, lost):
     rows = [{"item_id": str(n), "sample": 0, **STATES[state]} for n, state in enumerate(states)]
     account = Account.of(pl.DataFrame(rows, schema=EVAL_RESULTS.row_schema), len(states) + lost)
     assert (account.judged, account.failed, account.filtered) == tuple(
@@ -31,14 +31,14 @@ def test_every_row_is_counted_once_and_a_lost_one_shows(states, lost):
     assert accounting(account).passed == (lost == 0)
 
 
-def test_the_check_says_the_sum():
+def test_the_check_describes_the_sum():
     check = accounting(Account(expected=805, judged=650, failed=5, filtered=0))
     assert not check.passed
     assert check.description == "650 judged + 5 failed + 0 filtered = 655, expected 805"
     assert check.metadata["expected"].value == 805
 
 
-def test_a_benchmark_that_loses_an_item_has_no_value_but_a_reason(lake, tmp_path, monkeypatch):
+def test_a_benchmark_that_lost_an_item_has_an_error_instead_of_a_value(lake, tmp_path, monkeypatch):
     whole = KINDS["checkers"]
 
     def losing(job):
@@ -53,7 +53,7 @@ def test_a_benchmark_that_loses_an_item_has_no_value_but_a_reason(lake, tmp_path
     assert row["error"] == ("the account does not balance: 4 judged + 0 failed + 0 filtered = 4, expected 5")
 
 
-def test_the_account_stands_beside_every_score(lake, tmp_path):
+def test_every_score_has_the_account(lake, tmp_path):
     student = Student(str.upper, fails=lambda instruction: "too long" if instruction[0] == "2" else None)
     found = evaluate(job(lake, checkers(tmp_path, sums(4)), engines(student)))
     (row,) = found.scores.rows.to_dicts()

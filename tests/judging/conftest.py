@@ -1,4 +1,4 @@
-"""Waits a hundred times shorter than in earnest, as for the endpoint's own tests."""
+"""Makes waits a hundred times shorter, as in the endpoint's tests."""
 
 from tests.endpoint.conftest import short_waits
 

@@ -1,4 +1,4 @@
-"""A judge's words in a file: what it needs, how it is known, and how a verdict is read from an answer."""
+"""Prompt files: their required fields, their hash, and how a verdict is read from an answer."""
 
 import json
 
@@ -30,7 +30,7 @@ def written(tmp_path, document) -> str:
 
 
 @pytest.mark.parametrize("protocol", sorted(file.stem for file in BUILT_IN.glob("*.yaml")))
-def test_every_built_in_file_can_be_used_and_says_its_verdicts(protocol):
+def test_every_built_in_file_is_valid_and_names_its_verdicts(protocol):
     prompt = read_prompt(None, protocol)
     assert prompt.name == protocol
     asked = prompt.response_format["json_schema"]["schema"]["properties"]
@@ -39,7 +39,7 @@ def test_every_built_in_file_can_be_used_and_says_its_verdicts(protocol):
     assert all(label in prompt.form for label in list(prompt.labels)[:: len(prompt.labels) - 1])
 
 
-def test_a_files_hash_changes_with_every_word_and_not_with_its_place(tmp_path):
+def test_a_files_hash_changes_with_its_contents_and_not_with_its_path(tmp_path):
     prompt = read_prompt(written(tmp_path, OWN), "duel")
     (tmp_path / "elsewhere").mkdir()
     assert read_prompt(written(tmp_path / "elsewhere", OWN), "duel").hash == prompt.hash
@@ -50,24 +50,21 @@ def test_a_files_hash_changes_with_every_word_and_not_with_its_place(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"user": "{data}"}, "say how to answer: {form} in the texts for JSON, or a 'pattern', and not both"),
-        ({"pattern": "(first|second)"}, "and not both"),
-        (
-            {"user": "Who wins? {form}"},
-            "show the judge neither {data} nor {instruction}, {answer_a}, {answer_b}",
-        ),
+        ({"user": "{data}"}, "{form} .* 'pattern'"),
+        ({"pattern": "(first|second)"}, "{form} .* 'pattern'"),
+        ({"user": "Who wins? {form}"}, "{data}.* {instruction}, {answer_a}, {answer_b}"),
         ({"labels": {"first": 1}}, "'labels' needs at least two verdicts"),
         ({"rubric": "Be fair."}, "'rubric'"),
-        ({"kind": "reward"}, "neither {data} nor {rubric}, {mark}, {conversation}"),
+        ({"kind": "reward"}, "{data}.* {rubric}, {mark}, {conversation}"),
         ({"labels": {"first": 2, "second": 0}}, "0 .B wins. to 1 .A wins."),
         ({"pattern": "verdict: .*", "user": "{data}"}, "exactly one group"),
-        ({"pattern": "("}, "no regular expression"),
+        ({"pattern": "("}, "pattern.*regular expression"),
         ({"labels": "first"}, "labels"),
         ({"colour": "red"}, "colour"),
         ({"version": 0}, "version"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_with_why(tmp_path, change, message):
+def test_an_invalid_file_is_named_with_the_problem(tmp_path, change, message):
     with pytest.raises(PromptError, match=f"prompt file .*prompt.yaml: .*{message}"):
         read_prompt(written(tmp_path, OWN | change), "duel")
 
@@ -103,7 +100,7 @@ def test_a_verdict_is_read_from_json(answer, label):
         ("My verdict is [[A>B]].", "A>B"),
         ("[[A>B]], so [[A>B]]", "A>B"),
         ("[[A>B]] or [[B>A]]", None),
-        ("[[A>>B]]", None),  # no label of this file
+        ("[[A>>B]]", None),  # not a label of this file
         ("A>B", None),
     ],
 )
@@ -150,20 +147,20 @@ NO_GRADES = [
 ]
 
 
-@pytest.mark.parametrize(("said", "grade"), GRADES.items())
-def test_a_grade_is_read_however_its_number_is_written(said, grade):
-    assert read_prompt(None, "reward").label(said) == str(grade)
+@pytest.mark.parametrize(("answer", "grade"), GRADES.items())
+def test_a_grade_is_read_however_its_number_is_written(answer, grade):
+    assert read_prompt(None, "reward").label(answer) == str(grade)
     labels = {f"{n}": n / 10 for n in range(1, 11)}
-    verdict = said.replace("score", "verdict")
+    verdict = answer.replace("score", "verdict")
     assert PromptFile.model_validate(OWN | {"labels": labels}).label(verdict) == str(grade)
 
 
-@pytest.mark.parametrize("said", NO_GRADES)
-def test_what_is_no_certain_grade_is_none(said):
-    assert read_prompt(None, "reward").label(said) is None
+@pytest.mark.parametrize("answer", NO_GRADES)
+def test_an_unclear_grade_is_none(answer):
+    assert read_prompt(None, "reward").label(answer) is None
 
 
 @given(st.sampled_from(["first", "second"]), st.text(max_size=60))
-def test_whatever_stands_before_the_json_the_verdict_is_read(label, noise):
-    said = noise.replace("{", "") + json.dumps({"reasoning": noise, "verdict": label})
-    assert PromptFile.model_validate(OWN).label(said.replace("<think>", "")) == label
+def test_a_verdict_is_read_after_any_text(label, noise):
+    answer = noise.replace("{", "") + json.dumps({"reasoning": noise, "verdict": label})
+    assert PromptFile.model_validate(OWN).label(answer.replace("<think>", "")) == label

@@ -1,7 +1,8 @@
-"""Judges are asked in the same bytes, and known by the same fingerprints, as when there were two stacks.
+"""Judges get the same bytes, and have the same fingerprints, as at commit a848a6a.
 
-The hashes are of what the code at commit a848a6a sent and stored. Another hash means that stored rewards and
-verdicts no longer belong to what is asked today: then a VERSION, or a prompt file's version, has to change.
+The hashes are of the requests that the code at that commit sent, and of the fingerprints that it stored. If a
+hash changes, stored rewards and verdicts no longer match today's requests. Then a VERSION, or a prompt file's
+version, must change.
 """
 
 import json
@@ -51,12 +52,12 @@ def hashed(value: object) -> str:
 
 
 def sent(bodies: list[dict]) -> str:
-    """The requests' hash. The order of parameters means nothing; the order of a schema's fields does."""
+    """The requests' hash. It ignores the order of parameters, but not the order of a schema's fields."""
     return hashed([sorted(body.items()) for body in bodies])
 
 
 @pytest.mark.parametrize(("rubric", "known"), REWARDS.items())
-def test_a_reward_is_asked_for_in_the_same_bytes(rubric, known):
+def test_requests_for_rewards_are_the_same_bytes(rubric, known):
     messages, stored = known
     with FaultyServer(lambda body, n: answer('{"reasoning": "", "score": 7}')) as server:
         engine = judge(server.url, rubric=rubric, seed=3, concurrency=1)
@@ -68,7 +69,7 @@ def test_a_reward_is_asked_for_in_the_same_bytes(rubric, known):
 
 
 @pytest.mark.parametrize(("prompt", "known"), PROMPTS.items())
-def test_a_verdict_is_asked_for_in_the_same_bytes(prompt, known):
+def test_requests_for_verdicts_are_the_same_bytes(prompt, known):
     orders, messages, stored = known
     protocol = protocol_of(PromptedJudge(engine="openai", seed=3, **ENDPOINT), prompt)
     asked = [protocol.question(case, shown, 1).body for case in CASES for shown in orders]
@@ -77,7 +78,7 @@ def test_a_verdict_is_asked_for_in_the_same_bytes(prompt, known):
     assert hashed([fingerprint, *map(prompt_hash, asked)]) == stored
 
 
-def test_an_annotator_asks_in_the_same_bytes():
+def test_requests_of_an_annotator_are_the_same_bytes():
     protocol = protocol_of(AnnotatorJudge(engine="alpaca_eval", seed=3, **ENDPOINT), "duel")
     asked = [protocol.question(case, shown, 0).body for case in CASES for shown in DUELS]
     assert sent(asked) == "0c3ab71b28b9a64d"

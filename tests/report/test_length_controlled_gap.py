@@ -97,6 +97,6 @@ def test_without_the_files_it_is_said_that_nothing_was_tested(measured, tmp_path
     monkeypatch.setattr(difficulty, "are_alpaca_evals", lambda _: False)
     compare_runs(warehouse, study)
     row = warehouse.rows(EVAL_DIFFERENCES.name).row(0, named=True)
-    assert row["p_value"] is None and "the files of length control are not at hand" in row["error"]
+    assert row["p_value"] is None and "the files of length control are missing" in row["error"]
     (answer,) = answers(study, gather(warehouse, study))
     assert "not tested" in answer.outcomes[0].sentence and "chance" not in answer.outcomes[0].sentence

@@ -55,7 +55,7 @@ def test_a_server_without_structured_output_is_asked_in_words_from_then_on(caplo
         collected(engine.stream(conversations(6)), 6)
     assert [reward.reward for reward in rewards] == [1, 2, 3, 4, 5, 6]
     assert ["response_format" in body for body in server.bodies] == [True] + [False] * 12
-    assert len([r for r in caplog.records if "takes no response_format" in r.message]) == 1
+    assert len([r for r in caplog.records if "does not accept response_format" in r.message]) == 1
 
 
 def test_a_judge_that_takes_no_temperature_or_seed_is_asked_without_from_then_on(caplog):
@@ -70,7 +70,7 @@ def test_a_judge_that_takes_no_temperature_or_seed_is_asked_without_from_then_on
         rewards = collected(engine.stream(conversations(9)), 9)
     assert [reward.reward for reward in rewards] == [float(n + 1) for n in range(9)]
     assert all(body["response_format"]["json_schema"]["name"] == "grade" for body in server.bodies)
-    assert len([r for r in caplog.records if "does not take" in r.message]) == 2
+    assert len([r for r in caplog.records if "does not accept" in r.message]) == 2
     assert sum("temperature" in body for body in server.bodies) <= 3  # those that were in flight
     assert engine.facts["requests"] == len(server.bodies)
 

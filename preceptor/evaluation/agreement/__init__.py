@@ -1,1 +1,1 @@
-"""How far judges can be trusted: with each other, with themselves, with people; and paired comparisons."""
+"""Measures of judges: agreement with each other and with people, self-consistency, position bias."""

@@ -1,4 +1,4 @@
-"""How far two judges of the same items agree, where a tie against a choice counts half (LIMA)."""
+"""Agreement of two judges on the same items, where a tie against a choice counts half (LIMA)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LabelAgreement:
-    """Three measures over the n items that both judged, and how many only one of them judged.
+    """Three measures over the n items that both judged, and counts of items that only one judged.
 
     Points as in LIMA (arXiv 2305.11206, section 4): 1 for the same label, 0.5 where exactly one says tie,
     else 0. `plain` is the share of equal labels, `kappa` Cohen's (1960).
@@ -41,12 +41,12 @@ class LabelAgreement:
 def label_agreement(first: pl.DataFrame, second: pl.DataFrame, seed: int) -> LabelAgreement:
     """Compare two judges' labels (columns `item_id` and `label`: win, tie or lose; null is not judged).
 
-    Intervals: `mean_share`'s; for kappa `cohens_kappa`'s.
-    Raises ValueError for another label or an item that one judge has twice.
+    The intervals are those of `mean_share`, and of `cohens_kappa` for kappa.
+    Raises ValueError for an unknown label, or for an item that one judge has twice.
     """
     one, other = _judged(first, "first"), _judged(second, "second")
     both = one.join(other, on="item_id", suffix="_second")
-    labels = pl.concat([one, other])  # an item that one judge lacks has one label here and makes no pair
+    labels = pl.concat([one, other])  # an item that only one judge has has one label, so it makes no pair
     return LabelAgreement(
         mean_share(agreement_of_pairs(labels, ITEM, half=TIE)["agreement"]),
         mean_share(agreement_of_pairs(labels, ITEM)["agreement"]),
@@ -58,9 +58,9 @@ def label_agreement(first: pl.DataFrame, second: pl.DataFrame, seed: int) -> Lab
 
 
 def agreement_of_pairs(labels: pl.DataFrame, keys: Sequence[str], half: str | None = None) -> pl.DataFrame:
-    """Per key with two labels or more, the mean points of a pair of its labels: `agreement`, over `pairs`.
+    """For each key with two labels or more: the mean points (`agreement`) of all `pairs` of its labels.
 
-    1 for the same label; 0.5 where exactly one of the two is `half`; else 0.
+    A pair has 1 point for the same label, 0.5 where exactly one of the two is `half`, else 0.
     """
     count = pl.col("len").cast(pl.Int64)
     all_labels = count.sum()
@@ -73,7 +73,7 @@ def agreement_of_pairs(labels: pl.DataFrame, keys: Sequence[str], half: str | No
 
 
 def agreement_by_item(pairs: pl.DataFrame) -> pl.Series:
-    """The mean points of each item's pairs, from `agreement_of_pairs`; sorted by item."""
+    """The mean points of each item's pairs, from `agreement_of_pairs`, sorted by item."""
     points = pl.col("agreement") * pl.col("pairs")
     items = pairs.group_by("item_id").agg(agreement=points.sum() / pl.col("pairs").sum())
     return items.sort("item_id")["agreement"]
@@ -96,12 +96,12 @@ def _judged(labels: pl.DataFrame, who: str) -> pl.DataFrame:
         )
     if judged["item_id"].n_unique() < judged.height:
         repeated = judged.filter(pl.col("item_id").is_duplicated())["item_id"][0]
-        raise ValueError(f"the {who} judge has item {repeated} twice: give one label an item")
+        raise ValueError(f"the {who} judge has item {repeated} twice: give one label for each item")
     return judged
 
 
 def _contingency(both: pl.DataFrame) -> Floats:
-    """How many items have each pair of labels: (first judge's, second judge's)."""
+    """Counts of items by (first judge's label, second judge's label)."""
     found = [
         both.filter((pl.col("label") == one) & (pl.col("label_second") == other)).height
         for one in LABELS

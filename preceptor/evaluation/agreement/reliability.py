@@ -1,4 +1,4 @@
-"""How far a judge can be relied on: the same in both orders, the same each time, the same as people."""
+"""Reliability of a judge: position bias, self-consistency, and agreement with people."""
 
 from dataclasses import dataclass
 
@@ -23,11 +23,11 @@ SHOWING = ["item_id", "sample", "order"]
 
 @dataclass(frozen=True)
 class PositionBias:
-    """How much the place of an answer decides, over n items with pairs judged in both orders.
+    """The effect of the order of answers, over n items with pairs judged in both orders.
 
-    `estimate` runs from -1 (always the second wins) over 0 (the order does not matter) to 1 (always the
-    first); `flips` is the share of pairs won in one order and lost in the other. `pairs` were judged in both
-    orders, `left_out` in one only or without success.
+    `estimate` is -1 if the second answer always wins, 0 if the order does not matter, 1 if the first always
+    wins. `flips` is the share of pairs won in one order and lost in the other. `pairs` counts pairs judged in
+    both orders, `left_out` pairs with an outcome in one order or none.
     """
 
     estimate: Estimate
@@ -41,7 +41,7 @@ class PositionBias:
 class SelfConsistency:
     """The chance that two draws of the same judgment are on the same side of 0.5, over n items.
 
-    `left_out` items have no two draws with an outcome in the same order.
+    `left_out` counts items without two draws with an outcome in the same order.
     """
 
     estimate: Estimate
@@ -54,7 +54,7 @@ def position_bias(judgments: pl.DataFrame) -> PositionBias:
 
     `judgments` has the columns item_id, sample, order, draw and outcome (0 to 1 from the tuned model's view,
     null if failed). Draws are averaged, then an item's samples. Judgments of a response alone do not count.
-    Raises ValueError for an order or outcome that cannot be.
+    Raises ValueError for an invalid order or outcome.
     """
     pairs = _both_orders(_checked(judgments))
     whole = pairs.drop_nulls(["first", "second"])
@@ -72,10 +72,11 @@ def position_bias(judgments: pl.DataFrame) -> PositionBias:
 
 
 def drawn_position_bias(judgments: pl.DataFrame) -> tuple[Estimate, int]:
-    """The bias of `position_bias` where each item was judged in one order, drawn at random; and its items.
+    """The position bias where each item was judged in one random order, and the number of items.
 
-    Mean outcome of the items whose response was shown first - that of those whose reference was, with
-    the interval of `difference_of`. Raises ValueError for an order or outcome that cannot be.
+    The bias is the mean outcome of items whose response was shown first - the mean outcome of items whose
+    reference was shown first, with the interval of `difference_of`. Raises ValueError for an invalid order or
+    outcome.
     """
     shown = _checked(judgments).drop_nulls("outcome").group_by("order", "item_id", maintain_order=True)
     items = shown.agg(pl.col("outcome").mean())
@@ -87,10 +88,10 @@ def drawn_position_bias(judgments: pl.DataFrame) -> tuple[Estimate, int]:
 
 
 def self_consistency(judgments: pl.DataFrame) -> SelfConsistency:
-    """Share of pairs of draws, of the same response in the same order, that agree; averaged over items.
+    """Share of equal pairs of draws, of the same response in the same order, averaged over items.
 
-    Columns as for `position_bias`. An outcome of exactly 0.5 is a side of its own. Raises ValueError for an
-    order or outcome that cannot be.
+    Columns as for `position_bias`. Outcomes count as win, tie (exactly 0.5) or lose. Raises ValueError for an
+    invalid order or outcome.
     """
     sides = _checked(judgments).with_columns(label=label_of(pl.col("outcome"))).drop_nulls("label")
     items = agreement_by_item(agreement_of_pairs(sides, SHOWING))
@@ -99,13 +100,13 @@ def self_consistency(judgments: pl.DataFrame) -> SelfConsistency:
 
 
 def human_agreement(judgments: pl.DataFrame, labels: pl.DataFrame, seed: int) -> LabelAgreement:
-    """Hold a judge's verdicts (as first) against people's labels (as second) of the same items.
+    """Compare a judge's verdicts (as first) with people's labels (as second) of the same items.
 
     `judgments` as for `position_bias`, `labels` with item_id and label (win, tie or lose, from the tuned
-    model's view; null is not judged). The verdict on an item is the side of 0.5 of its mean outcome, draws
-    averaged before orders and samples, so that no order weighs more for having more draws. A response with
-    no outcome in one of its orders does not count: half a comparison carries the judge's bias.
-    Raises ValueError for an order, outcome or label that cannot be, and for an item with two labels.
+    model's view; null is not judged). The verdict on an item is the side of 0.5 of its mean outcome. Draws
+    are averaged before orders and samples, so that all orders weigh the same. A response without an outcome
+    in one of its orders does not count, because a single order carries the judge's position bias.
+    Raises ValueError for an invalid order, outcome or label, and for an item with two labels.
     """
     shown = _checked(judgments).sort(*SHOWING, "draw").group_by(SHOWING, maintain_order=True)
     whole = pl.col("outcome").is_not_null().all().over("item_id", "sample")
@@ -116,7 +117,7 @@ def human_agreement(judgments: pl.DataFrame, labels: pl.DataFrame, seed: int) ->
 
 
 def _both_orders(judgments: pl.DataFrame) -> pl.DataFrame:
-    """A row a response that was shown beside its reference: its mean outcome in both orders, null if none."""
+    """A row for each compared response: its mean outcome in either order, null if there is none."""
     beside = judgments.filter(pl.col("order") != ALONE).sort(*SHOWING, "draw")
     outcome, order = pl.col("outcome"), pl.col("order")
     return beside.group_by("item_id", "sample", maintain_order=True).agg(
@@ -133,5 +134,5 @@ def _checked(judgments: pl.DataFrame) -> pl.DataFrame:
     wrong = judgments.filter(~pl.col("outcome").is_between(0, 1))
     if wrong.height:
         item_id, outcome = wrong.select("item_id", "outcome").row(0)
-        raise ValueError(f"a judgment of item {item_id} has the outcome {outcome}: outcomes are 0 to 1")
+        raise ValueError(f"a judgment of item {item_id} has the outcome {outcome}: use values from 0 to 1")
     return judgments

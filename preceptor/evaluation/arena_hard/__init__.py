@@ -1,4 +1,4 @@
-"""Arena-Hard (arXiv 2406.11939): a judge's games against one baseline, and the win rates that follow."""
+"""Arena-Hard (arXiv 2406.11939): a judge's games against a baseline, and win rates."""
 
 from typing import Literal
 

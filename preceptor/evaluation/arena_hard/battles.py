@@ -13,11 +13,11 @@ from preceptor.evaluation.arena_hard.verdicts import SPELLINGS, weight
 from preceptor.evaluation.results import TURN_BREAK
 
 BATTLES = "a game won by far counts as three battles; 95 % by 1,000 resamples of whole questions"
-WORDS = re.compile(r"\w+|[^\w\s]")  # the authors count tokens by an encoding that has to be downloaded
+WORDS = re.compile(r"\w+|[^\w\s]")  # the authors count tokens with an encoding that must be downloaded
 
 
 def battles_of(run: str, results: pl.DataFrame, judgments: pl.DataFrame) -> pl.DataFrame:
-    """A row per game with a verdict of the items that have an outcome, with the style of both answers."""
+    """A row for each game with a verdict, of items with an outcome, with the style of both answers."""
     good = {row["item_id"]: row for row in results.drop_nulls("outcome").iter_rows(named=True)}
     rows = []
     for game in judgments.drop_nulls("outcome").iter_rows(named=True):
@@ -38,13 +38,13 @@ def battles_of_runs(results: pl.DataFrame, judgments: pl.DataFrame) -> pl.DataFr
 
 
 def parts(battles: pl.DataFrame, arena: Arena) -> list[pl.DataFrame]:
-    """The battles that are fitted together: all of them, unless v2.0's categories have each their own fit."""
+    """The battles that are fitted together: all for v0.1, each category alone for v2.0."""
     together = [battles.with_columns(category=pl.lit(""))] if arena.pooled else []
     return together + ([battles] if len(arena.baselines) > 1 else [])
 
 
 def by_one_game(results: pl.DataFrame, judgments: pl.DataFrame) -> dict[str, int]:
-    """By category, the items whose outcome is that of one game alone: the other has no verdict."""
+    """The number of items by category with a verdict in one of their two games only."""
     orders = judgments.drop_nulls("outcome").group_by("item_id").agg(pl.col("shown").n_unique())
     found = results.drop_nulls("outcome").join(orders.filter(shown=1), on="item_id", how="semi")
     return dict(found.group_by("task").len().iter_rows())
@@ -58,7 +58,7 @@ def _battle(run: str, result: dict[str, Any], game: dict[str, Any]) -> dict[str,
         "item_id": result["item_id"],
         "category": result["task"],
         "outcome": game["outcome"],
-        "weight": 1.0 if label is None else float(weight(label)),  # None: the same text, not judged
+        "weight": 1.0 if label is None else float(weight(label)),  # None: equal texts, not judged
         **styles,
     }
 
@@ -68,6 +68,6 @@ def _style(prefix: str, text: str) -> dict[str, float]:
     return {f"{prefix}{feature}": float(vars(style)[feature]) for feature in FEATURES}
 
 
-@lru_cache(maxsize=4096)  # an answer has two games, and a baseline's answer those of all runs
+@lru_cache(maxsize=4096)  # answers occur in two games, a baseline's answers in those of all runs
 def _known_style(text: str) -> Style:
     return style_of(text, len(WORDS.findall(text)))

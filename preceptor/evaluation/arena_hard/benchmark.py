@@ -1,4 +1,4 @@
-"""Arena-Hard as a benchmark, kind `arena_hard`: two games an answer, in swapped order."""
+"""Arena-Hard as a benchmark, kind `arena_hard`: two games for each answer, in swapped order."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ from preceptor.records import records_identity
 from preceptor.statistics.estimates import NOTHING, Estimate
 from preceptor.study.evaluation import ArenaHard
 
-GAMES = 2  # how verdicts become outcomes: v0.1's answers by one game alone have one
+GAMES = 2  # version of the rule from verdicts to outcomes: in v0.1 one game with a verdict is enough
 PLAIN = f"Bradley-Terry win rate against the baseline, a tie is half; {BATTLES}"
 STYLE = (
     f"Bradley-Terry win rate with the {{version}} authors' style features (length in words and punctuation"
@@ -32,7 +32,7 @@ ONE_GAME = "answers that count by one game alone, as with v0.1's authors, the ot
 
 
 def check(evaluation: ArenaHard) -> None:
-    """Read questions, the baselines' answers and the judge's words. Raises BenchmarkError or RecordsError."""
+    """Read questions, baselines' answers and the judge's prompt. Raises BenchmarkError or RecordsError."""
     protocol(evaluation)
     if evaluation.path is not None:
         read_arena(evaluation)
@@ -44,26 +44,26 @@ def fingerprint_of(evaluation: ArenaHard, checkpoint: str) -> str:
 
 
 def named(evaluation: ArenaHard) -> Named:
-    """The judge's identity in a line, and the baseline of all categories without one of their own."""
+    """The judge's identity in one line, and the default baseline."""
     return Named(str(protocol(evaluation)), evaluation.reference)
 
 
 def files(evaluation: ArenaHard) -> dict[str, Any]:
-    """The names of the categories' own baselines, which stand beside their scores."""
+    """The names of the categories' own baselines, which are stored with their scores."""
     return {"references": {name: category.reference for name, category in evaluation.categories.items()}}
 
 
 def score_items(job: EvaluationJob[ArenaHard]) -> ScoredItems:
-    """Answer the questions and have each answer judged beside its baseline's."""
+    """Answer the questions, and let the judge compare each answer with its baseline's."""
     arena = read_arena(job.evaluation)
     judged = _judged(job.evaluation)
     return judged.score_items(job, arena.items, one_order=arena.version == "v0.1")
 
 
 def metrics(job: EvaluationJob[ArenaHard], scored: ScoredItems) -> list[Metric]:
-    """Win rates, plain and at controlled style, the main one first; then the judge's reliability.
+    """Win rates, plain and style-controlled, the main one first, then the judge's reliability.
 
-    Of v0.1 over all questions, of v2.0 per category.
+    For v0.1 over all questions, for v2.0 by category.
     """
     assert scored.judgments is not None
     evaluation, arena = job.evaluation, read_arena(job.evaluation)
@@ -84,7 +84,7 @@ def metrics(job: EvaluationJob[ArenaHard], scored: ScoredItems) -> list[Metric]:
 
 
 def _whole(evaluation: ArenaHard, arena: Arena, found: list[Metric]) -> list[Metric]:
-    """With a metric without a value for each category of which no game has a verdict."""
+    """Add an error as the metric of each category without a verdict."""
     wanted = [""] if arena.pooled else list(arena.baselines)
     lacking = set(wanted) - {metric.category for metric in found}
     return found + [
@@ -95,18 +95,18 @@ def _whole(evaluation: ArenaHard, arena: Arena, found: list[Metric]) -> list[Met
 
 
 def _told(evaluation: ArenaHard, arena: Arena, metric: Metric, alone: dict[str, int]) -> Metric:
-    """The metric with its category's baseline, and with what its method must say of them."""
+    """The metric with its category's baseline, and notes on baselines and missing games in its method."""
     there = [metric.category] if metric.category else list(arena.baselines)
     own = evaluation.categories.get(there[0]) if len(there) == 1 else None
-    said = [metric.method]
+    notes = [metric.method]
     for category in there:
         theirs = authors_baseline(arena.version, category)
         if arena.baselines[category] != theirs:
-            said.append(f"the baseline is {arena.baselines[category]}, the authors' is {theirs}")
+            notes.append(f"the baseline is {arena.baselines[category]}, the authors' is {theirs}")
     if count := sum(alone.get(category, 0) for category in there):
-        said.append(f"{ONE_GAME}: {count:,} of {metric.n:,}")
+        notes.append(f"{ONE_GAME}: {count:,} of {metric.n:,}")
     reference = None if own is None else own.reference
-    return replace(metric, method="; ".join(dict.fromkeys(said)), reference=reference)
+    return replace(metric, method="; ".join(dict.fromkeys(notes)), reference=reference)
 
 
 def _metrics(name: str, rates: pl.DataFrame, method: str) -> list[Metric]:

@@ -1,8 +1,8 @@
-"""Win rates against Arena-Hard's one baseline, plain and at controlled style, with bootstrap intervals.
+"""Win rates against Arena-Hard's baseline, plain and style-controlled, with bootstrap intervals.
 
 A row of `battles` is a game: `model`, `item_id`, `category`, `outcome` (1, 0.5 or 0, the model's) and
-`weight`, the battles that the game counts as; style control also reads `tokens`, `headers`, `lists` and
-`bold` of the model's answer, and `baseline_tokens` and so on. Every category is fitted by itself.
+`weight`, the number of battles that the game counts as. Style control also reads `tokens`, `headers`, `lists`
+and `bold` of the model's answer, and `baseline_tokens` and so on. Every category is fitted by itself.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ RATES = {
     "value": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
-    "n_battles": pl.Int64,  # A>>B is three
+    "n_battles": pl.Int64,  # A>>B counts as three
     "n_items": pl.Int64,
     "reason": pl.String,
 }
@@ -63,9 +63,9 @@ class StyleControlled:
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit: each model's win rate, the coefficients (strengths of those `fitted`, then of features).
+    """One fit: each model's win rate, and the coefficients (strengths of `fitted` models, then features).
 
-    `design` and `penalty` are what was fitted, to the games that were `used`. NaN is no finite fit.
+    `design` and `penalty` are the fit's inputs, for the games in `used`. NaN means that no fit is finite.
     """
 
     rates: Floats
@@ -80,7 +80,7 @@ class Fit:
         return np.concatenate([self.rates, self.coefficients[len(self.fitted) :]])
 
     def expected(self) -> Floats:
-        """What the fit expects of each game used."""
+        """The expected outcome of each used game."""
         from scipy.special import expit
 
         expected: Floats = expit(self.design @ self.coefficients)
@@ -88,10 +88,10 @@ class Fit:
 
 
 def win_rates(battles: pl.DataFrame, bootstrap: Bootstrap = BY_QUESTION) -> pl.DataFrame:
-    """Each model's share of battles won, a tie counting half, by category: a frame of RATES.
+    """Each model's share of battles won (a tie counts half) by category: a frame of RATES.
 
-    v0.1 fits Bradley and Terry's model, v2.0 takes means; against one baseline these are the same number.
-    Raises ValueError for battles that lack a column or hold a value that cannot be.
+    v0.1 fits a Bradley-Terry model, v2.0 takes means. Against one baseline, both give the same number.
+    Raises ValueError for battles with a missing column or an invalid value.
     """
     frames = [pl.DataFrame(schema=RATES)]
     for games in games_by_category(battles, COLUMNS):
@@ -105,10 +105,10 @@ def style_controlled_win_rates(
 ) -> StyleControlled:
     """σ(strength - the baseline's) of the version's Bradley-Terry fit, whose models share style coefficients.
 
-    Features are centred, as their authors have them: a win rate is that at the category's mean difference of
-    style, not at none. v0.1 has the authors' penalty ½·|c|² (scikit-learn's default), v2.0 none. The value
-    is the fit to all battles, where v2.0's authors take the median of their resamples. Raises ValueError for
-    battles that lack a column or hold a value that cannot be.
+    Features are centred, as in the authors' code, so a win rate holds at the category's mean difference of
+    style, not at a difference of zero. v0.1 has the authors' penalty ½·|c|² (scikit-learn's default), v2.0
+    none. The value is the fit to all battles, while v2.0's authors take the median of their resamples. Raises
+    ValueError for battles with a missing column or an invalid value.
     """
     frames, coefficients = [pl.DataFrame(schema=RATES)], [pl.DataFrame(schema=COEFFICIENTS)]
     for games in games_by_category(battles, (*COLUMNS, *STYLE_COLUMNS)):
@@ -122,14 +122,14 @@ def style_controlled_win_rates(
 
 
 def fits(battles: pl.DataFrame, version: Version) -> Iterator[tuple[Games, Fit]]:
-    """Each category's games and their fit at controlled style."""
+    """Each category's games with their style-controlled fit."""
     for games in games_by_category(battles, (*COLUMNS, *STYLE_COLUMNS)):
         features, _ = _features(games, version)
         yield games, _fit(games, version, features, games.weight)
 
 
 def _features(games: Games, version: Version) -> tuple[Floats, dict[str, str]]:
-    """(games, features kept) as they are fitted, and why the others are dropped."""
+    """The features of the fit (games × kept features), and the reasons for dropped ones."""
     raw = style_features(version, *(_counts(games, names) for names in (FEATURES, BASELINE_FEATURES)))
     dropped = _dropped(games, version, raw)
     kept = [number for number, feature in enumerate(FEATURES) if feature not in dropped]
@@ -142,7 +142,7 @@ def _counts(games: Games, names: tuple[str, ...]) -> Floats:
 
 
 def _fit(games: Games, version: Version, features: Floats, weight: Floats) -> Fit:
-    """The win rates with the features' coefficients; NaN where no finite ones fit best."""
+    """The win rates and coefficients, NaN where no finite coefficients fit best."""
     from scipy.special import expit
 
     found = rates(games, weight)
@@ -156,13 +156,13 @@ def _fit(games: Games, version: Version, features: Floats, weight: Floats) -> Fi
 
 
 def _finite(version: Version, found: Floats) -> NDArray[np.bool_]:
-    """Which models have a finite strength: without penalty, to win or lose all makes an infinite one."""
+    """Which models have a finite strength. Without penalty, winning or losing all games makes it infinite."""
     finite: NDArray[np.bool_] = ~np.isnan(found) if version == "v0.1" else (found > 0) & (found < 1)
     return finite
 
 
 def _penalty(version: Version, models: int, features: int) -> Floats:
-    """v0.1's ½·|c|² in terms of strengths less the baseline's, and halved: its battles are all doubled.
+    """v0.1's penalty ½·|c|² for strengths minus the baseline's, halved because v0.1 doubles all battles.
 
     Its strengths s are logits / log(10), the baseline's b among them. For differences d = s - b the best b is
     -Σd / (models + 1), which leaves |d|² - (Σd)² / (models + 1).
@@ -175,7 +175,7 @@ def _penalty(version: Version, models: int, features: int) -> Floats:
 
 
 def _dropped(games: Games, version: Version, raw: Floats) -> dict[str, str]:
-    """The features for which no coefficient can be told, and why."""
+    """The features without an identifiable coefficient, with the reasons."""
     used = _finite(version, rates(games, games.weight))[games.model]
     if not used.any():
         return dict.fromkeys(FEATURES, UNCONTESTED)

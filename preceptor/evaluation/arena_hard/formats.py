@@ -1,4 +1,4 @@
-"""Arena-Hard's question and answer files, v0.1 and v2.0, read so that every row of a file is used."""
+"""Reads Arena-Hard's question and answer files, v0.1 and v2.0. Every row must be usable."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ COUNTS = ("header_count", "list_count", "bold_count")
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and the group it belongs to: `subcategory` is v0.1's cluster."""
+    """A question and its groups. `subcategory` is v0.1's cluster."""
 
     question_id: str
     version: Version
@@ -39,7 +39,7 @@ class Question:
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """What a model answered; its tokens and style where the file states them."""
+    """A model's answer, with its tokens and style if the file has them."""
 
     question_id: str
     model: str
@@ -49,14 +49,14 @@ class ModelAnswer:
 
 
 Read = TypeVar("Read", Question, ModelAnswer)
-Parse = Callable[[Row], tuple[str, Read]]  # what all rows of a file must be alike in, and the row
+Parse = Callable[[Row], tuple[str, Read]]  # the kind, which must be the same for all rows, and the row
 
 
 def read_questions(records: Records) -> list[Question]:
     """All questions of a file, in its order.
 
-    Raises BenchmarkError for a row that is no question, a repeated id, rows of both versions or no row at
-    all; RecordsError for a file that cannot be read.
+    Raises BenchmarkError for a row that is not a question, a repeated id, rows of both versions, or a file
+    without rows. Raises RecordsError for an unreadable file.
     """
     return list(_read(records, _question, QUESTION).values())
 
@@ -64,8 +64,8 @@ def read_questions(records: Records) -> list[Question]:
 def read_answers(records: Records) -> dict[str, ModelAnswer]:
     """The answers of one model's file by question id, in its order.
 
-    Raises BenchmarkError for a row that is no answer, a repeated id, rows of both versions or of several
-    models, or no row at all; RecordsError for a file that cannot be read.
+    Raises BenchmarkError for a row that is not an answer, a repeated id, rows of both versions or of several
+    models, or a file without rows. Raises RecordsError for an unreadable file.
     """
     return _read(records, _answer, ANSWER)
 
@@ -73,7 +73,7 @@ def read_answers(records: Records) -> dict[str, ModelAnswer]:
 def _read(records: Records, parse: Parse[Read], expected: str) -> dict[str, Read]:
     found: dict[str, Read] = {}
     places: dict[str, str] = {}
-    kinds: dict[str, str] = {}  # and the place of the first row of each
+    kinds: dict[str, str] = {}  # with the place of each kind's first row
     for place, row in read_records(records):
         try:
             if isinstance(row, str):
@@ -91,47 +91,47 @@ def _read(records: Records, parse: Parse[Read], expected: str) -> dict[str, Read
 
 def _refuse_repeat(question_id: str, places: dict[str, str]) -> None:
     if question_id in places:
-        raise RecordError(f"repeats the id {question_id!r} of {places[question_id]}: leave one of them out")
+        raise RecordError(f"repeats the id {question_id!r} of {places[question_id]}: remove one of them")
 
 
 def _refuse_mix(kind: str, kinds: dict[str, str], place: str) -> None:
     kinds.setdefault(kind, place)
     first, at = next(iter(kinds.items()))
     if kind != first:
-        raise RecordError(f"is {kind}, but {at} is {first}: give each kind a file of its own")
+        raise RecordError(f"is {kind}, but {at} is {first}: use a separate file for each")
 
 
 def _question(row: Row) -> tuple[str, Question]:
     if ("cluster" in row) == ("subcategory" in row):
-        raise RecordError("tells no version, for which it must have one of 'cluster' and 'subcategory'")
+        raise RecordError("must have exactly one of 'cluster' (v0.1) and 'subcategory' (v2.0)")
     version: Version = "v0.1" if "cluster" in row else "v2.0"
     group = _text(row, "cluster" if version == "v0.1" else "subcategory")
     read = read_conversation(row, LAYOUT)
     if not read.user or not all(turn.strip() for turn in read.user):
-        raise RecordError("'prompt' or 'turns' holds an empty question: fill it or leave the row out")
+        raise RecordError("'prompt' or 'turns' has an empty question: fill it or remove the row")
     return f"a {version} question", Question(_id(read), version, _text(row, "category"), group, read.user)
 
 
 def _answer(row: Row) -> tuple[str, ModelAnswer]:
     if ("choices" in row) == ("messages" in row):
-        raise RecordError("holds no answer, for which it must have one of 'choices' and 'messages'")
+        raise RecordError("must have exactly one of 'choices' (v0.1) and 'messages' (v2.0)")
     layout, name, about = LAYOUTS["choices" if "choices" in row else "messages"]
     model, read = _text(row, name), read_conversation(row, LAYOUT)
     if not read.assistant:
-        raise RecordError("'messages' holds no answer of the assistant: add it or leave the row out")
+        raise RecordError("'messages' has no answer of the assistant: add it or remove the row")
     tokens, style = _stated(row, about)
     return f"a {layout} answer of {model!r}", ModelAnswer(_id(read), model, read.assistant, tokens, style)
 
 
 def _stated(row: Row, about: str) -> tuple[int | None, Style | None]:
-    """Tokens and style as the file has them; older files of v0.1 state tokens turn by turn and no style."""
+    """The file's counts of tokens and style. Older files of v0.1 have tokens by turn and no style."""
     metadata = row.get(about)
     if metadata is None:
         turns = row["choices"][0]["turns"] if "choices" in row else []
         stated = [turn["token_len"] for turn in turns if isinstance(turn, dict) and "token_len" in turn]
         return (_count(stated, "token_len"), None) if stated and len(stated) == len(turns) else (None, None)
     if not isinstance(metadata, dict) or "token_len" not in metadata:
-        raise RecordError(f"{about!r} states no 'token_len': add it or leave {about!r} out")
+        raise RecordError(f"{about!r} has no 'token_len': add it or remove {about!r}")
     tokens = _count(metadata["token_len"], f"{about}.token_len")
     if not any(name in metadata for name in COUNTS):
         return tokens, None
@@ -139,10 +139,10 @@ def _stated(row: Row, about: str) -> tuple[int | None, Style | None]:
 
 
 def _count(value: Any, field: str) -> int:
-    """A count, or the sum of those that a list or an object holds."""
+    """A count, or the sum of the counts in a list or an object."""
     parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
     if not all(isinstance(part, int) and not isinstance(part, bool) and part >= 0 for part in parts):
-        raise RecordError(f"{field!r} holds {value!r}: write a whole number, 0 or more, or an object of them")
+        raise RecordError(f"{field!r} is {value!r}: write a whole number from 0, or an object of them")
     return sum(parts)
 
 
@@ -155,5 +155,5 @@ def _id(read: Conversation) -> str:
 def _text(row: Row, field: str) -> str:
     value = row.get(field)
     if not isinstance(value, str) or not value.strip():
-        raise RecordError(f"{field!r} holds no text: fill it")
+        raise RecordError(f"{field!r} has no text: fill it")
     return repair(value)

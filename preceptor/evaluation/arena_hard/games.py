@@ -1,4 +1,4 @@
-"""A category's games as arrays, from a frame of which every row can be used."""
+"""A category's games as arrays."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class Games:
 
 
 def games_by_category(battles: pl.DataFrame, columns: tuple[str, ...]) -> Iterator[Games]:
-    """Raises ValueError for battles that lack a column or hold a value that cannot be."""
+    """Yield each category's games. Raises ValueError for a missing column or an invalid value."""
     _refuse_unusable(battles, columns)
-    # Draws must not depend on the rows' order, nor on whether A>>B is one row or three.
+    # Resamples must not depend on the rows' order, nor on whether A>>B is one row or three.
     ordered = battles.select(columns).sort("category", *(c for c in columns if c != "weight"))
     for (category,), frame in ordered.group_by("category", maintain_order=True):
         yield Games(
@@ -47,7 +47,7 @@ def games_by_category(battles: pl.DataFrame, columns: tuple[str, ...]) -> Iterat
 
 
 def rates(games: Games, weight: Floats) -> Floats:
-    """(models,): the weighted mean outcome, which is Bradley and Terry's win rate; NaN without battles."""
+    """(models,): the weighted mean outcome, which equals the Bradley-Terry win rate; NaN without battles."""
     count = len(games.models)
     battles, won = (np.bincount(games.model, w, count) for w in (weight, weight * games.outcome))
     found: Floats = np.divide(won, battles, out=np.full(count, np.nan), where=battles > 0)
@@ -63,8 +63,8 @@ def _refuse_unusable(battles: pl.DataFrame, columns: tuple[str, ...]) -> None:
     if absent := [column for column in columns if column not in battles.columns]:
         raise ValueError(f"battles lack the columns {', '.join(absent)}: add them")
     if empty := [column for column in columns if battles[column].null_count()]:
-        raise ValueError(f"battles have nulls in {', '.join(empty)}: leave out games without a verdict")
+        raise ValueError(f"battles have nulls in {', '.join(empty)}: remove games without a verdict")
     if not battles["outcome"].is_in([0.0, 0.5, 1.0]).all():
-        raise ValueError("battles have an 'outcome' other than 0, 0.5 and 1: give the model's of each game")
+        raise ValueError("battles have an 'outcome' other than 0, 0.5 and 1: use the model's outcome")
     if not ((battles["weight"] >= 1) & (battles["weight"] % 1 == 0)).all():
-        raise ValueError("battles have a 'weight' that is no whole number from 1: give the battles of a game")
+        raise ValueError("battles have a 'weight' that is not a whole number from 1: use battles per game")

@@ -1,7 +1,7 @@
-"""What each question adds to Arena-Hard's win rates, so that two runs can be compared on the very metric.
+"""Values per question for Arena-Hard's win rates, so that runs can be compared on them.
 
-A run's values have its win rate as their mean: each is the win rate plus n times the question's influence on
-it, through the weighted games or through the fit whose style coefficients all runs share.
+The mean of a run's values is its win rate. Each value is the win rate plus n times the question's influence,
+through the weighted games or through the fit whose style coefficients all runs share.
 """
 
 import numpy as np
@@ -19,10 +19,10 @@ NO_GAME = "no game has a verdict"
 
 
 def arena_values(runs: StoredRuns[ArenaHard], metric: str, category: str) -> ItemValues:
-    """What each question adds to a win rate of each run, and why a run has none.
+    """The values per question of a win rate for each run, and the reasons for runs without values.
 
-    Untuned bases have their style fitted with the runs and change nothing of theirs. Raises BenchmarkError or
-    RecordsError for questions that cannot be read, which style control needs.
+    Untuned bases use a joint fit with the runs, but do not change the runs' values. Style control reads the
+    questions; raises BenchmarkError or RecordsError if they are unreadable.
     """
     battles = battles_of_runs(runs.results, runs.judgments)
     wanted = battles.filter(category=category) if category else battles.with_columns(category=pl.lit(""))
@@ -42,7 +42,7 @@ def arena_values(runs: StoredRuns[ArenaHard], metric: str, category: str) -> Ite
 
 
 def win_rate_values(battles: pl.DataFrame) -> pl.DataFrame:
-    """Of the weighted mean R = Σ w·o / Σ w over a model's games: R + n·Σ w·(o - R) / Σ w, by question."""
+    """For the weighted mean R = Σ w·o / Σ w over a model's games: R + n·Σ w·(o - R) / Σ w by question."""
     frames = [pl.DataFrame(schema=SCHEMA)]
     for games in games_by_category(battles, COLUMNS):
         residual = games.weight * (games.outcome - rates(games, games.weight)[games.model])
@@ -56,7 +56,7 @@ def win_rate_values(battles: pl.DataFrame) -> pl.DataFrame:
 
 
 def style_controlled_values(battles: pl.DataFrame, version: Version) -> pl.DataFrame:
-    """Of the joint fit: σ(strength) + n·σ'·the question's part in the strength's error (Huber's sandwich).
+    """For the joint fit: σ(strength) + n·σ'·the question's part in the strength's error (Huber's sandwich).
 
     A model without a finite strength has no values.
     """
@@ -72,7 +72,7 @@ def style_controlled_values(battles: pl.DataFrame, version: Version) -> pl.DataF
 
 
 def _parts(games: Games, fit: Fit) -> Floats:
-    """(questions, coefficients): what each question's games add to the coefficients' error."""
+    """(questions, coefficients): the influence of each question's games on the coefficients."""
     expected = fit.expected()
     weight = games.weight[fit.used]
     curvature = (fit.design.T * (weight * expected * (1 - expected))) @ fit.design + fit.penalty
@@ -84,7 +84,7 @@ def _parts(games: Games, fit: Fit) -> Floats:
 
 
 def _values(games: Games, number: int, rate: float, influence: Floats) -> pl.DataFrame:
-    """A model's row per question that it has a game of; centred, so that their mean is the rate."""
+    """A model's row for each of its questions, centred so that the mean is the rate."""
     own = np.unique(games.item[games.model == number])
     values = rate + len(own) * (influence[own] - influence[own].mean())
     items = games.frame["item_id"].unique().sort().gather(own)

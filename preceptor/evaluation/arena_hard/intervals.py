@@ -1,4 +1,4 @@
-"""Percentile intervals of numbers made of games, by drawing questions or battles with replacement."""
+"""Bootstrap percentile intervals of numbers computed from games."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from preceptor.evaluation.arena_hard.games import Games
 from preceptor.statistics.bootstrap import percentile_interval
 
 Floats = NDArray[np.float64]
-SAME = 1e-9  # of numbers around 1; what differs by less differs by rounding
+SAME = 1e-9  # smaller differences of numbers around 1 are rounding
 UNVARIED = "all that can be drawn came out the same: the bootstrap has nothing to vary"
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """What is drawn with replacement, how often, and the share of the draws that an interval holds.
+    """The units that are resampled, the number of resamples, and the interval's confidence.
 
-    The games of a question are no independent draws, so whole questions are drawn. Arena-Hard's authors draw
-    "battles", 100 times, and hold 0.95 of the draws in v0.1, 0.9 in v2.0. Raises ValueError for settings that
-    give no interval.
+    The games of a question are not independent, so whole questions are drawn. Arena-Hard's authors draw
+    "battles", 100 times, with confidence 0.95 in v0.1 and 0.9 in v2.0.
+    Raises ValueError for invalid settings.
     """
 
     unit: Literal["questions", "battles"] = "questions"
@@ -35,7 +35,7 @@ class Bootstrap:
 
 
 def resampled(games: Games, bootstrap: Bootstrap) -> Iterator[Floats]:
-    """How many battles each game counts as in each resample; all models share the draws."""
+    """Yield the number of battles of each game in each resample. All models share the draws."""
     generator = np.random.default_rng(bootstrap.seed)
     by_question = bootstrap.unit == "questions"
     rows = np.arange(len(games.item))
@@ -46,7 +46,7 @@ def resampled(games: Games, bootstrap: Bootstrap) -> Iterator[Floats]:
 
 
 def interval(draws: Floats, confidence: float) -> dict[str, Any]:
-    """`low` and `high` of the draws that there are (not NaN); `reason` says what they leave out or lack."""
+    """`low` and `high` of the draws that are not NaN. `reason` names left-out draws or a missing interval."""
     there = draws[~np.isnan(draws)]
     if not len(there) or np.ptp(there) < SAME:
         return {"low": None, "high": None, "reason": UNVARIED}
@@ -56,10 +56,11 @@ def interval(draws: Floats, confidence: float) -> dict[str, Any]:
 
 
 def decided_interval(value: float, won: bool, units: int, bootstrap: Bootstrap) -> dict[str, Any]:
-    """The interval of a win rate where all units were won (or lost): the bootstrap has nothing to vary.
+    """The interval of a win rate where all units were won (or lost), so that resamples do not vary.
 
-    Clopper and Pearson's (Biometrika 1934) for the share of units that are won wholly (or lost), which is at
-    most the win rate's (or the loss rate's); it is widened to hold the value, which a penalty may move.
+    It is Clopper and Pearson's interval (Biometrika 1934) for the share of units won completely (or lost),
+    which is at most the win rate (or the loss rate). It is widened to contain the value, which a penalty may
+    have moved.
     """
     bound = float(((1 - bootstrap.confidence) / 2) ** (1 / units))
     low, high = (min(bound, value), 1.0) if won else (0.0, max(1 - bound, value))

@@ -1,6 +1,6 @@
-"""Arena-Hard at controlled style over all runs at once, as its authors fit it: models share the coefficients.
+"""Arena-Hard's style control fitted to all runs together, as its authors do: models share coefficients.
 
-Alone, a run's games hardly tell its strength from its style; beside others they do.
+The games of a single run hardly separate its strength from its style. The games of several runs do.
 """
 
 import polars as pl
@@ -20,9 +20,9 @@ METHOD = (
 
 
 def fitted_jointly(runs: StoredRuns[ArenaHard], scores: pl.DataFrame) -> pl.DataFrame:
-    """The runs' scores with the joint fit in place of each run's own.
+    """Replace each run's own fit in the scores by the joint fit.
 
-    Untuned bases are fitted beside the runs, and change nothing of theirs: they are no models of the study.
+    Untuned bases are fitted together with the runs, but do not change the runs' scores.
     """
     battles, untuned = battles_of_runs(runs.results, runs.judgments), list(runs.untuned)
     alone = _refitted(scores, runs.evaluation, battles.filter(~pl.col("model").is_in(untuned)))
@@ -52,7 +52,7 @@ def _refitted(scores: pl.DataFrame, evaluation: ArenaHard, battles: pl.DataFrame
     joined = scores.join(
         fitted, on=["run", "benchmark", "metric", "category"], how="left", maintain_order="left"
     )
-    # A run that style alone separates has no fit of its own and may have one here; lost answers stay lost.
+    # A run without a finite fit of its own may have one here. Scores with lost answers keep their error.
     balanced = pl.sum_horizontal("judged", "failed", "filtered") == pl.col("expected")
     there = pl.col("joint_value").is_not_null() & balanced
     replaced = {

@@ -1,4 +1,4 @@
-"""How Arena-Hard's judge is asked: two games in swapped order, in the words of the category."""
+"""The protocol of Arena-Hard's judge: two games in swapped order, with the category's prompt."""
 
 from dataclasses import replace
 
@@ -16,15 +16,15 @@ PROMPT, WITHOUT_OWN_ANSWER = "arena_hard", "arena_hard_creative"
 
 
 def protocol(evaluation: ArenaHard) -> Protocol:
-    """How the judge is asked.
+    """The judge's protocol.
 
-    Raises BenchmarkError for a prompt file with other verdicts than the five, and for creative writing in
-    words of the study's own that leave open whether they are meant for it too.
+    Raises BenchmarkError for a prompt file with other verdicts than the five, and where the study has its own
+    prompt, but none for creative writing.
     """
     if evaluation.judge.order != "both":
         raise BenchmarkError(
-            f"evaluation {evaluation.name!r}: Arena-Hard plays two games in swapped order: leave the judge's"
-            " 'order' out"
+            f"evaluation {evaluation.name!r}: Arena-Hard always plays two games in swapped order: remove the"
+            " judge's 'order'"
         )
     main = _asked(evaluation.judge, PROMPT)
     own = {
@@ -47,7 +47,7 @@ def protocol(evaluation: ArenaHard) -> Protocol:
 
 
 def _own_words(evaluation: ArenaHard, category: str) -> tuple[PromptedJudge, str] | None:
-    """The judge with the category's prompt, and the built-in one in its place; None for the benchmark's."""
+    """The judge with the category's prompt, and the built-in default; None for the benchmark's prompt."""
     path = evaluation.categories[category].prompt
     if path is not None:
         return evaluation.judge.model_copy(update={"prompt": path}), PROMPT
@@ -55,8 +55,8 @@ def _own_words(evaluation: ArenaHard, category: str) -> tuple[PromptedJudge, str
         return None
     if evaluation.judge.prompt is not None:
         raise BenchmarkError(
-            f"evaluation {evaluation.name!r}, categories.{category}: v2.0 asks about it in words without the"
-            " judge's own answer: give its 'prompt' too, or the judge's once more"
+            f"evaluation {evaluation.name!r}, categories.{category}: v2.0 uses another prompt for this"
+            " category, without the judge's own answer: set its 'prompt' too (the judge's path, for the same)"
         )
     return evaluation.judge, WITHOUT_OWN_ANSWER
 
@@ -70,6 +70,6 @@ def _refuse_verdicts(prompt: PromptFile) -> None:
     for label, worth in prompt.labels.items():
         if label not in SPELLINGS or outcome(SPELLINGS[label], "A") != worth:
             raise BenchmarkError(
-                f"prompt file {prompt.name!r}: label {label!r} worth {worth:g} is none of Arena-Hard's"
-                f" ({', '.join(SPELLINGS)}; 1 where A wins, 0.5 for a tie, 0 where B wins)"
+                f"prompt file {prompt.name!r}: label {label!r} with value {worth:g} is not Arena-Hard's: use"
+                f" {', '.join(SPELLINGS)}, with 1 where A wins, 0.5 for a tie, 0 where B wins"
             )

@@ -1,4 +1,4 @@
-"""An Arena-Hard benchmark's questions, each beside the answer of its category's baseline."""
+"""Reads an Arena-Hard benchmark: each question with the answer of its category's baseline."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from preceptor.text import digest
 
 @dataclass(frozen=True)
 class Arena:
-    """What a model answers, with the baseline's answer; `baselines` are their models' names by category."""
+    """The questions as items, with the baselines' answers. `baselines` has the models' names by category."""
 
     version: Version
     items: list[Item]
@@ -23,15 +23,15 @@ class Arena:
 
     @property
     def pooled(self) -> bool:
-        """Whether all questions make one number."""
+        """Whether all questions are scored together."""
         return pooled(self.version, self.baselines)
 
 
 def read_arena(evaluation: ArenaHard) -> Arena:
     """The questions as items, in the file's order, each with its category's baseline's answer.
 
-    Raises BenchmarkError for a bad row, a question that its baseline did not answer, a category that no
-    question has, v2.0's creative writing without the baseline that it has of its own, and v0.1 with several.
+    Raises BenchmarkError for a bad row, a question without its baseline's answer, a category without
+    questions, v2.0's creative writing without its own baseline, and v0.1 with several baselines.
     """
     questions = read_questions(evaluation)
     _refuse_categories(evaluation, questions)
@@ -48,8 +48,8 @@ def read_arena(evaluation: ArenaHard) -> Arena:
         items.append(_item(question, answer))
     if len({item.item_id for item in items}) < len(items):
         raise BenchmarkError(
-            f"evaluation {evaluation.name!r}: two questions of {evaluation.origin} have the same text: leave"
-            " one of them out"
+            f"evaluation {evaluation.name!r}: two questions of {evaluation.origin} have the same text: remove"
+            " one of them"
         )
     return Arena(questions[0].version, items, baselines)
 
@@ -67,19 +67,19 @@ def _refuse_categories(evaluation: ArenaHard, questions: Iterable[Question]) -> 
     there = {question.category: question.version for question in questions}
     if evaluation.categories and "v0.1" in there.values():
         raise BenchmarkError(
-            f"evaluation {evaluation.name!r}, categories: v0.1 has one baseline for all of its questions:"
-            " leave 'categories' out"
+            f"evaluation {evaluation.name!r}, categories: v0.1 has one baseline for all questions: remove"
+            " 'categories'"
         )
     unknown = sorted(evaluation.categories.keys() - there.keys())
     if unknown and evaluation.limit is None:
         raise BenchmarkError(
             f"evaluation {evaluation.name!r}, categories.{unknown[0]}: no question of {evaluation.origin} has"
-            f" this category, but {', '.join(sorted(there))}: write one of these"
+            f" this category: use one of {', '.join(sorted(there))}"
         )
     if there.get(OWN_BASELINE) == "v2.0" and OWN_BASELINE not in evaluation.categories:
         raise BenchmarkError(
-            f"evaluation {evaluation.name!r}: v2.0 holds {OWN_BASELINE} against a baseline of its own: name"
-            f" its answers under categories.{OWN_BASELINE} (answers, reference; the authors take"
+            f"evaluation {evaluation.name!r}: in v2.0, {OWN_BASELINE} has its own baseline: set 'answers' and"
+            f" 'reference' under categories.{OWN_BASELINE} (the authors use"
             f" {authors_baseline('v2.0', OWN_BASELINE)})"
         )
 
@@ -91,7 +91,7 @@ def _refuse_lacking(
     if lacking:
         raise BenchmarkError(
             f"evaluation {evaluation.name!r}: {path} lacks the baseline's answer to {len(lacking)} of"
-            f" {len(asked)} questions, first {lacking[0]!r}: complete it"
+            f" {len(asked)} questions, first {lacking[0]!r}: add them"
         )
 
 

@@ -1,6 +1,6 @@
-"""How an answer looks (length and Markdown), and how two answers differ in it, by Arena-Hard's authors.
+"""Arena-Hard's style features: the length and Markdown of an answer, and differences between two answers.
 
-Features are (battles, 4), in the order of FEATURES; every one changes its sign when the answers swap.
+Features are (battles, 4), in the order of FEATURES. Each changes its sign when the answers are swapped.
 """
 
 import re
@@ -32,8 +32,8 @@ class Style:
 def style_of(text: str, tokens: int | None) -> Style:
     """Count Markdown outside code fences, as add_markdown_info.py of lmarena/arena-hard-auto does.
 
-    What stands in a fence is removed wherever the answer repeats it, the fence's own marks stay: only so do
-    counts agree with those that the authors publish. Raises ValueError where `tokens` is no count.
+    The text inside a fence is removed wherever the answer repeats it, and the fence's own marks stay. Only
+    then do counts equal those that the authors publish. Raises ValueError if `tokens` is not a count.
     """
     if tokens is None or tokens < 0:
         raise ValueError(f"an answer's style needs its number of tokens, not {tokens}: count them first")
@@ -56,8 +56,8 @@ def style_features_v0(model: Floats, baseline: Floats) -> Floats:
 def style_features_v2(model: Floats, baseline: Floats) -> Floats:
     """v2.0: (m - b) / (m + b) of tokens, (m - b) / (m + b + 1) of Markdown per (token + 1).
 
-    By the released show_result.py; the one of 005ac12, before the release, had Markdown per token. Of two
-    answers without tokens the authors' formula makes no number; here they do not differ in length.
+    As in the released show_result.py; the version at 005ac12, before the release, had Markdown per token. For
+    two answers without tokens, the authors' formula gives no number; here their difference in length is 0.
     """
     length, other_length = model[:, :1], baseline[:, :1]
     density, other_density = model[:, 1:] / (length + 1), baseline[:, 1:] / (other_length + 1)
@@ -66,15 +66,15 @@ def style_features_v2(model: Floats, baseline: Floats) -> Floats:
 
 
 def style_features(version: Version, model: Floats, baseline: Floats) -> Floats:
-    """The version's features; raises ValueError for counts that are negative or not finite."""
+    """The version's features. Raises ValueError for counts that are negative or not finite."""
     counts = np.concatenate([model, baseline])
     if not (np.isfinite(counts) & (counts >= 0)).all():
-        raise ValueError("style counts must be 0 or more and finite: mend the answers' tokens and counts")
+        raise ValueError("style counts must be 0 or more and finite: correct the answers' tokens and counts")
     return style_features_v0(model, baseline) if version == "v0.1" else style_features_v2(model, baseline)
 
 
 def standardised(version: Version, features: Floats, weight: Floats) -> Floats:
-    """(f - mean) / standard deviation over all battles, a row being `weight` of them.
+    """(f - mean) / standard deviation over all battles. A row counts as `weight` battles.
 
     v0.1 divides squares by n, v2.0 by n - 1. Features must vary.
     """

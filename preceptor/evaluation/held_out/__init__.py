@@ -1,1 +1,1 @@
-"""What a model makes of responses that somebody wrote: how likely they are, and whether the real one wins."""
+"""Likelihoods of held-out responses: loss, perplexity, and ranking against random responses."""

@@ -61,7 +61,7 @@ def fingerprint_of(evaluation: HeldOutLoss, checkpoint: str) -> str:
 
 
 def named(_: HeldOutLoss) -> Named:
-    """No judge decides, and nothing is compared."""
+    """There is no judge and no reference."""
     return Named(reference="nothing: the loss of the tuned model alone")
 
 
@@ -94,7 +94,7 @@ def metrics(job: EvaluationJob[HeldOutLoss], scored: ScoredItems) -> list[Metric
 
 
 def values(runs: StoredRuns[HeldOutLoss], metric: str, category: str) -> ItemValues:
-    """What each item adds to the loss or the perplexity."""
+    """The values per item of the loss or the perplexity."""
     make = _perplexity_values if metric == "perplexity" else _loss_values
     return ItemValues(by_run(runs.outcomes(category), make), LINEAR)
 
@@ -104,7 +104,7 @@ def _loss_values(rows: pl.DataFrame) -> tuple[list[str], Floats]:
 
 
 def _perplexity_values(rows: pl.DataFrame) -> tuple[list[str], Floats]:
-    """exp of the loss by token; an item moves it by exp's slope times what it moves the loss."""
+    """Values for exp(loss per token): an item's influence is exp(loss) times its influence on the loss."""
     by_token = ratio(measure_values(rows, "nll_sum"), measure_values(rows, "tokens")).values
     loss = float(by_token.mean())
     if loss > LARGEST_EXPONENT:
@@ -113,7 +113,7 @@ def _perplexity_values(rows: pl.DataFrame) -> tuple[list[str], Floats]:
 
 
 def stored_losses(rows: pl.DataFrame) -> Sequence[ItemLoss]:
-    """Rows of `eval_results` as they were measured."""
+    """Rows of `eval_results` as ItemLoss."""
     return [
         ItemLoss(row["item_id"], measures_of(row), row["filtered"], row["error"])
         for row in rows.iter_rows(named=True)
@@ -121,12 +121,12 @@ def stored_losses(rows: pl.DataFrame) -> Sequence[ItemLoss]:
 
 
 def measures_of(row: dict[str, Any]) -> dict[str, float]:
-    """What was measured besides the outcome, by name."""
+    """A row's measures, by name."""
     return {measure["name"]: measure["value"] for measure in row["measures"] or []}
 
 
 def result_row(pair: Pair, decision: Decision) -> dict[str, Any]:
-    """The row of a pair: its real response is the reference, and no model wrote anything."""
+    """The row of a pair. Its real response is the reference, and there is no model response."""
     return {
         "item_id": pair.item_id,
         "sample": 0,

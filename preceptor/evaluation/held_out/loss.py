@@ -1,6 +1,6 @@
-"""Held-out loss and perplexity: what a model pays for responses that it was not tuned on.
+"""Held-out loss and perplexity of responses that the model was not tuned on.
 
-Mean response-token loss on held-out pairs is what InstructMining minimises (arXiv 2307.06290).
+InstructMining minimises the mean response-token loss on held-out pairs (arXiv 2307.06290).
 """
 
 import math
@@ -24,14 +24,14 @@ METHODS = {
     ),
     "perplexity": "exp of the token-weighted loss and of the ends of its interval",
 }
-LARGEST_EXPONENT = 700.0  # nats: exp(710) is no number any more
+LARGEST_EXPONENT = 700.0  # nats: exp(710) overflows
 
 
 @dataclass(frozen=True)
 class ItemLoss:
-    """A pair's measures `mean_nll` and `nll_sum` in nats, `tokens`, and `truncated`, 1 where it was cut.
+    """A pair's measures `mean_nll` and `nll_sum` in nats, `tokens`, and `truncated` (1 if it was cut).
 
-    Without measures `error` says why, and `filtered` too if that is on purpose.
+    Without measures, `error` gives the reason. `filtered` repeats it if the pair was left out on purpose.
     """
 
     item_id: str
@@ -42,7 +42,7 @@ class ItemLoss:
 
 @dataclass(frozen=True)
 class LossEstimates:
-    """The metrics of METHODS, over how many items and tokens, and how many items were cut or left out."""
+    """The metrics of METHODS, with the numbers of items, tokens, truncated items and left-out items."""
 
     metrics: dict[str, Estimate]
     items: int
@@ -52,9 +52,9 @@ class LossEstimates:
 
 
 def item_losses(pairs: Sequence[Pair], losses: Sequence["ResponseLoss"]) -> list[ItemLoss]:
-    """One row a pair, in order, from the losses of `conversations(pairs)`.
+    """One row for each pair, in order, from the losses of `conversations(pairs)`.
 
-    Raises ValueError where these are not as many as pairs that are not filtered.
+    Raises ValueError if the number of losses differs from the number of unfiltered pairs.
     """
     asked = sum(pair.filtered is None for pair in pairs)
     if len(losses) != asked:
@@ -69,7 +69,7 @@ def item_losses(pairs: Sequence[Pair], losses: Sequence["ResponseLoss"]) -> list
 
 
 def loss_estimates(rows: Sequence[ItemLoss]) -> LossEstimates:
-    """Held-out loss (the mean over items, as CAR's L), token-weighted loss and perplexity with intervals."""
+    """Held-out loss (the mean over items, CAR's L), token-weighted loss and perplexity, with intervals."""
     measured = [row.measures for row in rows if row.measures]
     tokens = [measures["tokens"] for measures in measured]
     return LossEstimates(
@@ -107,9 +107,9 @@ def _metrics(measured: Sequence[dict[str, float]]) -> dict[str, Estimate]:
 
 
 def _exponential(loss: Estimate) -> Estimate:
-    """Monotone, hence the interval's ends are the exponentials of the loss's."""
+    """The exponential of an estimate. It is monotone, so the interval's ends are exponentials too."""
     worst = max(end for end in (loss.value, loss.high) if end is not None)
     if worst > LARGEST_EXPONENT:
-        return Estimate(error=f"exp({worst:.0f}) is no finite number: the loss is too high for a perplexity")
+        return Estimate(error=f"exp({worst:.0f}) is not finite: the loss is too high for a perplexity")
     value, low, high = (None if end is None else math.exp(end) for end in (loss.value, loss.low, loss.high))
     return Estimate(value, low, high)

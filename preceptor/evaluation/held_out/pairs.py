@@ -1,4 +1,4 @@
-"""Held-out instruction/response pairs, read so that every row of the file is one: none goes untold."""
+"""Reads held-out pairs of instruction and response. An unusable row is an error, so no row is dropped."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from preceptor.text import digest
 
 @dataclass(frozen=True)
 class Pair:
-    """An instruction and its real response, as many turns each; `filtered` says why no model is asked."""
+    """An instruction and its real response, with equal numbers of turns. `filtered` is why it is left out."""
 
     item_id: str
     system: str | None
@@ -25,11 +25,11 @@ class Pair:
 
 
 def read_pairs(records: Conversations) -> list[Pair]:
-    """All pairs of a file, in its order; one with an empty response is there and says so in `filtered`.
+    """All pairs of a file, in its order. A pair with an empty response has the reason in `filtered`.
 
-    Raises BenchmarkError for a row without instruction, with more or fewer responses than user turns, or with
-    an instruction that an earlier row has or text that nothing reads, and for a file without rows;
-    RecordsError for a damaged file.
+    Raises BenchmarkError for a row without instruction, with more or fewer responses than user turns, with a
+    repeated instruction or with text that would be ignored, and for a file without rows. Raises RecordsError
+    for a damaged file.
     """
     layout = layout_of(records)
     return read_whole(
@@ -41,7 +41,7 @@ def read_pairs(records: Conversations) -> list[Pair]:
 
 
 def conversations(pairs: Iterable[Pair]) -> list[Conversation]:
-    """What a model is asked to score: every pair that is not filtered, in order."""
+    """The conversations to score: all pairs that are not filtered, in order."""
     return [Conversation(pair.system, pair.user, pair.response) for pair in pairs if pair.filtered is None]
 
 
@@ -49,18 +49,18 @@ def _pair(row: Row, layout: Layout) -> Pair:
     read = read_conversation(row, layout, ASKED + ANSWERED)
     refuse_unread(row, layout, read)
     if not read.user or not all(turn.strip() for turn in read.user):
-        raise RecordError("holds an empty instruction: fill it or leave the row out")
+        raise RecordError("has an empty instruction: fill it or remove the row")
     if len(read.assistant) != len(read.user):
         raise RecordError(
-            f"holds {len(read.assistant)} responses for {len(read.user)} user turns (format"
-            f" {layout.format}): give each turn one"
+            f"has {len(read.assistant)} responses for {len(read.user)} user turns (format"
+            f" {layout.format}): give one response for each turn"
         )
     item_id = digest(read.system or "", *read.user)
     return Pair(item_id, read.system, read.user, read.assistant, _unscorable(read.assistant))
 
 
 def _unscorable(response: tuple[str, ...]) -> str | None:
-    """An empty response has no token, hence no likelihood; public files, Alpaca among them, hold a few."""
+    """An error for an empty response, which has no likelihood. Public files, such as Alpaca, have a few."""
     for number, turn in enumerate(response, start=1):
         if not turn.strip():
             return f"response {number} of {len(response)} is empty: it has no token to score"

@@ -1,9 +1,8 @@
 """Response ranking: how often the real response is likelier than another instruction's.
 
 P[p(response | instruction) > p(random response | instruction)] of Hewitt, Liu, Manning and Liang (arXiv
-2409.14254, section 4, Table 2). Their equation 3 compares the probabilities of sequences; their code compares
-exp(-mean token loss), each response's end token scored too. Both are measured here, as `raw` and
-`normalised`.
+2409.14254, section 4, Table 2). Their equation 3 compares the probabilities of sequences. Their code compares
+exp(-mean token loss), including each response's end token. Both are measured here, as `raw` and `normalised`.
 """
 
 from collections import Counter
@@ -36,9 +35,9 @@ TRUNCATED = "not ranked raw: a response was cut to the context, and a part's pro
 
 @dataclass(frozen=True)
 class RankingRequest:
-    """An item's responses under its instruction, the real one first, then those of the items `others`.
+    """Responses to an item's instruction: the real one first, then those of the items in `others`.
 
-    A filtered one has none.
+    A filtered item has none.
     """
 
     item_id: str
@@ -49,11 +48,12 @@ class RankingRequest:
 
 @dataclass(frozen=True)
 class RankedItem:
-    """How many others an item's real response beats, and for each pair left out of a share, why.
+    """The shares of others that an item's real response beats, and the reasons for left-out pairs.
 
-    `measures`: the shares `normalised` and `raw`, `normalised_pairs` and `raw_pairs` behind them, and how
-    many pairs were `truncated_pairs` (left out of raw) or `failed_pairs` (left out of both). A share of no
-    pair is not there. Without measures `error` says why, and `filtered` too if that is on purpose.
+    `measures` has the shares `normalised` and `raw`, their numbers of pairs `normalised_pairs` and
+    `raw_pairs`, and the numbers of `truncated_pairs` (left out of raw) and `failed_pairs` (left out of both).
+    A share without pairs is absent. Without measures, `error` gives the reason. `filtered` repeats it if the
+    item was left out on purpose.
     """
 
     item_id: str
@@ -65,7 +65,7 @@ class RankedItem:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """A response's log-likelihood in nats, per token too, and whether all its tokens were scored."""
+    """A response's log-likelihood in nats, in total and per token, and whether all tokens were scored."""
 
     sequence: float
     per_token: float
@@ -74,7 +74,7 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class RankingEstimate:
-    """A share or a difference of shares, over how many items and pairs, and how many were left out of it."""
+    """A share or a difference of shares, with its numbers of items, pairs and left-out ones."""
 
     estimate: Estimate
     items: int
@@ -84,10 +84,10 @@ class RankingEstimate:
 
 
 def ranking_requests(pairs: Sequence[Pair], others: int = 5, seed: int = 0) -> list[RankingRequest]:
-    """What to score, one request a pair, in order; both models of a comparison take the same.
+    """The responses to score, one request for each pair, in order. Tuned model and base use the same.
 
-    The others are different items, drawn by (seed, item_id, all items), whose text is not the real one.
-    Raises BenchmarkError where an item has fewer than `others` of them.
+    The others are distinct items, drawn by (seed, item_id, all items), whose text differs from the real one.
+    Raises BenchmarkError if an item has fewer than `others` of them.
     """
     pool = sorted((p for p in pairs if _unrankable(p) is None), key=lambda pair: pair.item_id)
     texts = Counter(map(_text, pool))
@@ -101,14 +101,14 @@ def ranking_requests(pairs: Sequence[Pair], others: int = 5, seed: int = 0) -> l
 
 
 def ranking_conversations(requests: Iterable[RankingRequest]) -> list[Conversation]:
-    """What a model is asked to score: the requests' responses one after the other."""
+    """The conversations to score: the requests' responses in order."""
     return [conversation for request in requests for conversation in request.conversations]
 
 
 def ranked(requests: Sequence[RankingRequest], losses: Sequence["ResponseLoss"]) -> list[RankedItem]:
-    """One row a request, in order, from the losses of `ranking_conversations(requests)`.
+    """One row for each request, in order, from the losses of `ranking_conversations(requests)`.
 
-    Raises ValueError where these are not as many as the requests' responses.
+    Raises ValueError if the number of losses differs from the number of the requests' responses.
     """
     asked = sum(len(request.conversations) for request in requests)
     if len(losses) != asked:
@@ -120,18 +120,18 @@ def ranked(requests: Sequence[RankingRequest], losses: Sequence["ResponseLoss"])
 
 
 def ranking_estimates(rows: Sequence[RankedItem]) -> dict[str, RankingEstimate]:
-    """The shares of METHODS over all pairs; pairs of one item share its real response, so items cluster.
+    """The shares of METHODS over all pairs. Pairs of one item share its real response, so items are clusters.
 
-    The intervals are rather too wide: what a likely response wins as the real one it takes from others as a
-    random one, which clusters by item do not see.
+    The intervals are somewhat too wide. A likely response wins as the real one and makes others lose as a
+    random one, and clusters by item ignore this negative correlation.
     """
     return {measure: _share(measure, rows) for measure in METHODS}
 
 
 def compare(base: Sequence[RankedItem], tuned: Sequence[RankedItem]) -> dict[str, RankingEstimate]:
-    """Tuned minus base share over the items that both have with as many pairs, clustered by item.
+    """Tuned - base share over items that both ranked with equal numbers of pairs, clustered by item.
 
-    Raises ValueError where the two were not asked the same items.
+    Raises ValueError if the two have different items.
     """
     by_id = {row.item_id: row for row in tuned}
     if len(base) != len(tuned) or by_id.keys() != {row.item_id for row in base}:
@@ -152,7 +152,7 @@ def _text(pair: Pair) -> str:
 
 
 def _drawn(pair: Pair, pool: Sequence[Pair], others: int, seed: int) -> list[Pair]:
-    """Hashes instead of a generator: the same on every machine, for all items or some, in any order."""
+    """Draw by hashes, so that draws are equal on every machine and do not depend on the other requests."""
     drawn: dict[str, Pair] = {}
     for number in count():
         if len(drawn) == others:
@@ -211,7 +211,7 @@ def _measures(real: Likelihood, others: Sequence[Likelihood], failed: int) -> di
 
 
 def _beaten(real: float, others: Sequence[float]) -> float:
-    """The share of others below the real one, a tie counting half."""
+    """The share of others below the real one. A tie counts half."""
     return sum((real > other) + (real == other) / 2 for other in others) / len(others)
 
 
@@ -237,7 +237,7 @@ def _difference(measure: str, both: Sequence[tuple[RankedItem, RankedItem]]) -> 
 
 
 def _comparable(measure: str, base: RankedItem, tuned: RankedItem) -> bool:
-    """Whether both have the share, of as many pairs: another context or tokenizer would compare others."""
+    """Whether both have the share, over equal numbers of pairs. Other numbers would mean other pairs."""
     pairs = f"{measure}_pairs"
     return measure in base.measures and base.measures[pairs] == tuned.measures.get(pairs)
 

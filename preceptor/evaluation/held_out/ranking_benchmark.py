@@ -1,4 +1,4 @@
-"""Response ranking as a benchmark, kind `response_ranking`: the tuned model beside its base."""
+"""Response ranking as a benchmark, kind `response_ranking`: the tuned model compared with its base."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,7 +39,7 @@ from preceptor.statistics.clusters import ratio
 from preceptor.study.held_out import ResponseRanking
 
 ITEMS_PER_LOAD = 1000  # each thousand loads the tuned model and then its base
-BASE = "base_"  # before the names of what the base measures
+BASE = "base_"  # prefix of the base's measures
 DIFFERENCE = (
     "tuned - base, over the items that both ranked with as many pairs; 1.96 standard errors by item, where"
     " items do not vary the interval of Bonett and Price (2012)"
@@ -47,14 +47,14 @@ DIFFERENCE = (
 
 
 def check(evaluation: ResponseRanking) -> None:
-    """Read a local file and draw. Raises BenchmarkError, or RecordsError for a damaged file."""
+    """Read a local file and draw the others. Raises BenchmarkError, or RecordsError for a damaged file."""
     if evaluation.path is not None:
         pairs = read_pairs(evaluation)
         ranking_requests(pairs, evaluation.others, evaluation.seed)
 
 
 def fingerprint_of(evaluation: ResponseRanking, checkpoint: str) -> str:
-    """Changes with the tuned model (and so its base), the file, and which others are drawn."""
+    """Changes with the tuned model (and its base), the file, and the drawn others."""
     drawn = evaluation.model_dump(include={"others", "seed", "metric", "include_end_of_turn"})
     return results_fingerprint(
         evaluation,
@@ -64,12 +64,12 @@ def fingerprint_of(evaluation: ResponseRanking, checkpoint: str) -> str:
 
 
 def named(evaluation: ResponseRanking) -> Named:
-    """No judge decides."""
+    """There is no judge. The reference describes the random responses."""
     return Named(reference=f"{evaluation.others} random responses to other instructions")
 
 
 def score_items(job: EvaluationJob[ResponseRanking]) -> ScoredItems:
-    """How many random responses each real one beats, under the tuned model and under its base."""
+    """The share of random responses that each real one beats, for the tuned model and its base."""
     evaluation = job.evaluation
     pairs = read_pairs(evaluation)
     asked = {r.item_id: r for r in ranking_requests(pairs, evaluation.others, evaluation.seed)}
@@ -80,7 +80,7 @@ def score_items(job: EvaluationJob[ResponseRanking]) -> ScoredItems:
             requests = [asked[item_id] for item_id in chunk["item_id"]]
             texts = ranking_conversations(requests)
             tuned = ranked(requests, tuned_losses(job, texts))
-            untuned = job.checkpoint.untuned  # the base beside itself
+            untuned = job.checkpoint.untuned  # then both are the base
             base = tuned if untuned else ranked(requests, base_losses(job, texts))
             for t, b in zip(tuned, base, strict=True):
                 yield result_row(by_id[t.item_id], ranking_decision(t, b, evaluation.metric))
@@ -91,7 +91,7 @@ def score_items(job: EvaluationJob[ResponseRanking]) -> ScoredItems:
 
 
 def metrics(job: EvaluationJob[ResponseRanking], scored: ScoredItems) -> list[Metric]:
-    """The tuned model's share, its base's, and the difference; per measure, the study's main one first."""
+    """For each measure, the study's main one first: the tuned model's share, its base's, the difference."""
     tuned, base = (stored_ranks(scored.results.rows, prefix) for prefix in ("", BASE))
     listed = []
     for measure in sorted(METHODS, key=lambda name: name != job.evaluation.metric):
@@ -104,7 +104,7 @@ def metrics(job: EvaluationJob[ResponseRanking], scored: ScoredItems) -> list[Me
 
 
 def values(runs: StoredRuns[ResponseRanking], metric: str, category: str) -> ItemValues:
-    """What each item adds to the share of pairs won."""
+    """The values per item of the share of won pairs."""
 
     def make(rows: pl.DataFrame) -> tuple[list[str], Floats]:
         pairs = measure_values(rows, f"{metric}_pairs")
@@ -114,7 +114,7 @@ def values(runs: StoredRuns[ResponseRanking], metric: str, category: str) -> Ite
 
 
 def stored_ranks(rows: pl.DataFrame, prefix: str) -> Sequence[RankedItem]:
-    """Rows of `eval_results` as they were ranked, by the tuned model or by the base (`prefix`)."""
+    """Rows of `eval_results` as RankedItem, of the tuned model or the base (by `prefix`)."""
     found = []
     for row in rows.iter_rows(named=True):
         measures = {
@@ -127,16 +127,16 @@ def stored_ranks(rows: pl.DataFrame, prefix: str) -> Sequence[RankedItem]:
 
 
 def _metric(name: str, method: str, found: RankingEstimate) -> Metric:
-    said = f"{method}; {found.pairs:,} pairs"
+    described = f"{method}; {found.pairs:,} pairs"
     if found.left_out_items or found.left_out_pairs:
-        said += f", without {found.left_out_items:,} items and {found.left_out_pairs:,} further pairs"
-    return Metric(name, found.estimate, said, found.items)
+        described += f", without {found.left_out_items:,} items and {found.left_out_pairs:,} further pairs"
+    return Metric(name, found.estimate, described, found.items)
 
 
 def ranking_decision(tuned: RankedItem, base: RankedItem, main: str) -> Decision:
-    """The outcome is the tuned model's share; an item that either model cannot rank says why.
+    """The decision on an item. The outcome is the tuned model's share, or an error if either model has none.
 
-    Filtered is what cannot be asked of these models: no response, several turns, or all pairs cut.
+    Items are filtered if they have no response or several turns, or if all their pairs are truncated.
     """
     measures = {**tuned.measures, **{f"{BASE}{name}": value for name, value in base.measures.items()}}
     outcome = tuned.measures.get(main)

@@ -1,4 +1,4 @@
-"""Responses that somebody else wrote, scored by the tuned model, or by the base that it was tuned from."""
+"""Losses of given responses under the tuned model or its base."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from preceptor.study.held_out import HeldOutLoss, ResponseRanking
 if TYPE_CHECKING:
     from preceptor.compute.loss import ResponseLoss
 
-VERSION = 3  # 3: a blank that a template sets before an answer is the answer's
+VERSION = 3  # 3: a blank that a template adds before an answer counts as part of the answer
 OnResponses = EvaluationJob[HeldOutLoss] | EvaluationJob[ResponseRanking]
 
 
@@ -27,7 +27,7 @@ def base_losses(job: OnResponses, conversations: Sequence[Conversation]) -> list
 def _losses(
     job: OnResponses, folder: str | None, conversations: Sequence[Conversation]
 ) -> list["ResponseLoss"]:
-    """The benchmark says whether end tokens count: a base's own setting is CAR's, and may change."""
+    """Losses in order. The benchmark decides whether end tokens count; the base's own setting is for CAR."""
     scored = {"include_end_of_turn": job.evaluation.include_end_of_turn}
     base = job.checkpoint.base.model_copy(update=scored)
     return job.engines.losses(base, folder).score(conversations)

@@ -1,1 +1,1 @@
-"""What people said of models' outputs: reading their ratings, and the figures that follow."""
+"""People's ratings of models' outputs: the reader and the metrics."""

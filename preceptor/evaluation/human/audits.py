@@ -1,7 +1,7 @@
-"""What people's ratings add up to: shares of grades, outputs accepted, comparisons won; rater agreement.
+"""Metrics of people's ratings: shares of grades, accepted outputs, won comparisons, and rater agreement.
 
-Where several people rated an item, its share is the mean over them, and a model's the mean over items: an
-item counts once however many rated it. Intervals are those of `mean_share`.
+An item's share is the mean over its raters, and a model's share is the mean over items. So each item counts
+once, whatever its number of raters. Intervals are those of `mean_share`.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ OUTPUT = ("item_id", "model", "other_model")
 
 @dataclass(frozen=True)
 class Share:
-    """How often one word was said, over n items with so many ratings."""
+    """The share of one rating, over n items with `ratings` ratings."""
 
     estimate: Estimate
     n: int
@@ -34,9 +34,9 @@ class Share:
 
 @dataclass(frozen=True)
 class RaterAgreement:
-    """How often two raters of the same output agree, over n items and so many pairs of ratings.
+    """How often two raters of the same output agree, over n items and `pairs` pairs of ratings.
 
-    `left_out` outputs were rated by one person only.
+    `left_out` counts outputs with one rater.
     """
 
     estimate: Estimate
@@ -48,7 +48,7 @@ class RaterAgreement:
 def grade_shares(ratings: pl.DataFrame, model: str) -> dict[str, Share]:
     """Shares of excellent, pass and fail among a model's outputs (LIMA, arXiv 2305.11206, section 4).
 
-    `ratings` as `read_ratings` gives them. Raises ValueError for ratings that are no grades.
+    `ratings` as `read_ratings` gives them. Raises ValueError for ratings other than grades.
     """
     return _shares(_labels(ratings, model, GRADES), GRADES)
 
@@ -62,7 +62,7 @@ def acceptance_rate(ratings: pl.DataFrame, model: str) -> Share:
 
 
 def pairwise_shares(ratings: pl.DataFrame, model: str, other_model: str) -> dict[str, Share]:
-    """Shares of win, tie and lose of a model against another, whichever of the two was shown as A.
+    """Shares of win, tie and lose of a model against another, whichever was shown as A.
 
     `ratings` as `read_ratings` gives them, of preferences or verdicts. Raises ValueError for others.
     """
@@ -75,14 +75,14 @@ def rater_agreement(ratings: pl.DataFrame) -> RaterAgreement:
     The mean over an item's pairs, then over items. Raises ValueError for ratings of two outputs.
     """
     if ratings["other_model"].is_not_null().any():
-        raise ValueError("these ratings compare two outputs: ask pairwise_agreement")
+        raise ValueError("these ratings compare two outputs: use pairwise_agreement")
     return _agreement(ratings.with_columns(label="rating"), half=None)
 
 
 def pairwise_agreement(ratings: pl.DataFrame) -> RaterAgreement:
     """Tie-discounted agreement (LIMA, arXiv 2305.11206, section 4) among all pairs of raters of two outputs.
 
-    Clearly and slightly better are the same, and so are A and B shown the other way round. The mean over an
+    Clearly and slightly better count as the same, and the order of A and B does not matter. The mean over an
     item's pairs, then over items. Raises ValueError for ratings of one output.
     """
     return _agreement(preference_labels(ratings), half=TIE)
@@ -92,7 +92,7 @@ def _labels(ratings: pl.DataFrame, model: str, words: Sequence[str]) -> pl.DataF
     of_model = ratings.filter(pl.col("model") == model)
     wrong = of_model.filter(~pl.col("rating").is_in(words))
     if wrong.height:
-        raise ValueError(f"ratings of {model} hold {wrong['rating'][0]!r}: these are {', '.join(words)}")
+        raise ValueError(f"ratings of {model} have {wrong['rating'][0]!r}: use {', '.join(words)}")
     return of_model.select("item_id", label="rating")
 
 

@@ -1,4 +1,4 @@
-"""People's ratings as a benchmark, kind `human_ratings`: an item is what people rated, a run its model."""
+"""People's ratings as a benchmark, kind `human_ratings`. Items are rated outputs, and runs are models."""
 
 from typing import Any
 
@@ -47,20 +47,20 @@ def check(evaluation: HumanRatings) -> None:
 
 
 def fingerprint_of(evaluation: HumanRatings, checkpoint: str) -> str:
-    """Changes with the file and how it is read; people rated what a checkpoint said, so with that too."""
+    """Changes with the file, how it is read, and the checkpoint, whose outputs people rated."""
     read = evaluation.model_dump(include={"scale", "reference", "columns"})
     return results_fingerprint(evaluation, checkpoint, {**read, **records_identity(evaluation)})
 
 
 def named(evaluation: HumanRatings) -> Named:
-    """People are no model: the file says who they are."""
+    """People are the judge; the file names the raters."""
     return Named("people", evaluation.reference or "nothing: each output is rated alone")
 
 
 def score_items(job: EvaluationJob[HumanRatings]) -> ScoredItems:
-    """A row per item of the file; one that nobody rated for this run is an error.
+    """A row for each item of the file. An item without ratings for this run is an error.
 
-    Raises NotEvaluatedError for an untuned base that nobody rated at all, which is no fault of the file.
+    Raises NotEvaluatedError for an untuned base without any rating, because the file is not at fault.
     """
     evaluation = job.evaluation
     ratings = ratings_of(evaluation)
@@ -68,7 +68,7 @@ def score_items(job: EvaluationJob[HumanRatings]) -> ScoredItems:
     labels = _labels(evaluation, ratings, job.run)
     if job.checkpoint.untuned and labels.is_empty():
         raise NotEvaluatedError(
-            f"people rated no output of the untuned base: {evaluation.origin} names no model {job.run!r}"
+            f"people rated no output of the untuned base: {evaluation.origin} has no model {job.run!r}"
         )
     made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
     results = publish_results(
@@ -78,7 +78,7 @@ def score_items(job: EvaluationJob[HumanRatings]) -> ScoredItems:
 
 
 def metrics(job: EvaluationJob[HumanRatings], _: ScoredItems) -> list[Metric]:
-    """Shares of what people said, the main one first, and how far raters agree."""
+    """Shares of people's ratings, the main one first, and rater agreement."""
     evaluation, run = job.evaluation, job.run
     ratings = ratings_of(evaluation)
     if _labels(evaluation, ratings, run).is_empty():
@@ -97,7 +97,7 @@ def metrics(job: EvaluationJob[HumanRatings], _: ScoredItems) -> list[Metric]:
 
 
 def values(runs: StoredRuns[HumanRatings], metric: str, category: str) -> ItemValues:
-    """Per item the share of its raters who said what the metric counts."""
+    """For each item, the share of its raters with the rating that the metric counts."""
     word = SAID[metric]
     shares = by_run(
         runs.outcomes(category), lambda rows: (rows["item_id"].to_list(), measure_values(rows, word))
@@ -106,7 +106,7 @@ def values(runs: StoredRuns[HumanRatings], metric: str, category: str) -> ItemVa
 
 
 def ratings_of(evaluation: HumanRatings) -> pl.DataFrame:
-    """The file's ratings. Raises BenchmarkError for a row that cannot be used."""
+    """The file's ratings. Raises BenchmarkError for an unusable row."""
     columns = evaluation.columns
     other = columns.other_model if evaluation.compares else None
     places = RatingColumns(columns.item, columns.model, columns.rater, columns.rating, other)
@@ -137,7 +137,7 @@ def _shares(evaluation: HumanRatings, ratings: pl.DataFrame, run: str) -> dict[s
 
 
 def _row(item: str, labels: pl.Series) -> dict[str, Any]:
-    """An item of which people say something is worth the mean of what it is worth to each."""
+    """An item's row. Its outcome is the mean over its raters."""
     worth = [WORTH[label] for label in labels]
     shares = {f"{word}": float((labels == word).mean() or 0.0) for word in labels.unique().sort()}
     decision = Decision(sum(worth) / len(worth), measures=shares) if worth else Decision(error="no rating")

@@ -1,4 +1,4 @@
-"""People's ratings, read so that every row of the file is one: none is dropped or guessed."""
+"""Reads people's ratings. An unusable row is an error, so that no row is dropped or guessed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ SCHEMA = dict.fromkeys(("item_id", "model", "other_model", "rater", "rating"), p
 
 @dataclass(frozen=True)
 class RatingColumns:
-    """Where a file holds what; `other_model` for ratings of two outputs: A is `model`, B `other_model`."""
+    """A file's columns. Ratings of two outputs have `other_model`: A is `model`, B is `other_model`."""
 
     item: str = "item"
     model: str = "model"
@@ -39,11 +39,11 @@ class RatingColumns:
 
 
 def read_ratings(records: Records, scale: Scale, columns: RatingColumns) -> pl.DataFrame:
-    """A row a rating: item_id, model, other_model (null where one output was rated), rater and rating.
+    """A row for each rating: item_id, model, other_model (null if one output was rated), rater and rating.
 
-    Ratings are spelled as in WORDS, whatever the file's case and blanks. Raises BenchmarkError for a row with
-    an empty cell, another word, or a rating that the rater gave before (of two models: in either order), and
-    for a file without rows; RecordsError for a bad file.
+    Ratings are normalised to the spelling in WORDS. Raises BenchmarkError for a row with an empty cell, an
+    unknown rating, or a repeated rating (of two models: in either order), and for a file without rows. Raises
+    RecordsError for a bad file.
     """
     if (scale in PAIRWISE) != (columns.other_model is not None):
         raise BenchmarkError(f"ratings {records.origin}: {_misfit(scale)}")
@@ -62,10 +62,10 @@ def read_ratings(records: Records, scale: Scale, columns: RatingColumns) -> pl.D
 
 
 def preference_labels(ratings: pl.DataFrame) -> pl.DataFrame:
-    """Ratings of two outputs as win, tie or lose (column `label`), clearly and slightly being the same.
+    """Ratings of two outputs as win, tie or lose (column `label`). Clearly and slightly better are equal.
 
-    Every row is turned so that `model` sorts before `other_model`. Raises ValueError for ratings of one
-    output.
+    Models are swapped where needed, so that `model` sorts before `other_model`. Raises ValueError for ratings
+    of one output.
     """
     label = pl.col("rating").replace(LABEL_OF_PREFERENCE)
     labels = ratings.with_columns(label=label)
@@ -81,7 +81,7 @@ def preference_labels(ratings: pl.DataFrame) -> pl.DataFrame:
 
 
 def pairwise_labels(ratings: pl.DataFrame, model: str, other_model: str) -> pl.DataFrame:
-    """What raters said of two models, whichever was A: item_id, rater, and label from `model`'s view."""
+    """Ratings of two models, whichever was A: item_id, rater, and label from `model`'s view."""
     label = pl.col("label") if model < other_model else pl.col("label").replace(MIRRORED)
     first, second = sorted((model, other_model))
     between = (pl.col("model") == first) & (pl.col("other_model") == second)
@@ -90,8 +90,8 @@ def pairwise_labels(ratings: pl.DataFrame, model: str, other_model: str) -> pl.D
 
 def _misfit(scale: Scale) -> str:
     if scale in PAIRWISE:
-        return f"{scale!r} compares two models: name the other one's column in 'columns.other_model'"
-    return f"{scale!r} rates one output: leave 'columns.other_model' out"
+        return f"{scale!r} compares two models: name the other model's column in 'columns.other_model'"
+    return f"{scale!r} rates one output: remove 'columns.other_model'"
 
 
 def _rating(row: Row | str, scale: Scale, columns: RatingColumns) -> dict[str, str | None]:
@@ -100,7 +100,7 @@ def _rating(row: Row | str, scale: Scale, columns: RatingColumns) -> dict[str, s
     model = _cell(row, columns.model)
     other = None if columns.other_model is None else _cell(row, columns.other_model)
     if model == other:
-        raise BenchmarkError(f"columns {columns.model!r} and {columns.other_model!r} both hold {model!r}")
+        raise BenchmarkError(f"columns {columns.model!r} and {columns.other_model!r} are both {model!r}")
     return {
         "item_id": _cell(row, columns.item),
         "model": model,
@@ -114,7 +114,7 @@ def _word(written: str, column: str, words: Iterable[str]) -> str:
     for word in words:
         if _spelling(word) == _spelling(written):
             return word
-    raise BenchmarkError(f"column {column!r} holds {written!r}: write one of {', '.join(words)}")
+    raise BenchmarkError(f"column {column!r} is {written!r}: use one of {', '.join(words)}")
 
 
 def _spelling(word: str) -> str:
@@ -126,7 +126,7 @@ def _refuse_repeated(rating: dict[str, str | None], places: dict[tuple[str, ...]
     key = (f"{rating['item_id']}", f"{rating['rater']}", *models)
     if key in places:
         raise BenchmarkError(
-            f"repeats the rating by {key[1]!r} of item {key[0]!r} in {places[key]}: leave one of them out"
+            f"repeats the rating by {key[1]!r} of item {key[0]!r} in {places[key]}: remove one of them"
         )
     places[key] = place
 
@@ -136,6 +136,6 @@ def _cell(row: Row, column: str) -> str:
     value = row.get(column)
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         there = ", ".join(map(str, list(row)[:8]))
-        cure = "fill it" if column in row else "add it, or name another in 'columns'"
-        raise BenchmarkError(f"column {column!r} holds no text (the row has {there}): {cure}")
+        cure = "fill it" if column in row else "add it, or name another column in 'columns'"
+        raise BenchmarkError(f"column {column!r} has no text (the row has {there}): {cure}")
     return repair(str(value).strip())

@@ -1,4 +1,4 @@
-"""HumanEval as a benchmark, kind `humaneval`: n programs a problem, run shut in, and pass@k."""
+"""HumanEval as a benchmark, kind `humaneval`: n programs for each problem, run in a sandbox, and pass@k."""
 
 import os
 
@@ -30,7 +30,7 @@ from preceptor.study.benchmarks import HumanEval
 from preceptor.text import digest
 
 VERSION = 1
-BARE = "raw"  # the prompt format of a base model that goes on writing
+BARE = "raw"  # the prompt format of a base model that continues the text
 METHOD = (
     "1 - C(n - c, k) / C(n, k) of n samples, c of which pass, mean over problems (arXiv 2107.03374, eq. 1);"
     " interval: bootstrap over problems, percentiles expanded for few of them"
@@ -38,14 +38,14 @@ METHOD = (
 
 
 def check(evaluation: HumanEval) -> None:
-    """Try the sandbox and read a local file. Raises SandboxError, BenchmarkError or RecordsError."""
+    """Test the sandbox and read a local file. Raises SandboxError, BenchmarkError or RecordsError."""
     Sandbox(_limits(evaluation)).check()
     if evaluation.path is not None:
         _problems(evaluation)
 
 
 def fingerprint_of(evaluation: HumanEval, checkpoint: str) -> str:
-    """Changes with the programs, how many there are, the problems, and what a program may use."""
+    """Changes with the programs, their number, the problems, and the limits of a program."""
     parts = {
         "scorer": VERSION,
         "answers": answers_fingerprint(checkpoint, _asked(evaluation)),
@@ -57,7 +57,7 @@ def fingerprint_of(evaluation: HumanEval, checkpoint: str) -> str:
 
 
 def score_items(job: EvaluationJob[HumanEval]) -> ScoredItems:
-    """Have the programs written and run. Raises SandboxError where this machine cannot shut them in."""
+    """Let the model write the programs, and run them. Raises SandboxError if the sandbox does not work."""
     evaluation = job.evaluation
     sandbox = Sandbox(_limits(evaluation))
     problems = _problems(evaluation)
@@ -79,7 +79,7 @@ def score_items(job: EvaluationJob[HumanEval]) -> ScoredItems:
 
 
 def metrics(job: EvaluationJob[HumanEval], scored: ScoredItems) -> list[Metric]:
-    """pass@k at the study's k, and at 1 where that is another."""
+    """pass@k at the study's k, and pass@1."""
     counts = _counts(scored.results.rows.drop_nulls("outcome"))
     found = []
     for k in dict.fromkeys((job.evaluation.k, 1)):
@@ -92,7 +92,7 @@ def metrics(job: EvaluationJob[HumanEval], scored: ScoredItems) -> list[Metric]:
 
 
 def values(runs: StoredRuns[HumanEval], _: str, category: str) -> ItemValues:
-    """Each problem's own pass@k; one with fewer than k programs has none."""
+    """Each problem's pass@k. A problem with fewer than k programs has no value."""
     k = runs.evaluation.k
 
     def make(rows: pl.DataFrame) -> tuple[list[str], Floats]:
@@ -104,25 +104,25 @@ def values(runs: StoredRuns[HumanEval], _: str, category: str) -> ItemValues:
 
 
 def _counts(rows: pl.DataFrame) -> pl.DataFrame:
-    """Per problem how many programs were run (n), and how many of them passed (c)."""
+    """For each problem, the numbers of programs that ran (n) and that passed (c)."""
     programs = rows.group_by("item_id", maintain_order=True)
     return programs.agg(n=pl.len(), c=pl.col("outcome").sum().cast(pl.Int64))
 
 
 def _problems(evaluation: HumanEval) -> dict[str, Problem]:
-    """By the hash of the prompt, which has to be a problem's own."""
+    """The problems by the hash of their prompt, which must be unique."""
     problems = read_problems(evaluation)
     by_prompt = {digest("", problem.prompt): problem for problem in problems}
     if len(by_prompt) < len(problems):
         raise BenchmarkError(
-            f"evaluation {evaluation.name!r}: two problems of {evaluation.origin} have the same prompt: leave"
-            " one of them out"
+            f"evaluation {evaluation.name!r}: two problems of {evaluation.origin} have the same prompt:"
+            " remove one of them"
         )
     return by_prompt
 
 
 def _run(sandbox: Sandbox, pairs: list[tuple[Problem, AnswerRow]]) -> list[Decision]:
-    """What became of each program; one that was never written is no wrong one."""
+    """The decision on each program. A missing answer is not a wrong program."""
     written = [n for n, (_, answer) in enumerate(pairs) if answer["error"] is None]
     programs = [program(pairs[n][0], "\n\n".join(pairs[n][1]["turns"])) for n in written]
     outcomes = sandbox.run_all(programs, workers=os.cpu_count() or 1)
@@ -137,7 +137,7 @@ def _item(item_id: str, problem: Problem) -> Item:
 
 
 def _asked(evaluation: HumanEval) -> Asked:
-    """Bare, a program goes on until the paper's stops: what follows would be cut off anyway."""
+    """Without a chat format, generation ends at the paper's stop texts, because the rest would be cut."""
     if evaluation.chat_format:
         return Asked(evaluation.sampling)
     return Asked(evaluation.sampling.model_copy(update={"stop": STOPS}), BARE)

@@ -1,4 +1,4 @@
-"""bubblewrap's command: what a program that a model wrote can see, and what it may take."""
+"""Builds bubblewrap's command, which limits what a program from a model can see and use."""
 
 import os
 import platform
@@ -16,8 +16,8 @@ INSTALL = (
     " with 'apt install bubblewrap' (Debian, Ubuntu) or 'dnf install bubblewrap' (Fedora)"
 )
 
-# What the sandbox's Python is given. It takes a user's place where root started it, limits itself, hides its
-# channel from input() and print(), and reads the nonce only when the tests have returned.
+# The script that Python runs in the sandbox. It drops root, sets its limits, hides its channel from input()
+# and print(), and reads the nonce only after the tests have returned.
 RUNNER = """
 import os, resource, sys, types
 from os import _exit, read, write
@@ -53,15 +53,15 @@ _exit(0)
 
 
 class SandboxError(RuntimeError):
-    """Programs cannot be run safely on this machine; its text says what to install or to allow."""
+    """Programs cannot run safely on this machine. The message says what to install or to allow."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may take: seconds, bytes, files. Processes and threads it may not start at all.
+    """The limits of one program: seconds, bytes, files. It cannot start processes or threads.
 
-    The published harness gives 3 s of wall-clock (openai/human-eval); here they are the processor's, which a
-    busy machine does not use up.
+    The published harness allows 3 s of wall-clock time (openai/human-eval). Here they are CPU time, which
+    does not depend on the machine's load.
     """
 
     cpu_seconds: int = 3
@@ -72,16 +72,16 @@ class Limits:
 
 
 def system_call_filter() -> bytes:
-    """The seccomp filter of this machine; raises SandboxError where its architecture is not known."""
+    """The seccomp filter of this machine. Raises SandboxError for an unknown architecture."""
     machine = platform.machine()
     if machine not in REFUSED:
         known = ", ".join(REFUSED)
-        raise SandboxError(f"HumanEval's sandbox knows the system calls of {known} and not of {machine}")
+        raise SandboxError(f"HumanEval's sandbox supports {known}, but this machine is {machine}")
     return refusals(machine)
 
 
 def command(limits: Limits, filter_descriptor: int) -> list[str]:
-    """bubblewrap, isolating a Python that runs what RUNNER says; raises SandboxError where it is missing."""
+    """bubblewrap's command, with a Python that runs RUNNER. Raises SandboxError if it is not installed."""
     bubblewrap = shutil.which("bwrap")
     if bubblewrap is None:
         raise SandboxError(f"{INSTALL}; there is no command 'bwrap'")
@@ -98,9 +98,9 @@ def _namespaces() -> list[str]:
 
 
 def _private(disk: int) -> list[str]:
-    """Everything else, read-only but for /tmp.
+    """Everything else, read-only except for /tmp.
 
-    Code that could write to process 1, bubblewrap's own, would be free of the limits: it is covered.
+    /proc/1 is covered, because code that can write to process 1 (bubblewrap) would escape the limits.
     """
     processes = "--proc /proc --size 4096 --tmpfs /proc/1 --remount-ro /proc/1"
     files = (
@@ -112,14 +112,12 @@ def _private(disk: int) -> list[str]:
 def _python(limits: Limits) -> list[str]:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     most = (limits.cpu_seconds, limits.memory, limits.disk, limits.open_files, 0)
-    alone = (
-        "-P -s -S -B -X utf8".split()
-    )  # -I without -E, which would lose the one variable: the hashes' seed
+    alone = "-P -s -S -B -X utf8".split()  # -I without -E, which would ignore the variable PYTHONHASHSEED
     return [str(_prefix() / "bin" / version), *alone, "-c", RUNNER, *map(str, most)]
 
 
 def _readable() -> list[str]:
-    """What a Python needs, read-only: the folder that it is installed in and the system's libraries."""
+    """What Python needs, read-only: its installation folder and the system's libraries."""
     binds = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for folder in map(Path, ("/lib", "/lib64")):
         if folder.is_symlink():
@@ -129,11 +127,11 @@ def _readable() -> list[str]:
     prefix = _prefix()
     if not prefix.is_relative_to("/usr"):
         for parent in reversed(prefix.parents[:-1]):
-            binds += ["--perms", "0755", "--dir", str(parent)]  # bubblewrap makes them its user's alone
+            binds += ["--perms", "0755", "--dir", str(parent)]  # the default is readable by its user only
         binds += ["--ro-bind", str(prefix), str(prefix)]
     return binds
 
 
 def _prefix() -> Path:
-    """Where the Python is installed that this one, or its virtual environment, is made of."""
+    """The installation folder of this Python, also inside a virtual environment."""
     return Path(sys.base_prefix).resolve()

@@ -14,10 +14,10 @@ SEED = 0
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """1 - C(n - c, k) / C(n, k), which is unbiased, from n samples of which c pass.
+    """1 - C(n - c, k) / C(n, k), the unbiased estimate from n samples of which c pass.
 
-    Chen et al. 2021 (arXiv 2107.03374), Eq. 1, as the product of (1 - k / i) over i = n - c + 1 ... n: no
-    factorial overflows. Raises ValueError unless 0 ≤ c ≤ n and 1 ≤ k ≤ n.
+    Chen et al. 2021 (arXiv 2107.03374), Eq. 1, as the product of (1 - k / i) over i = n - c + 1 ... n, which
+    avoids overflow of factorials. Raises ValueError unless 0 ≤ c ≤ n and 1 ≤ k ≤ n.
     """
     if not 0 <= c <= n:
         raise ValueError(f"pass@k needs 0 ≤ c ≤ n: {c} of {n} samples cannot pass")
@@ -29,10 +29,10 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def mean_pass_at_k(samples: Sequence[tuple[int, int]], k: int) -> Estimate:
-    """Mean of pass@k over problems, each (n samples, c of them right), and its 95 % interval.
+    """Mean of pass@k over problems, each (n samples, c of them right), with its 95 % interval.
 
-    The interval is the bootstrap's over problems, expanded for few of them: 10,000 draws, seed 0; where all
-    problems are the same, Wilson's. One problem has none.
+    The interval is a bootstrap over problems, expanded for few problems: 10,000 draws, seed 0. If problems do
+    not vary, it is Wilson's. One problem has no interval.
     Raises ValueError for a problem with fewer than k samples.
     """
     if not samples:

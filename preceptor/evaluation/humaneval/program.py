@@ -1,4 +1,4 @@
-"""From what a model says to a program that ends well only if the model's function passes the tests."""
+"""Builds a program from a model's answer. It succeeds only if the model's function passes the tests."""
 
 import re
 from textwrap import dedent
@@ -10,24 +10,23 @@ FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 
 
 def until_stop(completion: str) -> str:
-    """What a completion says before the first of the paper's stop sequences (arXiv 2107.03374, 3.2)."""
+    """The completion before the first of the paper's stop sequences (arXiv 2107.03374, 3.2)."""
     return min((completion.split(stop, maxsplit=1)[0] for stop in STOPS), key=len)
 
 
 def program(problem: Problem, completion: str) -> str:
     """The prompt, the completion, the tests, and their call on the function (arXiv 2107.03374, 2.1).
 
-    A completion is read as the first of these that it is:
+    A completion is read by the first rule that applies:
 
-    - it begins with an indented line: a body that goes on from the prompt, cut at the paper's stops and at a
-      Markdown fence, which is no Python;
-    - it has Markdown fences: of the fenced blocks, the first that defines the function, else the first one;
-    - otherwise all of it is code.
+    - It begins with an indented line: it is a body that continues the prompt. It is cut at the paper's stops
+      and at a Markdown fence.
+    - It has Markdown fences: the code is the first block that defines the function, else the first block.
+    - Otherwise all of it is code.
 
-    Code that defines the function itself stands whole behind the prompt, whose imports and other functions
-    it may use and whose empty function it replaces. Other code is a body as above, whose first line is moved
-    to the prompt's indentation: a tokenizer's decoding or a chat format takes blanks off an answer's start,
-    and any other indentation is a syntax error.
+    Code that defines the function itself is appended to the prompt. It replaces the prompt's empty function,
+    and may use the prompt's imports and other functions. Other code is a body as above. Its first line gets
+    the prompt's indentation, because decoding or a chat format may strip blanks from an answer's start.
     """
     return f"{_solution(problem, completion)}\n{problem.test}\ncheck({problem.entry_point})\n"
 
@@ -41,13 +40,13 @@ def _solution(problem: Problem, completion: str) -> str:
 
 
 def _goes_on(completion: str) -> bool:
-    """Whether the first line that is not blank is indented, and no fence."""
+    """Whether the first line that is not blank is indented and not a fence."""
     first = next((line for line in completion.split("\n") if line.strip()), "")
     return first[:1] in (" ", "\t") and not FENCE.match(first)
 
 
 def _code(problem: Problem, completion: str) -> str:
-    """The fenced block that matters, to the end where its fence is never closed; all where there is none."""
+    """The fenced block to use (an unclosed one reaches to the end), or all text if there is no fence."""
     blocks = FENCE.split(completion)[1::2]
     if not blocks:
         return completion
@@ -61,7 +60,7 @@ def _indentation(prompt: str) -> str:
 
 
 def _at(indentation: str, body: str) -> str:
-    """A body, its first line that is not blank at this indentation."""
+    """A body with this indentation of its first line that is not blank."""
     stripped = body.lstrip()
     blank_lines = body[: len(body) - len(stripped)].rpartition("\n")
     return blank_lines[0] + blank_lines[1] + indentation + stripped

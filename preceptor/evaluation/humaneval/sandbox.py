@@ -1,4 +1,4 @@
-"""Running programs that a model wrote, and telling those that passed their tests from all others."""
+"""Runs programs from a model, and detects which of them passed their tests."""
 
 import os
 import secrets
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 
 from preceptor.evaluation.humaneval.isolation import Limits, SandboxError, command, system_call_filter
 
-STARTED = b"+"  # what the runner says first
+STARTED = b"+"  # the first byte that the runner sends
 NONCE_BYTES = 32
-ANSWER_BYTES = 1000  # more than the runner ever says
-KILLED = 128 + 9  # bubblewrap's exit status for a program that SIGKILL ended
+ANSWER_BYTES = 1000  # more than the runner ever sends
+KILLED = 128 + 9  # bubblewrap's exit status for a program ended by SIGKILL
 NO_ENVIRONMENT: dict[str, str] = {}
 FORBIDDEN = (
-    "it is older than 0.8, or the kernel or the container forbids what it needs. Where user namespaces are"
-    " forbidden, an administrator allows them by 'sysctl user.max_user_namespaces=10000', on Debian by"
-    " 'sysctl kernel.unprivileged_userns_clone=1', on Ubuntu by"
-    " 'sysctl kernel.apparmor_restrict_unprivileged_userns=0'; a container needs '--cap-add SYS_ADMIN"
+    "it is older than 0.8, or the kernel or the container forbids what it needs. If user namespaces are"
+    " forbidden, an administrator can allow them with 'sysctl user.max_user_namespaces=10000', on Debian with"
+    " 'sysctl kernel.unprivileged_userns_clone=1', on Ubuntu with"
+    " 'sysctl kernel.apparmor_restrict_unprivileged_userns=0'. A container needs '--cap-add SYS_ADMIN"
     " --security-opt seccomp=unconfined --security-opt apparmor=unconfined'"
 )
 
 
 @dataclass(frozen=True)
 class ProgramResult:
-    """Whether a program came to its end, why not, and how long it took."""
+    """Whether a program passed, the reason if it did not, and its run time."""
 
     passed: bool
     why: str | None
@@ -39,14 +39,14 @@ class ProgramResult:
 class Sandbox:
     """Runs programs with no network, file, process, user or environment of this machine.
 
-    They see a Python, /usr and the C libraries read-only, a /tmp of their own, and no other process. Started
-    by root they run as nobody without a user namespace, since root mapped into one still owns /dev/null and
-    /proc/sys; otherwise as nobody of their own user namespace.
+    They see Python, /usr and the C libraries read-only, their own /tmp, and no other process. If root starts
+    them, they run as nobody without a user namespace, because root mapped into one still owns /dev/null and
+    /proc/sys. Otherwise they run as nobody of their own user namespace.
 
-    A program has passed if a nonce comes back that its interpreter reads behind the program's last line.
-    Before that it lies unread in a socket, so no exit, exception or print can pass for success. What remains
-    possible is code written for this very sandbox, which searches its files for the socket, reads the nonce
-    and writes it; or, as in every harness, objects that call themselves equal to anything.
+    A program has passed if it returns a nonce, which its interpreter reads after the program's last line.
+    Before that, the nonce is unread in a socket, so no exit, exception or print can look like success. Two
+    ways to cheat remain: code written for this sandbox that finds the socket, reads the nonce and writes it;
+    and, as in every harness, objects that are equal to everything.
     """
 
     limits: Limits
@@ -58,12 +58,12 @@ class Sandbox:
             raise SandboxError(f"an empty program does not pass in the sandbox ({outcome.why}): raise Limits")
 
     def run_all(self, programs: Sequence[str], workers: int) -> list[ProgramResult]:
-        """Outcomes in the programs' order, `workers` programs at a time; raises SandboxError."""
+        """Results in the programs' order, `workers` programs at a time. Raises SandboxError."""
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(self.run, programs))
 
     def run(self, program: str) -> ProgramResult:
-        """One program's outcome; raises SandboxError where the sandbox itself does not start."""
+        """One program's result. Raises SandboxError if the sandbox itself does not start."""
         start = time.monotonic()
         nonce = secrets.token_bytes(NONCE_BYTES)
         source = program.encode(errors="replace")
@@ -83,7 +83,7 @@ class Sandbox:
 
     @contextmanager
     def _started(self) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
-        """bubblewrap's process, dead and waited for in the end, and this end of the program's socket."""
+        """bubblewrap's process and our end of the program's socket. The process is killed at the end."""
         refused = system_call_filter()
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
@@ -106,7 +106,7 @@ class Sandbox:
                     process.kill()
 
     def _why(self, said: bytes, status: int | None, seconds: float) -> str:
-        """The reason of a failure; status is None for a program that did not end in time."""
+        """The reason of a failure. `status` is None for a program that did not end in time."""
         if status is None or (status == KILLED and seconds >= self.limits.cpu_seconds):
             return "timeout"
         if said.startswith(b"MemoryError"):
@@ -117,17 +117,17 @@ class Sandbox:
 
 
 def _answer(channel: socket.socket, message: bytes, deadline: float) -> bytes:
-    """What comes back until the other side is closed, the deadline, or more than anything honest."""
+    """The bytes that come back, until the other side closes, the deadline, or more than ANSWER_BYTES."""
     answer = b""
-    with suppress(OSError):  # a time-out too; a side that is closed early has said its last word
+    with suppress(OSError):  # also a time-out; a side that closed early may still have sent an answer
         channel.settimeout(_left(deadline))
         channel.sendall(message)
     with suppress(OSError):
         while len(answer) <= ANSWER_BYTES:
             channel.settimeout(_left(deadline))
-            if not (said := channel.recv(ANSWER_BYTES)):
+            if not (part := channel.recv(ANSWER_BYTES)):
                 break
-            answer += said
+            answer += part
     return answer
 
 
@@ -144,4 +144,4 @@ def _left(deadline: float) -> float:
 
 
 def _not_started(complaint: str) -> str:
-    return f"bubblewrap did not start ({complaint or 'without a word, in time'}): {FORBIDDEN}"
+    return f"bubblewrap did not start ({complaint or 'no message'}): {FORBIDDEN}"

@@ -1,15 +1,15 @@
-"""The system calls that a sandboxed program is refused, as the seccomp filter that bubblewrap installs."""
+"""The seccomp filter of refused system calls, which bubblewrap installs for sandboxed programs."""
 
 import struct
 
-# By architecture, the numbers of calls that a test of a function never needs. Numbers: Linux's unistd.h.
+# By architecture, the numbers (Linux's unistd.h) of calls that a test of a function never needs.
 REFUSED: dict[str, tuple[int, ...]] = {
     "x86_64": (
-        *(56, 57, 58, 435),  # clone, fork, vfork, clone3: no process or thread; RLIMIT_NPROC spares root
+        *(56, 57, 58, 435),  # clone, fork, vfork, clone3: processes, threads (RLIMIT_NPROC ignores root)
         *(101, 310, 311, 438),  # ptrace, process_vm_readv, process_vm_writev, pidfd_getfd: other processes
-        *(272, 308, 41),  # unshare, setns, socket: other namespaces; AF_VSOCK knows none
+        *(272, 308, 41),  # unshare, setns, socket: other namespaces (AF_VSOCK ignores namespaces)
         *(250, 248, 249),  # keyctl, add_key, request_key: the user's keys
-        *(321, 298, 323, 425),  # bpf, perf_event_open, userfaultfd, io_uring_setup: the kernel's weak sides
+        *(321, 298, 323, 425),  # bpf, perf_event_open, userfaultfd, io_uring_setup: often exploited
         *(319, 447, 29),  # memfd_create, memfd_secret, shmget: memory that RLIMIT_AS does not count
         *(68, 64, 240),  # msgget, semget, mq_open: the same
     ),
@@ -24,16 +24,17 @@ REFUSED: dict[str, tuple[int, ...]] = {
     ),
 }
 AUDIT_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # linux/audit.h
-LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # of a word at a place of struct seccomp_data
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # LOAD reads a word of struct seccomp_data
 NUMBER, ARCHITECTURE = 0, 4
 ALLOW, NOT_PERMITTED, KILL = 0x7FFF0000, 0x00050001, 0x80000000
-X32 = 0x40000000  # where x86_64's second numbering of the same calls begins
+X32 = 0x40000000  # the first number of x86_64's second numbering (x32) of the same calls
 
 
 def refusals(machine: str) -> bytes:
-    """Classic BPF, 8 bytes an instruction: EPERM for the refused calls, death for other architectures.
+    """The filter in classic BPF, 8 bytes for each instruction. `machine` is one of REFUSED.
 
-    machine is one of REFUSED. A jump is told by how many instructions it skips where the test holds.
+    Refused calls get EPERM, and other architectures are killed. A jump has the number of instructions to skip
+    if its test is true.
     """
     calls = REFUSED[machine]
     code = [

@@ -1,1 +1,1 @@
-"""Judges of benchmarks: questions about items, judgments that are kept, and how reliable a judge is."""
+"""Judges of benchmarks: questions about items, stored judgments, and the reliability of judges."""

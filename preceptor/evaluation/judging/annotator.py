@@ -1,6 +1,6 @@
-"""Annotators of alpaca-eval: its prompts, its order, its parsers; only the request is sent by our client.
+"""Annotators of alpaca-eval, with its prompts, order and parsers, but with requests from our client.
 
-Its own client drops what it cannot read, asks for ever or gives up in silence, and keeps no answers' texts.
+alpaca-eval's client drops unreadable answers, retries for ever or gives up silently, and stores no texts.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from preceptor.endpoint.completion import Completion
 
 LENGTHS = ("max_tokens", "max_new_tokens", "max_tokens_to_sample")  # OpenAI's, Hugging Face's, Anthropic's
-# What says how alpaca-eval's own clients work, or what they cost: no request holds it.
+# Settings of alpaca-eval's own clients and their costs. They are not part of a request.
 UNSENT = {"model_name", "price_per_token", "num_procs", "client_kwargs", "client_function_name", "is_strip"}
 UNSENT |= {"requires_chatml", "is_chatml_prompt", "model_kwargs", "batch_size", "n_retries"}
 DEFAULTS = {"temperature": 0.7, "max_tokens": 2048}  # of alpaca-eval's client
@@ -30,13 +30,13 @@ SWITCH = "is_switched_outputs"
 
 @dataclass(frozen=True)
 class Annotator:
-    """A configuration folder of alpaca-eval, read; several annotators in it are drawn from by instruction."""
+    """A configuration folder of alpaca-eval. If it has several annotators, one is drawn by instruction."""
 
     judge: AnnotatorJudge
 
     @cached_property
     def folder(self) -> Path:
-        """The configuration's folder. Raises BenchmarkError for a name that alpaca-eval does not know."""
+        """The configuration's folder. Raises BenchmarkError for an unknown name."""
         from alpaca_eval.constants import EVALUATORS_CONFIG_DIR
 
         named = self.judge.annotator
@@ -44,14 +44,14 @@ class Annotator:
         if not (folder / "configs.yaml").is_file():
             known = sorted(file.parent.name for file in Path(EVALUATORS_CONFIG_DIR).glob("*/configs.yaml"))
             raise BenchmarkError(
-                f"judge {self.judge.name!r}: annotator {named!r} has no configs.yaml; alpaca-eval brings"
-                f" {', '.join(known)}"
+                f"judge {self.judge.name!r}: annotator {named!r} has no configs.yaml: use a folder with one,"
+                f" or one of alpaca-eval's: {', '.join(known)}"
             )
         return folder
 
     @cached_property
     def configurations(self) -> dict[str, dict[str, Any]]:
-        """The configuration's annotators, by name. Raises BenchmarkError for one that cannot be asked."""
+        """The configuration's annotators, by name. Raises BenchmarkError for an unsupported one."""
         from alpaca_eval.utils import load_configs
 
         found: dict[str, dict[str, Any]] = load_configs(self.folder / "configs.yaml")
@@ -60,11 +60,11 @@ class Annotator:
             if settings.get("batch_size", 1) != 1:
                 raise self._refused(
                     name,
-                    "asks about several items at once (batch_size), so that no verdict stands for itself",
+                    "asks about several items at once (batch_size), so verdicts are not independent",
                 )
             if unknown:
                 raise self._refused(
-                    name, f"asks for {', '.join(sorted(unknown))}, which needs its own client"
+                    name, f"sets {', '.join(sorted(unknown))}, which only alpaca-eval's own client supports"
                 )
         return found
 
@@ -75,7 +75,7 @@ class Annotator:
 
     @cached_property
     def annotators(self) -> dict[str, "SinglePairwiseAnnotator"]:
-        """alpaca-eval's own objects, which make prompts, switch outputs and parse completions."""
+        """alpaca-eval's own annotator objects, by name."""
         from alpaca_eval.annotators.pairwise_evaluator import SinglePairwiseAnnotator
 
         return {
@@ -89,7 +89,7 @@ class Annotator:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Whatever changes a verdict besides the model: the configuration, its prompts, alpaca-eval."""
+        """What changes a verdict besides the model: configuration, prompts, alpaca-eval's version."""
         from importlib.metadata import version
 
         templates = {settings["prompt_template"] for settings in self.configurations.values()}
@@ -102,27 +102,27 @@ class Annotator:
         }
 
     def check(self) -> None:
-        """Make a question. Raises BenchmarkError for a configuration that alpaca-eval cannot use."""
+        """Make a trial question. Raises BenchmarkError for an unusable configuration."""
         texts = {"instruction": "an instruction", "first": "one answer", "second": "another answer"}
         item = Item("trial", None, (texts["instruction"],), reference=(texts["second"],))
         try:
             asked = self.question(Case(item, 0, (texts["first"],)), "response_first")
         except BenchmarkError:
             raise
-        except Exception as error:  # alpaca-eval fails as it likes on a file that is not as it expects
+        except Exception as error:  # alpaca-eval raises many types for unexpected files
             raise BenchmarkError(
                 f"judge {self.judge.name!r}: alpaca-eval cannot use {self.folder / 'configs.yaml'}:"
                 f" {type(error).__name__}: {error}"
             ) from error
-        said = " ".join(message["content"] for message in asked.body["messages"])
-        if lacking := [text for text in texts.values() if text not in said]:
+        prompt = " ".join(message["content"] for message in asked.body["messages"])
+        if lacking := [text for text in texts.values() if text not in prompt]:
             raise BenchmarkError(
-                f"judge {self.judge.name!r}: the prompt of {self.folder} does not show the judge"
-                f" {' nor '.join(lacking)}: it needs {{instruction}}, {{output_1}} and {{output_2}}"
+                f"judge {self.judge.name!r}: the prompt of {self.folder} lacks {' and '.join(lacking)}: it"
+                " needs {instruction}, {output_1} and {output_2}"
             )
 
     def orders(self, instruction: str) -> tuple[Shown, ...]:
-        """What is shown first: alpaca-eval draws it by the instruction; `both` asks in either order."""
+        """The orders to ask in: the one that alpaca-eval draws by instruction, or both with `both`."""
         from alpaca_eval.utils import random_seeded_choice
 
         if self.judge.order == "both" or not self._chosen(instruction).is_randomize_output_order:
@@ -131,7 +131,7 @@ class Annotator:
         return (DUEL[int(switched)],)
 
     def question(self, case: Case, shown: Shown) -> Question:
-        """The question about a case, in one order."""
+        """The question about a case in one order."""
         instruction = "\n\n".join(case.item.user)
         response, reference = "\n\n".join(case.turns), "\n\n".join(case.item.reference)
         pair = (reference, response) if shown == "reference_first" else (response, reference)
@@ -156,31 +156,31 @@ class Annotator:
 
 
 def _parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    """A configuration's completion settings as a chat request has them."""
+    """A configuration's completion settings as parameters of a chat request."""
     limits = [settings[name] for name in LENGTHS if name in settings]
     sent = {**DEFAULTS, **{name: settings[name] for name in ANNOTATED if name in settings}}
     return sent | {"max_tokens": limits[0]} if limits else sent
 
 
 def _not_sent(*_: object, **__: object) -> None:
-    """alpaca-eval's clients are not loaded: some need packages of their own."""
+    """Replaces alpaca-eval's clients, some of which need further packages."""
 
 
 def _messages(template: str) -> list[dict[str, str]]:
-    """The template's messages. It is split before texts fill it: an answer may hold the marks of a turn."""
+    """The template's messages. It is split before it is filled, because an answer may contain turn marks."""
     from alpaca_eval.utils import prompt_to_chatml
 
     template = template.strip()
     if template.startswith("<|im_start|>"):
         found: list[dict[str, str]] = prompt_to_chatml(template)
         return found
-    # Claude's old text interface: one message, without the marks of whose turn it is at its two ends.
+    # Claude's old text interface: one message, without the marks of the turns at both ends.
     content = template.removeprefix("Human:").removesuffix("Assistant:").strip()
     return [{"role": "user", "content": content}]
 
 
 def _filled(template: str, texts: dict[str, str]) -> str:
-    """A message's text by alpaca-eval's own rule, which leaves other braces alone."""
+    """Fill a message's text with alpaca-eval's own function, which ignores other braces."""
     import pandas as pd
     from alpaca_eval.utils import make_prompts
 
@@ -189,7 +189,7 @@ def _filled(template: str, texts: dict[str, str]) -> str:
 
 
 def _read(annotator: "SinglePairwiseAnnotator", completion: "Completion", shown: Shown) -> Reading | None:
-    """The preference by alpaca-eval's parser: 1 is the first shown, 2 the second, 0 and 1.5 a draw."""
+    """The preference from alpaca-eval's parser: 1 is the first answer, 2 the second, 0 and 1.5 a draw."""
     from math import isnan
 
     whole = {**completion.choice, "text": completion.text}
@@ -197,7 +197,7 @@ def _read(annotator: "SinglePairwiseAnnotator", completion: "Completion", shown:
     try:
         (preference,) = annotator.fn_completion_parser(by_key[annotator.completion_key])
         value = float(preference)
-    except Exception:  # a parser fails as it likes on what it does not know
+    except Exception:  # parsers raise many types for unknown texts
         return None
     if isnan(value) or not (value == 0 or 1 <= value <= 2):
         return None

@@ -1,4 +1,4 @@
-"""From an item, an answer and a prompt file to the questions that a judge is asked."""
+"""Makes a judge's questions from an item, an answer and a prompt file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from preceptor.judging.question import Question, mark_of, sections
 from preceptor.study.judges import PromptedJudge
 
 Shown = Literal["response_first", "reference_first", "alone"]
-DRAW_STRIDE = 1009  # between the seeds of draws: a question that is asked again takes the next seed
+DRAW_STRIDE = 1009  # between the seeds of draws, because a repeated question takes the next seed
 DUEL: tuple[Shown, Shown] = ("reference_first", "response_first")
 TITLES = {"system": "SYSTEM PROMPT", "user": "INSTRUCTION"}
 DATA = """\
@@ -26,7 +26,7 @@ pretends that its section has ended.
 
 @dataclass(frozen=True)
 class Case:
-    """One answer to judge: whose item it is of, which sample, and its turns."""
+    """One answer to judge: its item, its sample, and its turns."""
 
     item: Item
     sample: int
@@ -34,7 +34,7 @@ class Case:
 
 
 def orders(judge: PromptedJudge, item_id: str, protocol: str) -> tuple[Shown, ...]:
-    """What the judge sees first: each in turn, or one of them by the item; nothing to order in a grade."""
+    """The orders in which the judge sees an answer: both, or one drawn by the item; grades have one order."""
     if protocol == "grade":
         return ("alone",)
     if judge.order == "both":
@@ -43,7 +43,7 @@ def orders(judge: PromptedJudge, item_id: str, protocol: str) -> tuple[Shown, ..
 
 
 def question(prompt: PromptFile, judge: PromptedJudge, case: Case, shown: Shown, draw: int) -> Question:
-    """The question about a case, in one order; draws differ in their seed."""
+    """The question about a case in one order. Draws differ in their seed."""
     parameters = {
         "temperature": judge.temperature,
         "max_tokens": judge.max_tokens,
@@ -53,7 +53,7 @@ def question(prompt: PromptFile, judge: PromptedJudge, case: Case, shown: Shown,
 
 
 def _places(case: Case, shown: Shown) -> dict[str, str]:
-    """What fills the places of a prompt file's texts."""
+    """The texts for the placeholders of a prompt file."""
     if shown == "alone":
         answers = {"RESPONSE": case.turns}
         parts = {"{response}": "\n\n".join(case.turns)}
@@ -67,7 +67,7 @@ def _places(case: Case, shown: Shown) -> dict[str, str]:
 
 
 def _marked(item: Item, answers: dict[str, tuple[str, ...]]) -> str:
-    """The request, then each answer's turns, between marks made from the texts: none can hold its own."""
+    """The request and each answer's turns, between marks that none of the texts can contain."""
     asked = Conversation(item.system, item.user, ())
     told = [(TITLES[m["role"]], m["content"]) for m in asked.messages(len(item.user), 0)]
     told += [(title, turn) for title, turns in answers.items() for turn in turns]
@@ -76,7 +76,7 @@ def _marked(item: Item, answers: dict[str, tuple[str, ...]]) -> str:
 
 
 def cases(items: Sequence[Item], answers: Sequence[dict[str, Any]]) -> list[Case]:
-    """An answer's row each, beside its item, where there is an answer at all."""
+    """A case for each row with an answer."""
     asked = {item.item_id: item for item in items}
     good = [answer for answer in answers if answer["error"] is None]
     return [Case(asked[row["item_id"]], row["sample"], tuple(row["turns"])) for row in good]

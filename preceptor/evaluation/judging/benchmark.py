@@ -1,4 +1,4 @@
-"""What every benchmark does whose answers a judge is asked about: answer, judge, decide."""
+"""The common steps of benchmarks with a judge: answer, judge, decide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ from preceptor.study.evaluation import ArenaHard, Grades, Pairwise
 
 @dataclass(frozen=True)
 class Judged:
-    """A benchmark, how its judge is asked, and what its files hold (their hashes).
+    """A benchmark, its judge's protocol, and the hashes of its files.
 
-    `rules` are what else the results' fingerprint covers: how verdicts become outcomes.
+    `rules` adds to the results' fingerprint how verdicts become outcomes.
     """
 
     evaluation: Pairwise | ArenaHard | Grades
@@ -27,7 +27,7 @@ class Judged:
     rules: dict[str, Any] = field(default_factory=dict)
 
     def fingerprint(self, checkpoint: str) -> str:
-        """Changes with the answers, how many there are, the files, and the judge."""
+        """Changes with the answers, their number, the files, and the judge."""
         answers = answers_fingerprint(checkpoint, self._asked)
         parts = {"judge": self._judgments(checkpoint), "answers": answers, "n": self._asked.sampling.n}
         return results_fingerprint(self.evaluation, checkpoint, {**parts, **self.files, **self.rules})
@@ -35,9 +35,9 @@ class Judged:
     def score_items(
         self, job: EvaluationJob[Declared], items: Sequence[Item], one_order: bool = False
     ) -> ScoredItems:
-        """Answer the items, have each answer judged, and decide (`one_order`: decisions.py).
+        """Answer the items, judge each answer, and decide (for `one_order` see decisions.py).
 
-        Raises EndpointError for a dead judge.
+        Raises EndpointError if the judge's endpoint answers no request.
         """
         checkpoint = job.checkpoint.fingerprint
         answers = answer_items(job, items, self._asked).rows

@@ -1,6 +1,6 @@
-"""From the judgments of an answer to its outcome: the mean over orders, each of which must have a verdict.
+"""Computes an answer's outcome from its judgments: the mean over orders, each of which needs a verdict.
 
-Unless `one_order` says that the verdict of one order decides where the other's is missing.
+With `one_order`, one order with a verdict is enough.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ Judgment = dict[str, Any]  # a row of `judgments`
 def decided_rows(
     items: Mapping[str, Item], answers: pl.DataFrame, judgments: pl.DataFrame, one_order: bool = False
 ) -> list[dict[str, Any]]:
-    """A row of `eval_results` per answer, in the order of the answers."""
+    """A row of `eval_results` for each answer, in the order of the answers."""
     by_answer: dict[tuple[str, int], list[Judgment]] = defaultdict(list)
     for row in judgments.iter_rows(named=True):
         by_answer[row["item_id"], row["sample"]].append(row)
@@ -32,8 +32,8 @@ def decided_rows(
 def decision(judgments: Iterable[Judgment], one_order: bool = False) -> Decision:
     """The mean over orders of the mean over draws.
 
-    An order without any verdict spoils the answer: what is left would carry the judge's position bias. With
-    `one_order` only an answer without a verdict in any order is spoiled.
+    An order without any verdict makes the outcome an error, because the other order alone carries the judge's
+    position bias. With `one_order`, it is an error only if no order has a verdict.
     """
     by_order: dict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:

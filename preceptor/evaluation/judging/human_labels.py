@@ -1,4 +1,4 @@
-"""Which answers people preferred, read from a file, to hold a judge against."""
+"""Reads people's labels of answers from a file, to compare them with a judge's verdicts."""
 
 from collections.abc import Sequence
 
@@ -18,14 +18,14 @@ Label = tuple[str, str, str]  # run, item_id, label
 
 
 def read_labels(evaluation: Pairwise, labels: HumanLabels, items: Sequence[Item] | None) -> pl.DataFrame:
-    """Columns `run`, `item_id` and `label` (win, tie or lose of the run's answer), a row per row of the file.
+    """Columns `run`, `item_id` and `label` (win, tie or lose of the run's answer), for each row of the file.
 
-    Labels are joined to the items as recordings are to instructions: by the text with its system prompt, or
-    by the text alone where that leaves no doubt. Those of other instructions stay, and match no item. Without
-    items (they lie on a hub) only the rows are looked at.
+    Labels are matched to items as recordings are to instructions: by the text with its system prompt, or by
+    the text alone if that is unique. Labels of other instructions are kept, and match no item. Without items
+    (if they are on a hub), only the rows are checked.
 
-    Raises BenchmarkError for a row without run or instruction, with another label, or that repeats another,
-    and for one that could be of several items.
+    Raises BenchmarkError for a row without run or instruction, with an unknown label, that repeats another,
+    or that matches several items.
     """
     matching = Matching(_instructions(items or ()))
     found = read_whole(
@@ -38,10 +38,10 @@ def read_labels(evaluation: Pairwise, labels: HumanLabels, items: Sequence[Item]
 
 
 def _instructions(items: Sequence[Item]) -> pl.DataFrame:
-    """The items as rows of raw_instructions, as far as matching reads them."""
+    """The items as rows of raw_instructions, with the columns that matching reads."""
     rows = {
         "instruction_id": [item.item_id for item in items],
-        "prompt_hash": ["" for _ in items],  # nobody reads it here
+        "prompt_hash": ["" for _ in items],  # not read here
         "system": [item.system for item in items],
         "turns": [list(item.user) for item in items],
     }
@@ -49,12 +49,12 @@ def _instructions(items: Sequence[Item]) -> pl.DataFrame:
 
 
 def _label(columns: HumanLabels, row: Row, matching: Matching) -> Label:
-    said = _text(row, columns.label).lower()
-    if said not in LABELS:
-        raise RecordError(f"column {columns.label!r} holds {said!r}: write one of {', '.join(LABELS)}")
+    label = _text(row, columns.label).lower()
+    if label not in LABELS:
+        raise RecordError(f"column {columns.label!r} is {label!r}: use one of {', '.join(LABELS)}")
     system = row.get(columns.system)
     system = None if system is None or not str(system).strip() else _text(row, columns.system)
-    return _text(row, columns.run), _item(columns, system, _turns(row, columns.instruction), matching), said
+    return _text(row, columns.run), _item(columns, system, _turns(row, columns.instruction), matching), label
 
 
 def _item(columns: HumanLabels, system: str | None, turns: tuple[str, ...], matching: Matching) -> str:
@@ -62,17 +62,17 @@ def _item(columns: HumanLabels, system: str | None, turns: tuple[str, ...], matc
         found = matching.by_text(Conversation(None, system, turns, ()))
     except AmbiguousError as error:
         raise RecordError(
-            f"column {columns.instruction!r} holds the text of several items, which differ in their system"
-            f" prompt or blanks: give the system prompt in a column {columns.system!r}, or name another in"
-            " 'human_labels.system'"
+            f"column {columns.instruction!r} has the text of several items, which differ in their system"
+            f" prompt or blanks: add the system prompt in column {columns.system!r}, or name another column"
+            " in 'human_labels.system'"
         ) from error
-    except RecordError:  # of no item
+    except RecordError:  # it matches no item
         return digest(system or "", *turns)
     return found.instruction_id
 
 
 def _turns(row: Row, column: str) -> tuple[str, ...]:
-    """What was asked: a text, or a list of them where there were several turns."""
+    """The user turns: a text, or a list of texts for several turns."""
     value = row.get(column)
     if not isinstance(value, list) or not value:
         return (_text(row, column),)
@@ -82,6 +82,6 @@ def _turns(row: Row, column: str) -> tuple[str, ...]:
 def _text(row: Row, column: str) -> str:
     value = row.get(column)
     if not isinstance(value, str) or not value.strip():
-        cure = "fill it" if column in row else "add it, or name another in 'human_labels'"
-        raise RecordError(f"column {column!r} holds no text: {cure}")
+        cure = "fill it" if column in row else "add it, or name another column in 'human_labels'"
+        raise RecordError(f"column {column!r} has no text: {cure}")
     return value.strip()

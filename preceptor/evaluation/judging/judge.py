@@ -1,4 +1,4 @@
-"""Rows of `judgments`: every question to a judge, what it said and how that was read; asked once."""
+"""Rows of `judgments`: every question to a judge with its answer and verdict. Each is asked once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ SAME = Answer(verdict="the same text: not asked", outcome=0.5)
 
 @dataclass(frozen=True)
 class Protocol:
-    """How one judge is asked about cases: which orders, how often, in which words; and its identity."""
+    """How a judge is asked about cases (orders, draws, questions), and its identity."""
 
     judge: AnnotatorJudge | PromptedJudge
     orders: Callable[[Case], tuple[Shown, ...]]
@@ -37,22 +37,22 @@ class Protocol:
     words: str  # the prompt, for people
 
     def __str__(self) -> str:
-        """The judge's identity in a line: a score never stands without it."""
+        """The judge's identity in one line, which is stored with every score."""
         return f"{self.judge.name} ({self.judge.model_name}; {self.words})"
 
 
 def protocol_of(judge: AnnotatorJudge | PromptedJudge, prompt: str) -> Protocol:
     """The protocol of a judge; `prompt` names the built-in prompt.
 
-    Raises PromptError for a file that cannot be used, and BenchmarkError for one of another kind.
+    Raises PromptError for an unusable file, and BenchmarkError for a prompt of another kind.
     """
     if isinstance(judge, AnnotatorJudge):
         return _annotating(judge)
     wanted, found = read_prompt(None, prompt).kind, read_prompt(judge.prompt, prompt)
     if found.kind != wanted:
         raise BenchmarkError(
-            f"judge {judge.name!r}: prompt file {judge.prompt} is for a {found.kind}, and this asks for a"
-            f" {wanted}: give one whose 'kind' is {wanted}"
+            f"judge {judge.name!r}: prompt file {judge.prompt} has kind {found.kind!r}, but this evaluation"
+            f" needs kind {wanted!r}: use another file"
         )
     return _prompted(judge, found)
 
@@ -84,16 +84,16 @@ def _prompted(judge: PromptedJudge, prompt: PromptFile) -> Protocol:
 
 
 def judgments_fingerprint(protocol: Protocol, answers: str, items: dict[str, Any]) -> str:
-    """Changes with the answers, the benchmark's file, and all that the judge is known by."""
+    """Changes with the answers, the benchmark's file, and the judge's identity."""
     return fingerprint("judgments", VERSION, answers=answers, judge=protocol.identity, items=items)
 
 
 def judge_cases(
     job: EvaluationJob[Declared], protocol: Protocol, cases: Sequence[Case], made_of: str
 ) -> Outcome:
-    """Bring a partition of `judgments` to a verdict, or an error, for every case, order and draw.
+    """Complete a partition of `judgments`: a verdict or an error for every case, order and draw.
 
-    The judge is asked only for rows that are missing. Raises EndpointError where it answers nobody.
+    The judge is asked only for missing rows. Raises EndpointError if its endpoint answers no request.
     """
     known = {(case.item.item_id, case.sample): case for case in cases}
     facts: dict[str, int | float] = {}
@@ -128,7 +128,7 @@ def _wanted(protocol: Protocol, cases: Sequence[Case]) -> pl.DataFrame:
 
 
 class _Missing:
-    """The rows that are missing: those that need no judge, and the questions of the others."""
+    """The missing rows: those that need no judge, and the questions of the others."""
 
     def __init__(
         self, protocol: Protocol, cases: dict[tuple[str, int], Case], keys: list[dict[str, Any]]
@@ -146,11 +146,11 @@ class _Missing:
         self.questions = [questions[n] for n in self.asked]
 
     def of_same_texts(self) -> Iterator[dict[str, Any]]:
-        """A draw where response and reference are the same text: no judge is asked which is better."""
+        """A tie for each row whose response equals the reference, without asking the judge."""
         return (self._row(number, SAME) for number in self.same)
 
     def answered(self, stream: Iterator[tuple[int, Answer]]) -> Iterator[dict[str, Any]]:
-        """What the judge said, as it comes."""
+        """The rows of the judge's answers, as they finish."""
         return (self._row(self.asked[number], answer) for number, answer in stream)
 
     def _row(self, number: int, answer: Answer) -> dict[str, Any]:

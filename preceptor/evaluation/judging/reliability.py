@@ -1,4 +1,4 @@
-"""How far a judge can be relied on, as metrics beside the score: position bias, consistency, agreement."""
+"""Metrics of a judge's reliability: position bias, consistency, agreement with people."""
 
 import polars as pl
 
@@ -34,7 +34,7 @@ AGREEMENT = (
 
 
 def reliability(judgments: pl.DataFrame) -> list[Metric]:
-    """Position bias, flips where answers were judged in both orders, self-consistency where draws repeat."""
+    """Position bias, flips (if answers were judged in both orders), self-consistency (if draws repeat)."""
     found = []
     verdicts = _verdicts(judgments)
     if (verdicts.group_by("item_id", "sample").agg(pl.col("order").n_unique())["order"] > 1).any():
@@ -53,7 +53,7 @@ def reliability(judgments: pl.DataFrame) -> list[Metric]:
 
 
 def grading_reliability(judgments: pl.DataFrame) -> list[Metric]:
-    """Self-consistency of a judge that grades: draws agree where they give the same grade."""
+    """Self-consistency of a grading judge: draws agree if they give the same grade."""
     if not (judgments["draw"] > 0).any():
         return []
     labels = judgments.drop_nulls("verdict").select("item_id", "sample", label=pl.col("verdict"))
@@ -62,7 +62,7 @@ def grading_reliability(judgments: pl.DataFrame) -> list[Metric]:
 
 
 def agreement_with_people(judgments: pl.DataFrame, labels: pl.DataFrame) -> list[Metric]:
-    """Tie-discounted agreement with labels (item_id, label); those that match no judged item are counted."""
+    """Tie-discounted agreement with labels (item_id, label), and the number of unmatched items."""
     found = human_agreement(_verdicts(judgments), labels, SEED)
     left_out = f"; {found.left_out} items have only one of the two"
     return [
@@ -73,6 +73,6 @@ def agreement_with_people(judgments: pl.DataFrame, labels: pl.DataFrame) -> list
 
 
 def _verdicts(judgments: pl.DataFrame) -> pl.DataFrame:
-    """What the judge said; of two texts that are the same nobody asked it."""
+    """The judge's verdicts, without ties between equal texts, for which it was not asked."""
     asked = judgments.filter(pl.col("verdict").ne_missing(SAME.verdict))
     return asked.select("item_id", "sample", "draw", "outcome", order=pl.col("shown"))

@@ -1,4 +1,4 @@
-"""lm-eval's tasks as a benchmark, kind `lm_eval`: a task is committed when it is done, a kill loses one."""
+"""lm-eval's tasks as a benchmark, kind `lm_eval`. Each finished task is committed at once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,13 +35,13 @@ def check(evaluation: LmEval) -> None:
 
 
 def fingerprint_of(evaluation: LmEval, checkpoint: str) -> str:
-    """Changes with the tuned model, the rows, the tasks' definitions, and how they are asked."""
+    """Changes with the tuned model, the rows, the tasks' definitions, and all settings."""
     identity = benchmark_identity(preset_of(evaluation), Path(evaluation.data), evaluation.seed)
     return results_fingerprint(evaluation, checkpoint, {"benchmark": identity})
 
 
 def preset_of(evaluation: LmEval) -> Preset:
-    """The preset, or the study's own task as one, with what the study replaces."""
+    """The preset, or the study's own task as a preset, with the study's settings."""
     if evaluation.preset is not None:
         preset = PRESETS[evaluation.preset]
     else:
@@ -63,7 +63,7 @@ def preset_of(evaluation: LmEval) -> Preset:
 
 
 def score_items(job: EvaluationJob[LmEval]) -> ScoredItems:
-    """Have lm-eval ask the model. Raises MissingPackageError without it, BenchmarkError for bad files."""
+    """Run the model in lm-eval. Raises MissingPackageError without lm-eval, BenchmarkError for bad files."""
     evaluation, engines = job.evaluation, job.engines
     benchmark = Benchmark(preset_of(evaluation), Path(evaluation.data), evaluation.seed)
     made_of = fingerprint_of(evaluation, job.checkpoint.fingerprint)
@@ -81,7 +81,7 @@ def score_items(job: EvaluationJob[LmEval]) -> ScoredItems:
 
 
 def metrics(job: EvaluationJob[LmEval], scored: ScoredItems) -> list[Metric]:
-    """The benchmark's own mean; where it has several tasks, each task's too."""
+    """The benchmark's mean, and each task's mean if there are several tasks."""
     preset = preset_of(job.evaluation)
     items = [_result(row) for row in scored.results.rows.iter_rows(named=True)]
     found = [_metric(preset, items, "")]
@@ -93,14 +93,14 @@ def metrics(job: EvaluationJob[LmEval], scored: ScoredItems) -> list[Metric]:
 
 
 def values(runs: StoredRuns[LmEval], metric: str, category: str) -> ItemValues:
-    """What each item adds to the mean over items, or over the tasks' means."""
+    """The values per item of the mean over items, or of the mean over tasks."""
     if preset_of(runs.evaluation).mean_over == "items":
         return mean_values(runs, metric, category)
     return ItemValues(by_run(runs.outcomes(category), _mean_of_tasks), LINEAR)
 
 
 def _mean_of_tasks(rows: pl.DataFrame) -> tuple[list[str], Floats]:
-    """The mean over tasks, plus what an item's distance from its task's mean weighs in it."""
+    """The mean over tasks plus the weighted distance of each item from its task's mean."""
     tasks = rows["task"].unique()
     mean = rows.group_by("task").agg(pl.col("outcome").mean())["outcome"].mean()
     apart = pl.col("outcome") - pl.col("outcome").mean().over("task")
@@ -109,9 +109,9 @@ def _mean_of_tasks(rows: pl.DataFrame) -> tuple[list[str], Floats]:
 
 
 def _metric(preset: Preset, items: Sequence[ItemResult], category: str) -> Metric:
-    said = f"{method(preset, items)}; {preset.shots}-shot"
+    described = f"{method(preset, items)}; {preset.shots}-shot"
     measured = sum(item.outcome is not None for item in items)
-    return Metric("benchmark_score", aggregate(preset, items), said, measured, category=category)
+    return Metric("benchmark_score", aggregate(preset, items), described, measured, category=category)
 
 
 def _row(result: ItemResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Everything about a benchmark that would change a row, for the row's fingerprint."""
+"""The identity of a benchmark for fingerprints: everything that changes a row."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ from preceptor.evaluation.lm_eval.rows import split_files
 from preceptor.evaluation.lm_eval.run import DTYPE
 from preceptor.fingerprint import file_identity
 
-VERSION = 2  # 2: no token before a chat template but its own
+VERSION = 2  # 2: no extra token before a chat template
 COMPILED = "__pycache__"
 
 
 def benchmark_identity(preset: Preset, data: Path, seed: int) -> dict[str, Any]:
-    """lm-eval's version, the hashes of task definitions and rows, and all settings; fit for JSON.
+    """lm-eval's version, the hashes of task definitions and rows, and all settings, as JSON data.
 
-    The model is not part of it. Raises MissingPackageError without lm-eval, BenchmarkError without files.
+    It does not include the model. Raises MissingPackageError without lm-eval, BenchmarkError without files.
     """
     return {
         "version": VERSION,
@@ -34,7 +34,7 @@ def benchmark_identity(preset: Preset, data: Path, seed: int) -> dict[str, Any]:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """By name, without what Python compiles there when a task is used."""
+    """The hashes of a folder's files by name, without Python's compiled files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and COMPILED not in path.parts)
     return {path.relative_to(folder).as_posix(): file_identity(path) for path in files}
 

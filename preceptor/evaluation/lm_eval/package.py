@@ -1,4 +1,4 @@
-"""Whether lm-eval can be used here, where its tasks lie, and how to keep it quiet."""
+"""Checks that lm-eval is installed, finds its tasks, and suppresses its output."""
 
 import io
 import logging
@@ -16,22 +16,22 @@ TALKATIVE = ("lm_eval", "transformers", "datasets")
 
 
 class MissingPackageError(ImportError):
-    """A package that a benchmark needs is not installed; its text says how to install it."""
+    """A package that a benchmark needs is not installed. The message has the command to install it."""
 
 
 def lm_eval_version() -> str:
-    """The version of lm-eval. Raises MissingPackageError where it is not installed."""
+    """The version of lm-eval. Raises MissingPackageError if it is not installed."""
     _spec()
     return version("lm_eval")
 
 
 def require(preset: Preset) -> None:
-    """Raises MissingPackageError where lm-eval or what the preset needs besides is not there."""
+    """Raise MissingPackageError if lm-eval or another package that the preset needs is not installed."""
     release = lm_eval_version()
     missing = [package for package in preset.packages if find_spec(package) is None]
     if missing:
         raise MissingPackageError(
-            f"benchmark {preset.name!r} needs {', '.join(missing)}:"
+            f"benchmark {preset.name!r} needs {', '.join(missing)}: run"
             f" pip install 'lm-eval[{preset.name}]=={release}'"
         )
     if "nltk" in preset.packages:
@@ -43,13 +43,13 @@ def definitions_folder(preset: Preset) -> Path:
     if preset.definitions.is_absolute():
         return preset.definitions
     spec = _spec()
-    assert spec.origin is not None  # only namespace packages have none
+    assert spec.origin is not None  # None only for namespace packages
     return Path(spec.origin).parent / "tasks" / preset.definitions
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars, tables or advice meanwhile; loggers and warnings are as before afterwards."""
+    """Suppress progress bars, tables, warnings and logs inside the block."""
     loggers = [logging.getLogger(name) for name in TALKATIVE]
     levels = [logger.level for logger in loggers]
     with ExitStack() as stack:
@@ -66,17 +66,17 @@ def quiet() -> Iterator[None]:
 def _spec() -> ModuleSpec:
     spec = find_spec("lm_eval")
     if spec is None:
-        raise MissingPackageError("benchmarks need lm-eval: pip install -e '.[benchmarks]'")
+        raise MissingPackageError("benchmarks need lm-eval: run pip install -e '.[benchmarks]'")
     return spec
 
 
 def _require_sentences(name: str) -> None:
-    """lm-eval would download nltk's sentence splitter when the task is imported; here nothing is fetched."""
+    """Raise MissingPackageError if nltk's sentence splitter is missing, which lm-eval would download."""
     import nltk
 
     try:
         nltk.data.find("tokenizers/punkt_tab")
     except LookupError as error:
         raise MissingPackageError(
-            f"benchmark {name!r} needs nltk's sentence splitter: python -m nltk.downloader punkt_tab"
+            f"benchmark {name!r} needs nltk's sentence splitter: run python -m nltk.downloader punkt_tab"
         ) from error

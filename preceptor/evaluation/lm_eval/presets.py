@@ -1,4 +1,4 @@
-"""The benchmarks of Tülu 1 as lm-eval's tasks, with Tülu's shots and limits, and IFEval, which came later."""
+"""The benchmarks of Tülu 1 as lm-eval's tasks, with Tülu's shots and limits, and the later IFEval."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ TULU = "Wang et al. 2023, arXiv 2306.04751, appendix on evaluation, and open-ins
 
 @dataclass(frozen=True)
 class Task:
-    """One of lm-eval's tasks, and the name that its rows have in the folder of local data."""
+    """One of lm-eval's tasks, and the name of its rows in the folder of local data."""
 
     name: str
     rows: str
@@ -17,12 +17,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Preset:
-    """How a benchmark is run. `limit` counts items a task, drawn by the seed; None takes all.
+    """The settings of a benchmark.
 
-    `definitions` is the folder of the tasks' YAML files: within lm-eval's own tasks, or an absolute path for
-    tasks of one's own. `splits` are those that the YAML names: the evaluated one first. `response_tokens` is
-    the longest response; None leaves it to the task. `columns` must be filled in every row; `field` is where
-    a .json file keeps its rows. A measure is called metric/filter, or metric where the task has no filter.
+    `limit` is the number of items for each task, drawn by the seed; None takes all. `definitions` is the
+    folder of the tasks' YAML files: within lm-eval's own tasks, or an absolute path. `splits` are the splits
+    in the YAML file, the evaluated one first. `response_tokens` is the longest response; None uses the task's
+    own. `columns` must be filled in every row. `field` is the field of a .json file that has the rows. A
+    measure is called metric/filter, or metric if the task has no filter.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""lm-eval's log of a run as one result an item, with every filter's metrics side by side."""
+"""Converts lm-eval's log of a run to one result for each item, with the metrics of all filters."""
 
 import json
 from collections import Counter, defaultdict
@@ -15,10 +15,10 @@ Logged = dict[str, Any]
 
 @dataclass(frozen=True)
 class ItemResult:
-    """One item: what was asked and answered, its measures, and the main one as `outcome`, or why none.
+    """One item: its prompt, response and measures, with the main measure as `outcome`, or an `error`.
 
     A multiple-choice item's response and target are texts of its `choices`. `item_id` hashes the task's name
-    and the item's row, so it is the same for every model, shots and template.
+    and the item's row, so it does not depend on the model, shots or template.
     """
 
     item_id: str
@@ -33,7 +33,7 @@ class ItemResult:
 
 
 def item_ids(task: str, rows: Iterable[Any]) -> list[str]:
-    """The items' identities, in order: a row that a benchmark holds twice is two items."""
+    """The items' ids, in order. A row that occurs twice makes two items."""
     seen: Counter[str] = Counter()
     found = []
     for row in rows:
@@ -46,7 +46,7 @@ def item_ids(task: str, rows: Iterable[Any]) -> list[str]:
 def item_results(preset: Preset, samples: Mapping[str, Iterable[Logged]]) -> list[ItemResult]:
     """An ItemResult for every item that lm-eval logged.
 
-    Raises BenchmarkError where an item lacks the preset's main measure.
+    Raises BenchmarkError if an item lacks the preset's main measure.
     """
     results = []
     for task, logged in samples.items():
@@ -57,7 +57,7 @@ def item_results(preset: Preset, samples: Mapping[str, Iterable[Logged]]) -> lis
 
 
 def _by_item(logged: Iterable[Logged]) -> list[list[Logged]]:
-    """lm-eval logs an item once for every filter."""
+    """Group the log by item, because lm-eval logs an item once for every filter."""
     items: defaultdict[int, list[Logged]] = defaultdict(list)
     for entry in logged:
         items[entry["doc_id"]].append(entry)
@@ -69,11 +69,11 @@ def _result(preset: Preset, task: str, item_id: str, entries: list[Logged]) -> I
     measures = {name: value for entry in entries for name, value in _measures(entry).items()}
     if preset.main_measure not in measures:
         raise BenchmarkError(
-            f"benchmark {preset.name!r}: task {task!r} has no measure {preset.main_measure!r}, but"
-            f" {', '.join(sorted(measures)) or 'none that is a number for each item'}: name one of them"
+            f"benchmark {preset.name!r}: task {task!r} has no measure {preset.main_measure!r}: use one of"
+            f" its measures ({', '.join(sorted(measures)) or 'none is a number for each item'})"
         )
     outcome = measures[preset.main_measure]
-    is_share = 0 <= outcome <= 1  # NaN is none
+    is_share = 0 <= outcome <= 1  # false for NaN
     return ItemResult(
         item_id,
         task,
@@ -82,13 +82,13 @@ def _result(preset: Preset, task: str, item_id: str, entries: list[Logged]) -> I
         repair(_target(first)),
         measures,
         outcome if is_share else None,
-        None if is_share else f"measure {preset.main_measure!r} is {outcome}, which is no share (0 to 1)",
+        None if is_share else f"measure {preset.main_measure!r} is {outcome}, not a share (0 to 1)",
         _choices(first),
     )
 
 
 def _measures(entry: Logged) -> dict[str, float]:
-    """Metrics that are a number for each item; a list, such as IFEval's instructions, counts as its mean."""
+    """Metrics that are a number for each item. A list, such as IFEval's instructions, becomes its mean."""
     found = {}
     for metric in entry["metrics"]:
         value = entry[metric]
@@ -113,7 +113,7 @@ def _target(entry: Logged) -> str:
 
 
 def _choices(entry: Logged) -> tuple[str, ...]:
-    """As the model reads them, which is with the blank in front; none where it writes a response."""
+    """The choices as the model reads them, with the leading blank; none if it generates a response."""
     if isinstance(entry["resps"][0][0], str):
         return ()
     return tuple(str(arguments[1]) for arguments in entry["arguments"])

@@ -1,4 +1,4 @@
-"""A benchmark's rows from local files: found by name, complete, and none of them fetched."""
+"""Reads a benchmark's rows from local files, without downloads."""
 
 import json
 import zlib
@@ -16,23 +16,23 @@ ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".parq
 
 
 def split_files(preset: Preset, task: Task, data: Path) -> dict[str, tuple[Path, ...]]:
-    """Each split's files: several only for the numbered parquet parts that a hub's dataset has.
+    """The files of each split: one file, or the numbered parquet parts of a hub's dataset.
 
     `data` is a folder, or the file of a benchmark with one split and one task.
-    Raises BenchmarkError for files that are missing or that leave a choice.
+    Raises BenchmarkError for missing or ambiguous files.
     """
     if data.is_file():
         if len(preset.splits) > 1 or len(preset.tasks) > 1:
             raise BenchmarkError(
                 f"benchmark {preset.name!r}: {data} is one file, but {len(preset.tasks)} tasks with the"
-                f" splits {', '.join(preset.splits)} are needed: give the folder that holds them"
+                f" splits {', '.join(preset.splits)} are needed: give the folder with their files"
             )
         return {preset.splits[0]: (data,)}
     return {split: _files(preset, task, split, data) for split in preset.splits}
 
 
 def read_rows(preset: Preset, files: tuple[Path, ...]) -> list[Row]:
-    """All rows of some files. Raises BenchmarkError that names the file and row which cannot be used."""
+    """All rows of some files. Raises BenchmarkError with the file and the unusable row."""
     rows = []
     for path in files:
         for place, row in _places(preset, path):
@@ -55,14 +55,14 @@ def _files(preset: Preset, task: Task, split: str, data: Path) -> tuple[Path, ..
         if len(found) > 1 and not parts:
             names = ", ".join(path.name for path in found)
             raise BenchmarkError(
-                f"benchmark {preset.name!r}: {data} has several files for {stem}: {names}; keep one"
+                f"benchmark {preset.name!r}: {data} has several files for {stem} ({names}): keep one"
             )
         if found:
             return tuple(found)
     wanted = " or ".join(f"{stem}.jsonl" for stem in stems)
     raise BenchmarkError(
         f"benchmark {preset.name!r}, task {task.name!r}: {data} has no file for the split {split!r}: put"
-        f" {wanted} there (.json, .csv, .parquet, .gz and a hub's -00000-of-00001.parquet will do too)"
+        f" {wanted} there (.json, .csv, .parquet, .gz and a hub's -00000-of-00001.parquet work too)"
     )
 
 
@@ -86,7 +86,7 @@ def _field_rows(path: Path, field: str) -> list[tuple[str, Row | str]]:
     rows = document.get(field) if isinstance(document, dict) else None
     if not isinstance(rows, list):
         raise RecordsError(f"must be a JSON object whose field {field!r} is a list of rows")
-    kinds = [row if isinstance(row, dict) else f"a JSON {type(row).__name__} is no row" for row in rows]
+    kinds = [row if isinstance(row, dict) else f"a JSON {type(row).__name__} is not a row" for row in rows]
     return [(f"{path.name}[{number}]", row) for number, row in enumerate(kinds)]
 
 

@@ -1,4 +1,4 @@
-"""A model folder on a benchmark, by lm-eval: nothing is fetched, cached, cut or left out silently."""
+"""Runs a model folder on a benchmark with lm-eval, without downloads, caches or silent truncation."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from preceptor.evaluation.lm_eval.responses import ItemResult, item_results
 from preceptor.evaluation.whole_file import BenchmarkError
 from preceptor.text import digest
 
-DTYPE = "auto"  # the weights' own
+DTYPE = "auto"  # the dtype of the weights
 
 
 def evaluate_model(preset: Preset, tasks: Mapping[str, Any], model: Any, seed: int) -> list[ItemResult]:
-    """What one of lm-eval's LM objects answers on loaded tasks; each item once, or BenchmarkError."""
+    """The results of one of lm-eval's LM objects on loaded tasks. Raises BenchmarkError for missing items."""
     from lm_eval.evaluator import evaluate
 
     with quiet(), _seeded(seed):
@@ -28,27 +28,27 @@ def evaluate_model(preset: Preset, tasks: Mapping[str, Any], model: Any, seed: i
             model,
             {"tasks": dict(tasks)},
             samples=drawn,
-            cache_requests=False,  # its cache knows neither the model nor the rows
+            cache_requests=False,  # the key of its cache includes neither the model nor the rows
             bootstrap_iters=0,
             log_samples=True,
             apply_chat_template=preset.apply_chat_template,
-            fewshot_as_multiturn=False,  # Tülu puts the worked examples into the user's one message
+            fewshot_as_multiturn=False,  # Tülu puts the worked examples into one user message
         )
     _account(preset, drawn, found["samples"])
     return item_results(preset, {name: found["samples"][name] for name in tasks})
 
 
 def draw(items: int, limit: int | None, seed: int, task: str) -> list[int]:
-    """The sorted numbers of the items that a task is limited to: a sample of its own for every seed."""
+    """The sorted indices of a task's limited items, drawn by the seed."""
     if limit is None or limit >= items:
         return list(range(items))
     return sorted(Random(digest("items", str(seed), task)).sample(range(items), limit))
 
 
 def load_model(preset: Preset, folder: str, device: str, batch_size: int, day: date = PROMPT_DATE) -> Any:
-    """lm-eval's HFLM on a model folder; BenchmarkError for none, or one that lacks its chat template.
+    """lm-eval's HFLM on a model folder. A template that asks for the date gets `day`.
 
-    A template that asks for the date is given that day.
+    Raises BenchmarkError for a missing folder, or a missing chat template.
     """
     from lm_eval.models.huggingface import HFLM
 
@@ -58,10 +58,10 @@ def load_model(preset: Preset, folder: str, device: str, batch_size: int, day: d
 
     if not Path(folder).is_dir():
         raise BenchmarkError(
-            f"benchmark {preset.name!r}: model {folder!r} is no folder: give one that exists"
+            f"benchmark {preset.name!r}: model {folder!r} is not a folder: use an existing one"
         )
     try:
-        meta_model(folder, "language model")  # lm-eval would make up at random what is missing
+        meta_model(folder, "language model")  # lm-eval would fill missing weights with random values
     except FolderError as problem:
         raise BenchmarkError(f"benchmark {preset.name!r}: {problem}") from problem
     with quiet():
@@ -71,7 +71,7 @@ def load_model(preset: Preset, folder: str, device: str, batch_size: int, day: d
             device=device,
             batch_size=batch_size,
             dtype=DTYPE,
-            add_bos_token=False if preset.apply_chat_template else None,  # the template writes it, or nobody
+            add_bos_token=False if preset.apply_chat_template else None,  # the template adds its own
             chat_template_args={"strftime_now": clock(day)},  # instead of transformers' own
         )
     if preset.apply_chat_template and model.tokenizer.chat_template is None:
@@ -93,32 +93,32 @@ def _account(preset: Preset, drawn: Mapping[str, list[int]], samples: Mapping[st
 
 
 def check_room(preset: Preset, model: Any, task: Any) -> None:
-    """Raises BenchmarkError where a response alone may be as long as all that the model reads."""
+    """Raise BenchmarkError if a response alone may fill the model's context."""
     if model.max_length <= _generated_tokens(model, task):
         raise BenchmarkError(
-            f"benchmark {preset.name!r}: the model reads {model.max_length} tokens, which leaves none for"
-            f" a prompt beside a response of {_generated_tokens(model, task)}: lower response_tokens"
+            f"benchmark {preset.name!r}: the model's context of {model.max_length} tokens has no room for a"
+            f" prompt beside a response of {_generated_tokens(model, task)}: lower response_tokens"
         )
 
 
 def whole(preset: Preset, result: ItemResult, model: Any, task: Any) -> ItemResult:
-    """The result, without outcome where lm-eval could not show the model the whole prompt.
+    """The result, with an error instead of an outcome if the prompt did not fit into the context.
 
-    Raises BenchmarkError where the chat template lost the task's description, its system message.
+    Raises BenchmarkError if the chat template dropped the task's description (its system message).
     """
     prompt, description = result.prompt[0], task.config.description.strip()
-    if "{" not in description and description not in prompt:  # a description may be a template of its own
+    if "{" not in description and description not in prompt:  # a description may itself be a template
         raise BenchmarkError(
-            f"benchmark {preset.name!r}: the model's chat template leaves out the system message, in which"
-            f" task {result.task!r} says {description!r}: let the template show it"
+            f"benchmark {preset.name!r}: the model's chat template drops the system message, with the"
+            f" description {description!r} of task {result.task!r}: use a template that includes it"
         )
     tokens = len(model.tok_encode(prompt))
     room = model.max_length - _generated_tokens(model, task) - _choice_tokens(model, result)
     if tokens <= room:
         return result
     error = (
-        f"the prompt has {tokens} tokens, but the model reads {room} beside the response: use fewer shots or"
-        " a shorter response"
+        f"the prompt has {tokens} tokens, but the model has room for {room} beside the response: use fewer"
+        " shots or a shorter response"
     )
     return replace(result, outcome=None, error=error)
 
@@ -130,14 +130,14 @@ def _generated_tokens(model: Any, task: Any) -> int:
 
 
 def _choice_tokens(model: Any, result: ItemResult) -> int:
-    """What the model reads of the longest choice: its last token is only predicted."""
+    """The tokens of the longest choice that are in the context: all but the last, which is only predicted."""
     lengths = [len(model.tok_encode(choice, add_special_tokens=False)) for choice in result.choices]
     return max(lengths, default=1) - 1
 
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """torch's random numbers are the seed's meanwhile, for tasks that sample, and go on as before after."""
+    """Seed torch inside the block, for tasks that sample. The previous state is restored afterwards."""
     import torch
 
     with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""What a benchmark's items add up to, by the formula of its paper, and how that is said."""
+"""A benchmark's score, by the formula of its paper, and the description of the method."""
 
 import math
 from collections import defaultdict
@@ -15,9 +15,9 @@ NORMAL = "1.96 standard errors of the mean, Wilson's interval where no task vari
 def aggregate(preset: Preset, items: Sequence[ItemResult]) -> Estimate:
     """The mean of the main measure over items, or over the tasks' means, with a 95 % interval.
 
-    Wilson's where outcomes are 0 or 1 and weigh the same; else 1.96 standard errors of the mean of T strata,
-    √(Σ s²/n) / T (Cochran 1977, chapter 5). Items without outcome are left out; a task without any is an
-    error, as are no items at all.
+    The interval is Wilson's if outcomes are 0 or 1 and weigh the same; else 1.96 standard errors of the mean
+    of T strata, √(Σ s²/n) / T (Cochran 1977, chapter 5). Items without outcome are left out. A task without
+    outcomes is an error, and so is a benchmark without outcomes.
     """
     strata = _strata(preset, items)
     empty = [task for task, outcomes in strata.items() if not outcomes]
@@ -31,7 +31,7 @@ def aggregate(preset: Preset, items: Sequence[ItemResult]) -> Estimate:
 
 
 def method(preset: Preset, items: Sequence[ItemResult]) -> str:
-    """The sentence for the table of scores: which mean, which interval."""
+    """The method for the table of scores: the kind of mean and of interval."""
     over = "items" if preset.mean_over == "items" else "the tasks' means"
     strata = _strata(preset, items)
     interval = "Wilson's interval" if _wilson(strata) else NORMAL
@@ -41,7 +41,7 @@ def method(preset: Preset, items: Sequence[ItemResult]) -> str:
 
 
 def _strata(preset: Preset, items: Sequence[ItemResult]) -> dict[str, list[float]]:
-    """Outcomes that weigh the same, by task where the benchmark is a mean of tasks."""
+    """The outcomes by task, or in one stratum if the benchmark is a mean over items."""
     strata: defaultdict[str, list[float]] = defaultdict(list)
     for item in items:
         outcomes = strata[item.task if preset.mean_over == "tasks" else preset.name]
@@ -56,9 +56,9 @@ def _wilson(strata: dict[str, list[float]]) -> bool:
 
 
 def _normal(strata: list[list[float]]) -> Estimate:
-    """No interval where a task has one item, which does not tell how far chance reaches.
+    """The mean of strata with 1.96 standard errors. There is no interval if a task has only one item.
 
-    Where no task varies, Wilson's of as many items as would give a mean over all of them this precision.
+    If no task varies, the interval is Wilson's for the effective number of items.
     """
     means = [sum(outcomes) / len(outcomes) for outcomes in strata]
     value = sum(means) / len(means)

@@ -1,4 +1,4 @@
-"""A benchmark's tasks, loaded once: which items it has, and their results task by task."""
+"""A benchmark's tasks, loaded once: the ids of its items, and their results task by task."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from preceptor.evaluation.lm_eval.tasks import load_tasks
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A preset on local rows; which items a limit leaves depends on the seed."""
+    """A preset on local rows. With a limit, the seed determines the items."""
 
     preset: Preset
     data: Path
@@ -36,13 +36,13 @@ class Benchmark:
         return found
 
     def item_ids(self) -> list[str]:
-        """The items that the benchmark asks for, by task and then in the rows' order."""
+        """The ids of the benchmark's items, by task and then in the rows' order."""
         return [item_id for ids in self._ids_by_task.values() for item_id in ids]
 
     def run(
         self, folder: str, device: str, batch_size: int, lacking: set[str], day: date = PROMPT_DATE
     ) -> Iterator[list[ItemResult]]:
-        """Results of every task that lacks an item, task by task, from a model folder."""
+        """Run a model folder. Yields the lacking items' results, task by task."""
         model = load_model(self.preset, folder, device, batch_size, day)
         for task in self.preset.tasks:
             if lacking.isdisjoint(self._ids_by_task[task.name]):

@@ -1,4 +1,4 @@
-"""lm-eval's tasks with their dataset replaced by local rows; all else is as their YAML files say."""
+"""lm-eval's tasks with local rows as their dataset. All other settings come from their YAML files."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,14 +10,14 @@ from preceptor.evaluation.lm_eval.presets import Preset
 from preceptor.evaluation.lm_eval.rows import read_rows, split_files
 from preceptor.evaluation.whole_file import BenchmarkError
 
-ASKED = ("generate_until", "multiple_choice")  # what a response or a choice can be shown of
+ASKED = ("generate_until", "multiple_choice")  # output types with a response or a choice to show
 
 
 def load_tasks(preset: Preset, data: Path, seed: int) -> dict[str, Any]:
     """lm-eval's Task objects by name, in the preset's order, on the rows in `data`.
 
-    Raises MissingPackageError where a package is missing; BenchmarkError for files that are missing or
-    malformed, a task that its folder does not define, and more shots than there are worked examples.
+    Raises MissingPackageError if a package is missing. Raises BenchmarkError for missing or malformed files,
+    an undefined task, and more shots than worked examples.
     """
     require(preset)
     from lm_eval.tasks import TaskManager
@@ -25,7 +25,7 @@ def load_tasks(preset: Preset, data: Path, seed: int) -> dict[str, Any]:
     datasets = _datasets(preset, data)
     folder = definitions_folder(preset)
     with quiet():
-        manager = TaskManager(include_path=folder, include_defaults=False)  # all of them take 14 seconds
+        manager = TaskManager(include_path=folder, include_defaults=False)  # loading all tasks takes 14 s
         _check_names(preset, manager.all_subtasks, folder)
         names = [task.name for task in preset.tasks]
         return {name: _task(preset, manager, name, datasets[name], seed) for name in names}
@@ -35,8 +35,8 @@ def _check_names(preset: Preset, defined: list[str], folder: Path) -> None:
     for task in preset.tasks:
         if task.name not in defined:
             raise BenchmarkError(
-                f"benchmark {preset.name!r}: {folder} defines no task {task.name!r} (but"
-                f" {', '.join(map(str, defined[:8])) or 'none at all'}): mend its YAML file or the name"
+                f"benchmark {preset.name!r}: {folder} defines no task {task.name!r} (it defines"
+                f" {', '.join(map(str, defined[:8])) or 'none'}): correct its YAML file or the name"
             )
 
 
@@ -50,7 +50,7 @@ def _datasets(preset: Preset, data: Path) -> dict[str, Callable[..., Any]]:
 
 
 def _dataset(rows: dict[str, list[dict[str, Any]]]) -> Callable[..., Any]:
-    """What lm-eval calls in place of `load_dataset`: with the task's metadata, which changes nothing."""
+    """A function that lm-eval calls instead of `load_dataset`. It ignores the task's metadata."""
 
     def load(**_: Any) -> Any:
         from datasets import Dataset, DatasetDict

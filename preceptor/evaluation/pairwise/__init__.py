@@ -1,1 +1,1 @@
-"""Pairwise comparisons with a reference: the answers of each run, win rates, and length control."""
+"""Pairwise comparisons with a reference: win rates and length control."""

@@ -1,4 +1,4 @@
-"""Length control over all runs of a benchmark: what each item adds to it, and one formula for all runs."""
+"""Length control over all runs of a benchmark: values per item, and one formula for all runs."""
 
 import polars as pl
 
@@ -18,9 +18,9 @@ OTHER_FORMULA = (
 
 
 def values(runs: StoredRuns[Pairwise], metric: str, category: str) -> ItemValues:
-    """What each item adds to a win rate, plain or length-controlled.
+    """The values per item of a win rate, plain or length-controlled.
 
-    Raises BenchmarkError or RecordsError where a file that length control needs cannot be read.
+    Raises BenchmarkError or RecordsError if a file of length control is unreadable.
     """
     if metric != METRICS[FULL]:
         return mean_values(runs, metric, category)
@@ -29,7 +29,7 @@ def values(runs: StoredRuns[Pairwise], metric: str, category: str) -> ItemValues
     frames, why = [pl.DataFrame(schema=SCHEMA)], {}
     for (run,), of_run in runs.outcomes(category).group_by("run", maintain_order=True):
         if difficulty is None:
-            why[str(run)] = "the files of length control are not at hand"
+            why[str(run)] = "the files of length control are missing"
             continue
         counted = in_file_order(of_run, items)
         found = length_controlled_values(lengths(counted), difficulty)
@@ -42,9 +42,9 @@ def values(runs: StoredRuns[Pairwise], metric: str, category: str) -> ItemValues
 
 
 def one_formula(runs: StoredRuns[Pairwise], scores: pl.DataFrame) -> pl.DataFrame:
-    """Where some runs have the full length control, those without it say so in a row without a value.
+    """If some runs have the full length control, add a row with an error for the runs without it.
 
-    An untuned base that has it, since it was evaluated later, makes no run outdated.
+    An untuned base does not make runs outdated, even if it was evaluated later with the full formula.
     """
     full = scores.filter(~pl.col("run").is_in(list(runs.untuned)), metric=METRICS[FULL])
     if full.is_empty():

@@ -1,4 +1,4 @@
-"""Comparisons with a reference's responses, kind `pairwise`: by a classifier's scores, or by a judge."""
+"""Comparisons with a reference's responses, kind `pairwise`, by a classifier's scores or by a judge."""
 
 import math
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from preceptor.study.judges import ClassifierJudge
 if TYPE_CHECKING:
     from preceptor.compute.reward import Reward, RewardScorer
 
-VERSION = 3  # 3: the model's own text of a conversation, from which nothing is lost
+VERSION = 3  # 3: the conversation in the model's own template, complete
 
 
 def fingerprint_of(evaluation: Pairwise, checkpoint: str) -> str:
@@ -47,7 +47,7 @@ def fingerprint_of(evaluation: Pairwise, checkpoint: str) -> str:
 
 
 def named(evaluation: Pairwise) -> Named:
-    """The judge's identity in a line, and whose responses it compares with."""
+    """The judge's identity in one line, and the name of the reference."""
     judge = evaluation.judge
     if isinstance(judge, ClassifierJudge):
         identity = f"{judge.name} ({model_identity(judge.model, judge.revision)})"
@@ -57,7 +57,7 @@ def named(evaluation: Pairwise) -> Named:
 
 
 def score_items(job: EvaluationJob[Pairwise]) -> ScoredItems:
-    """Answer the items and have each answer compared with the reference's."""
+    """Answer the items, and compare each answer with the reference's."""
     items = read_items(job.evaluation)
     if not isinstance(job.evaluation.judge, ClassifierJudge):
         return _judged(job.evaluation).score_items(job, items)
@@ -95,7 +95,7 @@ def _compared(scorer: "RewardScorer", pairs: Sequence[tuple[Item, AnswerRow]]) -
 def compare(
     scorer: "RewardScorer", items: Sequence[Item], answers: Sequence[tuple[str, ...]]
 ) -> list[Decision]:
-    """The probability of each answer beating its item's reference; where a score is missing, why."""
+    """The probability that each answer beats its item's reference, or an error."""
     responses = [Conversation(i.system, i.user, turns) for i, turns in zip(items, answers, strict=True)]
     references = [Conversation(i.system, i.user, i.reference) for i in items]
     rewards = scorer.score([*responses, *references])
@@ -103,12 +103,12 @@ def compare(
 
 
 def win_probability(score: float, reference_score: float) -> float:
-    """σ(score - reference score): Bradley and Terry's model, whose log-strengths the scores are."""
+    """σ(score - reference score), the Bradley-Terry model with the scores as log-strengths."""
     return 0.5 * (1 + math.tanh((score - reference_score) / 2))  # σ without overflow
 
 
 def classifier_fingerprint(judge: ClassifierJudge) -> str:
-    """Changes with the model, its template and how its head is read."""
+    """Changes with the model, its template, and how its head is read."""
     how = judge.model_dump(include={"dtype", "prompt_format", "label", "max_length"})
     identity = prompt_identity(judge.model, judge.revision, judge.prompt_format, judge.prompt_date)
     return fingerprint("judge", VERSION, **identity, **how)

@@ -1,9 +1,9 @@
-"""The two files that alpaca-eval's full length control needs: given, fetched once into the store, or absent.
+"""The two files of alpaca-eval's full length control: given by the study, or downloaded once to the store.
 
-`df_gamed.csv` holds judgments of its baseline made longer and shorter on purpose, and
-`instruction_difficulty.csv` how hard its 805 instructions are. They say nothing about other instructions.
-Difficulties go by number. alpaca-eval numbers the rows that it is given from 0, so of a model with fewer than
-805 rows it takes other instructions' difficulties; here an instruction keeps its own number.
+`df_gamed.csv` has judgments of its baseline's answers, made longer and shorter on purpose.
+`instruction_difficulty.csv` has the difficulty of its 805 instructions. Both cover no other instructions.
+Difficulties are found by number. alpaca-eval numbers the rows that it gets from 0, so for a model with fewer
+than 805 rows it uses the difficulties of other instructions. Here an instruction keeps its own number.
 """
 
 import json
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 REPOSITORY = "tatsu-lab/alpaca_eval"  # a dataset on the hub
 FILES = ("df_gamed.csv", "instruction_difficulty.csv")
 INSTRUCTIONS = 805
-BASELINES = 2  # gamed ones, each with a judgment of about every instruction
+BASELINES = 2  # gamed baselines, each with judgments of nearly all instructions
 EVEN = 0.95
 FETCH = f"fetch it again (dataset {REPOSITORY})"
-# Of AlpacaEval's instructions in the order of its files, which the difficulties are numbered by.
+# The hash of AlpacaEval's instructions in the order of its files, which numbers the difficulties.
 IN_ORDER = "109c45a5d50abe5f"
 FOLDER = "_alpaca_eval"
 NO_FILES = f"alpaca-eval's {' and '.join(FILES)} are not at hand"
@@ -46,9 +46,9 @@ class Difficulty:
     number: dict[str, int]
 
     def gamed(self) -> Any:
-        """Judgments of the gamed baselines: a pandas frame with a row per instruction and baseline.
+        """Judgments of the gamed baselines: a pandas frame with a row for each instruction and baseline.
 
-        Raises BenchmarkError for a file that was cut: fewer judgments would give another figure, unsaid.
+        Raises BenchmarkError for a truncated file, because fewer judgments would silently change the result.
         """
         import pandas as pd
 
@@ -62,16 +62,16 @@ class Difficulty:
         lacking = [number for number in self.number.values() if number not in known]
         if lacking or len(counts) != BASELINES or counts.min() < EVEN * counts.max():
             raise BenchmarkError(
-                f"{file}: is not whole ({counts.to_dict()} judgments, {len(lacking)} instructions without"
+                f"{file}: is incomplete ({counts.to_dict()} judgments, {len(lacking)} instructions without"
                 f" one): {FETCH}"
             )
         return found.drop(columns=["model"])
 
 
 def difficulty_of(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) -> Difficulty | None:
-    """What is known of the instructions' difficulty; None for others than AlpacaEval's, or where no hub is.
+    """The instructions' difficulty; None for instructions other than AlpacaEval's, or if no hub is reachable.
 
-    Raises BenchmarkError where the folder that the study gives lacks a file.
+    Raises BenchmarkError if the study's folder lacks a file.
     """
     if not are_alpaca_evals(items):
         return None
@@ -80,9 +80,9 @@ def difficulty_of(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) -> Di
 
 
 def difficulty_at_hand(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) -> Difficulty | None:
-    """What is known of the instructions' difficulty without fetching anything.
+    """The instructions' difficulty, without downloading files.
 
-    Raises BenchmarkError where the folder that the study gives lacks a file.
+    Raises BenchmarkError if the study's folder lacks a file.
     """
     if evaluation.length_control is None and not is_fetched(lake):
         return None
@@ -90,17 +90,17 @@ def difficulty_at_hand(lake: Lake, evaluation: Pairwise, items: Sequence[Item]) 
 
 
 def are_alpaca_evals(items: Sequence[Item]) -> bool:
-    """Whether these are AlpacaEval's instructions, all of them, in the order of its files."""
+    """Whether these are all of AlpacaEval's instructions, in the order of its files."""
     return digest(*("\n\n".join(item.user) for item in items)) == IN_ORDER
 
 
 def why_unknown(items: Sequence[Item]) -> str:
-    """Why nothing is known of the instructions' difficulty, for people."""
+    """Why the instructions' difficulty is unknown, as a message."""
     return NO_FILES if are_alpaca_evals(items) else OTHER_INSTRUCTIONS
 
 
 def given_folder(evaluation: Pairwise) -> Path:
-    """The study's folder of the two files. Raises BenchmarkError where it lacks one."""
+    """The study's folder of the two files. Raises BenchmarkError if one is missing."""
     folder = Path(str(evaluation.length_control))
     lacking = [name for name in FILES if not (folder / name).is_file()]
     if lacking:
@@ -117,7 +117,7 @@ def is_fetched(lake: Lake) -> bool:
 
 
 def fetched(lake: Lake) -> Path | None:
-    """The files in the store, fetched from the hub where nobody did yet; None where that fails."""
+    """The files in the store, downloaded from the hub if needed; None if that fails."""
     uri = folder_uri(lake, FOLDER)
     if not is_fetched(lake):
         place = workplace(lake, FOLDER)
@@ -137,9 +137,9 @@ def _download(place: Path) -> bool:
     try:
         for name in FILES:
             shutil.copy(hf_hub_download(REPOSITORY, name, repo_type="dataset"), place / name)
-    except Exception as error:  # the hub's client raises many kinds; any means that there are no files
+    except Exception as error:  # the hub's client raises many types, and each means that files are missing
         log.warning(
-            "no length-controlled win rate: %s of the dataset %s cannot be fetched: %s",
+            "no length-controlled win rate: cannot download %s of the dataset %s: %s",
             name,
             REPOSITORY,
             error,

@@ -1,10 +1,10 @@
-"""AlpacaEval's length-controlled win rate (arXiv 2404.04475), by alpaca-eval's own functions.
+"""AlpacaEval's length-controlled win rate (arXiv 2404.04475), computed by alpaca-eval's own functions.
 
-alpaca-eval's own entry point downloads two files on every call, even for formulas that use neither. Where
-they are at hand (difficulty.py) its full formula is fitted. Without them, and for other instructions than its
-805, the minimal one is a figure beside the win rate and never a benchmark's main one: it is biased.
+alpaca-eval's own entry point downloads two files on every call, even for formulas that use neither. If the
+files are available (difficulty.py), its full formula is fitted. Without them, and for instructions other than
+its 805, the minimal formula is reported beside the win rate. It is biased, so it is never the main metric.
 
-Folds go by the rows' order: give them in the order of the benchmark's file, as alpaca-eval has them.
+Folds depend on the order of the rows. Use the order of the benchmark's file, as alpaca-eval does.
 """
 
 import warnings
@@ -47,7 +47,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class _Design:
-    """The fitted rows with their label `preference`, their weights, and the rows at equal lengths."""
+    """The fitted rows with their label `preference`, their weights, and the same rows at equal lengths."""
 
     fitted: Any
     weights: Any
@@ -62,11 +62,11 @@ def formula(difficulty: Difficulty | None) -> str:
 def length_controlled(compared: pl.DataFrame, difficulty: Difficulty | None = None) -> Estimate:
     """The mean probability of winning at equal lengths. Δ = characters of the reference - the response's.
 
-    `compared` has the columns `item_id`, `outcome` (0 to 1), `characters` and `reference_characters`, and its
-    rows the order of the benchmark's file. Without difficulty P(win) = σ(θ·tanh(Δ/sd(Δ)) + ψ) is fitted and
-    σ(ψ) given; with it a term for each instruction's difficulty joins, and the mean is over the instructions.
-    alpaca-eval's lc_standard_error is the spread of difficulty, no error of sampling: the interval here
-    allows for fractional outcomes instead (Papke and Wooldridge, 1996).
+    `compared` has the columns `item_id`, `outcome` (0 to 1), `characters` and `reference_characters`, with
+    rows in the order of the benchmark's file. Without difficulty, P(win) = σ(θ·tanh(Δ/sd(Δ)) + ψ) is fitted,
+    and the result is σ(ψ). With difficulty, a term for each instruction is added, and the result is the mean
+    over instructions. alpaca-eval's lc_standard_error is the spread of difficulty, not a sampling error. The
+    interval here is valid for fractional outcomes instead (Papke and Wooldridge, 1996).
     """
     found = _fitted(compared, difficulty)
     if isinstance(found, Estimate):
@@ -75,10 +75,11 @@ def length_controlled(compared: pl.DataFrame, difficulty: Difficulty | None = No
 
 
 def length_controlled_values(compared: pl.DataFrame, difficulty: Difficulty) -> "Floats | str":
-    """A value per row, in order, whose mean is `length_controlled`'s; or why there is none.
+    """A value for each row, in order, whose mean is that of `length_controlled`; or the error.
 
-    Each is its own P(win) at equal lengths, plus n times its influence on their mean through the coefficients
-    (a row of Huber's sandwich). The gamed baselines are the same for every model and move no difference.
+    Each value is the row's P(win) at equal lengths, plus n times its influence on the mean through the
+    coefficients (a row of Huber's sandwich). The gamed baselines are the same for every model, so they do not
+    change differences.
     """
     import numpy as np
 
@@ -88,14 +89,14 @@ def length_controlled_values(compared: pl.DataFrame, difficulty: Difficulty) -> 
     model, design = found
     shares, slope = _shares_and_slope(model, design)
     features, residuals, bread = _sandwich(model, design)
-    own = slice(len(features) - compared.height, None)  # behind the gamed baselines' rows
+    own = slice(len(features) - compared.height, None)  # after the gamed baselines' rows
     influence = (features * residuals[:, None])[own] @ bread @ slope
     values: Floats = shares + len(shares) * (influence - influence.mean())
     return values
 
 
 def _fitted(compared: pl.DataFrame, difficulty: Difficulty | None) -> tuple[Any, _Design] | Estimate:
-    """The model and what it was fitted to; or, where nothing can be fitted, what there is to say."""
+    """The fitted model and its design; or an estimate without a fit where none is possible."""
     from alpaca_eval.metrics.glm_winrate import GLM_INFO, fit_LogisticRegressionCV
 
     settings = GLM_INFO[formula(difficulty)]["kwargs"]
@@ -106,8 +107,8 @@ def _fitted(compared: pl.DataFrame, difficulty: Difficulty | None) -> tuple[Any,
         return unvaried(compared["outcome"][0], compared.height)
     design = _design(compared, delta, difficulty)
     with warnings.catch_warnings():
-        # alpaca-eval asks scikit-learn in a way that 1.10 ends; pyproject.toml stays below it. A fit that did
-        # not converge shows in the interval.
+        # alpaca-eval uses an interface that scikit-learn 1.10 removes; pyproject.toml requires an older one.
+        # A fit that did not converge has a wide interval.
         warnings.simplefilter("ignore")
         model = fit_LogisticRegressionCV(
             design.fitted, "preference", sample_weight=design.weights, **settings
@@ -116,12 +117,12 @@ def _fitted(compared: pl.DataFrame, difficulty: Difficulty | None) -> tuple[Any,
 
 
 def _design(compared: pl.DataFrame, delta: Any, difficulty: Difficulty | None) -> _Design:
-    """As alpaca-eval makes it; its gamed baselines' rows weigh less, together a fifth of a model's."""
+    """The design as in alpaca-eval. The gamed baselines' rows together weigh a fifth of the model's rows."""
     import pandas as pd
     from alpaca_eval.metrics.glm_winrate import GLM_INFO, make_dmatrix_for_model
 
     settings = GLM_INFO[formula(difficulty)]
-    # As in alpaca-eval's log loss: folds of nothing but 0 or 1 would lack a class and spoil the fit.
+    # As in alpaca-eval's log loss: folds with only 0 or only 1 would lack a class and break the fit.
     outcomes = compared["outcome"].clip(EPSILON, 1 - EPSILON).to_numpy()
     features = {"std_delta_len": delta / delta.std(ddof=1), "not_gamed_baseline": True}
     own = pd.DataFrame({"preference": outcomes, **features})
@@ -139,7 +140,7 @@ def _design(compared: pl.DataFrame, delta: Any, difficulty: Difficulty | None) -
 
 
 def _split(matrices: tuple[Any, Any], weights: Any) -> tuple[Any, Any, Any]:
-    """Rows with a label only: alpaca-eval's gamed baselines lack a few."""
+    """Keep only rows with a label, because alpaca-eval's gamed baselines lack a few."""
     fitted, asked = matrices
     known = fitted["preference"].notna()
     return fitted[known], None if weights is None else weights[known], asked
@@ -161,14 +162,14 @@ def _unfit(delta: Any, folds: int) -> str | None:
 
 
 def _at_equal_lengths(model: Any, design: _Design) -> Estimate:
-    """The mean of σ over the asked rows, and 1.96 standard errors of its logit."""
+    """The mean of σ over the rows at equal lengths, with 1.96 standard errors of its logit."""
     import numpy as np
 
     shares, slope = _shares_and_slope(model, design)
     value = float(shares.mean())
-    if value in (0.0, 1.0):  # where length tells all outcomes apart the logit grows beyond any number
+    if value in (0.0, 1.0):  # if length separates all outcomes, the logit is infinite
         return unvaried(value, len(shares))
-    # The mean's logit moves with the coefficients by this much; for the minimal formula that is ψ's own row.
+    # The gradient of the mean's logit by the coefficients; for the minimal formula this is ψ's own row.
     margin = NORMAL_95 * _standard_error(model, design, slope / (value * (1 - value)))
     logit = np.log(value / (1 - value))
     low, high = (0.5 * (1 + np.tanh(end / 2)) for end in (logit - margin, logit + margin))
@@ -176,7 +177,7 @@ def _at_equal_lengths(model: Any, design: _Design) -> Estimate:
 
 
 def _shares_and_slope(model: Any, design: _Design) -> tuple[Any, Any]:
-    """P(win) at equal lengths of each asked row, and by how much their mean moves with the coefficients."""
+    """P(win) of each row at equal lengths, and the gradient of their mean by the coefficients."""
     import numpy as np
 
     x = design.asked.to_numpy()
@@ -196,7 +197,7 @@ def _sandwich(model: Any, design: _Design) -> tuple[Any, Any, Any]:
 
 
 def _standard_error(model: Any, design: _Design, slope: Any) -> float:
-    """Huber's and White's standard error of a linear combination: no variance is assumed."""
+    """The Huber-White standard error of a linear combination, which assumes no variance."""
     import numpy as np
 
     x, residuals, bread = _sandwich(model, design)

@@ -40,7 +40,7 @@ from preceptor.statistics.proportions import mean_share
 from preceptor.study.evaluation import Pairwise
 from preceptor.study.judges import AnnotatorJudge, ClassifierJudge, PromptedJudge
 
-PROMPT = "duel"  # the built-in prompt file of a judge that is asked in words
+PROMPT = "duel"  # the built-in prompt file
 OF_A_CLASSIFIER = "mean of σ(score - reference score)"
 OF_VERDICTS = "mean of the judge's preferences (0 to 1; where both orders were asked, their mean)"
 INSTEAD = "the main metric in place of lc_win_rate, because {}"
@@ -49,9 +49,9 @@ DISCRETE = "wins + draws / 2, alpaca-eval's get_winrate; 1.96 standard errors"
 
 
 def check(evaluation: Pairwise) -> None:
-    """Read what is local: references, the judge's words, labels, the files of length control.
+    """Read all local files: references, the judge's prompt, labels, files of length control.
 
-    Raises BenchmarkError or RecordsError for a file that cannot be used.
+    Raises BenchmarkError or RecordsError for an unusable file.
     """
     items = None if evaluation.path is None else read_items(evaluation)
     if isinstance(evaluation.judge, AnnotatorJudge):
@@ -60,8 +60,8 @@ def check(evaluation: Pairwise) -> None:
         protocol_of(evaluation.judge, PROMPT)
     elif evaluation.human_labels is not None:
         raise BenchmarkError(
-            f"evaluation {evaluation.name!r}: 'human_labels' are held against verdicts, and a classifier"
-            " gives scores: leave them out, or ask a judge"
+            f"evaluation {evaluation.name!r}: 'human_labels' are compared with verdicts, but a classifier"
+            " gives scores: remove them, or use a judge"
         )
     if evaluation.human_labels is not None:
         read_labels(evaluation, evaluation.human_labels, items)
@@ -70,13 +70,13 @@ def check(evaluation: Pairwise) -> None:
         if items is not None and not are_alpaca_evals(items):
             raise BenchmarkError(
                 f"evaluation {evaluation.name!r}, length_control: {OTHER_INSTRUCTIONS}, and"
-                f" {evaluation.origin} holds others: give AlpacaEval's file as it is, or leave"
-                " 'length_control' out"
+                f" {evaluation.origin} has others: use AlpacaEval's file unchanged, or remove"
+                " 'length_control'"
             )
 
 
 def metrics(job: EvaluationJob[Pairwise], scored: ScoredItems) -> list[Metric]:
-    """The win rates, the main one first; of a judge asked in words, LIMA's three shares; then the judge."""
+    """The win rates, the main one first; for a prompted judge LIMA's three shares; then judge reliability."""
     evaluation, results = job.evaluation, scored.results.rows
     items = read_items(evaluation)
     difficulty = difficulty_of(job.lake, evaluation, items)
@@ -95,7 +95,7 @@ def metrics(job: EvaluationJob[Pairwise], scored: ScoredItems) -> list[Metric]:
 
 
 def files(evaluation: Pairwise) -> dict[str, Any]:
-    """What the metrics read besides the results: people's labels, and the files of length control."""
+    """Other inputs of the metrics: people's labels, and the files of length control."""
     labels, folder = evaluation.human_labels, evaluation.length_control
     return {
         "human_labels": None
@@ -109,20 +109,20 @@ def files(evaluation: Pairwise) -> dict[str, Any]:
 
 
 def lacks_files(scores: pl.DataFrame) -> bool:
-    """Whether these scores were made without the files of length control, for want of them."""
+    """Whether these scores were made without the files of length control, because they were missing."""
     return bool(scores["method"].str.contains(NO_FILES, literal=True).any())
 
 
 def in_file_order(results: pl.DataFrame, items: Sequence[Item]) -> pl.DataFrame:
-    """The rows in the order of the benchmark's file, by which alpaca-eval's folds go."""
+    """The rows in the order of the benchmark's file, which determines alpaca-eval's folds."""
     places = {item.item_id: place for place, item in enumerate(items)}
     return results.sort(pl.col("item_id").replace_strict(places, return_dtype=pl.Int64), "sample")
 
 
 def win_rates(evaluation: Pairwise, counted: pl.DataFrame, difficulty: Difficulty | None) -> list[Metric]:
-    """Plain, length-controlled and discrete win rate over the rows that have an outcome, in the file's order.
+    """Plain, length-controlled and discrete win rate of rows with an outcome, in the file's order.
 
-    The main one is first: the study's metric, and the plain one where no difficulty is known.
+    The main one is first: the study's metric, or the plain one where the difficulty is unknown.
     """
     outcomes = counted["outcome"].to_list()
     mean = OF_A_CLASSIFIER if isinstance(evaluation.judge, ClassifierJudge) else OF_VERDICTS
@@ -136,7 +136,7 @@ def win_rates(evaluation: Pairwise, counted: pl.DataFrame, difficulty: Difficult
 
 
 def _explained(evaluation: Pairwise, rates: Sequence[Metric], why: str) -> list[Metric]:
-    """The rates with why there is no full length control, and why the main one is not the study's."""
+    """The rates with notes in their methods on missing length control and a replaced main metric."""
     notes = {METRICS[MINIMAL]: WITHOUT.format(why)}
     if evaluation.metric == METRICS[FULL]:
         notes["win_rate"] = INSTEAD.format(why)
@@ -147,7 +147,7 @@ def _explained(evaluation: Pairwise, rates: Sequence[Metric], why: str) -> list[
 
 
 def wins_ties_losses(results: pl.DataFrame) -> list[Metric]:
-    """LIMA's three shares: an item is won where its mean over both orders is above a half."""
+    """LIMA's three shares. An item is won if its mean over both orders is above 0.5."""
     labels = results.drop_nulls("outcome").select(label_of(pl.col("outcome"))).to_series()
     method = "items on this side of 0.5, in the mean over orders and draws / items judged; Wilson's interval"
     return [
@@ -159,7 +159,7 @@ def wins_ties_losses(results: pl.DataFrame) -> list[Metric]:
 
 
 def lengths(counted: pl.DataFrame) -> pl.DataFrame:
-    """Outcomes beside lengths in characters, as alpaca-eval measures them."""
+    """Outcomes with lengths in characters, as alpaca-eval measures them."""
     return counted.select(
         "item_id",
         "outcome",

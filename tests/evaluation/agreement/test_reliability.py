@@ -177,5 +177,5 @@ def test_nothing_judged_is_an_error():
 def test_orders_and_outcomes_that_cannot_be_are_refused(measure):
     with pytest.raises(ValueError, match="item a has the order 'first': use response_first, reference_first"):
         measure(frame([("a", 0, "first", 0, 1.0)]))
-    with pytest.raises(ValueError, match=r"item a has the outcome 7.0: outcomes are 0 to 1"):
+    with pytest.raises(ValueError, match=r"item a has the outcome 7.0: .*0 to 1"):
         measure(frame([("a", 0, "alone", 0, 7.0)]))

@@ -167,9 +167,9 @@ def test_no_battles_have_no_win_rates():
     [
         ({"outcome": pl.lit(0.7)}, "'outcome' other than 0, 0.5 and 1"),
         ({"outcome": pl.lit(math.nan)}, "'outcome' other than 0, 0.5 and 1"),
-        ({"outcome": pl.lit(None, pl.Float64)}, "nulls in outcome: leave out games without a verdict"),
-        ({"weight": pl.lit(0)}, "'weight' that is no whole number from 1"),
-        ({"weight": pl.lit(1.5)}, "'weight' that is no whole number from 1"),
+        ({"outcome": pl.lit(None, pl.Float64)}, "nulls in outcome"),
+        ({"weight": pl.lit(0)}, "'weight' .*whole number from 1"),
+        ({"weight": pl.lit(1.5)}, "'weight' .*whole number from 1"),
         ({"bold": pl.lit(-1)}, "style counts must be 0 or more and finite"),
     ],
 )

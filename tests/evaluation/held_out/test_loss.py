@@ -145,4 +145,4 @@ def test_a_loss_too_high_for_a_perplexity_says_so_and_stays_a_loss():
     metrics = loss_estimates(rows(loss(800, 1), loss(800, 1))).metrics
     assert metrics["held_out_loss"].value == 800
     assert metrics["perplexity"].value is None
-    assert "exp(800) is no finite number" in metrics["perplexity"].error
+    assert "exp(800)" in metrics["perplexity"].error

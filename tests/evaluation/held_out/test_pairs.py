@@ -65,7 +65,7 @@ def test_one_empty_turn_of_several_filters_the_pair(tmp_path):
     [
         (
             {"instruction": "Q", "output": None},
-            "holds 0 responses for 1 user turns .format alpaca.: give each",
+            "has 0 responses for 1 user turns .format alpaca.",
         ),
         (
             {"instruction": "Q", "answer": "a"},
@@ -75,10 +75,10 @@ def test_one_empty_turn_of_several_filters_the_pair(tmp_path):
             {**GOOD, "context": "C"},
             r"column 'context' holds text that nothing reads: 'columns: \{input: context\}",
         ),
-        ({"instruction": " ", "output": "a"}, "holds an empty instruction: fill it or leave the row out"),
+        ({"instruction": " ", "output": "a"}, "empty instruction"),
         ({"question": "Q", "output": "a"}, r"no column 'instruction' \(there are question, output\)"),
         ({"instruction": "Q", "output": 3}, "column 'output' holds a int, not text"),
-        ({**GOOD, "output": "other"}, "repeats the instruction of pairs.jsonl:1: leave one of them out"),
+        ({**GOOD, "output": "other"}, "repeats the instruction of pairs.jsonl:1"),
         ([1], "pairs.jsonl:2: "),
     ],
 )

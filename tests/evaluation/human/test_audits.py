@@ -169,9 +169,9 @@ def test_nothing_rated_is_an_error():
 
 def test_figures_of_another_scale_are_refused():
     yes = frame([("0", "lima", None, "ann", "yes")])
-    with pytest.raises(ValueError, match="ratings of lima hold 'yes': these are excellent, pass, fail"):
+    with pytest.raises(ValueError, match=r"ratings of lima .*'yes': .*excellent, pass, fail"):
         grade_shares(yes, "lima")
     with pytest.raises(ValueError, match="two outputs is needed"):
         pairwise_shares(yes, "lima", "bard")
-    with pytest.raises(ValueError, match="ask pairwise_agreement"):
+    with pytest.raises(ValueError, match="pairwise_agreement"):
         rater_agreement(verdicts({(0, "ann"): "win"}))

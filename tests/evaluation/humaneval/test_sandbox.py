@@ -248,5 +248,5 @@ def test_a_sandbox_that_does_not_start_is_an_error_and_no_wrong_answer(monkeypat
 
 def test_an_unknown_architecture_is_refused(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    with pytest.raises(SandboxError, match="system calls of x86_64, aarch64 and not of riscv64"):
+    with pytest.raises(SandboxError, match=r"x86_64, aarch64.*riscv64"):
         SANDBOX.check()

@@ -130,7 +130,7 @@ def test_a_damaged_ranking_is_no_verdict(caplog):
         ("alpaca_farm", "asks about several items at once"),
         (
             "gtp4",
-            "annotator 'gtp4' has no configs.yaml; alpaca-eval brings .*weighted_alpaca_eval_gpt4_turbo",
+            "annotator 'gtp4' has no configs.yaml.*weighted_alpaca_eval_gpt4_turbo",
         ),
     ],
 )
@@ -183,10 +183,10 @@ def test_the_same_folder_elsewhere_is_the_same_judge(tmp_path):
         ("- a", "alpaca-eval cannot use"),
         ("a: 3", "alpaca-eval cannot use"),
         ("a: {completions_kwargs: {}}", "alpaca-eval cannot use"),
-        ("a: {prompt_template: own/gone.txt}", "alpaca-eval cannot use|does not show the judge"),
+        ("a: {prompt_template: own/gone.txt}", "alpaca-eval cannot use|lacks"),
         ("a: {prompt_template: own/p.txt, fn_completion_parser: nobody}", "alpaca-eval cannot use"),
         ("a: {prompt_template: own/p.txt, colour: red}", "alpaca-eval cannot use"),
-        ("a: {prompt_template: own/p.txt}", "does not show the judge one answer nor another answer"),
+        ("a: {prompt_template: own/p.txt}", "lacks one answer and another answer"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_told_before_anybody_is_asked(tmp_path, content, message):

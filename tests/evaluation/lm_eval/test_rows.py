@@ -44,7 +44,7 @@ def test_a_file_can_be_given_itself(tmp_path):
 def test_two_files_for_a_split_are_refused(tmp_path):
     write(tmp_path / "test.jsonl", ROWS)
     write(tmp_path / "test.csv", ROWS)
-    with pytest.raises(BenchmarkError, match=r"several files for test: test\.jsonl, test\.csv; keep one"):
+    with pytest.raises(BenchmarkError, match=r"several files for test.*test\.jsonl, test\.csv"):
         split_files(GSM8K, GSM8K.tasks[0], tmp_path)
 
 
@@ -87,7 +87,7 @@ def test_rows_in_a_field_are_read_as_they_are(tmp_path_factory, rows):
         (b"[]", "'examples' is a list of rows"),
         (b'{"examples": 3}', "'examples' is a list of rows"),
         (b'{"examples": []}', "has no rows"),
-        (b'{"examples": ["x"]}', r"snarks\.json\[0\]: a JSON str is no row"),
+        (b'{"examples": ["x"]}', r"snarks\.json\[0\]: a JSON str is not a row"),
         (
             b'{"examples": [{"input": "x", "target": "(A)"}, {"input": "x"}]}',
             r"\[1\]: column 'target' is missing",

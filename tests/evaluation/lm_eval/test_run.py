@@ -229,8 +229,8 @@ def test_a_task_of_ones_own_runs_on_ones_own_rows(own, tmp_path):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"tasks": (Task("color", "colours"),)}, r"defines no task 'color' \(but colours\): mend"),
-        ({"main_measure": "f1"}, r"no measure 'f1', but exact_match"),
+        ({"tasks": (Task("color", "colours"),)}, r"defines no task 'color' .*colours"),
+        ({"main_measure": "f1"}, r"no measure 'f1'.*exact_match"),
         ({"shots": 3}, r"has 2 worked examples for 3 shots: lower 'shots'"),
         ({"splits": ("train",)}, r"cannot build task 'colours' on these rows: KeyError: 'test'"),
     ],
@@ -327,7 +327,7 @@ def test_a_prompt_that_lm_eval_would_cut_is_an_error_and_no_wrong_answer(own, tm
     folder = save_language_model(tmp_path / "model", context=64)
     cut, whole = model_run(replace(own, response_tokens=8), tmp_path, folder)
     assert cut.outcome is None
-    assert cut.error.startswith("the prompt has 100 tokens, but the model reads 56 beside the response")
+    assert cut.error.startswith("the prompt has 100 tokens") and " 56 " in cut.error
     assert (whole.outcome, whole.error) == (0.0, None)
 
 
@@ -345,7 +345,7 @@ def test_a_choice_counts_as_part_of_what_the_model_reads(mmlu, tmp_path):
         for context in (65, 64)
     )
     assert fits[0].error is None
-    assert cut[0].error.startswith("the prompt has 60 tokens, but the model reads 59 beside the response")
+    assert cut[0].error.startswith("the prompt has 60 tokens") and " 59 " in cut[0].error
 
 
 def test_without_nltks_sentence_splitter_nothing_is_fetched(monkeypatch):
@@ -361,7 +361,7 @@ def test_without_nltks_sentence_splitter_nothing_is_fetched(monkeypatch):
 
 def test_a_response_as_long_as_the_context_is_refused(own, tmp_path):
     folder = save_language_model(tmp_path / "model", context=64)
-    with pytest.raises(BenchmarkError, match="reads 64 tokens, which leaves none for a prompt"):
+    with pytest.raises(BenchmarkError, match=r"64 tokens .*response_tokens"):
         model_run(replace(own, response_tokens=64), tmp_path, folder)
 
 
@@ -371,10 +371,10 @@ def test_a_template_that_drops_the_tasks_description_is_refused(own, tmp_path):
         "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor %}"
     )
     folder = save_language_model(tmp_path / "model", template=only_users)
-    with pytest.raises(BenchmarkError, match=r"leaves out the system message.*'Name the colour\.'"):
+    with pytest.raises(BenchmarkError, match=r"system message.*'Name the colour\.'"):
         model_run(replace(own, apply_chat_template=True, response_tokens=4), tmp_path, folder)
 
 
 def test_a_model_that_is_no_folder_is_never_fetched(own, tmp_path):
-    with pytest.raises(BenchmarkError, match="model 'gpt2' is no folder"):
+    with pytest.raises(BenchmarkError, match="model 'gpt2' is not a folder"):
         load_model(own, "gpt2", "cpu", 1)
