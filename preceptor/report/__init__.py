@@ -1,1 +1,1 @@
-"""What a study found: predictions held against what came out, and one page that says so."""
+"""The report: compares predictions with results, and writes one HTML page."""

@@ -1,4 +1,4 @@
-"""The short answer per base: whom CAR ranks first, whose student came out best, and how well they agree."""
+"""The short answer per base: CAR's first teacher, the best student, and how well the two agree."""
 
 from dataclasses import dataclass
 
@@ -14,19 +14,19 @@ from preceptor.suitability.table import few_instructions
 
 @dataclass(frozen=True)
 class BaseSummary:
-    """One base's answer; `first` is None where no teacher is ranked, and `sentence` then says so."""
+    """One base's answer; if no teacher is ranked, `first` is None and `sentence` gives the reason."""
 
     base: str
     first: str | None
     rank: str
     sentence: str
-    settings: str  # how far the first place hangs on reward map, β and too few rows; empty without a ranking
+    settings: str  # sensitivity of the first place to reward map, β and too few rows; empty without a ranking
     outcomes: tuple[BenchmarkOutcome, ...]
-    silence: str  # why there is no outcome; empty where there is one
+    silence: str  # why there is no outcome; empty if there is one
 
 
 def answers(study: Study, evidence: Evidence) -> list[BaseSummary]:
-    """The study's bases in its order."""
+    """One answer per base, in the study's order."""
     return [_answer(study, evidence, base.name) for base in study.bases]
 
 
@@ -39,9 +39,9 @@ def _answer(study: Study, evidence: Evidence, base: str) -> BaseSummary:
         return BaseSummary(base, None, "", _unranked(evidence, base), "", found, silence)
     low, high = ranked.filter(rank=1).select(pl.col("rank_low").min(), pl.col("rank_high").max()).row(0)
     rank = f"rank {ranks(low, high)} of {ranked.height}"
-    hangs = first_under_sentence(evidence.first_under.filter(base=base), first)
+    sensitivity = first_under_sentence(evidence.first_under.filter(base=base), first)
     few = few_instructions(ranked)
-    settings = f"{hangs} {few}.".strip() if few else hangs
+    settings = f"{sensitivity} {few}.".strip() if few else sensitivity
     return BaseSummary(base, listed(first), rank, _ranking_sentence(ranked, first), settings, found, silence)
 
 
@@ -51,23 +51,23 @@ def _ranking_sentence(ranked: pl.DataFrame, first: list[str]) -> str:
         return f"{listed(first)} share the highest CAR."
     if not rivals:
         return (
-            "Under this reward map, β and reward model no other teacher could be first: the rank intervals"
-            " hold jointly over all of them."
+            "No other teacher could be first under this reward map, β and reward model. The rank intervals"
+            " hold jointly for all teachers."
         )
-    return f"The data cannot tell it from {listed(rivals)}, which could be first as well."
+    return f"The data cannot separate it from {listed(rivals)}, which could be first as well."
 
 
 def _unranked(evidence: Evidence, base: str) -> str:
     reasons = evidence.ranking.filter(base=base)["missing"].drop_nulls().unique(maintain_order=True).to_list()
-    why = f": {'; '.join(reasons)}" if reasons else ": the CAR table holds no row of it"
+    why = f": {'; '.join(reasons)}" if reasons else ": the CAR table has no rows for it"
     return f"No teacher is ranked for this base{why}."
 
 
 def _silence(study: Study, evidence: Evidence, base: str) -> str:
     runs = [run for run in study.runs if run.base == base]
     if not runs:
-        return "The study tunes this base on nothing: this is a ranking only, a prediction not yet tested."
+        return "The study has no runs for this base. The ranking is a prediction that no tuning has tested."
     scored = evidence.checkpoints.filter(base=base).join(evidence.scores.select("run"), on="run", how="semi")
     if scored.is_empty():
-        return f"None of the {counted(len(runs), 'run')} of this base has a result yet."
-    return "No run of this base was tuned on one teacher's rows alone, so no teacher can be compared."
+        return f"None of this base's {counted(len(runs), 'run')} has a result yet."
+    return "No run of this base was tuned on one teacher's rows alone, so teachers cannot be compared."

@@ -1,4 +1,4 @@
-"""Scores of the study's averages, made from those of its benchmarks: a run that lacks one has no average."""
+"""Scores of the study's averages. A run has no average if one of the benchmarks has no score."""
 
 import polars as pl
 
@@ -18,7 +18,7 @@ INTERVAL = (
 
 
 def add_averages(warehouse: Warehouse, study: Study) -> None:
-    """Add a row to the warehouse's `eval_scores` per average and run; the lake is not touched."""
+    """Add a row per average and run to the warehouse's `eval_scores`; the lake does not change."""
     scores = warehouse.rows(EVAL_SCORES.name).select(list(EVAL_SCORES.schema))
     main = main_metrics(scores, study)
     scored = set(scores["run"])

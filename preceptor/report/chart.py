@@ -1,4 +1,4 @@
-"""The look of the report's charts, and a figure as the HTML of one self-contained element."""
+"""The style of the report's charts, and a figure as one self-contained HTML element."""
 
 import html
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-# Colours that stand out on paper and on a dark screen; lines are told apart by dashes where these repeat.
+# Colours that are visible on paper and on a dark screen. When they repeat, dashes distinguish lines.
 COLOURS = (
     "#2f6fb3",
     "#c8603a",
@@ -20,7 +20,7 @@ COLOURS = (
     "#94694a",
 )
 DASHES = ("solid", "dash", "dot", "dashdot")
-INK = "#7d7a74"  # readable on both; the page's style sheet repaints text and rules in its own colours
+INK = "#7d7a74"  # readable on both; the page's style sheet overrides the colours of text and rules
 GREY = "#8b8780"
 RULE = "rgba(128,128,128,0.25)"
 FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
@@ -29,17 +29,17 @@ ROW = 25  # pixels
 
 
 def colour(number: int) -> str:
-    """The colour of the n-th teacher, everywhere on the page."""
+    """The colour of the n-th teacher, the same everywhere on the page."""
     return COLOURS[number % len(COLOURS)]
 
 
 def dash(number: int) -> str:
-    """Lines of the n-th teacher: solid for the first ten."""
+    """The line style of the n-th teacher: solid for the first ten."""
     return DASHES[number // len(COLOURS) % len(DASHES)]
 
 
 def label(name: str) -> str:
-    """A name beside an axis: without its middle where it is long, and no markup (plotly reads some HTML)."""
+    """A name beside an axis. A long name loses its middle. HTML is escaped, because plotly reads some."""
     ends = LABEL // 2
     return html.escape(name if len(name) <= LABEL else f"{name[:ends]}…{name[1 - ends :]}")
 
@@ -74,7 +74,7 @@ def new_figure(height: int, x_title: str, y_title: str = "") -> Any:
 
 
 def name_rows(figure: Any, names: list[str], notes: Sequence[str] = ()) -> None:
-    """Name the rows 0, 1, … of a horizontal chart from the top; notes stand at its right edge."""
+    """Name the rows 0, 1, … of a horizontal chart from the top; `notes` appear at its right edge."""
     figure.update_yaxes(
         tickvals=list(range(len(names))),
         ticktext=[label(name) + "\u2002" for name in names],
@@ -90,7 +90,7 @@ def name_rows(figure: Any, names: list[str], notes: Sequence[str] = ()) -> None:
 
 
 def rows_height(count: int) -> int:
-    """Pixels of a horizontal chart with so many rows, its axis included."""
+    """The height in pixels of a horizontal chart with `count` rows, including its axis."""
     return 70 + ROW * count
 
 
@@ -103,10 +103,10 @@ def error_bars(rows: pl.DataFrame, value: str, low: str, high: str) -> dict[str,
 
 
 def to_html(figure: Any, name: str) -> str:
-    """The chart's element and its data, which the page's last script draws once every element has its place.
+    """The chart's element and its data. The page's last script draws it after layout.
 
     `name` becomes the element's id, so that the same data give the same page.
     """
-    data = figure.to_json()  # with every < escaped
+    data = figure.to_json()  # escapes every <
     box = f'<div class="plot" id="{name}" style="height:{figure.layout.height}px"></div>'
     return f'{box}<script type="application/json" data-chart="{name}">{data}</script>'

@@ -1,4 +1,4 @@
-"""Every two runs of a base, and each run and its untuned base, on a benchmark's main metric, by item."""
+"""Paired tests by item on a benchmark's main metric: two runs of a base, or a run and its untuned base."""
 
 import polars as pl
 
@@ -13,9 +13,9 @@ SEED = 0
 
 
 def differences(study: Study, tested: dict[str, Tested]) -> pl.DataFrame:
-    """Rows of `eval_differences`, from `tested_values`: of benchmarks and of averages of them.
+    """Rows of `eval_differences` for benchmarks and averages. `tested` comes from `tested_values`.
 
-    Of a benchmark whose categories are not pooled, the metric is that of its main category.
+    If a benchmark does not pool its categories, its main category is tested.
     """
     rows = []
     for benchmark, of_benchmark in tested.items():
@@ -32,7 +32,7 @@ def differences(study: Study, tested: dict[str, Tested]) -> pl.DataFrame:
 
 
 def _rows(tested: Tested, runs: list[str], untuned: str | None = None) -> list[dict[str, object]]:
-    """One family of tests: every two runs, or every run and its untuned base."""
+    """One family of tests: all pairs of runs, or each run against its untuned base."""
     found = paired_differences(outcomes_of(tested, runs), SEED, tested.items.largest, against=untuned)
     adjusted = holm([difference.p_value for *_, difference in found])
     return [
@@ -43,7 +43,7 @@ def _rows(tested: Tested, runs: list[str], untuned: str | None = None) -> list[d
             "difference": difference.value,
             "p_adjusted": p_adjusted,
             "left_out": difference.only_first + difference.only_second,
-            **_as_it_is(difference),
+            **_fields_of(difference),
             "method": _method(tested, difference),
             **_untested(tested, first, second),
         }
@@ -52,7 +52,7 @@ def _rows(tested: Tested, runs: list[str], untuned: str | None = None) -> list[d
 
 
 def outcomes_of(tested: Tested, runs: list[str]) -> pl.DataFrame:
-    """The runs' values in their order, with a row without a value for a run that has none."""
+    """The runs' values in the order of `runs`; a run without values gets one row with a null value."""
     values = tested.items.values
     lacking = [{"run": run, "item_id": "", "value": None} for run in runs if run in tested.items.why]
     order = pl.col("run").replace_strict(runs, range(len(runs)), return_dtype=pl.Int64)
@@ -60,7 +60,7 @@ def outcomes_of(tested: Tested, runs: list[str]) -> pl.DataFrame:
     return there.sort(order, maintain_order=True).rename({"value": "outcome"})
 
 
-def _as_it_is(difference: PairedDifference) -> dict[str, object]:
+def _fields_of(difference: PairedDifference) -> dict[str, object]:
     return {name: vars(difference)[name] for name in ("low", "high", "p_value", "n", "error")}
 
 
@@ -72,6 +72,6 @@ def _method(tested: Tested, difference: PairedDifference) -> str | None:
 
 
 def _untested(tested: Tested, *runs: str) -> dict[str, object]:
-    """Why two runs cannot be compared, where one of them has no metric."""
+    """The reason why two runs cannot be compared, if one of them has no metric."""
     why = [f"{run}: {tested.items.why[run]}" for run in runs if run in tested.items.why]
     return {"error": f"not tested, since there is no {tested.metric} of {'; '.join(why)}"} if why else {}

@@ -1,4 +1,4 @@
-"""All that the report says, as frames of rows that count today: aggregated in SQL, read once."""
+"""The data behind the report: frames of current rows, aggregated in SQL and read once."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from preceptor.study.schema import Study
 
 @dataclass(frozen=True)
 class Evidence:
-    """One frame per statement of sql/report, and what is made of them."""
+    """One frame per statement in sql/report, and frames computed from them."""
 
     ranking: pl.DataFrame
     suitability: pl.DataFrame  # by every metric
@@ -32,15 +32,15 @@ class Evidence:
     selections: pl.DataFrame
     spreads: pl.DataFrame
     failures: pl.DataFrame
-    first_under: pl.DataFrame  # who is first by CAR under other reward maps and β
+    first_under: pl.DataFrame  # the first teacher by CAR under other reward maps and β
     reward_rankings: pl.DataFrame  # by each of the study's reward models
-    reward_correlations: pl.DataFrame  # between two of them
+    reward_correlations: pl.DataFrame  # between two reward models
     instructions: int
     reward_check: RewardCheck
 
 
 def gather(warehouse: Warehouse, study: Study) -> Evidence:
-    """Everything that the report says, from a warehouse with every table of the lake, some without rows.
+    """Everything that the report shows, from a warehouse with every table of the lake; some may be empty.
 
     Raises ValueError for a model whose revision cannot be looked up.
     """

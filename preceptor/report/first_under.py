@@ -1,6 +1,6 @@
-"""Who would be first under other reward maps and other β: a ranking holds for one of each.
+"""The first teacher under other reward maps and other β, because a ranking depends on both settings.
 
-A shift in the map makes rewards alike in proportion and leaves the loss to decide; without β the reward does.
+A large shift makes all rewards similar in proportion, so the loss decides. With β = 0 the reward decides.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from preceptor.suitability.metrics import CAR, car_metric
 
 NAMED: dict[str, pl.DataType | type[pl.DataType]] = {"base": pl.String, "map": pl.String}
 SCHEMA = NAMED | {"beta": pl.Float64, "first": pl.List(pl.String), "agrees": pl.Boolean}
-SHIFTS = (1, 10)  # standard deviations of the rewards that the lowest teacher's mean is lifted to
-LOSS_ALONE, REWARD_ALONE = "loss alone (a shift without end)", "reward alone"
+SHIFTS = (1, 10)  # the shift raises the lowest teacher's mean to this many standard deviations of the rewards
+LOSS_ALONE, REWARD_ALONE = "loss alone (infinite shift)", "reward alone"
 DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to map rewards: what to call it, and the mean mapped reward of each teacher."""
+    """One way to map rewards: its name, and the mean mapped reward of each teacher."""
 
     name: str
     rewards: pl.Series
 
 
 def first_under(means: pl.DataFrame, ranking: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """A row is a base, a map and a β: its `first` teachers, and whether these are the CAR table's (`agrees`).
+    """A row per base, map and β: the `first` teachers, and whether the CAR table `agrees`.
 
-    `means` are `reward_means` of CAR's reward model. A map under which a mean is not positive gives no row.
-    Without a β stands the loss alone; β = 0 is the reward alone.
+    `means` has rows of `reward_means` for CAR's reward model. A map is left out if it makes a mean that is
+    not positive. A null β means the loss alone; β = 0 means the reward alone.
     """
     rows = []
     for base in study.bases:
@@ -60,7 +60,7 @@ def _settings(means: pl.DataFrame, study: Study) -> list[tuple[str, float | None
 
 
 def _ways(means: pl.DataFrame, own: RewardMap) -> list[Way]:
-    """The study's own map first; of the others those with positive means only."""
+    """The study's map first, then other maps whose means are all positive."""
     raw = means["reward"]
     ways = [Way(f"{_named(own)}, the study's", mapped(means, own))]
     others = [RewardMap(kind="identity"), RewardMap(kind="sigmoid")]
@@ -88,16 +88,16 @@ def _highest(teachers: list[str], values: pl.Series) -> list[str]:
 
 
 def first_under_sentence(rows: pl.DataFrame, first: list[str]) -> str:
-    """How far the first place hangs on the map and on β, from one base's rows; empty where there are none."""
+    """Sensitivity of the first place to the map and β, from one base's rows; empty if there are none."""
     if rows.is_empty():
         return ""
     stays = rows["agrees"].sum()
-    said = (
-        f"Under {stays} of {counted(rows.height, 'setting')} of reward map and β {listed(first)} stays first"
+    text = (
+        f"Under {stays} of {counted(rows.height, 'setting')} of reward map and β, {listed(first)} stays first"
     )
     limits = []
-    for name, words in ((REWARD_ALONE, "with reward alone"), (LOSS_ALONE, "with loss alone")):
+    for name, words in ((REWARD_ALONE, "by reward alone"), (LOSS_ALONE, "by loss alone")):
         row = rows.filter(map=name).row(0, named=True)
         if not row["agrees"]:
-            limits.append(f"{words} it is {listed(row['first'])}")
-    return f"{'; '.join([said, ', '.join(limits)] if limits else [said])}."
+            limits.append(f"{words}, {listed(row['first'])} is first")
+    return f"{'; '.join([text, *limits])}."

@@ -1,4 +1,4 @@
-"""How far two judges agree who compared the same answers with the same references."""
+"""Agreement of two judges that compared the same answers with the same references."""
 
 import polars as pl
 
@@ -16,11 +16,12 @@ SCHEMA = {
 
 
 def judge_agreements(warehouse: Warehouse, study: Study) -> pl.DataFrame:
-    """A row per two pairwise benchmarks that share answers, with the columns of SCHEMA.
+    """A row per pair of pairwise benchmarks that share answers, with the columns of SCHEMA.
 
-    `agreement` is tie-discounted (LIMA, arXiv 2305.11206, section 4): 1 for the same of win, tie and lose,
-    0.5 where exactly one says tie, else 0; `plain` counts only the same. Means over items of their answers',
-    which are not independent, with `agreement`'s Wilson interval over items.
+    `agreement` is tie-discounted (LIMA, arXiv 2305.11206, section 4): 1 for the same verdict (win, tie or
+    lose), 0.5 if exactly one judge says tie, else 0. `plain` counts only equal verdicts. Both are means over
+    items of the means over each item's answers, because answers to one item are not independent. The
+    interval is Wilson's over items.
     """
     judges = {e.name: e.pairwise_judge for e in study.evaluations if e.pairwise_judge is not None}
     shared = warehouse.query("report/judged_twice", compared=list(judges))
@@ -33,8 +34,10 @@ def judge_agreements(warehouse: Warehouse, study: Study) -> pl.DataFrame:
 
 
 def _agreement(answers: pl.DataFrame) -> dict[str, float | int | None]:
-    said = [answers.select(*ANSWER, label=label_of(pl.col(name))) for name in ("outcome", "other_outcome")]
-    labels = pl.concat(said)
+    verdicts = [
+        answers.select(*ANSWER, label=label_of(pl.col(name))) for name in ("outcome", "other_outcome")
+    ]
+    labels = pl.concat(verdicts)
     agreement = mean_share(agreement_by_item(agreement_of_pairs(labels, ANSWER, half=TIE)))
     plain = mean_share(items := agreement_by_item(agreement_of_pairs(labels, ANSWER)))
     found = {"agreement": agreement.value, "low": agreement.low, "high": agreement.high, "plain": plain.value}

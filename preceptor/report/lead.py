@@ -1,20 +1,20 @@
-"""What a teacher's lead in CAR is made of: its reward, or how little it loses under the base."""
+"""Splits a teacher's lead in CAR into the part from its reward and the part from its loss."""
 
 import math
 from dataclasses import dataclass
 
 import polars as pl
 
-MOSTLY = 2 / 3  # of a lead that both make larger
-NOTHING = 1e-9  # a factor's logarithm that is a rounding error
+MOSTLY = 2 / 3  # share of the lead from which one part is called the main one, if both raise CAR
+NOTHING = 1e-9  # a smaller logarithm of a factor is a rounding error
 
 
 @dataclass(frozen=True)
 class Lead:
-    """The factors by which a teacher's reward and its loss make its CAR other than the others' average.
+    """The factors by which a teacher's reward and loss change its CAR against the other teachers' average.
 
-    CAR is a product of the two, r · (1 + β·L)^±1, so their logarithms add up to its own: log CAR less the
-    mean of the others' is log `reward` + log `loss`. The average is the geometric mean for that reason.
+    CAR is a product, r · (1 + β·L)^±1, so logarithms add up: log CAR minus the mean of the others' log CAR is
+    log `reward` + log `loss`. Therefore the average is the geometric mean.
     """
 
     reward: float
@@ -22,12 +22,12 @@ class Lead:
 
     @property
     def whole(self) -> float:
-        """The teacher's CAR over the others' geometric mean."""
+        """The teacher's CAR divided by the geometric mean of the others'."""
         return self.reward * self.loss
 
 
 def lead(ranked: pl.DataFrame, teacher: str) -> Lead | None:
-    """One base's ranked teachers in rows of `car_table`; None where there is no other to compare with."""
+    """The lead of a teacher. `ranked` has rows of `car_table` for one base. None if no other is ranked."""
     if ranked.height < 2:
         return None
     sign = pl.when(pl.col("form") == "ratio").then(-1).otherwise(1)
@@ -41,15 +41,15 @@ def lead(ranked: pl.DataFrame, teacher: str) -> Lead | None:
 
 
 def reason(found: Lead, form: str) -> str:
-    """Why a teacher leads, as the end of `A ranks first …`; nothing where nothing sets it apart."""
+    """Why a teacher leads, to complete `A ranks first …`; empty if neither part raises its CAR."""
     reward, loss = math.log(found.reward), math.log(found.loss)
     lower, higher = ("low", "higher") if form == "ratio" else ("high", "lower")
     if max(reward, loss) <= NOTHING:
         return ""
     if reward <= 0:
-        return f"by its {lower} loss" + (", in spite of a lower reward" if reward < -NOTHING else "")
+        return f"by its {lower} loss" + (", despite a lower reward" if reward < -NOTHING else "")
     if loss <= 0:
-        return "by its reward" + (f", in spite of a {higher} loss" if loss < -NOTHING else "")
+        return "by its reward" + (f", despite a {higher} loss" if loss < -NOTHING else "")
     part = reward / (reward + loss)
     if part >= MOSTLY:
         return "mostly by its reward"
@@ -57,7 +57,7 @@ def reason(found: Lead, form: str) -> str:
 
 
 def in_numbers(found: Lead) -> str:
-    """Both factors in words, beside the others' average."""
+    """Both factors in words, against the others' average."""
     return (
         f"CAR against the other teachers' average: {_changed(found.reward)} by its reward,"
         f" {_changed(found.loss)} by its loss"
@@ -69,5 +69,5 @@ def _changed(factor: float) -> str:
         return f"{factor:.3g} times as large"
     change = round(100 * (factor - 1))
     if change == 0:
-        return "neither larger nor smaller"
+        return "unchanged"
     return f"{abs(change)} % {'larger' if change > 0 else 'smaller'}"

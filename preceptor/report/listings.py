@@ -1,4 +1,4 @@
-"""The report's tables: texts in columns, as the page prints them."""
+"""The report's tables as formatted text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,18 +27,18 @@ from preceptor.report.words import (
 from preceptor.selection.recipes import shortfall
 from preceptor.study.recipes import AnyRecipe
 
-UNTUNED = "untuned base"  # where a recipe's name stands, which has no blank
+UNTUNED = "untuned base"  # shown as the recipe; no recipe's name contains a blank
 APART = (
-    f"Ranks come from a {PAIRED}: two teachers on the same resampled instructions. It tells some apart whose"
-    " intervals of CAR, each of one teacher alone, overlap."
+    f"Ranks come from a {PAIRED} of two teachers on the same resampled instructions. It can separate teachers"
+    " whose CAR intervals overlap, because each interval covers one teacher alone."
 )
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A table's column names and rows: `words` columns of text, then of numbers, then `last_words` of text.
+    """A table's column names and rows: `words` text columns, then numbers, then `last_words` text columns.
 
-    What matters most stands left: on a phone the rest is a swipe away.
+    The most important columns come first, because a phone shows only those without scrolling.
     """
 
     columns: tuple[str, ...]
@@ -51,7 +51,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Heat:
-    """A table of shares: per row its name and, per column, the text and the share that colours the cell."""
+    """A table of shares. A row is its name and, per column, the text and the share that colours the cell."""
 
     title: str
     columns: tuple[str, ...]
@@ -59,7 +59,7 @@ class Heat:
 
 
 def outcome_listing(answers: Sequence[BaseSummary], correlations: pl.DataFrame) -> Listing:
-    """Per base and benchmark the first student, and how well CAR predicted all of them."""
+    """The first student per base and benchmark, and how well CAR predicted the order of all students."""
     columns = (
         "base and benchmark",
         "first student",
@@ -105,7 +105,7 @@ def ranking_listing(ranked: pl.DataFrame, confidence: float) -> Listing:
 
 
 def predictor_listings(correlations: pl.DataFrame) -> list[Listing]:
-    """ρ of every predictor, a table a base and benchmark, the highest first."""
+    """ρ of every predictor, one table per base and benchmark, highest first."""
     columns = ("predictor", "ρ", "95 % interval", "p", "p adjusted", "|ρ| needed", "teachers", "left out")
     listings = []
     for (base, benchmark), rows in correlations.group_by("base", "benchmark", maintain_order=True):
@@ -131,7 +131,7 @@ def _predictor(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def reward_listing(check: RewardCheck) -> Listing:
-    """Accuracy of each teacher, the highest first, and the AUC of the reward within its responses."""
+    """Accuracy of each teacher, highest first, and the AUC of the reward within its responses."""
     most = check.teachers.sort("accuracy", descending=True, nulls_last=True, maintain_order=True)
     rows = [
         (teacher, f"{responses:,}", share(accuracy), decimals(auc, 3))
@@ -142,7 +142,7 @@ def reward_listing(check: RewardCheck) -> Listing:
 
 
 def score_listings(scores: pl.DataFrame, main: bool) -> list[Listing]:
-    """Every score: a table per benchmark, metric, kind of item, method, judge and reference, all named."""
+    """All scores: one table per benchmark, metric, category, method, judge and reference."""
     how = ["benchmark", "metric", "category", "unit", "method", "judge", "reference"]
     listings = []
     for key, rows in scores.filter(pl.col("main") == main).group_by(how, maintain_order=True):
@@ -168,7 +168,7 @@ def score_listings(scores: pl.DataFrame, main: bool) -> list[Listing]:
 
 
 def _best_first(rows: pl.DataFrame) -> pl.DataFrame:
-    """By base the best run first; where the study does not declare which end is better, the highest."""
+    """The best run first within each base; the highest first if the metric is not the main one."""
     highest = pl.col("higher_is_better") | ~pl.col("main")
     better = pl.when(highest).then("value").otherwise(-pl.col("value"))
     bases = rows.with_columns(better=better).partition_by("base", maintain_order=True)
@@ -178,7 +178,7 @@ def _best_first(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _in(unit: str) -> str:
-    """The unit, where a number does not show it."""
+    """The unit, unless the numbers show it."""
     return "" if unit in ("share", "grade", "perplexity") else f", {unit}"
 
 
@@ -190,7 +190,7 @@ def _score(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def difference_listings(differences: pl.DataFrame) -> list[Listing]:
-    """Every two runs of a base on a benchmark, then each run and its untuned base; the surest first."""
+    """All pairs of runs of a base on a benchmark, then each run and its untuned base."""
     columns = ("ahead", "behind", "by", "95 % interval", "p", "p adjusted", "common items", "left out")
     listings = []
     for (benchmark, base, untuned), rows in differences.drop_nulls("difference").group_by(
@@ -211,12 +211,12 @@ def difference_listings(differences: pl.DataFrame) -> list[Listing]:
 
 
 def _compared(base: object, benchmark: object, untuned: object) -> str:
-    """What a table of differences is of."""
+    """The title of a table of differences."""
     return f"{base} on {benchmark}{', each run and the untuned base' if untuned else ''}"
 
 
 def _difference(row: dict[str, Any]) -> tuple[str, ...]:
-    """The better run first: the one with the larger mean, of losses the smaller."""
+    """One difference with the better run first: the larger mean, or the smaller if lower is better."""
     runs, ends, value = (row["first_run"], row["second_run"]), (row["low"], row["high"]), row["difference"]
     if (value < 0) == row["higher_is_better"]:
         runs = runs[::-1]
@@ -228,7 +228,7 @@ def _difference(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def judge_listing(agreements: pl.DataFrame) -> Listing:
-    """Every two judges of the same answers."""
+    """All pairs of judges of the same answers."""
     columns = ("judge", "other judge", "agreement", "95 % interval", "same verdict", "items", "answers")
     rows = [
         (
@@ -243,14 +243,14 @@ def judge_listing(agreements: pl.DataFrame) -> Listing:
         for row in agreements.iter_rows(named=True)
     ]
     notes = (
-        "Agreement: 1 for the same verdict (win, tie or lose), half where exactly one says tie (LIMA, section"
-        " 4); mean over items, Wilson's interval.",
+        "Agreement: 1 for the same verdict (win, tie or lose), 0.5 if exactly one judge says tie (LIMA,"
+        " section 4). Mean over items with Wilson's interval.",
     )
     return Listing(columns, rows, words=2, notes=notes)
 
 
 def checkpoint_listing(checkpoints: pl.DataFrame) -> Listing:
-    """What each tuned model was made of, in the study's order."""
+    """The training facts of each tuned model, in the study's order."""
     columns = ("run", "final loss", "steps", "rows", "cut", "tokens", "seed", "base", "recipe", "tuning")
     rows = [
         (
@@ -261,11 +261,11 @@ def checkpoint_listing(checkpoints: pl.DataFrame) -> Listing:
         )
         for row in checkpoints.filter(pl.col("final_loss").is_not_null()).iter_rows(named=True)
     ]
-    return Listing(columns, rows, last_words=3, notes=("Cut: rows that did not fit and lost their end.",))
+    return Listing(columns, rows, last_words=3, notes=("Cut: rows that were too long and lost their end.",))
 
 
 def selection_listing(selections: pl.DataFrame, recipes: Sequence[AnyRecipe]) -> Listing:
-    """What each recipe asked for and chose, and which responses it left out."""
+    """How many rows each recipe asked for and chose, and which responses it left out."""
     asked = {recipe.name: recipe for recipe in recipes}
     columns = (
         "recipe",
@@ -294,23 +294,23 @@ def selection_listing(selections: pl.DataFrame, recipes: Sequence[AnyRecipe]) ->
     )
     notes = (
         *(f"Fewer rows than asked for: {sentence}." for sentence in short if sentence),
-        "Cut: the teacher's limit of tokens ended the response. It is left out of tuning, or, where the"
-        " recipe keeps it, taught without the token that ends a turn.",
-        "End not known: the recording does not say how the response ended; it is taught as whole.",
+        "Cut: the response stopped at the teacher's token limit. The recipe leaves it out, or keeps it and"
+        " trains on it without the end-of-turn token.",
+        "End not known: the recording does not say how the response ended. It counts as complete.",
     )
     return Listing(columns, rows, notes=notes)
 
 
 def failure_listing(evidence: Evidence) -> Listing:
-    """Failed rows per table, with why."""
+    """Failed rows per table, with the reasons."""
     rows = [
         (table, failed, total, reasons or NOTHING) for table, total, failed, reasons in failures(evidence)
     ]
-    return Listing(("table", "failed", "rows", "commonest reasons"), rows, last_words=1)
+    return Listing(("table", "failed", "rows", "most common reasons"), rows, last_words=1)
 
 
 def task_heats(tasks: pl.DataFrame) -> list[Heat]:
-    """Per benchmark and base, the mean outcome by recipe and kind of item, over the recipe's runs."""
+    """The mean outcome by recipe and kind of item over the recipe's runs, per benchmark and base."""
     heats = []
     for (benchmark, base), rows in tasks.group_by("benchmark", "base", maintain_order=True):
         kinds = rows["task"].unique().sort().to_list()

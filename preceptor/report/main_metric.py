@@ -1,4 +1,4 @@
-"""Which number of a benchmark is the main one: the study's metric, where its rows can bear it."""
+"""The main metric of each benchmark: the study's metric, if any run has a score by it."""
 
 import polars as pl
 
@@ -11,12 +11,11 @@ Main = tuple[str, str]  # a metric and a category; the category of all items is 
 
 
 def main_metrics(scores: pl.DataFrame, study: Study) -> dict[str, Main]:
-    """Each benchmark's main number, one for all runs. `scores` are rows of `eval_scores`.
+    """Each benchmark's main metric and category, the same for all runs. `scores` are rows of `eval_scores`.
 
-    Where no run has a score by the study's metric, the one that needs no files is the main metric: length
-    control without the difficulty of the instructions is biased (length_control.py). Where a kind does not
-    pool its categories, it says which one is the main one. The study's own runs decide, not the untuned bases
-    beside them.
+    If no run has a score by the study's metric, the metric that needs no files replaces it: length control
+    without the instructions' difficulty is biased (length_control.py). A kind of evaluation that does not
+    pool its categories names the main one. The study's runs decide; untuned bases do not count.
     """
     found = {}
     scores = scores.filter(~pl.col("run").is_in(list(untuned_runs(study))))

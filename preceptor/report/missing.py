@@ -1,4 +1,4 @@
-"""What the report does not know: teachers without a rank, rows that failed, runs without a result."""
+"""Missing data: teachers without a rank, failed rows, runs without a result, doubtful runs."""
 
 import polars as pl
 
@@ -11,24 +11,26 @@ from preceptor.tuning.learning import doubt
 
 
 def unranked(study: Study, evidence: Evidence) -> list[str]:
-    """Teachers that are not in a base's ranking, and why."""
+    """Teachers that are not in a base's ranking, with the reason."""
     sentences = []
     for base in study.bases:
         rows = evidence.ranking.filter(base=base.name)
         if rows.is_empty():
-            sentences.append(f"{base.name}: the CAR table holds no row of this base")
+            sentences.append(f"{base.name}: the CAR table has no rows for this base")
             continue
         missing = rows.filter(pl.col("missing").is_not_null())
         for (why,), teachers in missing.group_by("missing", maintain_order=True):
             sentences.append(f"{base.name}: {listed(teachers['teacher'].to_list())} – {why}")
         lost = {teacher.name for teacher in study.teachers} - set(rows["teacher"])
         if lost:
-            sentences.append(f"{base.name}: {listed(sorted(lost))} – joined the study after its CAR table")
+            sentences.append(
+                f"{base.name}: {listed(sorted(lost))} – added to the study after its CAR table was made"
+            )
     return sentences
 
 
 def failures(evidence: Evidence) -> list[tuple[str, str, str, str]]:
-    """Per table with rows: its name, its rows, how many failed, and the commonest reasons."""
+    """Per table with rows: its name, its rows, how many failed, and the most common reasons."""
     found = []
     for (table,), rows in evidence.failures.group_by("table_name", maintain_order=True):
         failed = rows.filter(pl.col("reason").is_not_null())
@@ -45,12 +47,12 @@ def runs_without_results(study: Study, evidence: Evidence) -> list[str]:
     tuned = set(evidence.checkpoints.filter(pl.col("final_loss").is_not_null())["run"])
     scored = set(evidence.scores.select("run", "benchmark").iter_rows())
     untuned = [run.name for run in study.runs if run.name not in tuned]
-    sentences = [f"Not tuned under today's settings: {listed(untuned, 20)}"] if untuned else []
+    sentences = [f"Not tuned with the current settings: {listed(untuned, 20)}"] if untuned else []
     there = [run for run in evaluated_runs(study) if run in tuned | untuned_runs(study).keys()]
     for evaluation in study.evaluations:
         lacking = [run for run in there if (run, evaluation.name) not in scored]
         if lacking:
-            sentences.append(f"{evaluation.name}: no score of {listed(lacking, 20)}")
+            sentences.append(f"{evaluation.name}: no score for {listed(lacking, 20)}")
     empty = evidence.scores.filter(pl.col("value").is_null())
     named = empty.select("run", "benchmark", "metric", "category", "error").iter_rows()
     return sentences + [
@@ -60,18 +62,18 @@ def runs_without_results(study: Study, evidence: Evidence) -> list[str]:
 
 
 def doubtful_runs(checkpoints: pl.DataFrame) -> dict[str, str]:
-    """Runs that took few steps, or whose training loss did not fall, and what to say of each.
+    """Runs with few steps, or whose training loss did not fall, each with a sentence.
 
-    `checkpoints` are rows of `tuned_checkpoint`, or of the evidence; those without a model are passed over.
+    `checkpoints` has rows of `tuned_checkpoint` or of the evidence; runs without a model are skipped.
     """
     there = pl.col("steps").is_not_null() & (pl.col("losses").list.len() > 0)
     tuned = checkpoints.filter(there).select("run", "steps", "losses")
-    said = {run: doubt(run, steps, losses) for run, steps, losses in tuned.iter_rows()}
-    return {run: why for run, why in said.items() if why is not None}
+    doubts = {run: doubt(run, steps, losses) for run, steps, losses in tuned.iter_rows()}
+    return {run: why for run, why in doubts.items() if why is not None}
 
 
 def unlike_runs(study: Study) -> list[str]:
-    """Bases whose teachers were not tuned alike: their students differ by more than the teacher."""
+    """Bases whose runs differ in more than the teacher."""
     sentences = []
     for base in study.bases:
         ways: dict[str, set[tuple[str, int | None]]] = {}
@@ -80,5 +82,5 @@ def unlike_runs(study: Study) -> list[str]:
             if run.base == base.name and isinstance(recipe, OneTeacher):
                 ways.setdefault(recipe.teacher, set()).add((run.tuning, recipe.rows))
         if len({frozenset(way) for way in ways.values()}) > 1:
-            sentences.append(f"{base.name}: its teachers' runs differ in tuning or in the rows asked for")
+            sentences.append(f"{base.name}: runs of its teachers differ in tuning or in the number of rows")
     return sentences

@@ -1,4 +1,4 @@
-"""What came out of tuning: which student is highest, and what became of CAR's first teacher."""
+"""Results of tuning: the best student, and the place of the student of CAR's first teacher."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +11,14 @@ from preceptor.report.words import counted, listed, measured, p_equals, span
 from preceptor.statistics.multiple import LEVEL
 
 NOBODY = "nobody"
-DIGITS = 12  # sums of the same outcomes in another order differ behind these
-ONE_SEED = "the two trained models differ; one training seed each says little of their teachers"
+DIGITS = 12  # sums of the same outcomes in another order differ only in later digits
+ONE_SEED = "the two trained models differ, but one training seed each says little about their teachers"
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class BenchmarkOutcome:
-    """What came out on one benchmark, and how CAR's prediction fared; `best` may be NOBODY."""
+    """The result on one benchmark, and how well CAR predicted it; `best` may be NOBODY."""
 
     benchmark: str
     metric: str
@@ -29,7 +29,10 @@ class BenchmarkOutcome:
 
 
 def outcomes(evidence: Evidence, base: str, first: list[str]) -> tuple[BenchmarkOutcome, ...]:
-    """One per benchmark on which a teacher's student of this base has a score. `first` is CAR's first."""
+    """One outcome per benchmark on which a student of this base has a score.
+
+    `first` names CAR's first teachers.
+    """
     known = evidence.means.filter(pl.col("base") == base, pl.col("value").is_not_null())
     return tuple(
         _outcome(evidence, _placed(teachers), first)
@@ -38,7 +41,7 @@ def outcomes(evidence: Evidence, base: str, first: list[str]) -> tuple[Benchmark
 
 
 def _placed(teachers: pl.DataFrame) -> pl.DataFrame:
-    """Teachers by the place of their students, the highest first; equal ones share a place."""
+    """Teachers by the place of their students, best first; equal scores share a place."""
     better = pl.when("higher_is_better").then("value").otherwise(-pl.col("value")).round(DIGITS)
     place = better.rank("min", descending=True).cast(pl.Int64)
     return teachers.with_columns(place=place).sort("place", maintain_order=True)
@@ -60,45 +63,45 @@ def _outcome(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> Ben
 
 
 def _best(evidence: Evidence, ordered: pl.DataFrame, first: list[str]) -> tuple[str, str]:
-    """Who is highest, and what became of CAR's first teacher; nobody is where all are equal."""
+    """The best student, and the place of CAR's first teacher; NOBODY if all scores are equal."""
     best = ordered.filter(place=1)["teacher"].to_list()
     top = ordered.row(0, named=True)
     if len(best) == ordered.height > 1:
         same = measured(top["value"], top["unit"])
-        return NOBODY, f"All {ordered.height} tuned students have {same}: none is better than another."
-    said = _fate(evidence, ordered, first, best) if first else ""
+        return NOBODY, f"All {ordered.height} tuned students score {same}, so none is best."
+    text = _place_of_first(evidence, ordered, first, best) if first else ""
     if top["doubtful"]:
-        said = f"{said} It may have learned little or nothing (see “Predicted and actual”).".strip()
+        text = f"{text} It may have learned little or nothing (see “Predicted and actual”).".strip()
     before = _untuned_score(evidence, top)
     if before is None or top["differs"] is None:
-        return listed(best), said
-    has = f"The untuned base has {measured(before, top['unit'])}."
+        return listed(best), text
+    score = f"The untuned base scores {measured(before, top['unit'])}."
     if not _better(ordered, before).any():
-        return NOBODY, f"{has} No student is better by more than chance, so none is the best."
+        return NOBODY, f"{score} No student is significantly better, so none is best."
     if top["differs"] is False:
-        has = f"{has[:-1]}, from which the first student cannot be told by more than chance."
-    return listed(best), f"{said} {has}".strip()
+        score = f"{score[:-1]}; the first student does not differ significantly from it."
+    return listed(best), f"{text} {score}".strip()
 
 
 def _untuned_score(evidence: Evidence, top: Row) -> float | None:
-    """What the base could do before any tuning."""
+    """The base's score before tuning."""
     rows = evidence.scores.filter("main", "untuned", base=top["base"], benchmark=top["benchmark"])
     values = rows["value"].drop_nulls()
     return None if values.is_empty() else float(values[0])
 
 
 def _better(ordered: pl.DataFrame, before: float) -> pl.Series:
-    """Which students are above the untuned base by more than chance; one that nobody tested may be."""
+    """Which students are significantly better than the untuned base; an untested one may be."""
     above = pl.when("higher_is_better").then(pl.col("value") > before).otherwise(pl.col("value") < before)
     return ordered.select(above & pl.col("differs").fill_null(value=True)).to_series()
 
 
-def _fate(evidence: Evidence, ordered: pl.DataFrame, first: list[str], best: list[str]) -> str:
-    """What became of CAR's first teacher among the tuned students."""
+def _place_of_first(evidence: Evidence, ordered: pl.DataFrame, first: list[str], best: list[str]) -> str:
+    """The place of the student of CAR's first teacher among the tuned students."""
     among = f"of {counted(ordered.height, 'tuned student')}"
     picked = ordered.filter(pl.col("teacher").is_in(first))
     if picked.is_empty():
-        return f"No student of CAR's first teacher was measured, so {listed(best)} leads without it."
+        return f"{listed(best)} leads. No student of CAR's first teacher has a score."
     pick, top = picked.row(0, named=True), ordered.row(0, named=True)
     if pick["place"] > 1:
         return (
@@ -110,10 +113,10 @@ def _fate(evidence: Evidence, ordered: pl.DataFrame, first: list[str], best: lis
         others = listed([teacher for teacher in best if teacher != pick["teacher"]])
         return f"CAR's first teacher, {pick['teacher']}, shares the first place with {others}, {among}."
     if ordered.height == 1:
-        return "That is CAR's first teacher: no other student was measured."
+        return "This is CAR's first teacher. No other student has a score."
     second = ordered.row(1, named=True)
     return (
-        f"That is CAR's first teacher: the first {among}, {_behind(second, top)} ahead of"
+        f"This is CAR's first teacher: first {among}, {_behind(second, top)} ahead of"
         f" {second['teacher']}; {_compared(evidence, top, second)}."
     )
 
@@ -127,14 +130,14 @@ def _points(gap: float, unit: str) -> str:
 
 
 def _compared(evidence: Evidence, top: Row, other: Row) -> str:
-    """Whether the gap between two teachers' students is more than chance, and of what that is said."""
+    """Whether the gap between two teachers' students is significant, and in which test."""
     if (top["runs"], other["runs"]) == (1, 1):
         return _models(evidence.differences, top, other) or _overlap(top, other)
     return _teachers(evidence.seeds, top, other) or _overlap(top, other)
 
 
 def _models(differences: pl.DataFrame, top: Row, other: Row) -> str | None:
-    """What the paired test of two runs says; None where nobody tested."""
+    """The result of the paired test of two runs; None if there is none."""
     runs = [top["run"], other["run"]]
     rows = differences.filter(
         pl.col("benchmark") == top["benchmark"],
@@ -146,24 +149,24 @@ def _models(differences: pl.DataFrame, top: Row, other: Row) -> str | None:
     row = rows.row(0, named=True)
     ahead = row["difference"] * (1 if row["first_run"] == top["run"] else -1)
     tested = _tested(row, ahead if top["higher_is_better"] else -ahead, top, other)
-    said = f"({p_equals(row['p_adjusted'])}, adjusted for all pairs of runs)"
+    p = f"({p_equals(row['p_adjusted'])}, adjusted for all pairs of runs)"
     if row["p_adjusted"] > LEVEL:
-        return f"{tested} cannot be told from chance {said}"
-    return f"{tested} is more than chance {said}: {ONE_SEED}"
+        return f"{tested} is not significant {p}"
+    return f"{tested} is significant {p}: {ONE_SEED}"
 
 
 def _tested(row: Row, ahead: float, top: Row, other: Row) -> str:
-    """What was tested, with its own gap where that is another than the one that stands before."""
+    """What was tested. Names the tested gap if it differs from the gap of the scores."""
     items = f"tested over {counted(row['n'], 'common item')}"
     gap = abs(top["value"] - other["value"])
     if row["metric"] == top["metric"] and _points(ahead, top["unit"]) == _points(gap, top["unit"]):
-        return f"{items}, that"
+        return f"{items}, this"
     way = "ahead" if ahead > 0 else "behind"
     return f"{items}, {top['teacher']} is {_points(abs(ahead), top['unit'])} {way} in {row['metric']}, which"
 
 
 def _teachers(seeds: pl.DataFrame, top: Row, other: Row) -> str | None:
-    """What several training seeds say of two teachers, or why they cannot say anything."""
+    """The result of the test over several training seeds of two teachers, or why there is none."""
     pair = [top["teacher"], other["teacher"]]
     rows = seeds.filter(
         pl.col("base") == top["base"],
@@ -177,9 +180,9 @@ def _teachers(seeds: pl.DataFrame, top: Row, other: Row) -> str | None:
     if row["p_adjusted"] is None:
         return f"not tested: {row['error']}"
     counts = {row["first_teacher"]: row["first_seeds"], row["second_teacher"]: row["second_seeds"]}
-    told = "is more than chance" if row["p_adjusted"] <= LEVEL else "cannot be told from chance"
+    result = "is significant" if row["p_adjusted"] <= LEVEL else "is not significant"
     return (
-        f"over {counts[pair[0]]} and {counts[pair[1]]} training seeds and over items, that {told}"
+        f"over {counts[pair[0]]} and {counts[pair[1]]} training seeds and over items, this {result}"
         f" ({p_equals(row['p_adjusted'])}, adjusted for all pairs of teachers)"
     )
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: the answer first, then its grounds, what is missing, how it was made."""
+"""One self-contained HTML page: the answer, its evidence, missing data, and how the report was made."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ CAR_FORMS = {"ratio": "r / (1 + β·L)", "product": "r · (1 + β·L)"}
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """What the page says of its own making; `made` is the only thing that differs between equal inputs."""
+    """How the report was made. Between equal inputs only `made`, the time, differs."""
 
     packages: dict[str, str]
     lake_versions: dict[str, int]
@@ -61,7 +61,7 @@ class ReportFacts:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart's HTML, what it shows of whom, and the table behind it."""
+    """A chart's title and HTML, and its data as a table."""
 
     title: str
     html: str
@@ -71,8 +71,8 @@ class Chart:
 def build_report(study: Study, warehouse: Warehouse, facts: ReportFacts) -> str:
     """The page as HTML that needs no network, from a warehouse with every table of the lake.
 
-    A table that nobody made yet must be there without rows. Raises ValueError for a model whose revision
-    cannot be looked up.
+    A table that is not materialized yet must exist without rows. Raises ValueError for a model whose
+    revision cannot be looked up.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
@@ -107,12 +107,14 @@ def _answered(study: Study, evidence: Evidence) -> dict[str, Any]:
 
 
 def _summary(study: Study, evidence: Evidence) -> str:
-    """One sentence on the size of what was asked."""
-    asked = f"{counted(len(study.teachers), 'teacher')} and {counted(evidence.instructions, 'instruction')}"
+    """One sentence on the study's size."""
+    compared = (
+        f"{counted(len(study.teachers), 'teacher')} and {counted(evidence.instructions, 'instruction')}"
+    )
     tuned = evidence.checkpoints["final_loss"].count()
     runs = f"{tuned} of {counted(len(study.runs), 'run')} tuned" if study.runs else "no runs"
     measured = counted(len(study.evaluations), "benchmark")
-    return f"{asked}, {counted(len(study.bases), 'base model')}, {runs}, {measured}."
+    return f"{compared}, {counted(len(study.bases), 'base model')}, {runs}, {measured}."
 
 
 def _charts(study: Study, evidence: Evidence) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def _tables(study: Study, evidence: Evidence) -> dict[str, Any]:
 
 
 def _colours(study: Study) -> dict[str, int]:
-    """Every teacher's number, which the recipes of its rows alone share; other recipes follow."""
+    """A colour number for every teacher and recipe. A recipe of one teacher has its teacher's number."""
     numbers = {teacher.name: number for number, teacher in enumerate(study.teachers)}
     others = len(numbers)
     for recipe in study.recipes:
@@ -209,7 +211,7 @@ def _sweeps(study: Study, evidence: Evidence, colours: dict[str, int]) -> list[C
 def _by_outcome(
     evidence: Evidence, name: str, draw: Callable[[pl.DataFrame, pl.DataFrame, str], str]
 ) -> list[Chart]:
-    """A chart per base and benchmark that has a CAR and an outcome of any teacher."""
+    """A chart per base and benchmark on which any teacher has both a CAR and a score."""
     charts = []
     for number, (key, rows) in enumerate(
         evidence.rank_correlations.group_by("base", "benchmark", "metric", maintain_order=True)

@@ -1,4 +1,4 @@
-"""Predicted against actual: runs tuned on one teacher's rows, beside what was known before tuning."""
+"""Predicted against actual: scores of runs tuned on one teacher's rows, and the prediction before tuning."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -38,9 +38,10 @@ RANK_CORRELATIONS = pl.Schema(
 
 
 def register_study_runs(warehouse: Warehouse, study: Study) -> None:
-    """Give a warehouse `study_benchmarks` and `study_runs`, whose teacher is null for other recipes' runs.
+    """Register `study_benchmarks` and `study_runs` in a warehouse.
 
-    Behind the last run of each base stands the base itself, `untuned`, without recipe and tuning.
+    A run's teacher is null if its recipe is not of kind `teacher`. After the last run of each base follows
+    the `untuned` base, without recipe and tuning.
     """
     warehouse.register("study_runs", _study_runs(study).with_row_index("run_index"))
     main = main_metrics(warehouse.rows(EVAL_SCORES.name), study)
@@ -66,7 +67,9 @@ def _study_runs(study: Study) -> pl.DataFrame:
         (number, (run.name, run.base, run.recipe, run.tuning, one_teacher(study, run.recipe), False))
         for number, run in enumerate(study.runs)
     ] + [(last[base], (name, base, None, None, None, True)) for name, base in untuned_runs(study).items()]
-    rows = [row for _, row in sorted(placed, key=lambda one: one[0])]  # stable: a base is behind its last run
+    rows = [
+        row for _, row in sorted(placed, key=lambda one: one[0])
+    ]  # stable sort: a base follows its last run
     return pl.DataFrame(rows, schema={**schema, "untuned": pl.Boolean}, orient="row")
 
 
@@ -77,10 +80,10 @@ def one_teacher(study: Study, recipe: str) -> str | None:
 
 
 def predicted_actual(warehouse: Warehouse, study: Study) -> pl.DataFrame:
-    """Rows of `predicted_actual`, from a warehouse with ROW_TABLES and what is made of them.
+    """Rows of `predicted_actual`, from a warehouse with ROW_TABLES and the tables computed from them.
 
-    Several seeds of one base and teacher are several rows. Leaves register_current's views behind. Raises
-    ValueError for a model whose revision cannot be looked up.
+    Each seed of a base and teacher is its own row. Registers register_current's views in the warehouse.
+    Raises ValueError for a model whose revision cannot be looked up.
     """
     register_current(warehouse, study, current_fingerprints(study))
     register_study_runs(warehouse, study)
@@ -96,9 +99,9 @@ def predicted_actual(warehouse: Warehouse, study: Study) -> pl.DataFrame:
 
 
 def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
-    """Main metric of each base, benchmark and teacher: means over its runs, of values and of interval ends.
+    """Main metric of each base, benchmark and teacher: means over runs, for values and interval ends.
 
-    Items are the same in all of them, so the mean of the ends holds the sampling of items, not the seeds.
+    All runs share the same items, so the mean interval covers the sampling of items but not the seeds.
     """
     return (
         predicted_actual.filter("main")
@@ -115,11 +118,11 @@ def teacher_means(predicted_actual: pl.DataFrame) -> pl.DataFrame:
 
 
 def rank_correlations(predicted_actual: pl.DataFrame, suitability: pl.DataFrame, form: Form) -> pl.DataFrame:
-    """A row is the rank correlation of one predictor with one base's results on one benchmark (main metric).
+    """A row per base, benchmark (main metric) and predictor: the rank correlation with the scores.
 
-    CAR of the study's form predicts, and every other metric that `suitability` has a value of. Teachers
-    without a prediction or an outcome are counted in `left_out`. `p_adjusted` is Holm's over all
-    `tests` of the frame. Where teachers share a style nothing is tested, and `untested` says so.
+    Predictors are CAR in the study's form, and every other metric with a value in `suitability`. `left_out`
+    counts teachers without a prediction or a score. `p_adjusted` is Holm's over all `tests` of the frame. If
+    teachers share a style, nothing is tested and `untested` gives the reason.
     """
     rows = []
     for key, teachers in teacher_means(predicted_actual).group_by(GROUP, maintain_order=True):
@@ -136,7 +139,7 @@ def rank_correlations(predicted_actual: pl.DataFrame, suitability: pl.DataFrame,
 def _predicted(
     teachers: pl.DataFrame, suitability: pl.DataFrame, form: Form
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Each metric by its label, and the teachers with what it `predicted`: more is better."""
+    """Each metric's label, and the teachers with the value that it `predicted`; higher is better."""
     own = car_metric(form)
     yield "CAR", teachers.with_columns(predicted="car")
     for label, metric in labelled(form).items():
@@ -156,19 +159,19 @@ def _correlation(teachers: pl.DataFrame) -> tuple[PredictorCorrelation, int]:
 
 
 def _nothing_learned(teachers: pl.DataFrame) -> str | None:
-    """Why there is nothing to predict; None where a student differs from its base, or nobody knows."""
+    """Why there is nothing to predict; None if a student differs from its base, or if that is unknown."""
     differs = teachers["differs"].drop_nulls()
     if not differs.is_empty() and not differs.any():
-        return "no student differs from the untuned base by more than chance"
+        return "no student differs significantly from the untuned base"
     few = teachers["doubtful"].sum()
     return f"{few} of {teachers.height} students may have learned little or nothing" if few else None
 
 
 def _shared(teachers: pl.DataFrame) -> str | None:
-    """Why teachers that share a style are no evidence of so many; None where each stands for itself."""
+    """Why teachers that share a style do not count as independent; None if no two share a style."""
     alone = teachers.filter(pl.col("style").is_null()).height
     styles = teachers["style"].drop_nulls().n_unique()
     if alone + styles == teachers.height:
         return None
-    n = f"n = {styles} styles" + (f" and {alone} teachers of none" if alone else "")
-    return f"{n}, not {teachers.height} teachers: those of one style are alike"
+    n = f"n = {styles} styles" + (f" and {alone} teachers without a style" if alone else "")
+    return f"{n}, not {teachers.height} teachers: teachers that share a style are not independent"

@@ -1,4 +1,4 @@
-"""Charts of predicted against actual, and of what predicts best."""
+"""Charts of predicted against actual scores, and of each metric's rank correlation."""
 
 from collections.abc import Sequence
 
@@ -17,11 +17,11 @@ from preceptor.report.chart import (
 from preceptor.report.words import decimals, measured, number
 from preceptor.statistics.correlation import RankCorrelation
 
-# Pixels on a phone, where labels have least room: of the points' own range, a letter, a line, a point.
+# Pixels on a phone, where labels have least room: the points' range, a letter, a line, a point.
 WIDE, HIGH = 230, 240
 LETTER, LINE, POINT = 6.2, 14, 6
 MARGIN = 0.16  # of the range, left and right of the points
-SIDES = {  # where a label can stand: its left edge in widths and pixels, its middle in pixels above the point
+SIDES = {  # places of a label: left edge in label widths and in pixels, middle in pixels above the point
     "middle right": (0.0, 9, 0),
     "middle left": (-1.0, -9, 0),
     "top center": (-0.5, 0, 14),
@@ -35,7 +35,7 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
 def scatter_chart(teachers: pl.DataFrame, found: RankCorrelation, colours: dict[str, int], name: str) -> str:
-    """CAR before tuning against the main metric after it: a point a teacher, its interval as a bar."""
+    """CAR before tuning against the main metric after it: one point per teacher, with its interval."""
     rows = teachers.drop_nulls(["car", "value"])
     figure = new_figure(380, "CAR, before tuning", "after tuning")
     figure.add_scatter(
@@ -56,10 +56,10 @@ def scatter_chart(teachers: pl.DataFrame, found: RankCorrelation, colours: dict[
         ],
         hoverinfo="text",
     )
-    said = "ρ cannot be computed" if found.rho is None else f"ρ = {found.rho:.2f}"
+    title = "ρ cannot be computed" if found.rho is None else f"ρ = {found.rho:.2f}"
     if found.low is not None:
-        said += f" ({decimals(found.low)} to {decimals(found.high)})"
-    figure.update_layout(title={"text": said, "font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.98})
+        title += f" ({decimals(found.low)} to {decimals(found.high)})"
+    figure.update_layout(title={"text": title, "font": {"size": 13}, "x": 0, "xref": "paper", "y": 0.98})
     figure.update_layout(margin={"t": 34})
     figure.update_xaxes(range=_padded(rows["car"].to_list()))
     if rows["unit"].eq("share").all():
@@ -68,7 +68,7 @@ def scatter_chart(teachers: pl.DataFrame, found: RankCorrelation, colours: dict[
 
 
 def label_sides(x: Sequence[float], y: Sequence[float], names: Sequence[str]) -> list[str]:
-    """On which side of its point each label stands, so that few cover a point, another label or the edge."""
+    """The side of its point for each label, chosen to cover few points and labels and to stay inside."""
     points = [(WIDE * a, HIGH * b) for a, b in zip(_unit(x), _unit(y), strict=True)]
     taken = [(a - POINT, b - POINT, a + POINT, b + POINT) for a, b in points]
     sides = []
@@ -86,8 +86,8 @@ def _box(a: float, b: float, width: float, widths: float, right: float, up: floa
 
 
 def predictor_chart(rows: pl.DataFrame, name: str) -> str:
-    """Bars of ρ, one a predictor, with 95 % intervals, for one base on one benchmark."""
-    figure = new_figure(rows_height(rows.height), "Spearman's ρ with what came out")
+    """One bar of ρ per predictor, with 95 % intervals, for one base on one benchmark."""
+    figure = new_figure(rows_height(rows.height), "Spearman's ρ with the scores after tuning")
     figure.add_bar(
         x=rows["rho"].to_list(),
         y=list(range(rows.height)),
@@ -95,7 +95,7 @@ def predictor_chart(rows: pl.DataFrame, name: str) -> str:
         width=0.5,
         marker={
             "color": [colour(0) if predictor == "CAR" else GREY for predictor in rows["predictor"]],
-            "opacity": 0.5,  # the interval must be seen on it
+            "opacity": 0.5,  # the interval must stay visible
         },
         error_x=error_bars(rows, "rho", "low", "high"),
         hovertext=[
@@ -110,7 +110,7 @@ def predictor_chart(rows: pl.DataFrame, name: str) -> str:
 
 
 def _covered(box: Box, taken: list[Box]) -> float:
-    """Square pixels of other labels, of points and of the outside that a label would cover."""
+    """Square pixels of other labels, points and the outside that a label would cover."""
     area = 0.0
     for other in taken:
         wide = min(box[2], other[2]) - max(box[0], other[0])

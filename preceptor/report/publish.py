@@ -1,4 +1,4 @@
-"""Put the report where the study's tables are, once per state of the tables that it reads."""
+"""Writes the report beside the study's tables, once per state of the tables that it reads."""
 
 import logging
 import platform
@@ -44,7 +44,7 @@ from preceptor.study.schema import Study
 
 log = logging.getLogger(__name__)
 VERSION = 9  # 9: every suitability metric
-HEAD = 4000  # characters of the page, before its scripts, that hold its fingerprint
+HEAD = 4000  # the page's first characters, before its scripts; they contain the fingerprint
 REPORT_TABLES = (
     RAW_INSTRUCTIONS,
     RESPONSES,
@@ -66,7 +66,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Published:
-    """Where the report lies, and whether it had to be made."""
+    """Where the report is, and whether this call made it."""
 
     uri: str
     fingerprint: str
@@ -75,7 +75,7 @@ class Published:
 
 
 def report_uri(lake: Lake) -> str:
-    """The study's one report; old ones can be made again from old versions of the tables."""
+    """The address of the study's report. Old versions of the tables reproduce old reports."""
     return f"{lake.home}/{REPORT}"
 
 
@@ -106,7 +106,7 @@ def publish_report(lake: Lake, study: Study, warehouse: Warehouse) -> Published:
 
 
 def _is_there(lake: Lake, uri: str, fingerprint: str) -> bool:
-    """Whether the page is the one that would be made; one that was damaged is made again."""
+    """Whether the stored page is complete and has this fingerprint."""
     try:
         present = read_text(lake, uri)
     except LakeError as error:
@@ -116,7 +116,7 @@ def _is_there(lake: Lake, uri: str, fingerprint: str) -> bool:
 
 
 def _keep(lake: Lake, table: Table, fingerprint: str, rows: pl.DataFrame) -> None:
-    """Make these the table's rows; of runs that are no more, nothing stays."""
+    """Replace the table's rows with these, so that no rows of removed runs remain."""
     if not rows.is_empty():
         put(lake, table, {}, fingerprint, rows)
     elif not lake.read(table).is_empty():
@@ -124,7 +124,7 @@ def _keep(lake: Lake, table: Table, fingerprint: str, rows: pl.DataFrame) -> Non
 
 
 def report_fingerprint(study: Study, versions: dict[str, int]) -> str:
-    """Changes with the study's settings, which rows count, and every version that the page reads."""
+    """Changes with the study's settings, the current rows, and the version of every table read."""
     settings = study.model_dump(mode="json")
     current = current_fingerprints(study).parts()
     return fingerprint("study_report", VERSION, study=settings, versions=versions, **current)

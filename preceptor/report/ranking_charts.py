@@ -1,4 +1,4 @@
-"""Charts of the ranking: CAR with its intervals, and how it hangs on β."""
+"""Charts of the ranking: CAR with its intervals, and its sensitivity to β."""
 
 import polars as pl
 
@@ -17,7 +17,7 @@ from preceptor.report.words import number, ranks
 
 
 def car_chart(ranked: pl.DataFrame, colours: dict[str, int], name: str) -> str:
-    """One base's ranked teachers: CAR, its interval, and at the right edge the ranks that are possible."""
+    """One base's ranked teachers: CAR, its interval, and the rank interval at the right edge."""
     rows = ranked.sort("rank", maintain_order=True)
     notes = [ranks(low, high) for low, high in rows.select("rank_low", "rank_high").iter_rows()]
     figure = new_figure(rows_height(rows.height), "CAR")
@@ -40,7 +40,7 @@ def car_chart(ranked: pl.DataFrame, colours: dict[str, int], name: str) -> str:
 
 
 def sweep_chart(sweep: pl.DataFrame, beta: float, colours: dict[str, int], name: str) -> str:
-    """One base's ranks by β, a line a teacher; the study's own β is marked."""
+    """One base's ranks by β, one line per teacher; the study's β is shaded."""
     betas = sweep["beta"].unique().sort().to_list()
     figure = new_figure(rows_height(sweep["teacher"].n_unique()), "β, the weight of the loss", "rank")
     for (teacher,), rows in sweep.group_by("teacher", maintain_order=True):
@@ -68,7 +68,7 @@ def sweep_chart(sweep: pl.DataFrame, beta: float, colours: dict[str, int], name:
     figure.update_xaxes(
         tickvals=list(range(len(betas))),
         ticktext=[f"{value:g}" for value in betas],
-        range=[-0.2, len(betas) - 0.9],  # else plotly makes room for the names a second time
+        range=[-0.2, len(betas) - 0.9],  # else plotly reserves space for the names twice
         zeroline=False,
     )
     figure.update_yaxes(autorange="reversed", dtick=1, zeroline=False, showgrid=False)

@@ -1,4 +1,4 @@
-"""Is the reward model any good? Its scores against answers that a program can check."""
+"""Tests the reward model: compares its rewards with the right answers that a program can check."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import polars as pl
 from preceptor.lake.warehouse import Warehouse
 from preceptor.statistics.correlation import auc
 
-WEAK = 0.75  # below this AUC the reward misplaces more than every fourth pair of right and wrong
+WEAK = 0.75  # below this AUC the reward orders more than a quarter of the right-wrong pairs wrongly
 SCHEMA = {
     "teacher": pl.String,
     "responses": pl.Int64,
@@ -21,7 +21,7 @@ NONE_CHECKED = pl.Schema(
 
 @dataclass(frozen=True)
 class RewardCheck:
-    """Accuracy and AUC per teacher, the AUC over all, and how many responses no checker could decide."""
+    """Accuracy and AUC per teacher and over all teachers, and the number of undecided responses."""
 
     teachers: pl.DataFrame
     responses: int
@@ -31,30 +31,33 @@ class RewardCheck:
 
     @property
     def verdict(self) -> str:
-        """One sentence on how far r can be trusted."""
+        """One sentence on how reliable r is."""
         if not self.responses:
             return (
-                "Nothing is known about r: no instruction has both an answer and a check, so no reward"
-                " could be held against a right or wrong response."
+                "The reliability of r is unknown: no response with a reward could be checked, because that"
+                " needs an instruction with both an answer and a check."
             )
         if self.auc is None:
-            return f"Nothing is known about r: all {self.responses:,} checked responses are equally right."
+            return (
+                f"The reliability of r is unknown: the {self.responses:,} checked responses are all right or"
+                " all wrong."
+            )
         found = (
             f"A right response gets the higher reward in {100 * self.auc:.0f} % of pairs (AUC {self.auc:.3f})"
         )
         if self.auc < WEAK:
-            return f"{found}, which is below {WEAK}: r is weak, and so is every ranking that stands on it."
+            return f"{found}, which is below {WEAK}: r is weak, and so is every ranking based on it."
         return f"{found} over {self.responses:,} checked responses."
 
 
 def check_reward(warehouse: Warehouse) -> RewardCheck:
-    """Hold rewards against checked responses, in a warehouse with register_current's views.
+    """Compare rewards with checked responses, in a warehouse with register_current's views.
 
-    Only rows with a reward, and an answer that its check can hold a response against, take part; the others
-    (an unknown check, an answer of check `number` that is not one plain number) are counted.
+    Only rows count that have a reward and an answer that the check accepts. The others, such as those with an
+    unknown check or an answer of check `number` that is not one plain number, are counted as undecided.
     """
     checkable = warehouse.query("report/checkable").item()
-    # Where nothing can be checked, no text need be read to know that no response was.
+    # Skip reading all responses if no instruction can be checked.
     rows = warehouse.query("report/checked_responses") if checkable else NONE_CHECKED.to_frame()
     checked = rows.with_columns(pl.Series("right", _decisions(rows), dtype=pl.Boolean))
     decided = checked.filter(pl.col("right").is_not_null())

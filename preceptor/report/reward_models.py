@@ -1,4 +1,4 @@
-"""The ranking under each of the study's reward models, and how far these correlate. CAR takes one of them."""
+"""The ranking by each of the study's reward models, and their rank correlations. CAR uses one of them."""
 
 import logging
 from itertools import combinations
@@ -33,7 +33,7 @@ CORRELATIONS = {
 def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     """Rows of sql/report/reward_means.sql, from a warehouse with register_current's views.
 
-    Leaves the view `rewards_of_study` behind. A reward model that cannot be found has none, as the log says.
+    Registers the view `rewards_of_study`. A reward model that cannot be found gets no rows and a log warning.
     """
     rows = []
     for index, model in enumerate(study.reward_models):
@@ -57,7 +57,7 @@ def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
 
 
 def mapped(means: pl.DataFrame, reward_map: RewardMap) -> pl.Series:
-    """The mean of mapped rewards: an affine map of a mean is the mean of the mapped."""
+    """The mean of mapped rewards. For an affine map this equals the map of the mean."""
     if reward_map.kind == "sigmoid":
         return means["squashed"]
     shift, scale = (reward_map.shift, reward_map.scale) if reward_map.kind == "affine" else (0.0, 1.0)
@@ -65,9 +65,10 @@ def mapped(means: pl.DataFrame, reward_map: RewardMap) -> pl.Series:
 
 
 def reward_rankings(means: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """A row is a teacher for a base under a reward model: mean mapped reward, CAR, and its rank by CAR.
+    """A row per reward model, base and teacher: mean mapped reward, CAR, and rank by CAR.
 
-    All by the study's map and β. Where one of a model's means is not positive its CARs would mislead: null.
+    All use the study's map and β. If one of a model's means is not positive, its CARs would mislead and are
+    null.
     """
     names = [model.name for model in study.reward_models]
     model = pl.col("reward_model_index").replace_strict(names_by_index(names), return_dtype=pl.String)
@@ -89,14 +90,15 @@ def reward_rankings(means: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 
 def names_by_index(names: list[str]) -> dict[int, str]:
-    """Each name's place in the study, as its rows have it."""
+    """Names by their position in the study, as rows store it."""
     return dict(enumerate(names))
 
 
 def reward_correlations(warehouse: Warehouse, study: Study, rankings: pl.DataFrame) -> pl.DataFrame:
-    """A row is two reward models on one base: ρ and Kendall's τ of CAR, ρ of mean rewards over teachers, and
+    """A row per base and pair of reward models: their rank correlations.
 
-    `rho_responses`, over the responses to the same instruction (sql/report/reward_correlation.sql).
+    Over teachers: ρ and Kendall's τ of CAR, and ρ of mean rewards. `rho_responses` is over the responses to
+    the same instruction (sql/report/reward_correlation.sql).
     """
     if len(study.reward_models) < 2:
         return pl.DataFrame(schema=CORRELATIONS)
@@ -134,7 +136,7 @@ def _correlation(
 
 
 def reward_model_sentences(study: Study, rankings: pl.DataFrame, correlations: pl.DataFrame) -> list[str]:
-    """One per base and further reward model: who is first under it, and how far it correlates with CAR's."""
+    """A sentence per base and other reward model: its first teacher, and its correlation with CAR's model."""
     own, found = study.car_reward_model, []
     for base in study.bases:
         first = _first(rankings, own, base.name)
@@ -142,15 +144,15 @@ def reward_model_sentences(study: Study, rankings: pl.DataFrame, correlations: p
             if model.name == own or not first:
                 continue
             theirs = _first(rankings, model.name, base.name)
-            who = f"{base.name}, under {model.name} instead of {own}"
+            subject = f"{base.name}, with {model.name} instead of {own}"
             if not theirs:
-                found.append(f"{who}: no ranking, since it has no rewards or a mean that is not positive")
+                found.append(f"{subject}: no ranking, because it has no rewards or a mean is not positive")
                 continue
-            same = "stays first" if theirs == first else f"is not first, but {listed(theirs)}"
+            same = "stays first" if theirs == first else f"is not first; {listed(theirs)} is"
             pair = pl.concat(
                 [correlations.filter(base=base.name, first=a, second=b) for a, b in _both(own, model.name)]
             )
-            found.append(f"{who}: {listed(first)} {same}{_how_far(pair.to_dicts())}")
+            found.append(f"{subject}: {listed(first)} {same}{_in_numbers(pair.to_dicts())}")
     return found
 
 
@@ -162,11 +164,11 @@ def _first(rankings: pl.DataFrame, model: str, base: str) -> list[str]:
     return rankings.filter(reward_model=model, base=base, rank=1)["teacher"].to_list()
 
 
-def _how_far(rows: list[dict[str, float | None]]) -> str:
-    """The rank correlations in numbers, none of them tested."""
+def _in_numbers(rows: list[dict[str, float | None]]) -> str:
+    """The rank correlations in numbers, without tests."""
     if not rows:
         return ""
-    said = [
+    parts = [
         f"{name} {rows[0][column]:.2f}"
         for column, name in (
             ("rho_car", "ρ of CAR over teachers"),
@@ -175,4 +177,4 @@ def _how_far(rows: list[dict[str, float | None]]) -> str:
         )
         if rows[0][column] is not None
     ]
-    return f" ({', '.join(said)})" if said else ""
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,4 +1,4 @@
-"""Charts of rows and steps: how lengths, rewards and losses are spread, and how the loss fell in training."""
+"""Charts of the distribution of lengths, rewards and losses, and of the training loss by step."""
 
 import polars as pl
 
@@ -7,7 +7,7 @@ from preceptor.report.words import number
 
 
 def spread_chart(spread: pl.DataFrame, title: str, colours: dict[str, int], name: str) -> str:
-    """A box a teacher: quartiles, the mean (dashed), and whiskers from the 5 % to the 95 % quantile."""
+    """One box per teacher: quartiles, the mean (dashed), and whiskers from the 5 % to the 95 % quantile."""
     figure = new_figure(rows_height(spread.height), title)
     for row, teacher in enumerate(spread.iter_rows(named=True)):
         figure.add_box(
@@ -29,7 +29,7 @@ def spread_chart(spread: pl.DataFrame, title: str, colours: dict[str, int], name
 
 
 def loss_curve_chart(checkpoints: pl.DataFrame, colours: dict[str, int], name: str) -> str:
-    """Training loss by step, a line a run, coloured by its recipe."""
+    """Training loss by step, one line per run, coloured by recipe."""
     figure = new_figure(330, "optimizer step", "training loss, nats per token")
     for row in checkpoints.iter_rows(named=True):
         line = {"color": colour(colours[row["recipe"]]), "dash": dash(colours[row["recipe"]]), "width": 1.6}

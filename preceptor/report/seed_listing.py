@@ -1,4 +1,4 @@
-"""The tests of teachers over their training seeds, as the page prints them."""
+"""The report's tables of tests of teachers over their training seeds."""
 
 import polars as pl
 
@@ -7,8 +7,8 @@ from preceptor.report.words import NOTHING, decimals, p_value
 
 
 def seed_listings(seeds: pl.DataFrame) -> list[Listing]:
-    """A table a base and benchmark with several seeds: every two teachers, the surest first."""
-    columns = ("teachers", "why not", "by", "p of seeds", "p of items", "p adjusted", "seeds")
+    """All pairs of teachers, smallest p first; one table per base and benchmark with several seeds."""
+    columns = ("teachers", "not tested", "difference", "p of seeds", "p of items", "p adjusted", "seeds")
     listings = []
     for (base, benchmark), rows in seeds.group_by("base", "benchmark", maintain_order=True):
         lines = [
@@ -22,9 +22,9 @@ def seed_listings(seeds: pl.DataFrame) -> list[Listing]:
             for row in rows.sort("p_value", nulls_last=True, maintain_order=True).iter_rows(named=True)
         ]
         notes = (
-            f"By: the {rows['metric'][0]} of the first teacher's students less that of the second's.",
-            "p of seeds: Welch's t over the seeds' scores. p of items: paired, of the seeds' means.",
-            "p adjusted: the larger of both, by Holm over the pairs of teachers.",
+            f"Difference: {rows['metric'][0]} of the first teacher's students minus the second's.",
+            "p of seeds: Welch's t-test over the seeds' scores. p of items: paired test of the seeds' means.",
+            "p adjusted: the larger of the two, by Holm over the pairs of teachers.",
         )
         title = f"{base} on {benchmark}, teachers over their training seeds"
         listings.append(Listing(columns, lines, words=2, title=title, notes=notes))

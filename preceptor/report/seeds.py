@@ -1,7 +1,7 @@
-"""Every two teachers of a base, with training seeds as the units: do they differ, or only two models?
+"""Tests whether two teachers of a base differ, with training seeds as the units.
 
-Tuning the same rows with other seeds moves a score by points, so that two models that differ surely may be of
-teachers that do not. Runs of one recipe and tuning that differ in their seed show how far.
+Another seed with the same rows can change a score by several points. Two models can therefore differ
+significantly although their teachers do not. Runs that differ only in their seed measure this variation.
 """
 
 from itertools import combinations
@@ -17,7 +17,7 @@ from preceptor.statistics.multiple import holm
 from preceptor.study.schema import Study
 from preceptor.study.tuning import Run
 
-NAME = "seed_differences"  # in a report's warehouse; the lake has no such table
+NAME = "seed_differences"  # a table of the report's warehouse; the lake has none
 SCHEMA = pl.Schema(
     {
         **dict.fromkeys(("base", "benchmark", "metric", "first_teacher", "second_teacher"), pl.String),
@@ -26,17 +26,17 @@ SCHEMA = pl.Schema(
         "error": pl.String,
     }
 )
-UNLIKE = "{}'s runs differ in recipe or tuning, so they are no repetitions"
-ALONE = "{} has one training seed: it takes two or more of each"
-ALIKE = "all seeds of a teacher scored the same"
+UNLIKE = "{}'s runs differ in recipe or tuning, so they are not repetitions"
+ALONE = "{} has one training seed, but the test needs at least two per teacher"
+ALIKE = "all seeds of a teacher have the same score"
 
 
 def seed_differences(study: Study, tested: dict[str, Tested]) -> pl.DataFrame:
-    """Rows of SCHEMA: pairs of teachers one of which has several runs, with a p or with why there is none.
+    """Rows of SCHEMA: pairs of teachers, at least one with several runs. Each has a p-value or an `error`.
 
-    `p_seeds` is Welch's (Biometrika 1947) over the seeds' scores, `p_items` the paired test over items of
-    their means. Two teachers differ only if both say so: `p_value` is the larger, `p_adjusted` Holm's over
-    the base's pairs on the benchmark.
+    `p_seeds` is Welch's t-test (Biometrika 1947) over the seeds' scores. `p_items` is the paired test over
+    items of the seeds' means. Two teachers differ only if both tests are significant, so `p_value` is the
+    larger. `p_adjusted` is Holm's over the base's pairs on the benchmark.
     """
     frames = [pl.DataFrame(schema=SCHEMA)]
     for base in study.bases:
@@ -53,7 +53,7 @@ def seed_differences(study: Study, tested: dict[str, Tested]) -> pl.DataFrame:
 
 
 def _runs_by_teacher(study: Study, base: str, tested: Tested) -> dict[str, list[Run]]:
-    """The measured runs of each teacher; two with the same recipe, tuning and seed are one model."""
+    """The measured runs of each teacher; runs with the same recipe, tuning and seed count once."""
     found: dict[str, dict[tuple[str, str, int], Run]] = {}
     measured = set(tested.items.values["run"])
     for run in study.runs:
@@ -64,7 +64,7 @@ def _runs_by_teacher(study: Study, base: str, tested: Tested) -> dict[str, list[
 
 
 def _by_item(tested: Tested, runs: dict[str, list[Run]]) -> dict[tuple[str, str], PairedDifference]:
-    """The paired test of every two teachers with several seeds; an item's value is their mean."""
+    """The paired test of all pairs of teachers with several seeds; an item's value is the seeds' mean."""
     several = {
         run.name: teacher for teacher, of_teacher in runs.items() if len(of_teacher) > 1 for run in of_teacher
     }
@@ -98,6 +98,6 @@ def _row(
 
 
 def _scores(tested: Tested, runs: list[Run]) -> list[float]:
-    """The metric of each seed."""
+    """The score of each seed."""
     values = tested.items.values
     return [float(values.filter(run=run.name)["value"].to_numpy().mean()) for run in runs]

@@ -1,4 +1,4 @@
-"""Tables of what a ranking hangs on: who is first under other maps and β, ranks by other reward models."""
+"""Tables of a ranking's sensitivity: first teacher under other maps and β, ranks by other reward models."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from preceptor.suitability.metrics import Form, labelled
 
 
 def first_under_listings(rows: pl.DataFrame) -> list[Listing]:
-    """A table a base: maps down, β across, who is first in the cells."""
+    """One table per base: a row per map, a column per β, the first teachers in the cells."""
     listings = []
     for (base,), of_base in rows.group_by("base", maintain_order=True):
         grid = of_base.filter(~pl.col("map").is_in([LOSS_ALONE, REWARD_ALONE]))
@@ -32,7 +32,7 @@ def first_under_listings(rows: pl.DataFrame) -> list[Listing]:
 
 
 def suitability_listings(rows: pl.DataFrame, ranking: pl.DataFrame, form: Form) -> list[Listing]:
-    """A table a base: its ranked teachers in the order of CAR, and their rank by every metric."""
+    """One table per base: its ranked teachers in the order of CAR, and their rank by every metric."""
     metrics = labelled(form)
     listings = []
     for (base,), of_base in rows.group_by("base", maintain_order=True):
@@ -53,7 +53,7 @@ def suitability_listings(rows: pl.DataFrame, ranking: pl.DataFrame, form: Form) 
 
 
 def _possible(row: dict[str, Any] | None) -> str:
-    """A rank, and those that the data allow."""
+    """A rank, with its interval in brackets."""
     if row is None or row["rank"] is None:
         return NOTHING
     possible = ranks(row["rank_low"], row["rank_high"])
@@ -61,7 +61,7 @@ def _possible(row: dict[str, Any] | None) -> str:
 
 
 def reward_model_listings(rankings: pl.DataFrame) -> list[Listing]:
-    """A table a base, where there are several models: each teacher's rank, CAR and mean reward by each."""
+    """One table per base: each teacher's rank, CAR and mean reward by each model. Empty for one model."""
     models = rankings["reward_model"].unique(maintain_order=True).to_list()
     if len(models) < 2:
         return []
@@ -85,7 +85,7 @@ def _cells(row: dict[str, float | None] | None) -> tuple[str, str, str]:
 
 
 def reward_correlation_listing(correlations: pl.DataFrame) -> Listing:
-    """Every two reward models on a base: how far they order teachers, and responses, alike."""
+    """Rank correlations of all pairs of reward models on a base, over teachers and over responses."""
     columns = (
         *("reward models", "base", "ρ of CAR", "Kendall's τ of CAR", "ρ of r", "teachers"),
         *("ρ of responses", "responses"),
@@ -102,7 +102,8 @@ def reward_correlation_listing(correlations: pl.DataFrame) -> Listing:
         for row in correlations.iter_rows(named=True)
     ]
     notes = (
-        "ρ and τ over teachers, of CAR and of the mean reward r by the study's map and β; nothing is tested.",
-        "ρ of responses: Spearman's within instructions, over responses that both models scored.",
+        "ρ and τ are over teachers, for CAR and for the mean reward r, with the study's map and β. They are"
+        " not tested.",
+        "ρ of responses: Spearman's ρ within instructions, over responses that both models scored.",
     )
     return Listing(columns, rows, words=2, notes=notes)

@@ -1,4 +1,4 @@
-"""The items' values of each benchmark's main metric and of averages: what differences are tested on."""
+"""The values by item on which differences are tested, for each benchmark's main metric and each average."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from preceptor.study.schema import Study
 
 @dataclass(frozen=True)
 class Tested:
-    """A benchmark's main metric as `predicted_actual` names it, its category, its items' values."""
+    """A benchmark's main metric as `predicted_actual` names it, its category, and its values by item."""
 
     metric: str
     category: str
@@ -29,14 +29,14 @@ class Tested:
 
 
 def tested_values(warehouse: Warehouse, study: Study) -> dict[str, Tested]:
-    """By benchmark and average, of every run and untuned base that has rows."""
+    """The tested values by benchmark and average, for every run and untuned base that has rows."""
     main = main_metrics(warehouse.rows(EVAL_SCORES.name), study)
     found = {}
     for evaluation in study.evaluations:
         metric, category = main[evaluation.name]
-        said = f"{metric} on {category}" if category else metric
+        label = f"{metric} on {category}" if category else metric
         runs = stored_runs(warehouse, study, evaluation)
-        found[evaluation.name] = Tested(said, category, _values(runs, metric, category))
+        found[evaluation.name] = Tested(label, category, _values(runs, metric, category))
     for average in study.averages:
         parts = [found[name].items for name in average.of]
         found[average.name] = Tested(METRIC, "", average_values(parts))
@@ -44,10 +44,11 @@ def tested_values(warehouse: Warehouse, study: Study) -> dict[str, Tested]:
 
 
 def average_values(parts: Sequence[ItemValues]) -> ItemValues:
-    """Of the mean of several benchmarks' metrics: that mean, plus what each item's distances weigh in it.
+    """Values by item for the mean of several benchmarks' metrics.
 
-    An item that two benchmarks share is one item. One that a run lacks in a benchmark that has it has no
-    value; a run that lacks a whole benchmark has none at all.
+    A value is that mean plus the item's weighted distances from each benchmark's mean. An item that two
+    benchmarks share is one item. It has no value if the run lacks it in one of them. A run that lacks a whole
+    benchmark has no values.
     """
     means = pl.col("value").mean().over("run")
     moved = (pl.col("value") - means) / (len(parts) * pl.len().over("run"))

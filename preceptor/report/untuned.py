@@ -1,4 +1,4 @@
-"""Students held against their untuned base: did tuning change anything on this benchmark?"""
+"""Compares students with their untuned base: did tuning change the score on a benchmark?"""
 
 import polars as pl
 
@@ -7,9 +7,10 @@ from preceptor.statistics.multiple import LEVEL
 
 
 def untuned_sentence(differences: pl.DataFrame, higher_is_better: bool) -> str | None:
-    """How one base's runs on one benchmark stand to the untuned base, from rows of `eval_differences`.
+    """How many runs of one base differ from the untuned base on one benchmark.
 
-    None where nobody can say. It begins with an exclamation mark where no order of the students means much.
+    `differences` has rows of `eval_differences`. None if nothing was tested. The sentence starts with an
+    exclamation mark if no student differs: then the order of the students means little.
     """
     tested = differences.filter(pl.col("untuned")).drop_nulls("p_adjusted")
     if tested.is_empty():
@@ -19,9 +20,11 @@ def untuned_sentence(differences: pl.DataFrame, higher_is_better: bool) -> str |
     students = counted(tested.height, "student")
     if differ.is_empty():
         return (
-            f"! none of {students} differs from the untuned base beyond chance: none is known to have learned"
+            f"! none of {students} differs significantly from the untuned base, so none is known to have"
+            " learned"
         )
-    said = (
-        f"{differ.height} of {students} {'differs' if differ.height == 1 else 'differ'} from the untuned base"
+    verb = "differs" if differ.height == 1 else "differ"
+    return (
+        f"{differ.height} of {students} {verb} significantly from the untuned base"
+        f"{f', {worse} for the worse' if worse else ''}"
     )
-    return f"{said} beyond chance{f', {worse} for the worse' if worse else ''}"

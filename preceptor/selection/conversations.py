@@ -1,4 +1,4 @@
-"""The chosen rows with their words, as tuning wants them."""
+"""The chosen rows with their texts, for tuning."""
 
 import polars as pl
 
@@ -10,16 +10,16 @@ CONVERSATION_TABLES = (RAW_INSTRUCTIONS, RESPONSES, SELECTED_SUBSET)
 
 
 class OutdatedSelectionError(RuntimeError):
-    """A selection of responses that are no more."""
+    """A selection contains responses that no longer exist."""
 
 
 def chosen_conversations(warehouse: Warehouse, recipe: str) -> pl.DataFrame:
     """A row per response that the recipe chose: ids, teacher, system, user turns, turns, finish_reason.
 
-    `cut_left_out` says of the whole recipe how many responses it left out since they were cut.
+    `cut_left_out` is the number of responses that the whole recipe left out because they were cut.
 
-    Raises NotMaterializedError where nothing is chosen yet, OutdatedSelectionError where responses were
-    replaced after they were chosen.
+    Raises NotMaterializedError if nothing is chosen yet, OutdatedSelectionError if responses were replaced
+    after they were chosen.
     """
     chosen, teachers = warehouse.query("selection/chosen_count", recipe=recipe).row(0)
     if not chosen:

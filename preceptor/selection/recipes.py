@@ -1,4 +1,4 @@
-"""Recipes: which rows a base is tuned on, each row with why it was chosen."""
+"""Chooses the rows that a base is tuned on, by recipe; each row has the reason for its choice."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ Place = tuple[Table, Partition]
 
 
 class EmptySelectionError(ValueError):
-    """A recipe that chooses no row; its text says what it looked for."""
+    """A recipe chooses no row; the message gives its settings."""
 
 
 def select_rows(warehouse: Warehouse, study: Study, name: str, current: Current) -> pl.DataFrame:
@@ -55,12 +55,12 @@ def select_rows(warehouse: Warehouse, study: Study, name: str, current: Current)
 
 
 def selection_reads(study: Study, name: str) -> tuple[Table, ...]:
-    """The tables that a recipe is chosen with; `selection_places` are what its rows depend on."""
+    """The tables that a recipe reads; its rows depend on the partitions in `selection_places`."""
     return (*ROW_TABLES, CAR_TABLE) if study.recipe(name).BY_RANKING else ROW_TABLES
 
 
 def selection_places(study: Study, name: str) -> list[Place]:
-    """The partitions that a recipe's rows depend on: what comes for another teacher changes none of them."""
+    """The partitions that a recipe's rows depend on. New rows of other teachers do not change them."""
     recipe = study.recipe(name)
     places: list[Place] = [(RAW_INSTRUCTIONS, {})]
     for teacher in _teachers(study, name):
@@ -73,7 +73,7 @@ def selection_places(study: Study, name: str) -> list[Place]:
 
 
 def selection_fingerprint(study: Study, name: str, current: Current, read: Mapping[str, Any]) -> str:
-    """Changes with the recipe, which rows count, and what it read: the files of `selection_places`."""
+    """Changes with the recipe, the current rows, and the files of `selection_places` that it read."""
     recipe, teachers = study.recipe(name), _teachers(study, name)
     settings: dict[str, Any] = {
         "recipe": recipe.model_dump(),
@@ -88,10 +88,10 @@ def selection_fingerprint(study: Study, name: str, current: Current, read: Mappi
 
 
 def shortfall(recipe: AbstractRecipe, chosen: int, cut: int, above_one: int) -> str:
-    """How many rows a recipe asks for and got, and why; nothing where it got what it asks for.
+    """How many rows a recipe asked for and got, and why; empty if it got all of them.
 
-    `cut` and `above_one` are the responses left out for these reasons, as `selected_subset` counts them.
-    Students of different numbers of rows compare badly, so the checks and the report show it.
+    `cut` and `above_one` are the numbers of responses left out for these reasons, from `selected_subset`.
+    Students tuned on different numbers of rows are hard to compare, so checks and report show this sentence.
     """
     if recipe.rows is None or chosen >= recipe.rows:
         return ""
@@ -108,7 +108,7 @@ def shortfall(recipe: AbstractRecipe, chosen: int, cut: int, above_one: int) -> 
 
 
 def _teachers(study: Study, name: str) -> list[str]:
-    """Whose responses the recipe chooses from."""
+    """The teachers whose responses the recipe chooses from."""
     return study.recipe(name).drawn_from(teacher.name for teacher in study.teachers)
 
 

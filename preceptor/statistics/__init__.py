@@ -1,5 +1,5 @@
-"""Statistics on estimates, whatever they estimate: intervals, resampling, ranks, tests and correlations.
+"""General statistics: intervals, resampling, ranks, tests and correlations.
 
-Each stands here once. Suitability, evaluation and report use them; formulas of one benchmark (Arena-Hard's
-fit, AlpacaEval's length control) stay with the benchmark.
+Suitability, evaluation and report share them. Formulas of one benchmark (Arena-Hard's fit, AlpacaEval's
+length control) stay with the benchmark.
 """

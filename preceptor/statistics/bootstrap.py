@@ -1,4 +1,4 @@
-"""Bootstrap over instructions: one resample serves all teachers and bases, so that comparisons are paired."""
+"""Bootstrap over instructions. All teachers and bases share the resamples, so that comparisons are paired."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -91,7 +91,7 @@ def expanded_interval(draws: Floats, confidence: float, instructions: Integers) 
 
 
 def _weights(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each row is drawn, (some resamples, rows) at a time."""
+    """The number of draws of each row, in blocks of (resamples, rows)."""
     generator = np.random.default_rng(seed)
     at_once = max(1, NUMBERS_AT_ONCE // rows)
     for start in range(0, resamples, at_once):

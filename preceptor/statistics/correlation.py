@@ -1,4 +1,4 @@
-"""How far two columns order the same things alike: rank correlation, its test, and the AUC."""
+"""Rank correlation of two columns, its test, and the AUC."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 class RankCorrelation:
     """Spearman's ρ of n pairs, its 95 % interval, its permutation p, and the smallest |ρ| with p ≤ 0.05.
 
-    None is what cannot be computed: everything where a column does not vary; the interval of fewer than four
-    pairs and of |ρ| = 1; the smallest ρ where no order of so few pairs has such a p.
+    A value that cannot be computed is None: all values if a column does not vary; the interval for fewer than
+    four pairs or |ρ| = 1; the smallest ρ if no order of so few pairs reaches p ≤ 0.05.
     """
 
     rho: float | None

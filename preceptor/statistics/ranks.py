@@ -1,8 +1,9 @@
 """Rank intervals from simultaneous pairwise comparisons.
 
-Percentiles of bootstrapped ranks cover far too little. Instead, all pairwise differences get intervals that
-hold jointly; a teacher's rank lies between 1 + those surely better and all − those surely worse (Klein,
-Wright and Wieczorek 2020; Mogstad, Romano, Shaikh and Wilhelm 2024).
+Percentiles of bootstrapped ranks have far too low coverage. Instead, all pairwise differences get intervals
+that hold jointly. A teacher's rank is at least 1 + the number surely better, and at most the number of
+teachers minus the number surely worse (Klein, Wright and Wieczorek 2020; Mogstad, Romano, Shaikh and
+Wilhelm 2024).
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ Integers = NDArray[np.int64]
 
 
 def ranks(values: Floats) -> Integers:
-    """1 + how many are strictly higher; ties share the better rank."""
+    """1 + the number of strictly higher values; ties share the better rank."""
     higher: Integers = (values[None, :] > values[:, None]).sum(axis=1)
     return 1 + higher
 

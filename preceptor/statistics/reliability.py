@@ -1,4 +1,4 @@
-"""How far two raters agree beyond chance: Cohen's kappa."""
+"""Agreement of two raters beyond chance: Cohen's kappa."""
 
 import math
 

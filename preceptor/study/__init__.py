@@ -1,1 +1,1 @@
-"""What a study declares, and how its file is read."""
+"""The schema of a study, and the loader of study files."""

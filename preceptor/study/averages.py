@@ -9,7 +9,7 @@ from preceptor.study.fields import EvaluationName, Frozen, Name
 
 def _several(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(value)) < max(2, len(value)):
-        raise ValueError("an average is over at least two evaluations, each named once")
+        raise ValueError("an average needs at least two evaluations, each named once")
     return value
 
 

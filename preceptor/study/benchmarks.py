@@ -1,4 +1,4 @@
-"""Benchmarks with right answers: those that lm-eval runs, and HumanEval."""
+"""Benchmarks with right answers: lm-eval's tasks, and HumanEval."""
 
 from collections.abc import Set
 from typing import Annotated, ClassVar, Literal, Self
@@ -20,11 +20,11 @@ Preset = Literal["mmlu", "mmlu_5shot", "gsm8k", "bbh", "tydiqa", "ifeval"]
 
 
 class LmEval(EvaluationFacts, Frozen):
-    """Tasks of lm-eval on local files: one of Tülu 1's settings (`preset`), or a task of one's own.
+    """Tasks of lm-eval on local files: one of Tülu 1's settings (`preset`), or a custom task.
 
-    `data` is the folder of the rows, as a dataset repository lays them out. Of one's own task, `tasks` is the
-    folder of its YAML file, `rows` the name of its rows and `splits` those that it reads, the evaluated one
-    first. Whatever of shots, limit (items a task), metric and chat_template is given replaces the preset's.
+    `data` is the folder of rows, laid out like a dataset repository. For a custom task, `tasks` is the folder
+    of its YAML file, `rows` is the name of its rows, and `splits` lists its splits, the evaluated one first.
+    Given values of shots, limit (items per task), metric and chat_template replace the preset's.
     """
 
     file_fields: ClassVar[Set[str]] = frozenset({"data", "tasks"})
@@ -44,7 +44,7 @@ class LmEval(EvaluationFacts, Frozen):
 
     @property
     def metric(self) -> str:
-        """What the score is called; the method says which of lm-eval's measures it is."""
+        """The name of the score; its method names lm-eval's measure."""
         return "benchmark_score"
 
     @model_validator(mode="after")
@@ -52,12 +52,12 @@ class LmEval(EvaluationFacts, Frozen):
         if (self.preset is None) == (self.task is None):
             raise ValueError("give exactly one of 'preset' and 'task'")
         if self.task is not None and (self.tasks is None or self.measure is None):
-            raise ValueError("a task of one's own needs 'tasks', the folder of its YAML file, and 'measure'")
+            raise ValueError("a custom task needs 'tasks', the folder of its YAML file, and 'measure'")
         return self
 
 
 class ProgramLimits(Frozen):
-    """What a model-written program may use at most; other processes and threads it may not start at all."""
+    """Limits of a program written by a model. It may not start other processes or threads."""
 
     cpu_seconds: Annotated[Whole, Field(gt=0)] = 3
     wall_seconds: Annotated[Real, Field(gt=0)] = 15.0
@@ -70,15 +70,15 @@ def _willing(value: bool) -> bool:
     if not value:
         raise ValueError(
             "HumanEval runs programs that a model wrote: install bubblewrap (Debian, Ubuntu: apt-get install"
-            " bubblewrap; Fedora: dnf install bubblewrap), which shuts them in, then set 'run_programs: true'"
+            " bubblewrap; Fedora: dnf install bubblewrap), which isolates them, then set 'run_programs: true'"
         )
     return value
 
 
 class HumanEval(EvaluationFacts, Records):
-    """pass@k of programs (arXiv 2107.03374), run only inside bubblewrap and only if `run_programs` says so.
+    """pass@k of programs (arXiv 2107.03374), run only inside bubblewrap and only if `run_programs` is true.
 
-    Tülu 1 draws 20 programs at temperature 0.1 for pass@1 and 0.8 for pass@10: two evaluations.
+    Tülu 1 draws 20 programs, at temperature 0.1 for pass@1 and at 0.8 for pass@10: two evaluations.
     """
 
     name: Name
@@ -91,7 +91,7 @@ class HumanEval(EvaluationFacts, Records):
 
     @property
     def metric(self) -> str:
-        """pass@k at the study's k."""
+        """pass@k with the study's k."""
         return f"pass@{self.k}"
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What changed between two readings of a study: who joined, who left, and what only a reload shows."""
+"""Changes between two readings of a study: added and removed names, and changes that need a reload."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -9,14 +9,14 @@ from preceptor.study.schema import Study
 
 @dataclass(frozen=True)
 class Change:
-    """Which names joined one of the study's lists (`teachers` or `bases`), and which left it."""
+    """The names that joined and left one of the study's lists (`teachers` or `bases`)."""
 
     kind: str
     joined: tuple[str, ...]
     left: tuple[str, ...]
 
     def sentences(self) -> list[str]:
-        """What happened, for people."""
+        """The change in sentences."""
         count = len(self.joined)
         kind = self.kind.removesuffix("s") if count == 1 else self.kind
         joined = [f"{count} new {kind}: {', '.join(self.joined)}"] if self.joined else []
@@ -24,7 +24,7 @@ class Change:
 
 
 def membership(study: Study) -> dict[str, list[str]]:
-    """The names that may come and go while a study is served, in the study's order."""
+    """The names that may change while a study is served, in the study's order."""
     return {
         "teachers": [teacher.name for teacher in study.teachers],
         "bases": [base.name for base in study.bases],
@@ -32,7 +32,7 @@ def membership(study: Study) -> dict[str, list[str]]:
 
 
 def change(kind: str, present: Iterable[str], wanted: Sequence[str], whole: bool = True) -> Change:
-    """What makes the present names the wanted ones; nobody leaves a study that could not be read whole."""
+    """The change from the present to the wanted names. No name leaves unless the study was read `whole`."""
     before = list(present)
     left = sorted(set(before) - set(wanted)) if whole else []
     return Change(kind, tuple(name for name in wanted if name not in before), tuple(left))
@@ -40,9 +40,9 @@ def change(kind: str, present: Iterable[str], wanted: Sequence[str], whole: bool
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at the study found. `counter` tells apart looks that found the same at different times.
+    """The state of the study at one check. `counter` distinguishes equal states at different times.
 
-    `left_out` are the sentences on teacher files that could not be read: each is said once.
+    `left_out` has the sentences about unreadable teacher files, so that each is reported once.
     """
 
     teachers: tuple[str, ...]
@@ -52,18 +52,18 @@ class Seen:
     left_out: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """As it is kept until the next look."""
+        """The state as text, stored until the next check."""
         return json.dumps(asdict(self))
 
     @classmethod
     def of_text(cls, text: str) -> "Seen":
-        """What an earlier look wrote; one from before sentences were kept has none."""
+        """The state that an earlier check stored; older states have no `left_out`."""
         kept = json.loads(text)
-        said = tuple(kept.get("left_out", ()))
-        return cls(tuple(kept["teachers"]), tuple(kept["bases"]), kept["whole"], kept["counter"], said)
+        left_out = tuple(kept.get("left_out", ()))
+        return cls(tuple(kept["teachers"]), tuple(kept["bases"]), kept["whole"], kept["counter"], left_out)
 
     def next(self, study: Study, left_out: Sequence[str] = ()) -> "Seen":
-        """What is seen now; the counter is this one's if a ranking that was made after this look is right."""
+        """The state now. The counter stays the same if a ranking made after this state is still valid."""
         whole = not left_out
         names = membership(study)
         teachers = _members(self.teachers, names["teachers"], whole)
@@ -79,15 +79,15 @@ def _members(before: Sequence[str], wanted: Sequence[str], whole: bool) -> tuple
 
 
 def needs_reload(loaded: Study, today: Study) -> list[str]:
-    """The keys whose partitions are those that a code location had when it was loaded, and no more right."""
+    """The keys of the study whose partitions changed since the code location was loaded."""
     before, now = _fixed(loaded), _fixed(today)
     return [key for key in now if now[key] != before[key]]
 
 
 def _fixed(study: Study) -> dict[str, object]:
-    """What a code location builds its partitions from; a run's partition finds its rows by its recipe.
+    """The parts of a study from which a code location builds its partitions.
 
-    Of a base that has a run the untuned one is evaluated too.
+    A run's partition finds its rows by its recipe. An untuned base is evaluated if the base has a run.
     """
     return {
         "name": study.name,

@@ -1,4 +1,4 @@
-"""Rows that hold conversations: which columns each format reads, and how a study names others."""
+"""Rows with conversations: the columns that each format reads, and a study's names for them."""
 
 from typing import Literal, Self
 
@@ -7,7 +7,7 @@ from pydantic import model_validator
 from preceptor.study.fields import Frozen, InstructionFormat, Records
 
 Role = Literal["instruction", "input", "system", "history", "response", "messages", "id"]
-Names = tuple[str, ...]  # of these columns the first that a row has
+Names = tuple[str, ...]  # the first of these columns that a row has is read
 
 ROW: dict[Role, Names] = {
     "instruction": ("instruction",),
@@ -32,7 +32,7 @@ ROLES: dict[str, dict[Role, Names]] = {
 
 
 class Columns(Frozen):
-    """Which columns hold what, where a file has other names than its format's own."""
+    """Names of a file's columns that differ from its format's."""
 
     instruction: str | None = None
     input: str | None = None
@@ -43,7 +43,7 @@ class Columns(Frozen):
     id: str | None = None
 
     def given(self) -> dict[Role, str]:
-        """The columns that the study names."""
+        """The columns that the study sets."""
         roles: dict[Role, str | None] = {
             "instruction": self.instruction,
             "input": self.input,
@@ -57,14 +57,14 @@ class Columns(Frozen):
 
 
 class Conversations(Records):
-    """Rows of a format; `ignore` names columns with text that the study knowingly leaves out."""
+    """Rows of a format; `ignore` names columns with text that the study leaves out on purpose."""
 
     format: InstructionFormat = "plain"
-    """What a row looks like."""
+    """The format of a row."""
     columns: Columns = Columns()
     """Names of columns that differ from the format's."""
     ignore: tuple[str, ...] = ()
-    """Columns with text that the study knowingly leaves out."""
+    """Columns with text that the study leaves out on purpose."""
 
     @model_validator(mode="after")
     def _columns_of_the_format(self) -> Self:
@@ -78,6 +78,6 @@ class Conversations(Records):
 
     @property
     def reading(self) -> dict[str, object]:
-        """How rows are read, for fingerprints: what the study leaves at its default is left out."""
+        """How rows are read, for fingerprints. Settings at their defaults are left out."""
         named = {"columns": dict(self.columns.given()), "ignore": list(self.ignore)}
         return {"format": self.format, **{key: value for key, value in named.items() if value}}

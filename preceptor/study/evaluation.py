@@ -1,4 +1,4 @@
-"""What tuned bases are measured on: answers that a program checks, and comparisons and grades of a judge."""
+"""Evaluations of tuned bases: answers checked by a program, and a judge's comparisons and grades."""
 
 from collections.abc import Set
 from typing import Annotated, ClassVar, Literal, get_args
@@ -24,9 +24,9 @@ AnswerSampling = Annotated[Sampling, AfterValidator(_single)]
 
 
 class CheckedColumns(Frozen):
-    """Which columns of a benchmark file hold the instruction, its answer, how to check it, and its kind.
+    """The columns of a benchmark file with the instruction, its answer, its check and its kind.
 
-    Where nothing is said, `input` and `system` are read from columns of these names.
+    By default `input` and `system` are read from columns of these names.
     """
 
     instruction: str = "instruction"
@@ -38,7 +38,7 @@ class CheckedColumns(Frozen):
 
 
 class Checkers(EvaluationFacts, Records):
-    """Accuracy: every item says its answer and which of preceptor.evaluation.checkers decides."""
+    """Accuracy: every item has its answer and the name of a check in preceptor.evaluation.checkers."""
 
     metric: ClassVar[str] = "accuracy"
     name: Name
@@ -49,10 +49,10 @@ class Checkers(EvaluationFacts, Records):
 
 
 class HumanLabels(Records):
-    """Which answer people preferred, to hold the judge against: a row is a run's item and its label.
+    """Human preferences to compare the judge with: a row is an item of a run and its label.
 
-    The fields name the columns; a label is win, tie or lose, of the run's answer against the reference's.
-    The system prompt's column may be missing where items are told apart without it.
+    The fields name the columns. A label is win, tie or lose, for the run's answer against the reference's.
+    The system prompt's column may be missing if items are unique without it.
     """
 
     run: str = "run"
@@ -64,17 +64,17 @@ class HumanLabels(Records):
 class Pairwise(EvaluationFacts, Conversations):
     """Win rate against the responses in a file: AlpacaEval 1 and 2, or win, tie, lose by LIMA's protocol.
 
-    `length_control` is the folder of alpaca-eval's `df_gamed.csv` and `instruction_difficulty.csv`; without
-    it they are fetched once. Where that fails, and for other instructions than AlpacaEval's, the main metric
-    is `win_rate` whatever `metric` says, and the scores say so.
+    `length_control` is the folder with alpaca-eval's `df_gamed.csv` and `instruction_difficulty.csv`. Without
+    it they are downloaded once. If that fails, or if the instructions are not AlpacaEval's, the main metric
+    is `win_rate` regardless of `metric`, and the scores record this.
     """
 
     file_fields: ClassVar[Set[str]] = frozenset({"path", "length_control", "human_labels"})
     name: Name
     kind: Literal["pairwise"]
     format: InstructionFormat = "alpaca_eval"
-    reference: str = "reference"  # the name of the model that the file's responses are of
-    metric: Literal["lc_win_rate", "win_rate"] = "lc_win_rate"  # what the prediction is held against
+    reference: str = "reference"  # the model whose responses are in the file
+    metric: Literal["lc_win_rate", "win_rate"] = "lc_win_rate"  # compared with the prediction
     judge: PairwiseJudge
     length_control: ExistingPath | None = None
     human_labels: HumanLabels | None = None
@@ -82,24 +82,24 @@ class Pairwise(EvaluationFacts, Conversations):
 
     @property
     def metric_without_files(self) -> str:
-        """The plain win rate, which needs no difficulty of the instructions."""
+        """The plain win rate, which does not need the instructions' difficulty."""
         return "win_rate"
 
     @property
     def local_judge(self) -> ClassifierJudge | None:
-        """The judge, where it is a classifier."""
+        """The judge, if it is a classifier."""
         return self.judge if isinstance(self.judge, ClassifierJudge) else None
 
     @property
     def pairwise_judge(self) -> str:
-        """The judge, whichever it is."""
+        """The name of the judge."""
         return self.judge.name
 
 
 class ArenaCategory(Frozen):
-    """A category of Arena-Hard v2.0 with a baseline of its own, and its own words for the judge.
+    """A category of Arena-Hard v2.0 with its own baseline and its own prompt for the judge.
 
-    Without `prompt`, creative_writing has the built-in prompt without the judge's own answer.
+    Without `prompt`, creative_writing uses the built-in prompt, which does not ask the judge to answer first.
     """
 
     answers: ExistingPath
@@ -108,10 +108,10 @@ class ArenaCategory(Frozen):
 
 
 class ArenaHard(EvaluationFacts, Records):
-    """Arena-Hard: two games a prompt in swapped order against the answers of a baseline (arXiv 2406.11939).
+    """Arena-Hard: two games per prompt, in both orders, against a baseline's answers (arXiv 2406.11939).
 
-    The rows are its questions, of v0.1 or v2.0; `answers` is the file of the baseline's answers, and
-    `categories` names those with another baseline.
+    The rows are the questions of v0.1 or v2.0. `answers` is the file of the baseline's answers. `categories`
+    declares the categories with another baseline.
     """
 
     file_fields: ClassVar[Set[str]] = frozenset({"path", "answers", "categories"})
@@ -156,4 +156,4 @@ AnyEvaluation = (
 Evaluation = Annotated[AnyEvaluation, Field(discriminator="kind")]
 EVALUATIONS: dict[str, type[EvaluationFacts]] = {
     get_args(schema.model_fields["kind"].annotation)[0]: schema for schema in get_args(AnyEvaluation)
-}  # by kind, for what must be known of an evaluation that is not whole
+}  # by kind, for checks of incomplete evaluations

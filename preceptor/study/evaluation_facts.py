@@ -1,4 +1,4 @@
-"""What the rest of a study needs to know of a kind of evaluation, before anything heavy is loaded."""
+"""Facts about a kind of evaluation that the study needs without importing heavy libraries."""
 
 from collections.abc import Set
 from typing import ClassVar
@@ -7,11 +7,11 @@ from preceptor.study.judges import ClassifierJudge
 
 
 class EvaluationFacts:
-    """The facts of a kind that a share of right answers has; another kind states what differs.
+    """The defaults fit an evaluation whose metric is a share of right answers; other kinds override them.
 
-    Every kind also has a `name`, a `kind` and a `metric`: the name of its main metric. `is_share`: the main
-    metric runs from 0 to 1, so that averages may hold it. `file_fields` name the fields that only say where
-    files lie on this machine; fingerprints cover what is in the files instead.
+    Every kind also has a `name`, a `kind` and a `metric`, the name of its main metric. `is_share` means that
+    the main metric is from 0 to 1, so that averages can include it. `file_fields` names the fields that only
+    give the location of files on this machine; fingerprints cover the files' contents instead.
     """
 
     higher_is_better: ClassVar[bool] = True
@@ -20,15 +20,15 @@ class EvaluationFacts:
 
     @property
     def metric_without_files(self) -> str | None:
-        """The main metric where the files that the usual one needs are lacking; None where it needs none."""
+        """The main metric if the files that the usual one needs are missing; None if it needs no files."""
         return None
 
     @property
     def local_judge(self) -> ClassifierJudge | None:
-        """The judge whose weights are loaded on this machine, if there is one."""
+        """The judge whose weights are loaded on this machine, if any."""
         return None
 
     @property
     def pairwise_judge(self) -> str | None:
-        """The name of the judge that compares each answer with a reference's, if there is one."""
+        """The name of the judge that compares each answer with the reference's, if any."""
         return None

@@ -1,4 +1,4 @@
-"""What people said of tuned models' answers, in a file."""
+"""Human ratings of tuned models' answers, from a file."""
 
 from typing import Literal, Self
 
@@ -17,7 +17,7 @@ METRICS: dict[Scale, str] = {
 
 
 class RatingColumns(Frozen):
-    """Which columns of a file of human ratings hold what; `other_model` where two outputs are compared."""
+    """The columns of a file of human ratings; `other_model` is read if two outputs are compared."""
 
     item: str = "item"
     model: str = "model"
@@ -27,10 +27,11 @@ class RatingColumns(Frozen):
 
 
 class HumanRatings(EvaluationFacts, Records):
-    """Ratings by people, one a row, of models that are the study's runs.
+    """Ratings by people of the study's runs, one per row.
 
-    `grade` is LIMA's excellent, pass, fail; `acceptance` Tülu's yes, no; `preference` its clearly A, slightly
-    A, tie, slightly B, clearly B, and `verdict` win, tie, lose: both against the model named `reference`.
+    The scale `grade` is LIMA's excellent, pass, fail. `acceptance` is Tülu's yes, no. `preference` is Tülu's
+    clearly A, slightly A, tie, slightly B, clearly B. `verdict` is win, tie, lose. The last two compare with
+    the model named `reference`.
     """
 
     name: Name
@@ -46,12 +47,16 @@ class HumanRatings(EvaluationFacts, Records):
 
     @property
     def compares(self) -> bool:
-        """Whether a rating is of two models' outputs."""
+        """Whether a rating compares two models' outputs."""
         return self.scale in ("preference", "verdict")
 
     @model_validator(mode="after")
     def _against_whom(self) -> Self:
         if self.compares != (self.reference is not None):
-            needs = "needs 'reference', the model compared with" if self.compares else "takes no 'reference'"
+            needs = (
+                "needs 'reference', the model to compare with"
+                if self.compares
+                else "does not take 'reference': remove it"
+            )
             raise ValueError(f"scale {self.scale!r} {needs}")
         return self

@@ -1,7 +1,7 @@
-"""The JSON Schema of a study's file, with which editors complete and check it: `make study-schema`.
+"""The JSON Schema of study files, for completion and checks in editors: `make study-schema`.
 
-It is that of `Study`, and besides it allows grids, defaults, and `${VAR}` where the schema has a number, a
-truth value or one of several words. It is more lenient than the loader where defaults may fill in a key.
+It is the schema of `Study`, extended with grids, defaults, and `${VAR}` in place of a number, a boolean or
+one of several words. It is more lenient than the loader for keys that defaults may fill in.
 """
 
 import json
@@ -18,14 +18,14 @@ from preceptor.study.sections import DEFAULTS, DISCRIMINATORS, axes, sections
 
 Schema = dict[str, Any]
 REFERENCE = "#/$defs/"
-# How pydantic writes bounds that it checks behind a validator of ours.
+# pydantic's names of bounds that it checks after one of our validators.
 BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
 VARIABLE: Schema = {"$ref": f"{REFERENCE}Variable"}
 SHARED: Schema = {
     "Variable": {"type": "string", "pattern": r"\$\{[A-Za-z_]", "description": "${VAR} or ${VAR:-default}."},
     "Names": {
         "anyOf": [{"const": "all"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}, VARIABLE],
-        "description": "Which of them: 'all', or a list of names.",
+        "description": "'all', or a list of names.",
     },
     "Seeds": {
         "type": "array",
@@ -35,21 +35,21 @@ SHARED: Schema = {
     },
     "Template": {
         "type": "string",
-        "description": "A template of the entries' names, in quotes: '{base}-{recipe}'.",
+        "description": "A template for the names of the entries, in quotes: '{base}-{recipe}'.",
     },
 }
 
 
 def study_schema(study: type[BaseModel]) -> Schema:
-    """The JSON Schema of the file of a study."""
+    """The JSON Schema of a study file."""
     schema: Schema = _with_variables(study.model_json_schema())
     parts, properties = schema["$defs"], schema["properties"]
     parts |= SHARED
     shared: Schema = {}
     for section, kinds in sections(study).items():
         for kind in kinds:
-            parts[kind.__name__]["required"] = ["name"]  # the defaults may have the others
-        shared[section] = _object(_common(parts, kinds), f"What the entries of `{section}` have in common.")
+            parts[kind.__name__]["required"] = ["name"]  # defaults may set the others
+        shared[section] = _object(_common(parts, kinds), f"Defaults for the entries of `{section}`.")
         gridded = [kind for kind in kinds if issubclass(kind, InGrids)]
         parts |= {f"{kind.__name__}Grid": _grid(parts[kind.__name__], kind) for kind in gridded}
         if gridded:
@@ -57,12 +57,12 @@ def study_schema(study: type[BaseModel]) -> Schema:
             listed = {"type": "array", "items": {"anyOf": [_reference(k.__name__) for k in kinds] + grids}}
             properties[section] |= {"anyOf": [listed, *grids]}
             del properties[section]["type"], properties[section]["items"]
-    properties[DEFAULTS] = _object(shared, "By section, what its entries have where they say nothing.")
+    properties[DEFAULTS] = _object(shared, "Defaults by section, for entries that do not set a key.")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _with_variables(schema: Any) -> Any:
-    """The schema with a variable beside each number, truth value and choice of words, without titles."""
+    """The schema without titles, with a variable as an alternative to each number, boolean and enum."""
     if isinstance(schema, list):
         return [_with_variables(part) for part in schema]
     if not isinstance(schema, dict):
@@ -71,7 +71,7 @@ def _with_variables(schema: Any) -> Any:
     for key, value in schema.items():
         if key in ("properties", "$defs"):
             found[key] = {name: _with_variables(part) for name, part in value.items()}
-        elif key == "oneOf":  # an entry whose engine is a default may be of several kinds
+        elif key == "oneOf":  # if defaults set the engine, an entry may match several kinds
             found["anyOf"] = _with_variables(value)
         elif key not in ("title", "discriminator"):
             found[BOUNDS.get(str(key), str(key))] = (
@@ -84,7 +84,7 @@ def _with_variables(schema: Any) -> Any:
 
 
 def _common(parts: Schema, kinds: Sequence[type[BaseModel]]) -> Schema:
-    """The keys of any of the kinds but their names, each with what it may be in one of them."""
+    """The keys of all kinds except `name`, each with its schema in any of them."""
     found: dict[str, dict[str, Schema]] = {}
     for kind in kinds:
         for key, value in parts[kind.__name__]["properties"].items():
@@ -94,12 +94,12 @@ def _common(parts: Schema, kinds: Sequence[type[BaseModel]]) -> Schema:
 
 
 def _grid(entry: Schema, model: type[BaseModel]) -> Schema:
-    """A grid of entries: their keys, and lists in place of those that the grid varies."""
+    """A grid of entries: the entry's keys, and the keys that list values."""
     own = {key: _property(model, key) for key in entry["properties"] if key != "name"}
     tags = {key: value for key, value in entry["properties"].items() if key in DISCRIMINATORS}
     listed = {key: _reference("Seeds" if key == "seeds" else "Names") for key in axes(model)}
     properties = {"name": _reference("Template"), **own, **tags, **listed}
-    grid = _object(properties, f"One entry per combination of what is listed. {entry.get('description', '')}")
+    grid = _object(properties, f"One entry per combination of the lists. {entry.get('description', '')}")
     return {**grid, "anyOf": [{"required": [*tags, key]} for key in listed]}
 
 
@@ -121,7 +121,7 @@ def _reference(name: str) -> Schema:
 
 
 def schema_text(study: type[BaseModel] = Study) -> str:
-    """The schema as it stands in its file."""
+    """The text of the schema file."""
     return json.dumps(study_schema(study), indent=1, ensure_ascii=False) + "\n"
 
 

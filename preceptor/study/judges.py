@@ -1,4 +1,4 @@
-"""Who judges answers: a classifier run here, an annotator of alpaca-eval, or a model asked in words."""
+"""Judges of answers: a local classifier, an annotator of alpaca-eval, or a prompted language model."""
 
 from collections.abc import Mapping, Set
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -16,13 +16,13 @@ from preceptor.study.fields import (
     existing_path,
 )
 
-# What a configuration of alpaca-eval may say of a request; structured_outputs is vLLM's.
+# The request parameters that a configuration of alpaca-eval may set; structured_outputs is vLLM's.
 ANNOTATED = {"temperature", "top_p", "logprobs", "top_logprobs", "logit_bias", "stop", "tools", "tool_choice"}
 ANNOTATED |= {"structured_outputs"}
 
 
 class ClassifierJudge(Model):
-    """A sequence classifier that scores both responses; the win probability is σ(score - reference's)."""
+    """A sequence classifier that scores both responses. The win probability is σ(score - reference's)."""
 
     name: Name
     engine: Literal["sequence_classification"]
@@ -31,7 +31,7 @@ class ClassifierJudge(Model):
 
 
 class AskedJudge(Endpoint):
-    """A language model behind an endpoint; `revision` is what is known of the weights that it serves."""
+    """A language model behind an endpoint; `revision` names the served weights, if known."""
 
     name: Name
     revision: str | None = None
@@ -39,27 +39,27 @@ class AskedJudge(Endpoint):
 
     @property
     def served(self) -> dict[str, Any]:
-        """What verdicts are known by, as far as the endpoint's model goes."""
+        """The endpoint's model as part of the identity of verdicts."""
         return {**self.identity, "revision": self.revision}
 
     @property
     def model_name(self) -> str:
-        """The model, its revision where that is known, and where it is served."""
+        """The model, its revision if known, and where it is served."""
         revision = "" if self.revision is None else f"@{self.revision}"
         return f"{self.model}{revision} at {self.identity['served_by']}"
 
 
 def _annotator(value: str, info: ValidationInfo) -> str:
-    """A name that alpaca-eval knows stays as it is; whatever looks like a path must exist."""
+    """A name that alpaca-eval knows stays unchanged; a value that looks like a path must exist."""
     if not value.startswith((".", "/", "~")):
         return value
     return existing_path(value, info)
 
 
 class AnnotatorJudge(AskedJudge):
-    """An annotator configuration of alpaca-eval: its prompt, order, parser; the endpoint gives the model.
+    """An annotator configuration of alpaca-eval: its prompt, order and parser. The endpoint gives the model.
 
-    `annotator` is the name of one that comes with alpaca-eval, or a folder with a configs.yaml.
+    `annotator` is the name of a configuration of alpaca-eval, or a folder with a configs.yaml.
     """
 
     PARAMETERS: ClassVar[Set[str]] = ANNOTATED | {"max_tokens", "seed"}
@@ -70,10 +70,10 @@ class AnnotatorJudge(AskedJudge):
 
 
 class PromptedJudge(AskedJudge):
-    """A model that is asked in the words of a prompt file and answers in JSON or in a marked label.
+    """A model that gets a prompt from a file and answers in JSON or with a marked label.
 
-    `prompt` replaces the built-in file of the protocol. `order` says what is shown first in a comparison:
-    each in turn (`both`), or one of them, drawn by item (`random`). `n` asks the same question several times.
+    `prompt` replaces the protocol's built-in prompt file. `order` decides which answer is shown first in a
+    comparison: `both` asks once in each order, `random` draws one order per item. `n` repeats each question.
     """
 
     SETTINGS: ClassVar[Mapping[str, str]] = {
@@ -91,7 +91,9 @@ class PromptedJudge(AskedJudge):
     @model_validator(mode="after")
     def _draws_differ(self) -> Self:
         if self.n > 1 and self.temperature == 0:
-            raise ValueError("n above 1 needs a temperature above 0: greedy verdicts are all the same")
+            raise ValueError(
+                "n above 1 needs a temperature above 0, because greedy verdicts are all the same"
+            )
         return self
 
 

@@ -1,4 +1,4 @@
-"""Read a study from its YAML file; every mistake in it is reported at once, with line and path."""
+"""Reads a study from its YAML file, and reports all mistakes at once with line and path."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ __all__ = ["ReadStudy", "StudyError", "load_study", "read_study", "study_path"]
 
 @dataclass(frozen=True)
 class ReadStudy:
-    """A study with the teachers of its files, and a sentence for each file that had to be left out."""
+    """A study with the teachers of its teacher files, and a sentence for each file left out."""
 
     study: Study
     left_out: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ def study_path() -> str:
     path = os.environ.get("PRECEPTOR_STUDY")
     if not path:
         raise StudyError(
-            "PRECEPTOR_STUDY is not set: export the path of a study, say studies/arena_bench.yaml"
+            "PRECEPTOR_STUDY is not set: export the path of a study, such as studies/arena_bench.yaml"
         )
     return path
 
@@ -46,8 +46,8 @@ def load_study(path: str | Path, environment: Mapping[str, str] = os.environ) ->
 def read_study(path: str | Path, environment: Mapping[str, str] = os.environ) -> ReadStudy:
     """Read, expand and validate a study file, and the teacher files that it names.
 
-    Raises StudyError with one line per problem of the study itself: file, line, path, value and what is
-    allowed. A bad teacher file is left out instead.
+    Raises StudyError with one line per problem in the study itself: file, line, path, value, and what is
+    allowed. An invalid teacher file is left out instead.
     """
     file = Path(path)
     document = read_document(file)
@@ -72,7 +72,7 @@ def read_study(path: str | Path, environment: Mapping[str, str] = os.environ) ->
 
 
 class WatchedFolder(Frozen):
-    """The one key of a study that must be read before its grids are expanded."""
+    """The key of a study that must be read before grids are expanded."""
 
     teacher_files: TeacherFolder | None = None
 
@@ -80,7 +80,7 @@ class WatchedFolder(Frozen):
 def _teachers_in_files(
     data: dict[str, Any], environment: Mapping[str, str], folder: Path
 ) -> tuple[TeacherFiles, bool]:
-    """The teachers of the folder that the study names, and whether it names one that can be read, or none."""
+    """The teachers in the study's folder of teacher files, and whether the folder is readable or not set."""
     watched, _ = validated(WatchedFolder, {"teacher_files": data.get("teacher_files")}, folder)
     if watched is None or watched.teacher_files is None:
         return TeacherFiles(), watched is not None
@@ -89,10 +89,10 @@ def _teachers_in_files(
 
 
 def _no_teachers(data: dict[str, Any]) -> Iterator[Problem]:
-    empty = "teachers" in data and data["teachers"] is None  # which the schema says
+    empty = "teachers" in data and data["teachers"] is None  # the schema reports this
     if not data.get("teachers") and not data.get("teacher_files") and not empty:
         yield Problem(
-            ("teachers",), "is required: a list of teachers, or a folder of them as 'teacher_files'"
+            ("teachers",), "is required: a list of teachers, or a folder of teacher files in 'teacher_files'"
         )
 
 

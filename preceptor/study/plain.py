@@ -1,6 +1,6 @@
-"""A study's document with its defaults filled in and its grids expanded, and where each part comes from.
+"""Fills in defaults and expands grids in a study's document, and records the origin of each part.
 
-Everything behind it sees plain entries: the schema, the checks of names, and the study itself.
+Later steps see plain entries only: the schema, the checks of names, and the study itself.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from preceptor.study.document import Place, Problem, printed, unknown
+from preceptor.study.document import A_MAPPING, Place, Problem, printed, unknown
 from preceptor.study.fields import InGrids
 from preceptor.study.grid import Cell, Known, expand_grid, is_grid
 from preceptor.study.recipes import OneTeacher
@@ -20,9 +20,9 @@ Entry = dict[str, Any]
 
 @dataclass
 class PlainStudy:
-    """Plain data, the place in the file of whatever stands elsewhere there, and what is wrong so far.
+    """Plain data, the `origins` in the file of parts that moved, and the problems found.
 
-    Of the `incomplete` sections not all names are known.
+    Not all names of the `incomplete` sections are known.
     """
 
     data: dict[str, Any]
@@ -31,14 +31,14 @@ class PlainStudy:
     incomplete: set[str] = field(default_factory=set)
 
     def origin(self, place: Place) -> Place:
-        """Where a place of the plain data stands in the file."""
+        """The place in the file of a place in the plain data."""
         for length in range(len(place), 0, -1):
             if place[:length] in self.origins:
                 return self.origins[place[:length]] + place[length:]
         return place
 
     def located(self, problems: Iterable[Problem]) -> Iterator[Problem]:
-        """The problems at their places in the file, each once, however many entries of a grid have it."""
+        """The problems at their places in the file. A problem of many grid entries appears once."""
         seen = set()
         for problem in problems:
             place = self.origin(problem.place)
@@ -54,8 +54,8 @@ def plain_study(
 ) -> PlainStudy:
     """The document of a study without defaults and grids.
 
-    `teachers` are the names of those that have files of their own; of the `incomplete` sections not all
-    names are known.
+    `teachers` has the names of teachers in teacher files. Not all names of the `incomplete` sections are
+    known.
     """
     plain = PlainStudy({k: v for k, v in document.items() if k != DEFAULTS}, incomplete=set(incomplete))
     defaults = _defaults(study, document, plain.problems)
@@ -70,18 +70,19 @@ def plain_study(
 
 
 def _defaults(study: type[BaseModel], document: Entry, problems: list[Problem]) -> dict[str, Entry]:
-    """The defaults of each section, without those that no entry of it can have."""
+    """The defaults of each section, without keys that no entry of the section has."""
     given, known = document.get(DEFAULTS, {}), sections(study)
     if not isinstance(given, dict):
-        problems.append(Problem((DEFAULTS,), f"sections belong here, such as {', '.join([*known][:4])}"))
+        sample = ", ".join([*known][:4])
+        problems.append(Problem((DEFAULTS,), f"must be a mapping with sections such as {sample}"))
         return {}
     found: dict[str, Entry] = {}
     for section, values in given.items():
         place = (DEFAULTS, section)
         if section not in known:
-            problems.append(Problem(place, unknown(section, known, "section with defaults")))
+            problems.append(Problem(place, unknown(section, known, "section")))
         elif not isinstance(values, dict):
-            problems.append(Problem(place, "keys with their values belong here"))
+            problems.append(Problem(place, A_MAPPING))
         else:
             keys = dict.fromkeys(key for kind in known[section] for key in kind.model_fields if key != "name")
             wrong = [key for key in values if key not in keys]
@@ -98,7 +99,7 @@ def _expand(
     defaults: Entry,
     teachers: Sequence[str],
 ) -> None:
-    """Put plain entries into a section, in place of the items that stand in the file."""
+    """Replace a section's items with plain entries."""
     entries: list[Any] = []
     for place, item in items:
         entry = _filled(item, defaults, kinds) if isinstance(item, dict) else item
@@ -122,7 +123,7 @@ def _expand(
 
 
 def _filled(item: Entry, defaults: Entry, kinds: Sequence[type[BaseModel]]) -> Entry:
-    """The entry with the defaults of the keys that it has not, be it in a list of a grid."""
+    """The entry with defaults for missing keys. A key also counts as present if a grid lists its values."""
     entry = {**defaults, **item}
     kind = kind_of(entry, kinds)
     listed = {field for key, field in axes(kind).items() if key in item} if kind is not None else set()
@@ -136,7 +137,7 @@ def _grid_model(entry: Entry, kinds: Sequence[type[BaseModel]]) -> type[InGrids]
 
 
 def _known(plain: PlainStudy, teachers: Sequence[str]) -> Known:
-    """What a grid may list, of the sections that are plain already."""
+    """The names that a grid may list, from the sections expanded so far."""
     names = {key: entry_names(value) for key, value in plain.data.items()}
     names["teachers"] = [*names.get("teachers", []), *teachers]
     recipes_of: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""The study's `prompt_date`, handed to every model whose chat template is rendered here."""
+"""Gives the study's `prompt_date` to every model whose chat template is rendered here."""
 
 from datetime import date
 from typing import Any
@@ -10,9 +10,9 @@ from preceptor.study.schema import Study
 
 
 def dated(study: Study) -> Study:
-    """The study with its date in every model that has none of its own."""
+    """The study with its date in every model that does not set one."""
     day = study.prompt_date
-    if day == PROMPT_DATE:  # what every engine takes by itself
+    if day == PROMPT_DATE:  # the default of every engine
         return study
     return study.model_copy(
         update={

@@ -1,7 +1,7 @@
 """The recipes: which rows a base is tuned on.
 
-A recipe is a class here and a statement of the same name, sql/selection/<kind>.sql. The class says what the
-recipe takes from a study and what it reads; nothing outside of this module tells one kind from another.
+A recipe is a class here and a statement with its kind's name, sql/selection/<kind>.sql. The class declares
+the recipe's settings and inputs. No code outside of this module distinguishes kinds.
 """
 
 import math
@@ -18,7 +18,7 @@ Positive = Annotated[Whole, Field(gt=0)]
 
 def _row_column(value: str) -> str:
     if value not in row_columns():
-        raise ValueError(f"allowed are {', '.join(map(repr, row_columns()))}")
+        raise ValueError(f"must be one of {', '.join(map(repr, row_columns()))}")
     return value
 
 
@@ -28,40 +28,40 @@ RowColumnName = Annotated[
 
 
 class AbstractRecipe(InGrids):
-    """What all recipes share.
+    """The base class of all recipes.
 
-    A kind says what it differs in: the parameters of its statement, and what decides which rows it chooses.
+    A kind overrides the parameters of its statement, and the tables and values that its choice depends on.
     """
 
     PARAMETERS: ClassVar[tuple[str, ...]] = ()  # the fields that the statement takes as $parameters
     GRID_NAME = "{kind}"
-    BY_RANKING: ClassVar[bool] = False  # whether `car_table` decides
+    BY_RANKING: ClassVar[bool] = False  # whether the choice depends on `car_table`
 
     name: Name
     """Runs refer to it."""
     kind: str
-    """How rows are chosen."""
+    """The way to choose rows."""
     rows: Positive | None = None
     cut_responses: Literal["leave_out", "keep"] = "leave_out"
-    """Responses cut at the limit of tokens are left out by default."""
+    """What to do with responses cut at the token limit."""
 
     @property
     def named_teachers(self) -> tuple[str, ...]:
-        """The teachers that it names; empty where it chooses from all."""
+        """The teachers that it names; empty if it chooses from all."""
         return ()
 
     def drawn_from(self, teachers: Iterable[str]) -> list[str]:
-        """The teachers whose responses it chooses from, of all the study's."""
+        """The teachers whose responses it chooses from. `teachers` has all of the study's."""
         return list(self.named_teachers or teachers)
 
     @property
     def by_reward(self) -> bool:
-        """Whether rewards decide."""
+        """Whether the choice depends on rewards."""
         return False
 
     @property
     def losses_of(self) -> str:
-        """The base whose losses decide; empty where no losses do."""
+        """The base whose losses the choice depends on; empty if it depends on none."""
         return ""
 
     @property
@@ -81,7 +81,7 @@ class AbstractRecipe(InGrids):
 
     @property
     def exhausted(self) -> str:
-        """What has run out where it chooses fewer rows than it asks for."""
+        """Why it chooses fewer rows than it asks for."""
         return "no more instructions have a usable response"
 
 
@@ -89,11 +89,11 @@ class OfOneTeacher(AbstractRecipe):
     """A recipe over the responses of one teacher."""
 
     teacher: TeacherName
-    """Whose responses to choose from."""
+    """The teacher whose responses to choose from."""
 
     @property
     def named_teachers(self) -> tuple[str, ...]:
-        """Its teacher alone."""
+        """Its one teacher."""
         return (self.teacher,)
 
 
@@ -101,7 +101,7 @@ class OfTeachers(AbstractRecipe):
     """A recipe over the responses of several teachers."""
 
     teachers: tuple[TeacherName, ...] = ()
-    """Whose responses to choose from; all teachers' by default."""
+    """The teachers whose responses to choose from; all by default."""
 
     @property
     def named_teachers(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class OfTeachers(AbstractRecipe):
 
 
 class OneTeacher(OfOneTeacher):
-    """The responses of one teacher: tuned on, they show whether the ranking predicted well."""
+    """The responses of one teacher. Runs on them show how well the ranking predicts."""
 
     PARAMETERS = ("rows", "seed")
     GRID_NAME = "of-{teacher}"
@@ -119,11 +119,11 @@ class OneTeacher(OfOneTeacher):
     rows: Positive | None = None
     """How many rows to draw; all of them by default."""
     seed: Whole = 0
-    """The same seed and rows draw the same instructions for all teachers that answered each once."""
+    """The same seed and rows draw the same instructions for all teachers that answered each one once."""
 
     @property
     def exhausted(self) -> str:
-        """Its teacher's responses."""
+        """Its teacher has no more responses."""
         return f"{self.teacher} has no more usable responses"
 
 
@@ -136,19 +136,19 @@ class BestTeacher(AbstractRecipe):
 
     kind: Literal["best_teacher"]
     base: BaseName
-    """The base whose ranking decides."""
+    """The base whose ranking is used."""
     rows: Positive | None = None
     """How many rows to draw; all of them by default."""
     seed: Whole = 0
 
     @property
     def exhausted(self) -> str:
-        """The first teacher's responses."""
-        return f"the teacher that is first for {self.base} has no more usable responses"
+        """The first teacher has no more responses."""
+        return f"the first teacher for {self.base} has no more usable responses"
 
 
 class Random(OfTeachers):
-    """Random instructions, each with one random response among the teachers'."""
+    """Random instructions, each with one random response of the teachers."""
 
     PARAMETERS = ("rows", "seed")
     GRID_NAME = "random-{rows}-seed{seed}"
@@ -161,8 +161,8 @@ class Random(OfTeachers):
 class TopK(OfTeachers):
     """The k rows, at most one per instruction, with the highest or lowest value of a column.
 
-    `ifd` is the ratio of mean losses, with the instruction over without it, `ifd_of_perplexities` that of
-    their exponentials; of either, rows above 1 are never chosen (Cherry LLM, arXiv 2308.12032).
+    `ifd` is the mean loss with the instruction divided by the mean loss without it. `ifd_of_perplexities` is
+    the ratio of their exponentials. For both, rows above 1 are never chosen (Cherry LLM, arXiv 2308.12032).
     """
 
     PARAMETERS = ("rows", "column", "order")
@@ -183,33 +183,33 @@ class TopK(OfTeachers):
 
     @property
     def losses_of(self) -> str:
-        """Its base, where its column is computed from losses."""
+        """Its base, if its column is computed from losses."""
         return "" if self.by_reward else self.base or ""
 
     @property
     def value(self) -> str:
-        """Its column's."""
+        """SQL of its column."""
         return row_columns()[self.column].sql
 
     @property
     def at_most(self) -> float:
-        """Its column's."""
+        """The upper limit of its column."""
         most = row_columns()[self.column].at_most
         return math.inf if most is None else most
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Also how large a value may be."""
+        """The fields, and the upper limit of its column."""
         return {**super().parameters, "at_most": self.at_most}
 
     @property
     def exhausted(self) -> str:
-        """Responses with a value."""
+        """No more responses have a value."""
         return f"no more instructions have a usable response with a value of {self.column}"
 
 
 class BestOfN(OfOneTeacher):
-    """Per instruction, the sample of one teacher that the reward model likes best (or least)."""
+    """For each instruction, the sample of one teacher with the highest (or lowest) reward."""
 
     PARAMETERS = ("n", "order")
     GRID_NAME = "{order}-of-{teacher}"
@@ -217,7 +217,7 @@ class BestOfN(OfOneTeacher):
     kind: Literal["best_of_n"]
     rows: None = None  # every instruction that has a reward
     n: Positive | None = None
-    """Choose among the first n samples of each instruction; among all by default."""
+    """Choose among the first n samples of each instruction; all by default."""
     order: Literal["best", "worst"] = "best"
 
     @property

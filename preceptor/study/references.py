@@ -1,4 +1,4 @@
-"""Checks that span several parts of a study: repeated names, and names that nothing declares."""
+"""Checks across several parts of a study, such as repeated and unknown names."""
 
 from collections.abc import Callable, Iterator, Set
 from typing import Any
@@ -22,10 +22,10 @@ def reference_problems(
     incomplete: Set[str] = frozenset(),
     shown: Callable[[Place], str] = printed,
 ) -> Iterator[Found]:
-    """Yield (place, message) for a document of the model `study`, valid or not.
+    """Yield (place, message) for each problem in a document of the model `study`, which may be invalid.
 
-    They show beside all other problems, so whatever is not text where a name belongs is left to the schema.
-    Names of the `incomplete` sections are not doubted. `shown` prints a place for people.
+    These problems are reported together with those of the schema, so a name that is not text is skipped here.
+    Names of the `incomplete` sections are not checked. `shown` formats a place for people.
     """
     names = {section: dict.fromkeys(entry_names(document.get(section))) for section in document}
     for section, field in study.model_fields.items():
@@ -45,7 +45,7 @@ def reference_problems(
 def _parts(
     value: Any, place: Place, kinds: list[type[BaseModel]]
 ) -> Iterator[tuple[Place, dict[str, Any], type[BaseModel]]]:
-    """The mappings of a section, each with the model that it belongs to."""
+    """The mappings of a section, each with its model."""
     items = [(place, value)] if isinstance(value, dict) else [((*place, i), v) for i, v in _items(value)]
     for where, item in items:
         kind = kind_of(item, kinds)
@@ -60,7 +60,7 @@ def _unknown_names(
     names: dict[str, dict[str, None]],
     incomplete: Set[str],
 ) -> Iterator[Found]:
-    """Names (one, a list of them, or the keys of a mapping) that no part of the study has."""
+    """Names (one name, a list, or the keys of a mapping) that the study does not declare."""
     for field, section in references(kind).items():
         value, known = item.get(field), names.get(section, {})
         named: list[tuple[Place, Any]] = [((*place, field), value)]
@@ -80,7 +80,7 @@ def _repeated_names(items: Items, place: Place, shown: Callable[[Place], str]) -
         name = item.get("name")
         if not isinstance(name, str):
             continue
-        # Two names that differ in case only would share a folder on some file systems.
+        # Names that differ only in case would share a folder on some file systems.
         before = first.setdefault(name.lower(), (*place, index))
         if before != (*place, index):
             yield (*place, index, "name"), f"{name!r} repeats the name of {shown(before)}"
@@ -88,13 +88,13 @@ def _repeated_names(items: Items, place: Place, shown: Callable[[Place], str]) -
 
 def _no_reward_model(document: dict[str, Any]) -> Iterator[Found]:
     car = document.get("car")
-    said = isinstance(car, dict) and "reward_model" in car
-    if not said and isinstance(car, dict | None) and len(_items(document.get("reward_models"))) > 1:
-        yield ("car",), "with several reward models 'car.reward_model' must say which one gives r"
+    given = isinstance(car, dict) and "reward_model" in car
+    if not given and isinstance(car, dict | None) and len(_items(document.get("reward_models"))) > 1:
+        yield ("car",), "the study has several reward models: set 'car.reward_model' to the one that gives r"
 
 
 def _unmeasured(document: dict[str, Any]) -> Iterator[Found]:
-    """Recipes by a column that has no values, since no base is named or the base leaves out the losses."""
+    """Recipes by a column without values: no base is set, or the base does not measure the losses."""
     bases = entries_in(document.get("bases"))
     without = {base.get("name") for base in bases if base.get("unconditional") in OFF}
     for index, recipe in _items(document.get("recipes")):
@@ -103,42 +103,44 @@ def _unmeasured(document: dict[str, Any]) -> Iterator[Found]:
         if column is None:
             continue
         if column.needs_losses and "base" not in recipe:
-            yield ("recipes", index), f"column {name!r} differs between bases: 'base' must name one"
+            yield ("recipes", index), f"column {name!r} depends on the base: set 'base'"
         if column.needs_unconditional and recipe.get("base") in without:
             yield (
                 ("recipes", index, "column"),
-                f"{name!r} needs the losses that base {recipe['base']!r} leaves out by"
-                " 'unconditional: false'",
+                f"{name!r} needs losses that base {recipe['base']!r} does not measure: remove"
+                " 'unconditional: false' from that base",
             )
 
 
 def _averages(document: dict[str, Any]) -> Iterator[Found]:
-    """Averages of what is no share, and averages under a benchmark's name."""
+    """Averages of metrics that are not shares, and averages with the name of an evaluation."""
     evaluations = entries_in(document.get("evaluations"))
     kinds = {item["name"]: item.get("kind") for item in evaluations if isinstance(item.get("name"), str)}
     for index, average in _items(document.get("averages")):
         if isinstance(average.get("name"), str) and average["name"] in kinds:
-            yield ("averages", index, "name"), f"{average['name']!r} is an evaluation's name: take another"
+            yield (
+                ("averages", index, "name"),
+                f"{average['name']!r} is already the name of an evaluation: choose another name",
+            )
         parts = average.get("of")
         for number, part in enumerate(parts if isinstance(parts, list) else []):
             facts = EVALUATIONS.get(str(kinds.get(part))) if isinstance(part, str) else None
             if facts is not None and not facts.is_share:
                 yield (
                     ("averages", index, "of", number),
-                    f"{part!r} is no share ({kinds[part]}): only shares can be averaged with shares",
+                    f"{part!r} ({kinds[part]}) is not a share: an average takes only metrics from 0 to 1",
                 )
 
 
 def _untuned(document: dict[str, Any]) -> Iterator[Found]:
-    """Runs under the name of an untuned base, also in other case, as for repeated names."""
+    """Runs with the reserved name of an untuned base; case does not matter, as for repeated names."""
     reserved = {untuned_name(base).lower(): base for base in entry_names(document.get("bases"))}
     for index, run in _items(document.get("runs")):
         name = run.get("name")
         if isinstance(name, str) and name.lower() in reserved:
             yield (
                 ("runs", index, "name"),
-                f"{name!r} is the name under which base {reserved[name.lower()]!r} is evaluated untuned: take"
-                " another",
+                f"{name!r} is reserved for the untuned base {reserved[name.lower()]!r}: choose another name",
             )
 
 

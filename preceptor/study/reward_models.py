@@ -1,4 +1,4 @@
-"""What scores responses: a classifier run here, a judge behind an endpoint, or recorded scores."""
+"""Reward models: a local classifier, a judge behind an endpoint, or recorded scores."""
 
 from typing import Annotated, Literal
 
@@ -17,23 +17,23 @@ from preceptor.study.fields import (
 
 
 class ClassifierRewardModel(Model):
-    """A sequence classifier. `pair` gives it (instruction, response) as a text pair; `own` its template.
+    """A sequence classifier. `pair` passes (instruction, response) as a text pair; `own` uses its template.
 
-    `allow_remote_code` runs the Python that comes with the model, which custom heads such as ArmoRM's need.
+    `allow_remote_code` runs the Python code of the model, which custom heads such as ArmoRM's need.
     """
 
     name: Name
     engine: Literal["sequence_classification"]
     prompt_format: PromptFormat | Literal["pair"] = "own"
-    """How a conversation becomes text; `pair` gives the prompt and the response as two texts."""
+    """How a conversation becomes text; `pair` passes the prompt and the response as two texts."""
     label: Annotated[Whole, Field(ge=0)] | None = None
-    """Which output is the score, where the head has several."""
+    """The index of the output that is the score, if the head has several."""
     allow_remote_code: bool = False
-    """Run the Python that comes with the model."""
+    """Run the Python code of the model."""
 
 
 class RewardColumns(Frozen):
-    """Which columns of a file of scores hold what."""
+    """The columns of a file of scores."""
 
     id: str = "question_id"
     model: str = "model"
@@ -41,14 +41,14 @@ class RewardColumns(Frozen):
 
 
 class RecordedRewardModel(Records):
-    """Scores that somebody already has; `teachers` maps a teacher to the model name in the file."""
+    """Scores from a file; `teachers` maps a teacher to the model name in the file."""
 
     name: Name
     engine: Literal["recorded"]
     columns: RewardColumns = RewardColumns()
     """The columns of the file."""
     teachers: dict[TeacherName, str] = Field(default_factory=dict)
-    """The file's name of a teacher, where it differs."""
+    """The file's name of a teacher, if it differs."""
 
 
 class JudgeRewardModel(Endpoint):
@@ -60,7 +60,7 @@ class JudgeRewardModel(Endpoint):
     name: Name
     engine: Literal["openai"]
     rubric: str | None = None
-    """Instructions to the judge, instead of the built-in ones."""
+    """Instructions to the judge that replace the built-in ones."""
     seed: Annotated[Whole, Field(ge=0)] = 0
 
 

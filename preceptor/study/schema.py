@@ -1,4 +1,4 @@
-"""What a study declares; its larger parts have files of their own beside this one."""
+"""The schema of a study; its larger parts are in other files of this folder."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal, TypeVar
@@ -30,7 +30,7 @@ Probability = Annotated[Real, Field(gt=0, lt=1)]
 
 
 class InstructionColumns(Columns):
-    """Which columns of an instruction source hold what: besides the conversation, the right answer."""
+    """The columns of an instruction source: those of a conversation, the right answer and its check."""
 
     answer: str | None = None
     check: str | None = None
@@ -44,37 +44,37 @@ class InstructionSource(Conversations):
 
 
 class Instructions(Frozen):
-    """All sources of a study. Texts at least this similar are near-duplicates; null keeps them."""
+    """The instructions of a study, from all its sources."""
 
     sources: Annotated[tuple[InstructionSource, ...], Field(min_length=1)]
-    """Where instructions come from."""
+    """The files and datasets of instructions."""
     near_duplicate_threshold: Annotated[Real, Field(ge=0.6, lt=1)] | None = 0.9
-    """Drop an instruction at least this similar to an earlier one; null keeps all."""
+    """An instruction at least this similar to an earlier one is dropped; null keeps all."""
 
 
 class Base(Described, Model):
-    """A base model that is to be tuned, and the prompt format that it is scored and tuned in.
+    """A base model to tune, and its prompt format for scoring and tuning.
 
-    `unconditional` also measures each response without its instruction: a second pass, which only IFD needs.
+    `unconditional` also measures each response without its instruction. This second pass is only for IFD.
     """
 
     prompt_format: PromptFormat = "tulu"
-    """The format that it is scored and tuned in."""
+    """The prompt format for scoring and tuning."""
     include_end_of_turn: bool = False
-    """Count the loss of the token that ends a turn."""
+    """Include the end-of-turn token in the loss."""
     unconditional: bool = True
-    """Also measure each response without its instruction, which only IFD needs."""
+    """Also measure each response without its instruction; only IFD needs it."""
 
 
 class RewardMap(Frozen):
     """Maps each score to a reward before averaging: identity, sigmoid, or affine (shift + scale · score)."""
 
     kind: Literal["identity", "sigmoid", "affine"] = "identity"
-    """Which function."""
+    """The function."""
     shift: Real = 0.0
-    """For `affine`."""
+    """The shift of `affine`."""
     scale: Annotated[Real, Field(gt=0)] = 1.0
-    """For `affine`."""
+    """The scale of `affine`."""
 
 
 class Car(Frozen):
@@ -85,89 +85,89 @@ class Car(Frozen):
     form: Literal["ratio", "product"] = "ratio"
     """`ratio` is r / (1 + β·L), `product` is r · (1 + β·L)."""
     reward_model: RewardModelName | None = None
-    """Which reward model gives r; the only one by default."""
+    """The reward model that gives r; required if the study has several."""
     reward_map: RewardMap = RewardMap()
     """Maps each score to a reward before averaging."""
     rows: Literal["common", "available"] = "common"
-    """`common` compares teachers on the instructions that all of them answered."""
+    """`common` uses only instructions that all teachers answered; `available` uses all of each teacher's."""
     sweep: tuple[Annotated[Real, Field(ge=0)], ...] = (0.0, 0.3, 1.0, 3.0, 10.0)
     """Values of β for `car_beta_sweep`."""
     confidence: Probability = 0.95
-    """The probability that an interval covers."""
+    """The confidence level of intervals."""
     resamples: Annotated[Whole, Field(ge=100, le=100_000)] = 2000
-    """Draws of the bootstrap."""
+    """The number of bootstrap resamples."""
     seed: Annotated[Whole, Field(ge=0)] = 0
     """The seed of the bootstrap."""
 
 
 class Limits(Frozen):
-    """Bounds that the asset checks hold the data against: shares of rows or tokens, and one of drift.
+    """Limits of the asset checks: shares of rows or tokens, and the drift of rewards.
 
-    `lost_rows` bounds what reading a file may lose: rows that cannot be read, and rows with text in a column
-    that nothing reads. `reward_drift` is in standard deviations of the earlier rewards.
+    `lost_rows` limits the rows lost when a file is read: rows that cannot be read, and rows with text in a
+    column that nothing reads. `reward_drift` is in standard deviations of the earlier rewards.
     """
 
     lost_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
-    """Rows that a file may lose when it is read."""
+    """The share of rows that reading a file may lose."""
     failed_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
-    """Rows that may fail."""
+    """The share of rows that may fail."""
     missing_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
-    """Rows that may be missing."""
+    """The share of rows that may be missing."""
     truncated_rows: Annotated[Real, Field(ge=0, le=1)] = 0.05
-    """Responses that may be cut at the limit of tokens: they are as unfit as failed ones."""
+    """The share of responses that may be cut at the token limit; they are as unusable as failed ones."""
     tokens_scored: Annotated[Real, Field(ge=0, le=1)] = 0.9
     """The share of a response's tokens that must be scored."""
     reward_drift: Annotated[Real, Field(ge=0)] = 0.2
-    """How far rewards may drift, in standard deviations; 0.2 is what Cohen calls a small effect."""
+    """How far rewards may drift, in standard deviations; 0.2 is a small effect by Cohen."""
 
 
 class LeftStudyError(LookupError):
-    """A teacher or base that a waiting run was for, and that the study's file names no more."""
+    """A queued run needs a teacher or base that the study no longer declares."""
 
 
 class Study(Frozen):
     """One question: which of these teachers should each of these bases learn from?
 
-    `prompt_date` is today for chat templates that show the date: a prompt is the same on every day.
+    `prompt_date` is the date that chat templates show, so that a prompt is the same on every day.
     """
 
     name: Name
-    """The folder in the store, and part of Dagster's partition sets."""
+    """The study's name; it names the folder in the store and Dagster's partition sets."""
     description: str = ""
-    """The question that the study asks."""
+    """The study's question, shown on the report."""
     prompt_date: PromptDate = PROMPT_DATE
     """The date that chat templates show as today."""
     instructions: Instructions
-    """What the teachers are asked."""
+    """The instructions that the teachers answer."""
     teachers: tuple[Teacher, ...] = ()
-    """Whose responses are compared."""
+    """The teachers whose responses are compared."""
     teacher_files: TeacherFolder | None = None
-    """A folder, or s3://bucket/prefix, in which every YAML file is one more teacher."""
+    """A folder, or s3://bucket/prefix, in which every YAML file declares one more teacher."""
     bases: Annotated[tuple[Base, ...], Field(min_length=1)]
-    """The base models that are to be tuned."""
+    """The base models to tune."""
     reward_models: Annotated[tuple[RewardModel, ...], Field(min_length=1)]
-    """What scores the responses."""
+    """The models that score the responses."""
     car: Car = Car()
     """How teachers are ranked."""
     limits: Limits = Limits()
-    """From where the asset checks complain."""
+    """Limits of the asset checks."""
     recipes: tuple[Recipe, ...] = ()
-    """Which rows bases are tuned on; a grid stands for one recipe per combination."""
+    """The rows that bases are tuned on; a grid stands for one recipe per combination."""
     tunings: tuple[Tuning, ...] = ()
     """Named hyper-parameters."""
     runs: tuple[Run, ...] = ()
     """Which base is tuned on which recipe's rows; a grid stands for one run per combination."""
     evaluations: tuple[Evaluation, ...] = ()
-    """What tuned bases are measured on."""
+    """The evaluations of tuned bases."""
     averages: tuple[Average, ...] = ()
     """Means of several evaluations' main metrics."""
 
     def teacher(self, name: str) -> AnyTeacher:
-        """The teacher of that name. Raises LeftStudyError where it is none of the study's."""
+        """The teacher of that name. Raises LeftStudyError if the study has none."""
         return _present(name, self.teachers, "teacher")
 
     def base(self, name: str) -> Base:
-        """The base model of that name. Raises LeftStudyError where it is none of the study's."""
+        """The base model of that name. Raises LeftStudyError if the study has none."""
         return _present(name, self.bases, "base")
 
     def reward_model(self, name: str) -> AnyRewardModel:
@@ -192,7 +192,7 @@ class Study(Frozen):
 
     @property
     def car_reward_model(self) -> str:
-        """The reward model that CAR's r comes from: the one named, or the only one."""
+        """The reward model that gives r for CAR: `car.reward_model`, or the study's only one."""
         return self.car.reward_model or self.reward_models[0].name
 
 
@@ -203,4 +203,6 @@ def _present(name: str, members: Iterable[Member], kind: str) -> Member:
     for member in members:
         if member.name == name:
             return member
-    raise LeftStudyError(f"{kind} {name!r} is not in the study, or left it since this run was asked for")
+    raise LeftStudyError(
+        f"{kind} {name!r} is not in the study; it may have been removed since this run was requested"
+    )

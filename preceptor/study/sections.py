@@ -1,4 +1,4 @@
-"""The sections of a study: the kinds of their entries, and which fields name entries of other sections."""
+"""The sections of a study: the models of their entries, and the fields that name other sections' entries."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -8,29 +8,29 @@ from pydantic import BaseModel
 
 from preceptor.study.fields import NameOf
 
-DEFAULTS = "defaults"  # the key of a study's file that holds what the entries of a section share
-DISCRIMINATORS = ("kind", "engine")  # the fields that tell the models of a union apart
+DEFAULTS = "defaults"  # the key of a study file with values that a section's entries share
+DISCRIMINATORS = ("kind", "engine")  # the fields that choose a model of a union
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation is made of: those of a union, a tuple, an Annotated."""
+    """The models inside an annotation: a union, a tuple or an Annotated."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in models_in(part)]
 
 
 def entries_in(value: Any) -> list[dict[str, Any]]:
-    """The mappings of a section as it stands in a file, be it sound or not."""
+    """The mappings in a section of a file, which may be invalid."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def entry_names(value: Any) -> list[str]:
-    """The names of a section's entries as they stand in a file, be they sound or not."""
+    """The names of a section's entries in a file, which may be invalid."""
     return [item["name"] for item in entries_in(value) if isinstance(item.get("name"), str)]
 
 
 def kind_of(item: dict[str, Any], kinds: Sequence[type[BaseModel]]) -> type[BaseModel] | None:
-    """Which of a section's models an entry is of; None where it says none of their kinds."""
+    """The model of an entry, chosen by its kind; None if the kind is missing or unknown."""
     if len(kinds) == 1:
         return kinds[0]
     for kind in kinds:
@@ -42,7 +42,7 @@ def kind_of(item: dict[str, Any], kinds: Sequence[type[BaseModel]]) -> type[Base
 
 @lru_cache
 def references(model: type[BaseModel]) -> dict[str, str]:
-    """A model's fields that name entries of a section of the study, each with that section."""
+    """The fields of a model that name entries of a section of the study, with that section."""
     found = {
         name: _named(Annotated[field.annotation, None, *field.metadata])
         for name, field in model.model_fields.items()
@@ -52,7 +52,7 @@ def references(model: type[BaseModel]) -> dict[str, str]:
 
 @lru_cache
 def sections(study: type[BaseModel]) -> dict[str, list[type[BaseModel]]]:
-    """The lists of named entries that a study has, each with the models of its entries."""
+    """The study's lists of named entries, each with the models of its entries."""
     listed = {
         name: models_in(field.annotation)
         for name, field in study.model_fields.items()
@@ -63,10 +63,10 @@ def sections(study: type[BaseModel]) -> dict[str, list[type[BaseModel]]]:
 
 @lru_cache
 def axes(model: type[BaseModel]) -> dict[str, str]:
-    """The keys of a grid of such entries, each with the field that it lists values for: `bases`, `base`.
+    """The keys that a grid of these entries may have, each with the field that it varies: `bases`, `base`.
 
-    They are in the order of the fields. Where entries name a recipe, `teachers` lists the one-teacher recipes
-    of these teachers.
+    They are in the order of the fields. If entries name a recipe, `teachers` stands for the one-teacher
+    recipes of these teachers.
     """
     named = references(model)
     listed = [(section, field) for field, section in named.items()]
@@ -78,7 +78,7 @@ def axes(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _named(annotation: Any) -> str | None:
-    """The section whose entries are named, be it by one name, a list, or the keys of a mapping."""
+    """The section whose entries an annotation names: as one name, a list, or the keys of a mapping."""
     marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     marked = (mark.section for mark in marks if isinstance(mark, NameOf))
     below = (section for part in get_args(annotation) if (section := _named(part)) is not None)

@@ -1,6 +1,6 @@
-"""Teachers in files of their own: every YAML file of a watched folder, or of an S3 prefix, is one teacher.
+"""Teacher files: every YAML file in a watched folder or S3 prefix declares one teacher.
 
-One bad file never stops the others: it is left out and named, with what to mend.
+An invalid file is left out with a message that says what to fix; the other files are still read.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,22 +19,22 @@ REMOTE = "s3://"
 
 @dataclass(frozen=True)
 class TeacherFiles:
-    """The teachers of a folder in the order of their files' names, and why the other files are left out."""
+    """The teachers of a folder in the order of their file names, and the reasons for files left out."""
 
     teachers: tuple[AnyTeacher, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
 class TeacherFile(Frozen):
-    """What a file holds, one level down: a union has no place of its own in pydantic's errors."""
+    """Wraps a file's content in one field, because pydantic's errors need a location for a union."""
 
     teacher: Teacher
 
 
 def read_teacher_files(place: str, environment: Mapping[str, str], taken: Iterable[str]) -> TeacherFiles:
-    """Read every teacher file of a folder or S3 prefix; `taken` are the names of the study's own teachers.
+    """Read every teacher file of a folder or S3 prefix; `taken` has the names of the study's own teachers.
 
-    Raises StudyError where the folder cannot be read at all, and where S3 cannot and never could be.
+    Raises StudyError if the folder cannot be read, or if S3 cannot be read and there is no earlier copy.
     """
     if not place.startswith(REMOTE):
         return _read_folder(Path(place), environment, taken)
@@ -46,7 +46,7 @@ def read_teacher_files(place: str, environment: Mapping[str, str], taken: Iterab
     found = _read_folder(mirror.folder, environment, taken)
     left_out = [text.replace(str(mirror.folder), place.rstrip("/")) for text in found.left_out]
     if mirror.problem is not None:
-        left_out.append(f"{mirror.problem}. The teachers are those of this machine's last copy")
+        left_out.append(f"{mirror.problem}. The study uses this machine's last copy of the teachers")
     return TeacherFiles(found.teachers, tuple(left_out))
 
 
@@ -70,7 +70,7 @@ def _files(folder: Path) -> Iterator[Path]:
         found = sorted(folder.iterdir())
     except OSError as error:
         raise StudyError(f"teacher_files: {folder} cannot be read: {error}") from error
-    # Editors and copying programs write to hidden files before they rename them.
+    # Skip hidden files: editors and copy programs write to them before renaming.
     yield from (file for file in found if file.suffix in SUFFIXES and not file.name.startswith("."))
 
 
@@ -82,7 +82,7 @@ def _read_file(file: Path, environment: Mapping[str, str], taken: Mapping[str, s
     problems = besides(here, document.problems)
     name = data.get("name")
     if isinstance(name, str) and name.lower() in taken:
-        text = f"{name!r} is a teacher of {taken[name.lower()]} already: give this one another name"
+        text = f"{name!r} is already a teacher in {taken[name.lower()]}: choose another name"
         problems.append(Problem(("name",), text))
     refuse(file, document, [*document.problems, *problems], "teacher")
     assert part is not None

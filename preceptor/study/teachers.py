@@ -1,4 +1,4 @@
-"""Whose responses a study compares, and which engine gives them."""
+"""The teachers whose responses a study compares, by engine."""
 
 from collections.abc import Mapping, Set
 from typing import Annotated, ClassVar, Literal
@@ -20,37 +20,37 @@ from preceptor.study.fields import (
 
 
 class TeacherFacts(Described):
-    """The terms of a teacher's outputs and what running it costs, if known.
+    """The terms of a teacher's outputs and its cost, if known.
 
-    `style` is what teachers with the same text share (a style, a parent model, a prompt): they are no
+    Teachers with the same `style` share an answering style, a parent model or a prompt. They are not
     independent evidence of what predicts a good teacher.
     """
 
     style: str | None = None
-    """What makes teachers alike: an answering style, a parent model, a prompt."""
+    """What similar teachers share: an answering style, a parent model or a prompt."""
     terms: str | None = None
     """The licence or terms of its outputs."""
     price_per_million_tokens: Annotated[Real, Field(ge=0)] | None = None
-    """What a million tokens cost, for the record."""
+    """The price of a million tokens, for the record."""
     gpu: str | None = None
     """The GPU that it needs, for the record."""
 
 
 class RecordedTeacher(TeacherFacts, Conversations):
-    """A teacher whose responses somebody already has, joined to instructions by id or by text."""
+    """A teacher whose responses are in a file, matched to instructions by id or by text."""
 
     engine: Literal["recorded"]
     join: Literal["id", "instruction"] | None = None
-    """What records are matched by; `id` for FastChat's files, else `instruction`."""
+    """How records are matched to instructions: `id` for FastChat's files, else `instruction`."""
 
     @property
     def joined_on(self) -> Literal["id", "instruction"]:
-        """What records are matched by: what the study says, else id for FastChat's files (no text)."""
+        """How records are matched: `join` if set, else by id for FastChat's files, which have no text."""
         return self.join or ("id" if self.format == "fastchat" else "instruction")
 
 
 class LocalTeacher(TeacherFacts, Model):
-    """A teacher whose weights are run here. Every setting of its engine changes its rows, but `NO_ROWS`."""
+    """A teacher whose model runs here. Every setting of its engine changes its rows, except `NO_ROWS`."""
 
     NO_ROWS: ClassVar[Set[str]] = frozenset()
 
@@ -59,13 +59,13 @@ class LocalTeacher(TeacherFacts, Model):
 
 
 class TransformersTeacher(LocalTeacher):
-    """A teacher run here by transformers, on a CPU or one GPU."""
+    """A teacher run by transformers, on a CPU or one GPU."""
 
     engine: Literal["transformers"]
 
 
 class VllmTeacher(LocalTeacher):
-    """A teacher run here by vLLM, in a process of its own; `adapter` is a LoRA folder."""
+    """A teacher run by vLLM in a separate process; `adapter` is a LoRA folder."""
 
     NO_ROWS: ClassVar[Set[str]] = frozenset({"tensor_parallel_size"})
 
@@ -76,7 +76,7 @@ class VllmTeacher(LocalTeacher):
     adapter: ExistingPath | None = None
     """A LoRA folder."""
     tensor_parallel_size: Annotated[Whole, Field(gt=0)] = 1
-    """How many GPUs hold the model together."""
+    """The number of GPUs that the model is split over."""
 
 
 class OpenAITeacher(TeacherFacts, Endpoint):
@@ -95,8 +95,8 @@ class OpenAITeacher(TeacherFacts, Endpoint):
     @property
     def given(self) -> set[str]:
         """The parameters that the study sets in `sampling`."""
-        said = {f"sampling.{field}" for field in self.sampling.model_fields_set}
-        return {name for name, setting in self.SETTINGS.items() if setting in said}
+        fields = {f"sampling.{field}" for field in self.sampling.model_fields_set}
+        return {name for name, setting in self.SETTINGS.items() if setting in fields}
 
 
 GeneratingTeacher = TransformersTeacher | VllmTeacher | OpenAITeacher

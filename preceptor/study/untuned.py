@@ -1,6 +1,6 @@
-"""The untuned bases as runs of their own: what a student is worth shows beside what its base could do before.
+"""Untuned bases as runs of evaluations, so that a student can be compared with its base.
 
-Their names are reserved: no run of a study may have one (validate.py).
+Their names are reserved: no run of a study may use one (references.py).
 """
 
 from preceptor.study.schema import Study
@@ -9,14 +9,14 @@ PREFIX = "untuned-"
 
 
 def untuned_name(base: str) -> str:
-    """The name under which an untuned base stands among the runs of evaluations."""
+    """The name of an untuned base among the runs of evaluations."""
     return f"{PREFIX}{base}"
 
 
 def untuned_runs(study: Study) -> dict[str, str]:
-    """The base of every untuned run, in the study's order: each base with runs, where there are evaluations.
+    """The base of every untuned run, in the study's order. Empty if the study has no evaluations.
 
-    A base without runs has no student to stand beside.
+    Only bases with runs are evaluated, because others have no student to compare with.
     """
     tuned = {run.base for run in study.runs}
     return {
@@ -25,5 +25,5 @@ def untuned_runs(study: Study) -> dict[str, str]:
 
 
 def evaluated_runs(study: Study) -> dict[str, str]:
-    """The base of every run that is evaluated: the study's own runs, then the untuned ones."""
+    """The base of every run that is evaluated: the study's runs, then the untuned bases."""
     return {run.name: run.base for run in study.runs} | untuned_runs(study)

@@ -1,4 +1,4 @@
-"""A document held against the schema; pydantic's errors in our words, each at its place in the file."""
+"""Validates a document against the schema, and reports pydantic's errors with their places in the file."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from preceptor.study.document import Document, Place, Problem, StudyError, printed, unknown
+from preceptor.study.document import A_MAPPING, Document, Place, Problem, StudyError, printed, unknown
 from preceptor.study.endpoint import MAY_BE_SECRET
 from preceptor.study.fields import InGrids
 from preceptor.study.sections import DEFAULTS, DISCRIMINATORS, axes, models_in
 
-SHOWN = 200  # characters of a refused value
-A_LIST = "a list belongs here: an entry a line, each behind '- '"
+SHOWN = 200  # characters of an invalid value
+A_LIST = "must be a list: one entry per line, each after '- '"
 Part = TypeVar("Part", bound=BaseModel)
 
 
 def validated(model: type[Part], data: Any, folder: Path) -> tuple[Part | None, list[Problem]]:
-    """The part that data make, or None and why not; paths in it count from `folder`."""
+    """The part made from the data, or None and the problems. Relative paths start from `folder`."""
     try:
         return model.model_validate(data, context={"folder": folder}), []
     except ValidationError as error:
@@ -27,13 +27,13 @@ def validated(model: type[Part], data: Any, folder: Path) -> tuple[Part | None, 
 
 
 def besides(problems: Iterable[Problem], broken: Iterable[Problem]) -> list[Problem]:
-    """The problems but for those at a place that is broken already: they would say it twice."""
+    """The problems, without those at a place that already has a problem in `broken`."""
     known = {problem.place for problem in broken}
     return [p for p in problems if not any(place[: len(p.place)] == p.place for place in known)]
 
 
 def refuse(file: Path, document: Document, problems: Iterable[Problem], subject: str = "study") -> None:
-    """Raise StudyError with one line per problem, where there is any: file, line, path, and what to do."""
+    """Raise StudyError if there are problems, with one line each: file, line, path, and what to do."""
     listed = list(dict.fromkeys(problems))
     if listed:
         text = "\n".join(_sentences(file, document, listed, subject))
@@ -41,12 +41,12 @@ def refuse(file: Path, document: Document, problems: Iterable[Problem], subject:
 
 
 def _counts(detail: ErrorDetails) -> bool:
-    """A list is not too short because its items are bad."""
+    """Whether to report an error. pydantic also calls a list too short if its items are invalid."""
     return detail["type"] != "too_short" or not detail["input"]
 
 
 def _problem(model: type[BaseModel], detail: ErrorDetails, data: Any) -> Problem:
-    """One of pydantic's errors, in our words and at its place in the file."""
+    """One of pydantic's errors, reworded, at its place in the file."""
     kind, context = detail["type"], detail.get("ctx", {})
     place = _place(detail["loc"], data, missing=kind == "missing")
     if kind in ("union_tag_not_found", "union_tag_invalid"):
@@ -57,7 +57,7 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, data: Any) -> Problem
     if kind == "missing":
         return Problem(place, "is required")
     if kind == "union_tag_invalid":
-        return Problem(place, f"{context['tag']!r} is refused: allowed are {context['expected_tags']}")
+        return Problem(place, f"{context['tag']!r} is invalid: must be one of {context['expected_tags']}")
     if kind == "extra_forbidden":
         return Problem(place, unknown(str(place[-1]), _known(model, detail["loc"])))
     message = _message(detail, _parts(model, detail["loc"])[0])
@@ -67,37 +67,37 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, data: Any) -> Problem
         return Problem(place, f"is empty: {message}")
     value = repr(detail["input"])
     value = value if len(value) <= SHOWN else value[:SHOWN] + "…"
-    return Problem(place, f"{value} is refused: {message}")
+    return Problem(place, f"{value} is invalid: {message}")
 
 
 def _message(detail: ErrorDetails, part: type[BaseModel]) -> str:
-    """What pydantic says, in our words; `part` is the model that belongs there, where one does."""
+    """pydantic's message, reworded; `part` is the model that is expected there."""
     match detail["type"]:
         case "tuple_type":
             return A_LIST
         case "too_short":
-            return f"at least {detail['ctx']['min_length']} must be there"
+            return f"needs at least {detail['ctx']['min_length']}"
         case "model_type" | "model_attributes_type":
             keys = sorted(part.model_fields, key=lambda name: not part.model_fields[name].is_required())
-            return f"keys belong here, such as {', '.join(keys[:4])}"
+            return f"must be a mapping with keys such as {', '.join(keys[:4])}"
         case "dict_type":
-            return "keys with their values belong here"
+            return A_MAPPING
         case "literal_error":
-            return f"allowed are {detail['ctx']['expected']}"
+            return f"must be {detail['ctx']['expected']}"
         case "string_type":
-            return "it must be a text (put it in quotes to make it one)"
-    return detail["msg"].removeprefix("Value error, ").replace("Input should be", "it must be", 1)
+            return "must be text (put it in quotes)"
+    return detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
 
 
 def _tags(model: type[BaseModel], location: tuple[str | int, ...], key: str) -> list[str]:
-    """What may stand under the key that tells the parts of a union apart."""
+    """The allowed values of the key that chooses a model of a union."""
     return [tag for part in _parts(model, location) for tag in get_args(part.model_fields[key].annotation)]
 
 
 def _place(location: tuple[str | int, ...], data: Any, missing: bool) -> Place:
-    """Pydantic's location without the tags of unions, which do not stand in the file."""
+    """pydantic's location without the tags of unions, which are not in the file."""
     place: list[str | int] = []
-    tagged = None  # the part of the data whose tag is passed already
+    tagged = None  # the part of the data whose tag was already skipped
     for number, part in enumerate(location):
         if isinstance(data, dict) and data is not tagged and part in [data.get(k) for k in DISCRIMINATORS]:
             tagged = data
@@ -112,14 +112,14 @@ def _place(location: tuple[str | int, ...], data: Any, missing: bool) -> Place:
 
 
 def _known(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model at a location has, and those that only a file has: of grids, and defaults."""
+    """The keys that a file may have at a location: the model's fields, keys of grids, and `defaults`."""
     part = _parts(model, location[:-1])[0]
     in_file = axes(part) if issubclass(part, InGrids) else () if location[:-1] else (DEFAULTS,)
     return [*part.model_fields, *in_file]
 
 
 def _parts(model: type[BaseModel], location: tuple[str | int, ...]) -> list[type[BaseModel]]:
-    """The model at a location, or those of the union there."""
+    """The model at a location, or the models of the union there."""
     candidates: list[type[BaseModel]] = []
     for part in location:
         if part in model.model_fields and not candidates:

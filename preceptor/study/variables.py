@@ -1,4 +1,4 @@
-"""${VAR} and ${VAR:-default} in a study's texts; secrets stay out of them."""
+"""Expands ${VAR} and ${VAR:-default} in a study's texts, and refuses secrets."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,10 @@ SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PWD|CREDENTIALS?)($|_)|PAS
 
 
 def expand(value: Any, environment: Mapping[str, str], place: Place, problems: list[Problem]) -> Any:
-    """The value with every variable replaced, as a shell would; a text that cannot be is None, a problem."""
+    """The value with every variable replaced, as in a shell. A text that cannot be expanded becomes None.
+
+    Adds a problem for each such text to `problems`.
+    """
     if isinstance(value, dict):
         return {key: expand(item, environment, (*place, key), problems) for key, item in value.items()}
     if isinstance(value, list):
@@ -22,7 +25,8 @@ def expand(value: Any, environment: Mapping[str, str], place: Place, problems: l
     for name, default in (match.groups() for match in VARIABLE.finditer(value)):
         if SECRET.search(name):
             faults.append(
-                f"{name} looks like a secret: a study's values are kept, so engines read secrets themselves"
+                f"{name} looks like a secret, and a study is stored with its results: remove it; engines read"
+                " secrets from the environment"
             )
         elif name not in environment and default is None:
             faults.append(f"{name} is not set: export it, or write ${{{name}:-default}}")

@@ -1,1 +1,1 @@
-"""How well each teacher suits each base: CAR, its intervals and its ranks."""
+"""The suitability of each teacher for each base: metrics, their intervals and ranks."""

@@ -1,7 +1,7 @@
-"""What every metric is made of: for each base, teacher and instruction the mean of some row columns.
+"""The inputs of every metric: means of row columns for each base, teacher and instruction.
 
-Read teacher by teacher, needed columns only, straight into dense arrays: ten million losses never lie in one
-table. Where two tables list the same ids in the same order, as after an undisturbed run, nothing is joined.
+Rows are read by teacher, with the needed columns only, into dense arrays, so ten million losses are never in
+one table. Tables that list the same ids in the same order, as after an uninterrupted run, are not joined.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ Truth = NDArray[np.bool_]
 class Cells:
     """Dense (bases, teachers, instructions), in the order of instruction ids.
 
-    `there` says for which a sample has both a reward and a loss; `values` are the means of each of `columns`
-    over such samples, (columns, bases, teachers, instructions), NaN where there are none.
+    `there` is true if a sample has both a reward and a loss. `values` has the means of `columns` over these
+    samples, (columns, bases, teachers, instructions), NaN if there are none.
     """
 
     columns: tuple[str, ...]
@@ -39,7 +39,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Counted:
-    """The cells, and what was counted on the way: a row is a teacher, or a base and a teacher."""
+    """The cells, and counts of responses (a row per teacher) and of losses (a row per base and teacher)."""
 
     cells: Cells
     responses: pl.DataFrame
@@ -51,7 +51,7 @@ def read_cells(
 ) -> Counted:
     """Cells of the study's teachers and bases, at the versions attached. Only current rows count.
 
-    `columns` are those of CAR first, whatever follows.
+    `columns` must start with CAR's.
     """
     tables = {
         table.name: Partitions(warehouse.lake, table, warehouse.versions[table.name]) for table in ROW_TABLES
@@ -81,10 +81,10 @@ def read_cells(
 
 
 def used_cells(there: Truth, rows: Literal["common", "available"]) -> Truth:
-    """(bases, teachers, instructions): which cells the means are taken over, of those that are there.
+    """(bases, teachers, instructions): the cells that the means are taken over.
 
-    With `common` rows the means of a base are paired: an instruction counts where every teacher that the
-    base can rank has a cell. With `available` ones it counts for whoever has it.
+    With `common` rows the means of a base are paired: an instruction counts only if every teacher that can be
+    ranked has a cell. With `available` rows it counts for every teacher that has it.
     """
     if rows == "available":
         return there
@@ -94,9 +94,9 @@ def used_cells(there: Truth, rows: Literal["common", "available"]) -> Truth:
 
 
 def used_values(cells: Cells, used: Truth, columns: Sequence[str]) -> Floats:
-    """(columns, bases, teachers, instructions): the values of the cells used, NaN for the others.
+    """(columns, bases, teachers, instructions): the values of the used cells, NaN for the others.
 
-    An instruction that nothing uses is left out: it would be resampled for nothing.
+    Instructions without a used cell are left out, because resampling them is useless.
     """
     chosen = [cells.columns.index(name) for name in columns]
     of_columns = cells.values if chosen == list(range(len(cells.columns))) else cells.values[chosen]
@@ -108,7 +108,7 @@ def used_values(cells: Cells, used: Truth, columns: Sequence[str]) -> Floats:
 
 
 def _indexed(instructions: pl.DataFrame) -> pl.DataFrame:
-    """Each id as stored, and its place among the sorted ids."""
+    """The ids in stored order, with their places among the sorted ids."""
     places = np.empty(instructions.height, dtype=np.int64)
     places[instructions["instruction_id"].arg_sort().to_numpy()] = np.arange(instructions.height)
     return instructions.with_columns(place=pl.Series(places))
@@ -131,37 +131,37 @@ def _losses(
     answers: pl.DataFrame,
     columns: Sequence[RowColumn],
 ) -> pl.DataFrame:
-    """For each answer what the columns are made of under a base; null where it has none."""
+    """The stored columns that `columns` need, for each answer under a base; null if it has no loss."""
     made_of = [name for column in columns if column.needs_losses for name in column.reads]
     stored = list(dict.fromkeys(["tokens", "response_tokens", *made_of, "error"]))
     return _aligned(answers, _current(losses, place, stored, fingerprint)).select(stored)
 
 
 def _valued(column: RowColumn) -> pl.Expr:
-    """A row's value; null where it failed."""
+    """A row's value; null if it failed."""
     return pl.when(pl.col("error").is_null()).then(pl.sql_expr(column.sql)).alias(column.name)
 
 
 def _current(
     table: Partitions, place: dict[str, str], columns: list[str], fingerprint: str | None
 ) -> pl.DataFrame:
-    """Rows with this fingerprint: ids and the columns asked for."""
+    """Rows with this fingerprint: ids and the given columns."""
     rows = table.rows(place, ["response_id", *columns, "fingerprint"])
     made_now = rows["fingerprint"].eq_missing(fingerprint or "")
     return (rows if made_now.all() else rows.filter(made_now)).drop("fingerprint")
 
 
 def _aligned(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the answers, in their order; nulls for an answer without."""
+    """The rows of the answers, in their order; nulls for an answer without a row."""
     if rows["response_id"].equals(answers["response_id"]):
         return rows
     return answers.select("response_id").join(rows, on="response_id", how="left", maintain_order="left")
 
 
 def _fill(cells: Cells, at: tuple[int, int], places: pl.Series, rows: pl.DataFrame) -> None:
-    """Average a teacher's samples per instruction: those that have both a reward and a loss.
+    """Average a teacher's samples with both a reward and a loss, per instruction.
 
-    Of a column that CAR is not made of, values that are not finite are left out.
+    Values that are not finite are left out, except in CAR's columns.
     """
     both = rows[REWARD.name].is_not_null() & rows[MEAN_NLL.name].is_not_null()
     for number, name in enumerate(cells.columns):

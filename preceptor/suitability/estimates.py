@@ -1,4 +1,4 @@
-"""Every metric's value, interval and rank, all from one set of resamples, so that metrics can be compared."""
+"""Every metric's value, interval and rank, from one set of resamples, so that metrics can be compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from preceptor.study.schema import Car
 from preceptor.suitability.cells import CAR_COLUMNS, Cells, Truth, used_cells, used_values
 from preceptor.suitability.metrics import Floats, Metric, RowColumn
 
-MINIMUM_ROWS = 10  # resampling fewer instructions says nothing of what others would have given
+MINIMUM_ROWS = 10  # resamples of fewer instructions say too little about other instructions
 SCHEMA = pl.Schema(
     {
         "metric": pl.String,
@@ -27,9 +27,10 @@ SCHEMA = pl.Schema(
 
 @dataclass(frozen=True)
 class Means:
-    """Of each row column by its name: how many instructions its mean stands on and the mean, both (bases,
+    """Means of row columns, by the column's name; NaN if there is no value.
 
-    teachers), and the mean in every resample, (resamples, bases, teachers). NaN where there is none.
+    `instructions` counts the averaged instructions, (bases, teachers); `means` has the same shape. `draws`
+    has the mean of every resample, (resamples, bases, teachers).
     """
 
     instructions: Mapping[str, NDArray[np.int64]]
@@ -38,9 +39,9 @@ class Means:
 
 
 def resample(cells: Cells, used: Truth, columns: Sequence[RowColumn], settings: Car) -> Means:
-    """Means of CAR's columns over the used cells, and of `columns` over those of them that have a value.
+    """Means of CAR's columns over the used cells, and of the other `columns` over used cells with a value.
 
-    CAR's columns are multiplied alone: a product of more columns may differ in the last digit.
+    CAR's columns have their own matrix product, because a product of more columns may change the last digit.
     """
     groups = [[column.name for column in CAR_COLUMNS]]
     groups.append([column.name for column in columns if column not in CAR_COLUMNS])
@@ -61,7 +62,7 @@ def resample(cells: Cells, used: Truth, columns: Sequence[RowColumn], settings: 
 
 
 def estimates(found: Means, metrics: Sequence[tuple[Metric, float]], settings: Car) -> pl.DataFrame:
-    """A row is one teacher for one base by one metric, at the β beside it: see SCHEMA."""
+    """A row per teacher, base and metric with its β; the columns are those of SCHEMA."""
     bases = len(next(iter(found.means.values())))
     frames = [
         _of_base(found, metric, beta, settings, base) for metric, beta in metrics for base in range(bases)
@@ -70,7 +71,7 @@ def estimates(found: Means, metrics: Sequence[tuple[Metric, float]], settings: C
 
 
 def _pair(values: Floats, settings: Car) -> None:
-    """Keep of each column the cells that the study's rule for rows lets count, as for CAR's own columns."""
+    """Apply the study's `car.rows` to each column: set the cells that do not count to NaN."""
     for column in values:
         column[~used_cells(~np.isnan(column), settings.rows)] = np.nan
 

@@ -1,8 +1,8 @@
-"""The suitability metrics: what predicts how good a teacher is for a base. To add one, add an entry.
+"""The suitability metrics, which predict how good a teacher is for a base. To add one, add an entry.
 
-A metric is made of columns of a row (a response as a base sees it). Each column is averaged over a teacher's
-instructions, and `of_means` turns the averages into the teacher's value. From the entries here follow the
-columns that `top_k` selects by, the table `suitability`, and the metrics that reports compare.
+A metric uses columns of a row (a response under a base). Each column is averaged over a teacher's
+instructions, and `of_means` computes the teacher's value from the averages. The entries define the columns
+that `top_k` selects by, the table `suitability`, and the metrics that reports compare.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ Form = Literal["ratio", "product"]
 class RowColumn:
     """A number of one response: SQL over columns of `rewards` (reward) or of `base_losses` (all others).
 
-    DuckDB and Polars both compute it, so it keeps to the arithmetic that both share. `at_most` is the value
-    above which no recipe selects a row.
+    DuckDB and Polars both compute it, so it uses only arithmetic that both support. No recipe selects a row
+    whose value is above `at_most`.
     """
 
     name: str
@@ -36,7 +36,7 @@ class RowColumn:
 
     @property
     def needs_losses(self) -> bool:
-        """Whether it is of `base_losses`, and so differs between bases."""
+        """Whether it is computed from `base_losses`, and so depends on the base."""
         return self.name != REWARD.name
 
     @property
@@ -61,10 +61,10 @@ RESPONSE_TOKENS = RowColumn("response_tokens", "response_tokens * 1e0")
 
 @dataclass(frozen=True)
 class Metric:
-    """One published way to say how well a teacher suits a base.
+    """One published measure of how well a teacher suits a base.
 
-    `of_means` takes the means of `columns`, in their order, and β where the metric `takes_beta`; arrays of
-    any shape. `row` is the column that selects single responses by this metric, where there is one.
+    `of_means` takes the means of `columns`, in their order, and β if the metric `takes_beta`, as arrays of
+    any shape. `row` is the column that selects single responses by this metric, if there is one.
     """
 
     name: str
@@ -88,12 +88,12 @@ class Metric:
 
     @property
     def definition(self) -> tuple[str, ...]:
-        """What its values change with, for a fingerprint."""
+        """The parts of a fingerprint that its values change with."""
         return self.better, self.of_means.__name__, *(column.sql for column in self.columns)
 
     @property
     def sign(self) -> int:
-        """What makes more of it better."""
+        """1 if higher values are better, else -1."""
         return 1 if self.better == "higher" else -1
 
 
@@ -110,12 +110,12 @@ def car_product(reward: Floats, loss: Floats, beta: float) -> Floats:
 
 
 def mean(column: Floats) -> Floats:
-    """The mean as it is."""
+    """The mean, unchanged."""
     return column
 
 
 def ratio(above: Floats, below: Floats) -> Floats:
-    """A mean by another one."""
+    """One mean divided by another."""
     with np.errstate(divide="ignore", invalid="ignore"):
         result: Floats = above / below
     return result

@@ -1,4 +1,4 @@
-"""The CAR table as a picture: the answers, then a panel per base, teachers by rank, intervals as bars."""
+"""The CAR table as a picture: the answers, then one panel per base with teachers by rank and intervals."""
 
 import io
 import math
@@ -64,7 +64,7 @@ def _panel(axes: Any, base: str, rows: pl.DataFrame) -> None:
 
 
 def words_picture(text: str) -> bytes:
-    """A PNG of some words, where there is nothing to draw."""
+    """A PNG of a text, if there is nothing to draw."""
     from matplotlib.figure import Figure
 
     width = PANEL_WIDTH * COLUMNS
@@ -93,5 +93,5 @@ def _ranks(low: int, high: int) -> str:
 
 
 def _short(name: str) -> str:
-    """Without its middle where it is long."""
+    """The name; a long name loses its middle."""
     return name if len(name) <= NAME else f"{name[: NAME // 2]}…{name[1 - NAME // 2 :]}"

@@ -1,6 +1,6 @@
-"""How a reward model's score of a response becomes the reward that is averaged: one expression for all.
+"""Maps a reward model's score to the reward that is averaged, with one SQL expression.
 
-Rankings read it with Polars, reports with DuckDB: both understand this SQL and give the same digits.
+Rankings evaluate it with Polars and reports with DuckDB. Both give the same digits.
 """
 
 from preceptor.study.schema import RewardMap
@@ -10,7 +10,7 @@ SIGMOID = "1 / (1 + exp(-reward))"
 
 
 def reward_expression(reward_map: RewardMap) -> str:
-    """SQL over a column `reward`, of one row alone: never of which other teachers are present."""
+    """SQL over the column `reward` of one row; it does not depend on other teachers."""
     match reward_map.kind:
         case "sigmoid":
             return SIGMOID
@@ -21,5 +21,5 @@ def reward_expression(reward_map: RewardMap) -> str:
 
 
 def _double(number: float) -> str:
-    """A number that neither engine takes for a decimal, which would be rounded."""
+    """A number that no engine parses as a decimal, which would be rounded."""
     return f"CAST('{number!r}' AS DOUBLE)"

@@ -22,11 +22,11 @@ ENOUGH_ROWS = 20  # with fewer CAR's interval misses too often: "Do the interval
 
 
 class RankingError(ValueError):
-    """A ranking that would mislead; its text says why and what to set."""
+    """A ranking would mislead; the message gives the reason and the setting to change."""
 
 
 class NothingToRankError(RankingError):
-    """No response has both a reward and a loss, or not yet."""
+    """No response has both a reward and a loss yet."""
 
 
 def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.DataFrame:
@@ -81,7 +81,7 @@ def _register_estimates(
     warehouse.register("loss_counts", counted.losses)
     used = used_cells(counted.cells.there, study.car.rows)
     _refuse_no_common_rows(counted.cells.there, used, study)
-    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused below
+    with np.errstate(over="ignore", invalid="ignore"):  # such values are refused below
         found = resample(counted.cells, used, columns, study.car)
         warehouse.register("estimates", estimates(found, metrics, study.car))
     warehouse.keep(
@@ -90,25 +90,25 @@ def _register_estimates(
 
 
 def car_fingerprint(study: Study, current: Current, versions: dict[str, int]) -> str:
-    """Changes with the CAR settings, who takes part, which rows count, and the tables' versions."""
+    """Changes with the CAR settings, the teachers and bases, the current rows, and the tables' versions."""
     return fingerprint("car_table", VERSION, **_parts(study, current, versions, exclude={"sweep"}))
 
 
 def suitability_fingerprint(study: Study, current: Current, versions: dict[str, int]) -> str:
-    """Changes with all that the CAR table's changes with, and with the metrics."""
+    """Changes with everything in the CAR table's fingerprint, and with the metrics."""
     parts = _parts(study, current, versions, exclude={"sweep"})
     metrics = {metric.name: metric.definition for metric in METRICS.values()}
     return fingerprint("suitability", SUITABILITY_VERSION, metrics=metrics, **parts)
 
 
 def sweep_fingerprint(study: Study, current: Current, versions: dict[str, int]) -> str:
-    """Changes with the values of β, and with all else that the CAR table's changes with."""
+    """Changes with the values of β, and with everything else in the CAR table's fingerprint."""
     parts = _parts(study, current, versions, exclude={"sweep", "beta"})
     return fingerprint("car_beta_sweep", SWEEP_VERSION, betas=_betas(study.car), **parts)
 
 
 def few_instructions(table: pl.DataFrame) -> str:
-    """Says where rows of `car_table` stand on too few instructions for their intervals; empty if none do."""
+    """A sentence if rows of `car_table` have too few instructions for their intervals; else empty."""
     ranked = table.filter(pl.col("missing").is_null(), pl.col("instructions") < ENOUGH_ROWS)
     if ranked.is_empty():
         return ""

@@ -1,5 +1,5 @@
--- A row is a partition that held something else when the later of two rankings was made: what the ranking's
--- change comes from. `reads` says which version of each table each ranking read.
+-- A row is a partition whose contents differ between two rankings, which explains why the ranking changed.
+-- `reads` has the version of each table that each ranking read.
 WITH current AS (
     SELECT
         reads.moment,

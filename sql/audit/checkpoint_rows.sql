@@ -1,4 +1,4 @@
--- A row is a response that a checkpoint's recipe chose, with its words and where its instruction comes from.
+-- A row is a response that a checkpoint's recipe chose, with its text and the source of its instruction.
 -- The tables are attached at the versions that the checkpoint's manifest names. $recipe names the recipe.
 SELECT
     selected_subset.response_id,

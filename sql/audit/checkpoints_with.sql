@@ -1,6 +1,6 @@
--- A row is a checkpoint that was tuned on outputs of a teacher, on rows of a source, or on outputs under some
--- terms: how many of its rows, and whose. $teacher, $source and $terms are null where they are not asked for.
--- Terms count as the study declares them today, and as it did when the responses were collected.
+-- A row is a checkpoint tuned on outputs of a teacher, on rows of a source, or on outputs under certain terms, with
+-- the number of these rows and their teachers. $teacher, $source and $terms are null if they are not filtered by.
+-- Terms match as the study declares them now, or as it did when the responses were collected.
 SELECT
     tuned_rows.run,
     tuned_rows.fingerprint,

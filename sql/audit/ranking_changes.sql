@@ -1,4 +1,4 @@
--- A row is one teacher for one base in two versions of the CAR table, where anything of it differs.
+-- A row is a teacher for a base that differs between two versions of the CAR table.
 SELECT
     coalesce(earlier.base, later.base) AS base,
     coalesce(earlier.teacher, later.teacher) AS teacher,

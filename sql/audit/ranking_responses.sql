@@ -1,5 +1,5 @@
--- A row is a response of a ranked teacher, and the source of its instruction; null where that is of another
--- version. The tables are attached at the versions that the ranking read.
+-- A row is a response of a ranked teacher with the source of its instruction, null if the instruction is from
+-- another version. The tables are attached at the versions that the ranking read.
 SELECT
     responses.teacher,
     responses.response_id,

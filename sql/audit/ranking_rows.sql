@@ -1,6 +1,5 @@
--- A row is a response of a ranked teacher for one base: its words, where its instruction comes from, the score
--- and the loss that CAR takes its means of (null where there is none). The tables are attached at the versions
--- that the ranking read.
+-- A row is a response of a ranked teacher for one base: its text, the source of its instruction, and the score and
+-- loss that CAR averages (null if missing). The tables are attached at the versions that the ranking read.
 SELECT
     car_table.base,
     car_table.teacher,

@@ -1,5 +1,5 @@
--- A row is one publication of a teacher's partition and what was different from the one before. $teacher names
--- the teacher.
+-- A row is one publication of a teacher's partition, with the differences from the previous one. $teacher names the
+-- teacher.
 WITH numbered AS (
     SELECT
         *,

@@ -1,5 +1,5 @@
--- A row is one teacher for one base: CAR, its interval and rank, what it is made of, and what is missing.
--- The means come with the intervals, from one sum in a fixed order, so that threads cannot change a digit.
+-- A row is one teacher for one base: CAR, its interval and rank, its mean reward and loss, and what is missing.
+-- Means and intervals come from one sum in a fixed order, so that the number of threads cannot change a digit.
 SELECT
     coverage.base,
     coverage.teacher,

@@ -1,6 +1,6 @@
--- A row is one teacher for one base: how many instructions and responses its means can be taken over, and why it
--- cannot be ranked (null where it can). Counts and estimates are registered by preceptor/suitability/table.py.
--- $expected is how many instructions the study has.
+-- A row is one teacher for one base: the number of instructions and responses for its means, and why it cannot be
+-- ranked (null if it can). preceptor/suitability/table.py registers the counts and estimates.
+-- $expected is the study's number of instructions.
 WITH ranked AS (
     SELECT DISTINCT
         base_index,

@@ -1,5 +1,5 @@
 -- A row is one teacher for one base by one metric: its value, interval and rank, or why there is none.
--- `metrics` holds what preceptor/suitability/metrics.py declares.
+-- `metrics` has the metrics of preceptor/suitability/metrics.py.
 SELECT
     coverage.base,
     coverage.teacher,

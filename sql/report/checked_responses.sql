@@ -1,4 +1,4 @@
--- A row is one current response that has a reward and answers an instruction whose right answer is known.
+-- A row is a current response with a reward, to an instruction whose right answer is known.
 SELECT
     current_responses.teacher,
     current_responses.turns[-1] AS response,

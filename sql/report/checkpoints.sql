@@ -1,4 +1,4 @@
--- A row is one of the study's runs, and its tuned model where there is one.
+-- A row is one of the study's runs, with its tuned model if there is one.
 SELECT
     study_runs.run,
     study_runs.base,

@@ -1,5 +1,4 @@
--- A row is two runs of one base, or a run and its untuned base, on one of the study's benchmarks, compared item by
--- item.
+-- A row compares two runs of one base, or a run and its untuned base, by item on one of the study's benchmarks.
 SELECT
     eval_differences.*,
     study_benchmarks.higher_is_better,

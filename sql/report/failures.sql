@@ -1,5 +1,5 @@
--- A row is one reason why rows of one table failed: how many, of how many rows of the table that count.
--- Digits in reasons are blanked, so that "… in scores.csv:12" and "… :57" are one reason.
+-- A row is one reason for failed rows of a table: the number of these rows, and of all current rows of the table.
+-- Digits in reasons are replaced, so that "… in scores.csv:12" and "… :57" are one reason.
 WITH counted AS (
     SELECT
         'responses' AS table_name,

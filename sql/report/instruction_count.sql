@@ -1,3 +1,3 @@
--- A row is how many instructions the study has: there is one.
+-- One row: the study's number of instructions.
 SELECT count(*) AS instructions
 FROM raw_instructions

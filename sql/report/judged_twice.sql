@@ -1,4 +1,4 @@
--- A row is one answer that two benchmarks have had compared with the same reference's, and both outcomes.
+-- A row is an answer that two benchmarks compared with the same reference's answer, with both outcomes.
 SELECT
     one.benchmark,
     other.benchmark AS other_benchmark,

@@ -1,5 +1,5 @@
--- A row is one metric of one run tuned on one teacher's rows, beside what was known of the teacher before.
--- Of a benchmark whose categories are not pooled, each category's metric is one of its own.
+-- A row is one metric of one run tuned on one teacher's rows, with the teacher's prediction before tuning.
+-- If a benchmark does not pool its categories, each category has its own row.
 WITH lengths AS (
     SELECT
         teacher,

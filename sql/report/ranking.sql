@@ -1,4 +1,4 @@
--- A row is one of the study's teachers for one of its bases, ranked or with why not.
+-- A row is one of the study's teachers for one of its bases, with its rank or the reason why it has none.
 SELECT car_table.*
 FROM car_table
 INNER JOIN study_bases ON study_bases.base = car_table.base

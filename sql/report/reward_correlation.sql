@@ -1,6 +1,6 @@
--- A row is two of the study's reward models: how they order the teachers' responses to the same instruction
--- (Spearman's ρ within instructions, ties at their mean rank, pooled over instructions with two responses or more).
--- SQL, and not preceptor/statistics/correlation.py: it ranks millions of rows in groups of a few where they lie.
+-- A row is two of the study's reward models, with the rank correlation of their scores of responses to the same
+-- instruction (Spearman's ρ within instructions, ties at their mean rank, pooled over instructions with two or more
+-- responses). SQL replaces preceptor/statistics/correlation.py here, because it ranks millions of rows in small groups.
 WITH both_scored AS (
     SELECT
         one.reward_model_index AS first_index,

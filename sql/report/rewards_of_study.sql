@@ -1,4 +1,4 @@
--- A row is a reward by one of the study's reward models of a response that counts today.
+-- A row is the reward of a current response by one of the study's reward models.
 SELECT
     study_rewards.reward_model_index,
     current_responses.teacher_index,

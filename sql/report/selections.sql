@@ -1,5 +1,5 @@
--- A row is one recipe's chosen rows: how many, of how many teachers, how they ended, and how many responses the
--- recipe left out, by reason.
+-- A row is one recipe: the number of chosen rows and of their teachers, how the responses ended, and the number of
+-- responses left out, by reason.
 SELECT
     selected_subset.recipe,
     count(*) AS rows,

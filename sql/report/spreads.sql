@@ -1,4 +1,5 @@
--- A row is how one quantity of a teacher's usable responses is spread; a loss is one base's, nats per token.
+-- A row is the distribution of one quantity over a teacher's usable responses. A loss is under one base, in nats per
+-- token.
 WITH measured AS (
     SELECT
         'characters' AS quantity,

@@ -1,4 +1,4 @@
--- A row is how well the runs of one recipe on one base did at one kind of item of a benchmark; the recipe is null
+-- A row is the mean outcome of one recipe's runs on one base for one kind of item of a benchmark. The recipe is null
 -- for the untuned base.
 SELECT
     eval_results.benchmark,

@@ -1,4 +1,4 @@
--- A row is a response of one of the study's teachers to one of its instructions, under today's settings.
+-- A row is a response of one of the study's teachers to one of its instructions, with the current settings.
 SELECT
     responses.*,
     study_teachers.teacher_index

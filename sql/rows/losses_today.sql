@@ -1,5 +1,5 @@
--- A row is a response as one of the study's bases sees it, under today's settings of the base; the response may be
--- of others.
+-- A row is the loss of a response under one of the study's bases, with the base's current settings. The response may
+-- be from older settings.
 SELECT
     base_losses.*,
     study_bases.base_index

@@ -1,4 +1,4 @@
--- A row is a score, by the reward model that CAR uses, made under today's settings; its response may be of others.
+-- A row is a score by the reward model that CAR uses, with its current settings. The response may be from older ones.
 SELECT rewards.*
 FROM rewards
 INNER JOIN study_teachers

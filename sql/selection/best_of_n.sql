@@ -1,4 +1,4 @@
--- A row is, per instruction, the sample of one teacher with the best (or worst) reward among its first n.
+-- A row per instruction: the sample of one teacher with the best (or worst) reward among its first n.
 WITH judged AS (
     SELECT
         *,

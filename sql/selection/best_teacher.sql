@@ -1,4 +1,4 @@
--- A row is a response of the teacher that CAR ranks first for the base; a seeded draw where fewer are wanted.
+-- A row is a response of the teacher that CAR ranks first for the base; a seeded draw if fewer rows are asked for.
 WITH best AS (
     SELECT
         teacher,

@@ -1,5 +1,5 @@
--- A row is a response that a recipe chose, as a conversation to tune on. $recipe names the recipe, $teachers those
--- whose responses it chose: the others' files are left alone.
+-- A row is a response that a recipe chose, as a conversation to tune on. $recipe names the recipe. $teachers names
+-- the teachers of the chosen responses, so that other teachers' files are not read.
 SELECT
     selected_subset.response_id,
     selected_subset.instruction_id,

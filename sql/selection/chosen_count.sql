@@ -1,4 +1,4 @@
--- One row: how many responses the recipe chose, and whose. $recipe names the recipe.
+-- One row: the number of responses that the recipe chose, and their teachers. $recipe names the recipe.
 SELECT
     count(*) AS chosen,
     coalesce(list(DISTINCT teacher ORDER BY teacher), []) AS teachers

@@ -1,5 +1,5 @@
--- One row: how many usable responses of these teachers were left out since they were cut, and how many of the
--- others have a `value` above $at_most, where a recipe never chooses them.
+-- One row: the number of usable responses of these teachers that are left out because they were cut, and the number
+-- of the others whose `value` is above $at_most.
 SELECT
     count(*) FILTER ($cut_responses = 'leave_out' AND finish_reason = 'length') AS cut_responses,
     count(*) FILTER (

@@ -1,4 +1,4 @@
--- A row is a random instruction with one random response among the teachers'; the same seed, the same rows.
+-- A row is a random instruction with one random response of the teachers. The same seed gives the same rows.
 WITH drawn AS (
     SELECT *
     FROM candidates

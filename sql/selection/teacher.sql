@@ -1,5 +1,5 @@
--- A row is a response of the one teacher among the candidates; a seeded draw where fewer are wanted, by
--- instruction, so that teachers that answered each once are drawn the same ones.
+-- A row is a candidate response of the one teacher; a seeded draw of instructions if fewer rows are asked for.
+-- Teachers that answered each instruction once get the same instructions.
 SELECT
     response_id,
     instruction_id,

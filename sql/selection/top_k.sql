@@ -1,5 +1,5 @@
 -- A row is one of the k best responses by `value`, at most one per instruction. Values above $at_most are never
--- chosen: an instruction-following difficulty above 1 says that the instruction made the response no likelier.
+-- chosen: an instruction-following difficulty above 1 means that the instruction did not make the response likelier.
 WITH best AS (
     SELECT
         *,

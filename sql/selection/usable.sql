@@ -1,6 +1,6 @@
--- A row is one usable response with its reward and what one base makes of it; null where there is none. The base may
--- be empty: then only the reward is known. The columns of
--- preceptor/suitability/metrics.py are added to these, and the `value` that the recipe chooses by.
+-- A row is one usable response with its reward and its losses under one base, null if missing. If the base is empty,
+-- only the reward is read. The columns of preceptor/suitability/metrics.py and the `value` that the recipe chooses by
+-- are added later.
 SELECT
     losses_today.* EXCLUDE (response_id, instruction_id, teacher, sample), -- noqa: RF02
     current_responses.response_id,

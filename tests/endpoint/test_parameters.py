@@ -172,14 +172,14 @@ def test_a_fingerprint_changes_only_with_the_sent_parameters():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"leave_out": ["tempreature"]}, "'tempreature' is never sent; what may be sent is max_tokens, seed"),
+        ({"leave_out": ["tempreature"]}, "'tempreature' is never sent; .* max_tokens, seed"),
         ({"leave_out": ["messages"]}, "'messages' is never sent"),
-        ({"extra_body": {"stream": True}}, "'stream' cannot be added to a request: answers are read whole"),
-        ({"extra_body": {"model": "x"}}, "it is 'model'"),
-        ({"extra_body": {"n": 2}}, "each answer is asked for by itself"),
-        ({"extra_body": {"seed": 1}, "leave_out": ["seed"]}, "take it out of one"),
-        ({"extra_body": {"top_p": 1}, "sampling": {"top_p": 0.5}}, "said twice, by 'sampling.top_p'"),
-        ({"extra_body": {"max_completion_tokens": 1}, "sampling": {"max_new_tokens": 5}}, "is said twice"),
+        ({"extra_body": {"stream": True}}, "'stream' must not be in 'extra_body'"),
+        ({"extra_body": {"model": "x"}}, "set 'model' instead"),
+        ({"extra_body": {"n": 2}}, "each response is a separate request"),
+        ({"extra_body": {"seed": 1}, "leave_out": ["seed"]}, "remove it from one"),
+        ({"extra_body": {"top_p": 1}, "sampling": {"top_p": 0.5}}, "set twice, by 'sampling.top_p'"),
+        ({"extra_body": {"max_completion_tokens": 1}, "sampling": {"max_new_tokens": 5}}, "is set twice"),
         ({"extra_body": {"a": float("nan")}}, "finite"),
         ({"extra_body": {"a": {1, 2}}}, "JSON"),
         ({"timeout_seconds": 1e9}, "86400"),
@@ -202,6 +202,6 @@ def test_impossible_settings_are_refused(settings, sentence):
 )
 def test_a_key_in_the_study_is_refused_and_not_repeated(settings, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-Planted+Key")
-    with pytest.raises(ValueError, match="the key stands in") as raised:
+    with pytest.raises(ValueError, match="contains the key") as raised:
         teacher(URL, **settings)
     assert raised.value.errors()[0]["type"] == "may_be_secret"

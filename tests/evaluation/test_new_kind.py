@@ -114,7 +114,7 @@ def test_it_is_in_differences_and_in_the_report_with_its_unit_and_direction(lake
 
 def test_an_average_refuses_it_because_it_is_not_a_share(declared, tmp_path):
     both = ("name: brevity, kind: word_count, path: d.json", f"name: arena, {GOOD['arena']}")
-    with pytest.raises(StudyError, match=r"'brevity' is no share \(word_count\)"):
+    with pytest.raises(StudyError, match=r"'brevity' \(word_count\) is not a share"):
         study(tmp_path, *both, averages="{name: AP, of: [brevity, arena]}")
 
 

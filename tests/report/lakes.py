@@ -1,4 +1,4 @@
-"""A realistic study, made up: eight ranked teachers and a silent one, two bases, and how students did.
+"""A realistic, invented study: eight ranked teachers, one without rewards, two bases, students' scores.
 
 Rows go straight into a warehouse, drawn with a seed. `python -m tests.report.lakes FOLDER` writes pages.
 """
@@ -49,7 +49,7 @@ TEACHERS = {
     "qwen3-large-step-by-step-2507": (0.93, 45, 1.75, 1.70),
     "qwen3-small": (0.74, 40, 1.70, 1.60),
 }
-SILENT = "mute-preview"  # answers, but the reward model never scored it
+SILENT = "mute-preview"  # has responses but no rewards
 BASES = ("notes-base", "diary-base")
 TASKS = ("add", "copy", "count", "initials", "larger", "next", "nth", "opposite", "pick", "remove", "reverse")
 COUNT = 300
@@ -114,7 +114,7 @@ def empty_warehouse(folder) -> Warehouse:
 
 
 def compare_runs(warehouse, study) -> pl.DataFrame:
-    """As `publish_report` does it."""
+    """Computes the differences as `publish_report` does."""
     tested = tested_values(warehouse, study)
     warehouse.register(EVAL_DIFFERENCES.name, differences(study, tested))
     warehouse.register(SEED_DIFFERENCES, seed_differences(study, tested))
@@ -122,7 +122,7 @@ def compare_runs(warehouse, study) -> pl.DataFrame:
 
 
 def stored(folder, tables) -> Warehouse:
-    """A lake of pairs of a table and its rows, a fingerprint a partition, and a warehouse with them."""
+    """A lake with these tables and rows, one fingerprint per partition, and a warehouse that reads it."""
     warehouse, named = Warehouse(Lake(str(folder), "demo"), SQL), []
     for table, rows in tables:
         frame = pl.DataFrame(rows, schema=table.schema)
@@ -135,7 +135,7 @@ def stored(folder, tables) -> Warehouse:
 
 
 def put(warehouse, table, rows) -> None:
-    """Make these rows a table's; columns that they lack are null."""
+    """Replaces a table's rows; missing columns are null."""
     warehouse.register(table.name, table.with_derived(pl.DataFrame(rows, schema=table.schema)))
 
 
@@ -235,7 +235,7 @@ def checkpoint(run, skill, number):
 
 
 def student_skill(run, study):
-    """How good a run's student is: the teacher's skill, less what its distance costs; random is middling."""
+    """A student's skill: the teacher's skill minus a cost for its loss; average for random rows."""
     recipe = study.recipe(run.recipe)
     if recipe.kind != "teacher" or recipe.teacher == SILENT:
         return 0.42
@@ -273,13 +273,13 @@ def full_study() -> Study:
 
 
 def full_warehouse(folder, study, tuned=True) -> Warehouse:
-    """A lake in which everything was made."""
+    """A warehouse with every table."""
     dice = random.Random(7)
     warehouse = empty_warehouse(folder)
     rows = rows_of_responses(study, dice)
     for table, some in zip((RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES), rows, strict=True):
         put(warehouse, table, some)
-    # The ranking reads the lake itself, and leaves its frames in its session.
+    # The ranking reads the lake itself and leaves frames in its own session.
     ranking = stored(folder, zip((RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES), rows, strict=True))
     current = current_fingerprints(study)
     table = build_car_table(ranking, study, current)
@@ -293,7 +293,7 @@ def full_warehouse(folder, study, tuned=True) -> Warehouse:
 
 
 def write_pages(folder: Path) -> None:
-    """The report of the whole study, of one without runs, and of one where nothing was made."""
+    """The report of the whole study, of a study without runs, and of an empty lake."""
     study = full_study()
     ranking_only = small_study((*TEACHERS, SILENT), runs=False)
     pages = {

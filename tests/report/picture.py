@@ -11,11 +11,11 @@ from pathlib import Path
 from PIL import Image
 
 WIDTH = 1240
-COLOURS = 64  # a third of the bytes
+COLOURS = 64  # reduces the file to a third
 
 
 def draw(page: Path, picture: Path) -> None:
-    """From the title to the end of what is not folded away."""
+    """The page's visible part: from the title to the first closed section."""
     from playwright.sync_api import sync_playwright
 
     browsers = [found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))]

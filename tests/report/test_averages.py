@@ -1,4 +1,4 @@
-"""Averages of benchmarks: AP as its paper has it, with an interval from the intervals of its parts."""
+"""Averages of benchmarks: the paper's AP, with an interval from the intervals of its parts."""
 
 import numpy as np
 import polars as pl
@@ -29,7 +29,7 @@ def averaged(tmp_path, scores):
     return study, warehouse
 
 
-def test_ap_is_that_of_table_2(tmp_path):
+def test_ap_matches_table_2(tmp_path):
     """Gemma-2-9b-it on Minitron-4B: LC 16.09, Arena-Hard 13.7, AP 14.90 (arXiv 2411.07133)."""
     rows = [score("notes-a", "open-ended", "lc_win_rate", 0.1609)]
     rows += [
@@ -47,7 +47,7 @@ def test_ap_is_that_of_table_2(tmp_path):
     assert actual["main"] and actual["higher_is_better"]
 
 
-def test_a_part_without_a_value_leaves_no_average(tmp_path):
+def test_an_average_with_a_missing_part_has_no_value(tmp_path):
     rows = [
         score("notes-a", "open-ended", "lc_win_rate", None),
         score("notes-a", "tasks-exam", "accuracy", 0.1),
@@ -71,8 +71,8 @@ def values(**runs: dict[str, float]) -> ItemValues:
     return ItemValues(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
 
 
-def test_an_averages_items_have_its_value_as_their_mean_and_shared_items_count_once():
-    """Two benchmarks of unlike size that share i0 and i1; run b lacks one item of the second."""
+def test_items_of_an_average_have_its_value_as_mean_and_shared_items_count_once():
+    """Two benchmarks of different size share i0 and i1; run b lacks one item of the second."""
     one = values(a={"i0": 1.0, "i1": 0.0, "i2": 1.0}, b={"i0": 0.0, "i1": 0.0, "i2": 1.0}, c={"i0": 1.0})
     two = values(
         a={f"i{n}": 0.2 for n in (0, 1, 3, 4)} | {"i5": 0.9}, b={f"i{n}": 0.4 + n / 10 for n in (0, 1, 3, 4)}
@@ -85,8 +85,8 @@ def test_an_averages_items_have_its_value_as_their_mean_and_shared_items_count_o
     assert set(found.why) == {"c"} and "c" not in means
 
 
-def test_the_same_benchmark_twice_is_as_sure_as_once():
-    """Taken to be independent, two copies would halve the variance."""
+def test_the_same_benchmark_twice_has_the_variance_of_one():
+    """If two copies counted as independent, the variance would be half as large."""
     dice = np.random.default_rng(0)
     part = values(**{run: {f"i{n}": float(dice.random() < 0.5) for n in range(50)} for run in "ab"})
     twice = average_values([part, part]).values.sort("run", "item_id")

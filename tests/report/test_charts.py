@@ -1,4 +1,4 @@
-"""What charts show, and where labels stand."""
+"""The contents of charts, and the places of labels."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_sweep_chart_names_tied_teachers_together_and_marks_beta():
     assert [(trace["x"], trace["y"]) for trace in figure["data"]] == [([0, 1], [1, 1]), ([0, 1], [2, 1])]
     assert [note["text"] for note in figure["layout"]["annotations"]] == ["a, b"]
     assert figure["layout"]["shapes"][0]["x0"] == 1
-    assert figure["layout"]["xaxis"]["range"][1] > 1  # the last β is in sight
+    assert figure["layout"]["xaxis"]["range"][1] > 1  # the last β is visible
 
 
 def test_scatter_shows_rho_and_only_teachers_with_both():
@@ -67,7 +67,7 @@ def test_scatter_shows_rho_and_only_teachers_with_both():
     assert figure["layout"]["title"]["text"] == "ρ = 0.50 (-0.20 to 0.90)"
 
 
-def test_predictors_without_a_rho_are_there_without_a_bar():
+def test_predictors_without_a_rho_are_listed_without_a_bar():
     rows = pl.DataFrame(
         {"predictor": ["CAR", "reward alone"], "rho": [0.5, None], "low": [0.1, None], "high": [0.7, None]}
     )
@@ -90,7 +90,7 @@ def test_loss_curves_are_the_logged_steps():
     assert (figure["data"][0]["x"], figure["data"][0]["y"]) == ([1, 5], [2.0, 1.0])
 
 
-def test_labels_move_aside():
+def test_labels_avoid_each_other():
     alone = label_sides([0.0], [0.0], ["a"])
     assert alone == ["middle right"]
     right = label_sides([0.0, 1.0], [0.0, 1.0], ["near the left edge", "near the right edge"])
@@ -99,7 +99,7 @@ def test_labels_move_aside():
     assert crowded[1] == "middle left" and crowded[2] == "middle right"
 
 
-def test_long_names_keep_both_ends_and_no_markup():
+def test_long_names_keep_both_ends_and_lose_markup():
     assert label("short") == "short"
     first, second = (label(f"organisation-and-model-name-v0.{number}") for number in (1, 2))
     assert len(first) == LABEL and first != second and "…" in first

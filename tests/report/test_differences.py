@@ -1,4 +1,4 @@
-"""Differences between runs of one base, item by item, and what the answer says of them."""
+"""Differences between runs of one base by item, and the answer's sentences about them."""
 
 import pytest
 from scipy.stats import binomtest
@@ -61,7 +61,7 @@ def test_holm_is_over_the_pairs_of_a_base_on_a_benchmark(tmp_path):
     assert by_pair["b", "c"]["p_adjusted"] == 1.0
 
 
-def test_of_losses_the_smaller_is_ahead(tmp_path):
+def test_the_smaller_loss_is_ahead(tmp_path):
     prefix = BASES[0].removesuffix("-base")
     study = small_study(("a", "b"), BASES, True)
     loss = HeldOutLoss(name="loss", kind="held_out_loss", dataset="d")
@@ -82,7 +82,7 @@ def test_of_losses_the_smaller_is_ahead(tmp_path):
     assert turned[:4] == (f"{prefix}-a", f"{prefix}-b", *line[2:4])
 
 
-def test_the_page_lists_who_is_ahead_with_the_surest_first(tmp_path):
+def test_the_page_lists_the_smallest_p_first_and_the_better_run_first(tmp_path):
     prefix = BASES[0].removesuffix("-base")
     rows = outcomes(f"{prefix}-a", [0.0] * 10) + outcomes(f"{prefix}-b", [1.0] * 10)
     rows += outcomes(f"{prefix}-c", [0.0] * 9 + [1.0])
@@ -94,7 +94,7 @@ def test_the_page_lists_who_is_ahead_with_the_surest_first(tmp_path):
     assert listings[0].columns[4:6] == ("p", "p adjusted")
 
 
-def test_runs_and_their_untuned_base_are_a_family_of_their_own(tmp_path):
+def test_tests_against_the_untuned_base_are_a_separate_family(tmp_path):
     prefix, untuned = BASES[0].removesuffix("-base"), f"untuned-{BASES[0]}"
     students = outcomes(f"{prefix}-a", [1.0] * 10) + outcomes(f"{prefix}-b", [0.0] * 10)
     students += outcomes(f"{prefix}-c", [0.0] * 9 + [1.0])
@@ -107,7 +107,7 @@ def test_runs_and_their_untuned_base_are_a_family_of_their_own(tmp_path):
     assert by_run["a"]["p_value"] == pytest.approx(2 / 2**10)
     assert by_run["a"]["p_adjusted"] == pytest.approx(3 * 2 / 2**10)  # three runs, hence three tests
     assert by_run["b"]["p_adjusted"] == 1.0
-    assert untuned_sentence(found, True) == "1 of 3 students differs from the untuned base beyond chance"
+    assert str(untuned_sentence(found, True)).startswith("1 of 3 students differs")
     register_study_runs(warehouse, study)
     titles = [listing.title for listing in difference_listings(warehouse.query("report/differences"))]
     assert titles == [
@@ -121,12 +121,10 @@ def test_one_student_alone_is_compared_with_its_untuned_base(tmp_path):
     rows = outcomes(f"{prefix}-a", [0.0] * 10) + outcomes(f"untuned-{BASES[0]}", [0.0] * 10)
     found = compared(tmp_path, rows)[2]
     assert found.select("first_run", "untuned", "p_value").rows() == [(f"{prefix}-a", True, 1.0)]
-    assert untuned_sentence(found, True) == (
-        "! none of 1 student differs from the untuned base beyond chance: none is known to have learned"
-    )
+    assert str(untuned_sentence(found, True)).startswith("! none of 1 student differs")
 
 
-def test_of_a_loss_the_student_with_less_is_ahead_of_its_untuned_base(tmp_path):
+def test_a_student_with_a_smaller_loss_is_better_than_its_untuned_base(tmp_path):
     prefix = BASES[0].removesuffix("-base")
     loss = HeldOutLoss(name="loss", kind="held_out_loss", dataset="d")
     study = small_study(("a", "b"), BASES, True).model_copy(update={"evaluations": (loss,)})
@@ -135,6 +133,5 @@ def test_of_a_loss_the_student_with_less_is_ahead_of_its_untuned_base(tmp_path):
     put(warehouse, EVAL_RESULTS, rows + outcomes(f"untuned-{BASES[0]}", values, "loss"))
     found = compare_runs(warehouse, study)
     assert found["difference"].to_list() == [pytest.approx(-0.5)]
-    assert untuned_sentence(found, higher_is_better=False) == (
-        "1 of 1 student differs from the untuned base beyond chance"
-    )
+    sentence = str(untuned_sentence(found, higher_is_better=False))
+    assert sentence.startswith("1 of 1 student differs") and "worse" not in sentence

@@ -1,4 +1,4 @@
-"""Every kind of evaluation on the page: its score beside the judge and reference that its module names."""
+"""The page shows every kind of evaluation: its score with the judge and reference that its module names."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def text(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("number", "name"), list(enumerate(GOOD)))
-def test_a_score_stands_with_its_interval_n_account_judge_and_reference(text, number, name):
+def test_a_score_has_its_interval_counts_judge_and_reference(text, number, name):
     told = text.split(f"Method: formula of {name}.")
     assert len(told) == 2, "its method is told once"
     value = 0.31 + number / 100
@@ -47,7 +47,7 @@ def test_a_score_stands_with_its_interval_n_account_judge_and_reference(text, nu
     around = told[0][-600:] + told[1][:900]
     assert f" {shown} " in around
     assert " 12 12 1 1 14 " in around  # items, judged, failed, filtered, expected
-    base = around.index(" untuned-notes-base ")  # behind its students, and no recipe
+    base = around.index(" untuned-notes-base ")  # after its students, without a recipe
     assert around.index(" notes-a ") < base < around.index(" notes-base untuned base ")
     compared = told[1].split("Compared with: ")[1].split(".")[0]
     assert (compared == "the right answers") == (name in RIGHT_ANSWERS)
@@ -56,5 +56,5 @@ def test_a_score_stands_with_its_interval_n_account_judge_and_reference(text, nu
     assert judge.startswith("j (m at http://localhost/v1" if name in judged else ("people", "none"))
 
 
-def test_a_loss_says_its_unit(text):
+def test_a_loss_shows_its_unit(text):
     assert "loss: held_out_loss, nats per token" in text

@@ -1,4 +1,4 @@
-"""Style control over all runs at once: what one run's games alone cannot tell apart."""
+"""Style control fitted over all runs, which separates effects that one run's games cannot separate."""
 
 import numpy as np
 import polars as pl
@@ -35,7 +35,7 @@ def arena(tmp_path, categories=("c",)) -> ArenaHard:
 
 
 def games(run: str, words: int, favour: float, dice: np.random.Generator) -> tuple[list[dict], list[dict]]:
-    """A run whose answers have so many words; the judge loves length and sees no other difference."""
+    """A run whose answers have this many words; the judge prefers length and sees no other difference."""
     results, judgments = [], []
     for n in range(COUNT):
         length = max(1, int(dice.normal(words, 6)))
@@ -57,7 +57,7 @@ def fitted(tmp_path):
 
 
 def fit(tmp_path, account):
-    """Two runs' scores, the first's own fit having failed, after the joint fit."""
+    """Two runs' scores after the joint fit; the first run's own fit failed."""
     dice = np.random.default_rng(0)
     study = small_study(("a", "b"), (BASES[0],), True).model_copy(update={"evaluations": (arena(tmp_path),)})
     warehouse = empty_warehouse(tmp_path)
@@ -86,7 +86,7 @@ def fit(tmp_path, account):
     return {(row["run"], row["metric"]): row for row in warehouse.rows("eval_scores").to_dicts()}
 
 
-def test_an_untuned_base_changes_nothing_of_the_runs_beside_it(tmp_path):
+def test_an_untuned_base_does_not_change_the_other_runs(tmp_path):
     def scored(*more):
         dice = np.random.default_rng(0)
         asked = (arena(tmp_path),)
@@ -111,13 +111,13 @@ def test_an_untuned_base_changes_nothing_of_the_runs_beside_it(tmp_path):
     assert "fitted to the games of 2 runs together" in without["notes-a"]["method"]
 
 
-def test_equally_strong_runs_of_unlike_length_come_out_alike(fitted):
+def test_equally_strong_runs_of_different_length_get_equal_scores(fitted):
     values = [fitted[run, "style_controlled_win_rate"]["value"] for run in ("notes-a", "notes-b")]
     assert abs(values[0] - values[1]) < 0.12
     assert values == pytest.approx([0.5, 0.5], abs=0.1)
 
 
-def test_only_the_controlled_metric_is_replaced_and_says_how(fitted):
+def test_only_the_controlled_metric_is_replaced_and_its_method_names_the_fit(fitted):
     assert fitted["notes-a", "win_rate"]["value"] == 0.9
     row = fitted["notes-a", "style_controlled_win_rate"]
     assert "fitted to the games of 2 runs together" in row["method"]
@@ -143,20 +143,20 @@ def test_a_single_run_keeps_its_own_fit(tmp_path):
     assert isinstance(warehouse.rows("eval_scores"), pl.DataFrame)
 
 
-def test_a_run_whose_own_fit_failed_has_the_joint_one(fitted):
+def test_a_run_whose_own_fit_failed_gets_the_joint_score(fitted):
     row = fitted["notes-a", "style_controlled_win_rate"]
     assert (row["value"], row["error"]) == (pytest.approx(0.5, abs=0.1), None)
 
 
-def test_lost_answers_stay_lost(tmp_path):
+def test_failed_answers_stay_failed(tmp_path):
     found = fit(tmp_path, (COUNT, COUNT - 1, 0, 0))
     row = found["notes-a", "style_controlled_win_rate"]
     assert (row["value"], row["error"]) == (None, "no finite coefficients fit best")
     assert found["notes-b", "style_controlled_win_rate"]["value"] == 0.9
 
 
-def test_the_categories_of_v2_have_each_their_own_fit_and_none_together(tmp_path):
-    """In every second question the judge loves length, in the others the opposite: a fit each."""
+def test_each_category_of_v2_has_its_own_fit_and_there_is_no_pooled_fit(tmp_path):
+    """In one category the judge prefers length, in the other brevity, so each needs its own fit."""
     names = ("hard_prompt", "math")
     study = small_study(("a", "b"), (BASES[0],), True)
     study = study.model_copy(update={"evaluations": (arena(tmp_path, names),)})

@@ -1,4 +1,4 @@
-"""Two judges of the same answers: who agrees with whom, and who judged something else."""
+"""Agreement of two judges of the same answers; judges of other answers are not compared."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_other_answers_or_references_are_not_compared(tmp_path, change):
     assert found(tmp_path, rows).is_empty()
 
 
-def test_right_answers_are_no_duels(tmp_path):
+def test_checked_answers_are_not_compared(tmp_path):
     rows = results("notes-a", "strict", [1.0]) + results("notes-a", "tasks-exam", [1.0])
     assert found(tmp_path, rows).is_empty()
 

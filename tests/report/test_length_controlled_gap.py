@@ -1,4 +1,4 @@
-"""The fault that this guards against: raw outcomes that differ surely, said of a win rate that does not."""
+"""Guards against reporting a significant raw difference for a length-controlled win rate without one."""
 
 import json
 
@@ -36,7 +36,7 @@ def hub_files(folder) -> None:
 
 @pytest.fixture
 def measured(tmp_path, monkeypatch):
-    """Two students that the judge finds equal at equal lengths, one of them twice as wordy."""
+    """Two students that the judge finds equal at equal lengths; one writes twice as many words."""
     monkeypatch.setattr(difficulty, "are_alpaca_evals", lambda _: True)
     hub_files(tmp_path)
     dice = np.random.default_rng(9)
@@ -80,7 +80,7 @@ def measured(tmp_path, monkeypatch):
     return study, warehouse, metrics, pl.DataFrame(rows)
 
 
-def test_nothing_is_claimed_of_length_controlled_win_rates_for_raw_ones_that_differ(measured):
+def test_a_raw_difference_is_not_reported_for_length_controlled_win_rates(measured):
     study, warehouse, metrics, rows = measured
     raw = rows.group_by("run").agg(pl.col("outcome").mean()).sort("run")["outcome"]
     assert raw[1] - raw[0] > 0.2
@@ -89,10 +89,10 @@ def test_nothing_is_claimed_of_length_controlled_win_rates_for_raw_ones_that_dif
     assert row["difference"] == pytest.approx(metrics["notes-a"] - metrics["notes-b"])
     (answer,) = answers(study, gather(warehouse, study))
     said = answer.outcomes[0].sentence
-    assert f"{100 * abs(row['difference']):.1f} points" in said and "cannot be told from chance" in said
+    assert f"{100 * abs(row['difference']):.1f} points" in said and "not significant" in said
 
 
-def test_without_the_files_it_is_said_that_nothing_was_tested(measured, tmp_path, monkeypatch):
+def test_without_the_files_the_answer_says_that_nothing_was_tested(measured, tmp_path, monkeypatch):
     study, warehouse, _, _ = measured
     monkeypatch.setattr(difficulty, "are_alpaca_evals", lambda _: False)
     compare_runs(warehouse, study)

@@ -1,4 +1,4 @@
-"""Which number is the main one, and that everything that takes it takes the same."""
+"""The main metric of a benchmark is the same everywhere it is used."""
 
 import polars as pl
 import pytest
@@ -37,7 +37,7 @@ def study_of(*more):
 
 
 def duels(full: set[str]) -> list[dict]:
-    """The scores of two runs of which only some have the full length control."""
+    """The scores of two runs; only some have the full length control."""
     rows = []
     for run in RUNS:
         rows.append(score(run, "open-ended", "win_rate", 0.3))
@@ -79,7 +79,7 @@ def test_without_any_score_the_main_metric_is_the_studys(tmp_path):
     }
 
 
-def test_which_categories_are_pooled_and_which_one_leads():
+def test_pooled_categories_and_the_main_category():
     assert pooled("v0.1", ["a", "b"]) and pooled("v2.0", ["hard_prompt"])
     assert not pooled("v2.0", ["hard_prompt", "creative_writing"])
     assert main_category(["creative_writing", "hard_prompt"]) == "hard_prompt"
@@ -92,7 +92,7 @@ def test_which_categories_are_pooled_and_which_one_leads():
 
 @pytest.fixture
 def arena(tmp_path):
-    """Two runs on v2.0: alike at hard prompts, and one ahead in all of creative writing."""
+    """Two runs on v2.0: similar on hard prompts, and one ahead on all of creative writing."""
     (tmp_path / "unread.jsonl").write_text("")
     judge = PromptedJudge(name="j", engine="openai", model="m", base_url="http://localhost/v1")
     path = str(tmp_path / "unread.jsonl")
@@ -121,7 +121,7 @@ def arena(tmp_path):
     return study, warehouse
 
 
-def test_hard_prompts_are_the_main_number_of_v2_in_scores_predictions_and_averages(arena):
+def test_hard_prompts_are_the_main_category_of_v2_in_scores_predictions_and_averages(arena):
     study, warehouse = arena
     study = study.model_copy(update={"averages": (Average(name="AP", of=("arena", "tasks-exam")),)})
     assert main_metrics(warehouse.rows("eval_scores"), study)["arena"] == ("win_rate", "hard_prompt")

@@ -1,4 +1,4 @@
-"""Predicted against actual: which rows are compared, and the rank correlation of each predictor."""
+"""Predicted against actual: the compared rows, and the rank correlation of each predictor."""
 
 import pytest
 from scipy import stats
@@ -79,7 +79,7 @@ def compared(filled):
     )
 
 
-def test_rows_hold_what_was_known_beside_what_came_out(filled):
+def test_a_row_has_the_prediction_and_the_score(filled):
     table = predicted_actual(*filled)
     assert table.schema == PREDICTED_ACTUAL.row_schema
     assert not table.select(PREDICTED_ACTUAL.key).is_duplicated().any()
@@ -140,16 +140,18 @@ def test_a_study_without_runs_has_neither_rows_nor_rank_correlations(tmp_path):
     assert table.schema == PREDICTED_ACTUAL.row_schema
 
 
-def test_the_realistic_study_has_one_row_a_run_and_metric(warehouse, study):
+def test_the_realistic_study_has_one_row_per_run_and_metric(warehouse, study):
     table = predicted_actual(warehouse, study)
-    assert table.height == (2 * len(TEACHERS) + 1) * 3  # one silent teacher's student of two was measured
+    assert (
+        table.height == (2 * len(TEACHERS) + 1) * 3
+    )  # one of the two students of the teacher without rewards has scores
     found = compared((warehouse, study)).filter(predictor="CAR")
     assert found["n"].to_list() == [8, 8, 8, 8]
     assert found["left_out"].to_list() == [0, 0, 1, 1]
     assert SILENT in table.filter(base=BASES[1])["teacher"].to_list()
 
 
-def test_teachers_of_one_style_are_no_evidence_of_so_many(filled):
+def test_teachers_that_share_a_style_are_not_tested(filled):
     warehouse, study = filled
     styled = [{**t.model_dump(), "style": style} for t, style in zip(study.teachers, "xxy", strict=False)]
     rest = [t.model_dump() for t in study.teachers[len(styled) :]]
@@ -161,14 +163,14 @@ def test_teachers_of_one_style_are_no_evidence_of_so_many(filled):
     assert found["untested"].startswith("n = 2 styles, not 3 teachers")
 
 
-def test_ps_are_adjusted_over_all_that_is_tested(filled):
+def test_p_values_are_adjusted_over_all_tests(filled):
     found = compared(filled).drop_nulls("p_value")
     assert set(found["tests"]) == {found.height}
     assert (found["p_adjusted"] >= found["p_value"]).all()
     assert found["p_adjusted"].min() == min(1.0, found.height * found["p_value"].min())
 
 
-def test_a_style_changes_no_fingerprint(filled):
+def test_a_style_does_not_change_fingerprints(filled):
     _, study = filled
     styled = [{**teacher.model_dump(), "style": "x"} for teacher in study.teachers]
     assert current_fingerprints(Study.model_validate({**study.model_dump(), "teachers": styled})) == (

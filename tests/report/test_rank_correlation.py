@@ -1,4 +1,4 @@
-"""What is said of the rank correlation between a prediction and what came out."""
+"""The conclusion from the rank correlation between a prediction and the outcomes."""
 
 from dataclasses import replace
 
@@ -22,37 +22,37 @@ def test_the_numbers_are_those_of_the_rank_correlation():
         ([1], [2], "only one teacher has both"),
         ([1, 1, 1], [1, 2, 3], "all 3 predictions are the same"),
         ([1, 2, 3], [1, 1, 1], "all 3 outcomes are the same"),
-        ([1, 2, 3], [1, 3, 2], "3 teachers give no interval"),
-        ([1, 2, 3, 4], [1, 2, 3, 4], "no interval where all agree"),
+        ([1, 2, 3], [1, 3, 2], "3 teachers are too few for an interval"),
+        ([1, 2, 3, 4], [1, 2, 3, 4], "Fisher's z gives no interval"),
     ],
 )
-def test_what_cannot_be_computed_has_its_reason(predicted, actual, reason):
+def test_a_missing_number_has_a_reason(predicted, actual, reason):
     found = predictor_correlation(predicted, actual)
     assert reason in found.reason and found.low is None
 
 
-def test_what_can_be_concluded_is_said():
+def test_the_conclusion_gives_numbers_and_significance():
     said = conclusion(predictor_correlation([1, 2, 3, 4, 5, 6, 7, 8], [3, 1, 2, 8, 4, 5, 6, 7]))
-    for fact in ("ρ = 0.69", "8 teachers", "-0.13 to 0.95", "p = 0.069", "cannot be told", "|ρ| ≥ 0.74"):
+    for fact in ("ρ = 0.69", "8 teachers", "-0.13 to 0.95", "p = 0.069", "not significant", "|ρ| ≥ 0.74"):
         assert fact in said
-    assert "more than chance" in conclusion(predictor_correlation(range(8), range(8)))
+    assert "significantly agrees" in conclusion(predictor_correlation(range(8), range(8)))
     assert "reverse" in conclusion(predictor_correlation(range(8), range(8, 0, -1)))
-    assert "neither could any other ρ" in conclusion(predictor_correlation(range(4), range(4)))
+    assert "no ρ can be significant" in conclusion(predictor_correlation(range(4), range(4)))
     hint = predictor_correlation(range(8), [2, 0, 1, 4, 7, 3, 5, 6])  # ρ = 0.738, interval from -0.04
-    assert "take it as a hint" in conclusion(hint)
+    assert "a hint" in conclusion(hint)
     assert "no teacher has both" in conclusion(predictor_correlation([], []))
 
 
-def test_one_of_many_tests_is_no_finding_unless_it_holds_beside_them():
+def test_the_adjusted_p_decides_among_many_tests():
     found = predictor_correlation(range(6), [1, 0, 2, 3, 4, 5])
-    assert found.p_value < 0.05 and "more than chance" in conclusion(found)
+    assert found.p_value < 0.05 and "significantly agrees" in conclusion(found)
     among = replace(found, tests=40, p_adjusted=0.4)
-    assert "more than chance" not in conclusion(among) and "one of 40 tests" in conclusion(among)
-    assert "more than chance" in conclusion(replace(found, tests=40, p_adjusted=0.03))
+    assert "not significant" in conclusion(among) and "40 tests" in conclusion(among)
+    assert "significantly agrees" in conclusion(replace(found, tests=40, p_adjusted=0.03))
 
 
-def test_what_must_not_be_tested_keeps_its_rho_alone():
+def test_an_untested_correlation_has_only_rho():
     found = predictor_correlation(range(8), range(8), untested="n = 4 styles, not 8 teachers")
     assert (found.rho, found.low, found.p_value, found.smallest_significant) == (1.0, None, None, None)
     assert "not tested: n = 4 styles, not 8 teachers" in conclusion(found)
-    assert "chance" not in conclusion(found)
+    assert "significant" not in conclusion(found)

@@ -9,7 +9,7 @@ from tests.report.lakes import empty_warehouse, put, small_study
 
 
 def checked(folder, rows, answer="7", check="number"):
-    """rows: (teacher, said, reward) of instruction 0, 1, …"""
+    """Checks `rows`: (teacher, response, reward) of instruction 0, 1, …"""
     study = small_study()
     current = current_fingerprints(study)
     warehouse = empty_warehouse(folder)
@@ -49,22 +49,25 @@ def test_overall_and_per_teacher_by_hand(tmp_path):
 def test_a_weak_reward_is_called_weak(tmp_path):
     found = checked(tmp_path, [("a", "7", 0.5), ("a", "8", 0.4), ("b", "7", 0.3), ("b", "9", 0.6)])
     assert found.auc == 0.25  # of four pairs only 0.5 > 0.4 is right
-    assert "r is weak, and so is every ranking that stands on it" in found.verdict
+    assert "below 0.75: r is weak" in found.verdict
 
 
-def test_without_answers_nothing_is_known(tmp_path):
-    assert checked(tmp_path, ROWS, answer=None).verdict.startswith("Nothing is known about r: no instruction")
+def test_without_answers_the_reliability_is_unknown(tmp_path):
+    assert checked(tmp_path, ROWS, answer=None).verdict.startswith("The reliability of r is unknown")
 
 
-def test_all_right_says_nothing(tmp_path):
-    assert "equally right" in checked(tmp_path, [("a", "7", 0.5), ("a", "7", 0.4)]).verdict
+def test_equally_right_responses_leave_the_reliability_unknown(tmp_path):
+    assert (
+        "2 checked responses are all right or all wrong"
+        in checked(tmp_path, [("a", "7", 0.5), ("a", "7", 0.4)]).verdict
+    )
 
 
-def test_an_unknown_check_is_counted_not_decided(tmp_path):
+def test_a_response_with_an_unknown_check_counts_as_undecided(tmp_path):
     found = checked(tmp_path, ROWS, check="telepathy")
     assert (found.responses, found.undecided) == (0, 5)
 
 
-def test_an_answer_that_no_response_can_be_held_against_is_counted_not_decided(tmp_path):
+def test_a_response_with_an_answer_that_its_check_refuses_counts_as_undecided(tmp_path):
     found = checked(tmp_path, ROWS, answer="7 m^2")
     assert (found.responses, found.undecided) == (0, 5)

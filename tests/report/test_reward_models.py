@@ -1,4 +1,4 @@
-"""The ranking under other reward maps, β and reward models, from the rows that the CAR table stands on."""
+"""The ranking under other reward maps, β and reward models, from the rows of the CAR table."""
 
 import numpy as np
 import polars as pl
@@ -84,7 +84,7 @@ def test_means_are_those_of_the_car_table(two_models):
         assert both[name].to_list() == both[f"{name}_table"].to_list()
 
 
-def test_who_is_first_under_other_maps_and_betas(two_models):
+def test_the_first_teacher_under_other_maps_and_betas(two_models):
     study, warehouse, table, _ = two_models
     means = reward_means(warehouse, study).filter(reward_model_index=0)
     rows = first_under(means, table, study)
@@ -107,10 +107,10 @@ def test_who_is_first_under_other_maps_and_betas(two_models):
             assert found == [there["teacher"][int(values.arg_max())]]
         said = first_under_sentence(of_base, first)
         assert f"Under {of_base['agrees'].sum()} of {of_base.height} settings" in said
-        assert (f"with reward alone it is {highest}" in said) == ([highest] != first)
+        assert (f"by reward alone, {highest} is first" in said) == ([highest] != first)
 
 
-def test_two_reward_models_agree_as_their_ranks_do(two_models):
+def test_correlations_of_two_reward_models_are_those_of_their_ranks(two_models):
     study, warehouse, _, rewards = two_models
     rankings = reward_rankings(reward_means(warehouse, study), study)
     found = reward_correlations(warehouse, study, rankings)
@@ -137,7 +137,7 @@ def test_two_reward_models_agree_as_their_ranks_do(two_models):
     assert (row["responses"], row["instructions"]) == (wide.drop_nulls().height, ITEMS)
 
 
-def test_a_sentence_for_each_further_model_says_who_is_first_there(two_models):
+def test_a_sentence_per_other_reward_model_names_its_first_teacher(two_models):
     study, warehouse, table, _ = two_models
     rankings = reward_rankings(reward_means(warehouse, study), study)
     said = reward_model_sentences(study, rankings, reward_correlations(warehouse, study, rankings))
@@ -147,11 +147,11 @@ def test_a_sentence_for_each_further_model_says_who_is_first_there(two_models):
             rankings.filter(reward_model=m, base=base, rank=1)["teacher"][0] for m in ("grader", "second")
         )
         assert own == table.filter(base=base, rank=1)["teacher"][0]
-        assert sentence.startswith(f"{base}, under second instead of grader: {own} ")
+        assert sentence.startswith(f"{base}, with second instead of grader: {own} ")
         assert ("stays first" in sentence) == (own == theirs) and "ρ of CAR over teachers" in sentence
 
 
-def test_a_map_that_does_not_fit_another_model_ranks_nobody_by_it(two_models):
+def test_a_model_with_a_negative_mean_has_no_ranking(two_models):
     study, warehouse, _, _ = two_models
     plain = study.model_copy(
         update={"car": study.car.model_copy(update={"reward_map": type(study.car.reward_map)()})}

@@ -1,4 +1,4 @@
-"""Training seeds as units: what one seed cannot say, what several can, and what the answer makes of it."""
+"""Tests of teachers with training seeds as the units, and the answer's sentences about them."""
 
 import pytest
 from scipy.stats import ttest_ind
@@ -16,7 +16,7 @@ EXAM = {"benchmark": "tasks-exam", "metric": "accuracy", "category": "", "unit":
 
 
 def seeded(seeds: dict[str, int], **changes) -> Study:
-    """A study of one base whose teachers have so many runs that differ in their seed alone."""
+    """A study of one base in which each teacher has the given number of runs with different seeds."""
     study = small_study(tuple(seeds), (BASES[0],))
     document = study.model_dump()
     first = {run["recipe"]: run for run in document["runs"]}
@@ -29,7 +29,7 @@ def seeded(seeds: dict[str, int], **changes) -> Study:
 
 
 def filled(tmp_path, study, rights: dict[str, int]):
-    """So many items of a run are right, the first ones: the better run's hold those of the worse."""
+    """The first items of each run are right, as many as `rights` gives."""
     warehouse = empty_warehouse(tmp_path)
     rows = [
         {"run": run, "benchmark": "tasks-exam", "item_id": f"i{n}", "sample": 0, "outcome": float(n < right)}
@@ -55,23 +55,23 @@ def said(tmp_path, study, rights) -> str:
     return answer.outcomes[0].sentence
 
 
-def test_with_one_seed_two_models_differ_and_not_their_teachers(tmp_path):
+def test_one_seed_each_tests_two_models_but_not_their_teachers(tmp_path):
     sentence = said(tmp_path, seeded({"a": 1, "b": 1}), {"a-0": 150, "b-0": 100})
-    assert "more than chance (p < 0.0001" in sentence and "two trained models" in sentence
-    assert "one training seed each says little of their teachers" in sentence
+    assert "significant (p < 0.0001" in sentence and "two trained models" in sentence
+    assert "one training seed each" in sentence
 
 
-def test_with_several_seeds_they_are_the_units(tmp_path):
+def test_several_seeds_are_the_units_of_the_test(tmp_path):
     study = seeded({"a": 3, "b": 3})
     wide = {"a-0": 150, "a-1": 80, "a-2": 100, "b-0": 95, "b-1": 100, "b-2": 90}
     sentence = said(tmp_path, study, wide)
-    assert "over 3 and 3 training seeds and over items, that cannot be told from chance" in sentence
+    assert "over 3 and 3 training seeds and over items, this is not significant" in sentence
     row = filled(tmp_path, study, wide).rows(NAME).row(0, named=True)
     scores = [[wide[f"{name}-{seed}"] / ITEMS for seed in range(3)] for name in "ab"]
     assert row["p_seeds"] == pytest.approx(ttest_ind(*scores, equal_var=False).pvalue)
     assert row["p_items"] < 0.05 and row["p_value"] == row["p_seeds"] == row["p_adjusted"]
     near = {"a-0": 150, "a-1": 152, "a-2": 149, "b-0": 95, "b-1": 96, "b-2": 94}
-    assert "that is more than chance" in said(tmp_path, study, near)
+    assert "this is significant" in said(tmp_path, study, near)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_with_several_seeds_they_are_the_units(tmp_path):
         ({"a": 2, "b": 2}, {"a1": {"recipe": "of-b"}}, "a has one training seed"),
     ],
 )
-def test_what_seeds_cannot_say_is_not_said(tmp_path, seeds, changes, why):
+def test_an_untested_pair_has_a_reason(tmp_path, seeds, changes, why):
     study = seeded(seeds, **changes)
     rights = {run.name: 100 - 10 * n for n, run in enumerate(study.runs)}
     warehouse = filled(tmp_path, study, rights)
@@ -90,14 +90,14 @@ def test_what_seeds_cannot_say_is_not_said(tmp_path, seeds, changes, why):
     assert row["p_value"] is None and why in row["error"]
 
 
-def test_seeds_that_scored_the_same_say_nothing(tmp_path):
+def test_seeds_with_equal_scores_are_not_tested(tmp_path):
     rights = {"a-0": 150, "a-1": 150, "b-0": 90, "b-1": 90}
-    assert "not tested: all seeds of a teacher scored the same" in said(
+    assert "not tested: all seeds of a teacher have the same score" in said(
         tmp_path, seeded({"a": 2, "b": 2}), rights
     )
 
 
-def test_the_page_lists_every_pair_with_its_ps_or_why_not(tmp_path):
+def test_the_page_lists_every_pair_with_its_p_or_a_reason(tmp_path):
     study = seeded({"a": 3, "b": 3, "c": 1})
     rights = {"a-0": 150, "a-1": 152, "a-2": 149, "b-0": 95, "b-1": 96, "b-2": 94, "c-0": 50}
     (listing,) = seed_listings(filled(tmp_path, study, rights).rows(NAME))

@@ -1,4 +1,4 @@
-"""The report says which responses each recipe left out, and which it teaches without knowing their end."""
+"""The report lists the responses that each recipe left out, and those whose end is not known."""
 
 import polars as pl
 
@@ -10,7 +10,7 @@ from preceptor.study.recipes import OneTeacher, TopK
 from tests.selection.lakes import SQL
 
 
-def test_every_recipe_says_what_it_chose_and_left_out(tmp_path):
+def test_every_recipe_lists_rows_chosen_and_left_out(tmp_path):
     warehouse = Warehouse(Lake(str(tmp_path), "small"), SQL)
     endings = {"r0": "stop", "r1": "length", "r2": None, "r3": "length"}
     responses = [{"response_id": name, "finish_reason": reason} for name, reason in endings.items()]

@@ -14,7 +14,7 @@ NAMES = st.lists(st.sampled_from("abcdef"), unique=True)
 
 
 @given(present=NAMES, wanted=NAMES, whole=st.booleans())
-def test_a_change_makes_the_present_names_the_wanted_ones(present, wanted, whole):
+def test_a_change_turns_the_present_names_into_the_wanted_ones(present, wanted, whole):
     found = change("teachers", present, wanted, whole)
     after = {*present, *found.joined} - {*found.left}
     assert after == ({*wanted} if whole else {*present, *wanted})
@@ -22,7 +22,7 @@ def test_a_change_makes_the_present_names_the_wanted_ones(present, wanted, whole
     assert {*found.left} <= {*present}
 
 
-def test_a_change_is_told_in_words():
+def test_a_change_is_reported_in_sentences():
     told = change("teachers", ["a", "b"], ["b", "c", "d"]).sentences()
     assert told == ["2 new teachers: c, d", "a left the study's teachers"]
     assert change("bases", ["a"], ["a"]).sentences() == []
@@ -44,7 +44,7 @@ def seen(study):
     return Seen((), (), whole=True).next(study)
 
 
-def test_a_ranking_is_old_once_for_everybody_who_comes_or_goes(study):
+def test_each_added_or_removed_name_makes_the_ranking_outdated_once(study):
     first = seen(study)
     assert first.next(study) == first
     gone = first.next(without(study, "spare"))
@@ -55,7 +55,7 @@ def test_a_ranking_is_old_once_for_everybody_who_comes_or_goes(study):
     assert back.text() not in (first.text(), gone.text())
 
 
-def test_nobody_has_left_while_a_file_cannot_be_read_and_the_ranking_is_old_when_it_can_be(study):
+def test_no_name_leaves_while_a_file_is_unreadable(study):
     first = seen(study)
     torn = first.next(without(study, "spare"), TORN)
     assert (torn.teachers, torn.counter) == (first.teachers, first.counter)
@@ -64,7 +64,7 @@ def test_nobody_has_left_while_a_file_cannot_be_read_and_the_ranking_is_old_when
 
 
 @given(teachers=NAMES, bases=NAMES, whole=st.booleans(), counter=st.integers(0, 9), said=NAMES)
-def test_what_was_seen_is_kept_as_text(teachers, bases, whole, counter, said):
+def test_a_state_survives_as_text(teachers, bases, whole, counter, said):
     first = Seen(tuple(teachers), tuple(bases), whole, counter, tuple(said))
     assert Seen.of_text(first.text()) == first
     before = {key: kept for key, kept in json.loads(first.text()).items() if key != "left_out"}
@@ -85,7 +85,7 @@ RELOADS = {
 
 
 @pytest.mark.parametrize("old", RELOADS, ids=RELOADS)
-def test_what_partitions_are_built_from_needs_a_reload_and_nothing_else_does(tmp_path, study, old):
+def test_only_changes_to_partitions_need_a_reload(tmp_path, study, old):
     new, keys = RELOADS[old]
     today = load(tmp_path, replaced((old, new)))
     assert today != study

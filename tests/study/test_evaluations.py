@@ -33,7 +33,7 @@ def study(tmp_path, *evaluations: str, averages: str = ""):
     return load_study(path)
 
 
-def test_every_kind_can_be_declared_in_a_line_and_has_a_main_metric(tmp_path):
+def test_every_kind_fits_in_one_line_and_has_a_main_metric(tmp_path):
     found = study(tmp_path, *(f"name: {name}, {rest}" for name, rest in GOOD.items()))
     assert {evaluation.name: evaluation.metric for evaluation in found.evaluations} == {
         "alpaca-eval": "lc_win_rate",
@@ -83,27 +83,27 @@ def test_every_kind_can_be_declared_in_a_line_and_has_a_main_metric(tmp_path):
         ),
     ],
 )
-def test_a_mistake_is_named_by_its_line_and_field(tmp_path, evaluation, message):
+def test_a_problem_has_its_line_and_field(tmp_path, evaluation, message):
     with pytest.raises(StudyError, match=message) as caught:
         study(tmp_path, evaluation)
     assert f"study.yaml:{LINE}: evaluations[0]" in str(caught.value)
 
 
-def test_an_average_names_benchmarks_that_there_are(tmp_path):
+def test_an_average_refuses_unknown_benchmarks_and_metrics_that_are_not_shares(tmp_path):
     both = [f"name: {name}, {GOOD[name]}" for name in ("alpaca-eval", "arena", "loss")]
     found = study(tmp_path, *both, averages="{name: AP, of: [alpaca-eval, arena]}")
     assert found.averages[0].of == ("alpaca-eval", "arena")
     for average, message in (
         ("{name: AP, of: [alpaca-eval, mt-bench]}", "'mt-bench' is not among the study's evaluations"),
-        ("{name: AP, of: [alpaca-eval, loss]}", r"'loss' is no share \(held_out_loss\)"),
-        ("{name: arena, of: [alpaca-eval, arena]}", "'arena' is an evaluation's name"),
+        ("{name: AP, of: [alpaca-eval, loss]}", r"'loss' \(held_out_loss\) is not a share"),
+        ("{name: arena, of: [alpaca-eval, arena]}", "'arena' is already the name of an evaluation"),
         ("{name: AP, of: [arena]}", "at least two"),
     ):
         with pytest.raises(StudyError, match=message):
             study(tmp_path, *both, averages=average)
 
 
-def test_keys_never_stand_in_a_judges_address(tmp_path):
+def test_a_key_in_a_judges_address_is_refused(tmp_path):
     judge = "{name: j, engine: openai, model: m, base_url: 'http://localhost/v1?key=sk-123'}"
     with pytest.raises(StudyError) as caught:
         study(tmp_path, f"name: x, kind: grades, path: d.json, judge: {judge}")

@@ -47,7 +47,7 @@ NAMED = "{base}+{teacher}+{tuning}+{seed}"
 
 @settings(max_examples=40)
 @given(teachers=NAMES, bases=NAMES, tunings=NAMES, seeds=SEEDS, every=st.booleans())
-def test_a_grid_is_its_expansion(teachers, bases, tunings, seeds, every):
+def test_a_grid_equals_its_expansion(teachers, bases, tunings, seeds, every):
     listed = {"bases": "all", "teachers": "all", "tunings": "all"} if every else {}
     grid = {"name": NAMED, "bases": bases, "teachers": teachers, "tunings": tunings, "seeds": seeds, **listed}
     written = [
@@ -68,7 +68,7 @@ def test_a_grid_is_its_expansion(teachers, bases, tunings, seeds, every):
 
 @settings(max_examples=40)
 @given(teachers=NAMES, bases=NAMES, seeds=SEEDS, data=st.data())
-def test_a_longer_list_adds_runs_and_renames_none(teachers, bases, seeds, data):
+def test_a_longer_list_adds_runs_without_renaming(teachers, bases, seeds, data):
     def runs(teachers, bases, seeds):
         # Capitals part the words: names are of small letters.
         grid = {"name": "B{base}T{teacher}S{seed}", "bases": "all", "teachers": "all", "tunings": "all"}
@@ -83,7 +83,7 @@ def test_a_longer_list_adds_runs_and_renames_none(teachers, bases, seeds, data):
     assert before.items() <= after.items() and len(after) > len(before)
 
 
-def test_names_are_made_of_all_axes_where_the_study_gives_none():
+def test_default_names_contain_all_axes():
     recipes = [
         OF_ALL,
         {"kind": "random", "rows": 7, "seeds": [1, 2]},
@@ -106,7 +106,7 @@ def test_names_are_made_of_all_axes_where_the_study_gives_none():
     assert [run.name for run in found.runs][:2] == ["b-of-t-full-seed0", "b-random-7-seed1-full-seed0"]
 
 
-def test_all_teachers_of_runs_are_those_with_a_recipe_of_their_own():
+def test_all_teachers_of_runs_are_those_with_a_one_teacher_recipe():
     recipes = [{"kind": "teacher", "name": "half", "teacher": "u", "rows": 5}, *of_teachers("u")]
     found = study(
         ["t", "u"],
@@ -144,7 +144,7 @@ def grid(text):
 
 
 FULL = "tunings: [full]"
-# what stands in the study instead, the line and path of each problem, and a part of its message
+# The replaced text of the study, the line and path of each problem, and a part of its message.
 MISTAKES = {
     "unknown name": (
         grid(f"{{bases: [base-a, b], recipes: [best], {FULL}}}"),
@@ -174,7 +174,7 @@ MISTAKES = {
     "axis left out": (grid("{bases: all, recipes: all}"), {"29 runs[0].name": "needs 'tunings'"}),
     "one and many": (
         grid(f"{{bases: all, base: base-a, recipes: all, {FULL}}}"),
-        {"29 runs[0].bases": "'bases' and 'base' say the same"},
+        {"29 runs[0].bases": "'bases' and 'base' set the same field"},
     ),
     "no recipe of a teacher": (
         grid(f"{{bases: all, teachers: [spare], {FULL}}}"),
@@ -186,15 +186,15 @@ MISTAKES = {
     ),
     "varies unnamed": (
         grid(f"{{name: 'x-{{base}}', bases: all, recipes: [best, drawn], {FULL}}}"),
-        {"29 runs[0].name": "'x-base-a', of recipe best and of recipe drawn: put {recipe} into it"},
+        {"29 runs[0].name": "recipe best and recipe drawn the same name, 'x-base-a': add {recipe}"},
     ),
     "unknown word": (
         grid(f"{{name: '{{bsae}}', bases: all, recipes: all, {FULL}}}"),
-        {"29 runs[0].name": "{bsae} is none of"},
+        {"29 runs[0].name": "{bsae} is not one of"},
     ),
     "word with a look inside": (
         grid(f"{{name: '{{base.x}}', bases: all, recipes: all, {FULL}}}"),
-        {"29 runs[0].name": "{base.x} is none of"},
+        {"29 runs[0].name": "{base.x} is not one of"},
     ),
     "no safe name": (
         grid(f"{{name: '{{base}} x', bases: all, recipes: [best], {FULL}}}"),
@@ -221,7 +221,7 @@ MISTAKES = {
     ),
     "bad field of every cell": (
         (PICKED, "  - {kind: teacher, teachers: all, rows: true}\n"),
-        {"25 recipes[3].rows": "truth"},
+        {"25 recipes[3].rows": "not true"},
     ),
     "unknown key of a grid": (
         (PICKED, "  - {kind: teacher, teachers: all, row: 3}\n"),
@@ -233,7 +233,7 @@ MISTAKES = {
     ),
     "bad default": (
         ("name: small\n", "name: small\ndefaults:\n  teachers:\n    terms: 3\n"),
-        {"4 defaults.teachers.terms": "3 is refused"},
+        {"4 defaults.teachers.terms": "3 is invalid"},
     ),
     "default that one engine lacks": (
         ("name: small\n", "name: small\ndefaults:\n  teachers:\n    prompt_format: own\n"),
@@ -249,7 +249,7 @@ MISTAKES = {
     ),
     "default name": (
         ("name: small\n", "name: small\ndefaults: {bases: {name: x}}\n"),
-        {"2 defaults.bases.name": "no key"},
+        {"2 defaults.bases.name": "not a known key"},
     ),
     "unknown section": (
         ("name: small\n", "name: small\ndefaults: {base: {}}\n"),
@@ -257,23 +257,23 @@ MISTAKES = {
     ),
     "no sections": (
         ("name: small\n", "name: small\ndefaults: [x]\n"),
-        {"2 defaults": "sections belong here"},
+        {"2 defaults": "sections such as"},
     ),
     "no keys": (
         ("name: small\n", "name: small\ndefaults: {bases: x}\n"),
-        {"2 defaults.bases": "keys with their values"},
+        {"2 defaults.bases": "mapping of keys"},
     ),
 }
 
 
 @pytest.mark.parametrize(("change", "expected"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_shows_at_its_place_in_the_file(tmp_path, change, expected):
+def test_a_problem_has_its_place_in_the_file(tmp_path, change, expected):
     found = {f"{line} {path}": message for line, path, message in problems(tmp_path, replaced(change))}
     assert found.keys() >= expected.keys() and len(found) <= len(expected) + 2, found
     assert [text for place, text in expected.items() if text not in found[place]] == []
 
 
-def test_a_default_fills_what_an_entry_leaves_out_whole(tmp_path):
+def test_a_default_sets_a_missing_key(tmp_path):
     shared = {
         "teachers": {"terms": "MIT", "family": "f"},
         "bases": {"dtype": "bfloat16"},
@@ -299,7 +299,7 @@ def test_a_default_fills_what_an_entry_leaves_out_whole(tmp_path):
     ]
 
 
-def test_a_default_is_not_merged_into_what_an_entry_says_itself(tmp_path):
+def test_a_default_is_not_merged_into_a_key_that_an_entry_sets(tmp_path):
     shared = "name: small\ndefaults: {evaluations: {sampling: {top_p: 0.5}}}\n"
     own = ("dataset: organisation/benchmark", "dataset: organisation/benchmark, sampling: {seed: 2}")
     sampling = [
@@ -309,7 +309,7 @@ def test_a_default_is_not_merged_into_what_an_entry_says_itself(tmp_path):
     assert [(s.top_p, s.seed) for s in sampling] == [(0.5, 0), (1.0, 2)]
 
 
-def test_a_study_of_ten_thousand_runs_loads_soon():
+def test_a_study_of_ten_thousand_runs_loads_quickly():
     names = [f"n{number}" for number in range(100)]
     with within(60):
         runs = {"name": "{base}-{teacher}", "bases": "all", "teachers": "all", "tunings": "all"}

@@ -36,7 +36,7 @@ def test_our_studies_name_the_schema_and_fit_it(studies, name):
     assert list(VALIDATOR.iter_errors(read_document(file).data)) == []
 
 
-def test_the_papers_twenty_teachers_and_five_bases_fit_into_sixty_lines(studies):
+def test_the_papers_twenty_teachers_and_five_bases_fit_in_sixty_lines(studies):
     file = studies / "car_paper.yaml"
     study = load_study(file, {})
     assert (len(study.teachers), len(study.bases), len(study.runs)) == (20, 5, 100)
@@ -73,18 +73,18 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", FITS.values(), ids=FITS)
-def test_what_a_study_may_say_fits(text):
+def test_a_valid_study_fits_the_schema(text):
     assert mistakes(text) == []
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_a_mistake_is_refused(text):
+def test_an_invalid_study_does_not_fit_the_schema(text):
     assert mistakes(text) != []
 
 
 def test_descriptions_are_the_docstrings():
     assert (
         SCHEMA["$defs"]["Random"]["description"]
-        == "Random instructions, each with one random response among the teachers'."
+        == "Random instructions, each with one random response of the teachers."
     )
     assert "β" in SCHEMA["$defs"]["Car"]["properties"]["beta"]["description"]

@@ -75,7 +75,7 @@ MISTAKES = {
     "no model": ("    model: organisation/teacher\n", "", "9 teachers[1].model", "required"),
     "no name": ("name: small\n", "", "1 name", "required"),
     "no instructions": ("instructions:\n  sources:\n    - " + SOURCE, "", "1 instructions", "required"),
-    "a word for a part": (EVALUATION, "a", "31 evaluations[0]", "'a' … keys belong here"),
+    "a word for a part": (EVALUATION, "a", "31 evaluations[0]", "'a' … must be a mapping"),
     "two origins": (
         SPARE,
         SPARE.replace("}", ", path: answers.jsonl}"),
@@ -159,13 +159,13 @@ MISTAKES = {
         "best, base: base-a",
         "best, base: 5",
         "22 recipes[0].base",
-        "5 … must be a text",
+        "5 … must be text",
     ),
 }
 
 
 @pytest.mark.parametrize(("old", "new", "place", "parts"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line_with_its_place_and_what_is_allowed(tmp_path, old, new, place, parts):
+def test_a_problem_is_one_line_with_its_place_and_the_allowed_values(tmp_path, old, new, place, parts):
     (problem,) = problems(tmp_path, replaced((old, new)))
     assert f"{problem.number} {problem.path}" == place
     assert [part for part in parts.split(" … ") if part not in problem.message] == []

@@ -63,15 +63,15 @@ NO_STUDIES = {
 
 
 @pytest.mark.parametrize("content", NO_STUDIES.values(), ids=NO_STUDIES)
-def test_a_file_that_is_no_study_is_refused_by_its_name(tmp_path, content):
+def test_an_invalid_file_is_refused_with_its_name(tmp_path, content):
     refusal(tmp_path, content)
 
 
-def test_a_mapping_is_asked_for_with_the_keys_of_a_study(tmp_path):
+def test_a_study_that_is_not_a_mapping_is_refused_with_the_keys(tmp_path):
     assert "instructions, teachers, bases, reward_models" in refusal(tmp_path, "- name: small\n")
 
 
-def test_at_every_depth_a_nest_is_refused_by_the_name_of_its_file(tmp_path):
+def test_deep_nesting_is_refused_with_the_name_of_the_file(tmp_path):
     for depth in range(10, 400, 30):  # somewhere in there is the limit of each recursion
         refusal(tmp_path, VALID + f"limits: {'[' * depth}{']' * depth}\n")
         refusal(tmp_path, VALID + f"limits: {'{a: ' * depth}1{'}' * depth}\n")
@@ -83,7 +83,7 @@ def test_a_tag_never_runs_code(tmp_path):
     assert not proof.exists()
 
 
-def test_a_file_that_is_not_there_and_a_folder_are_refused_by_name(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused_with_their_names(tmp_path):
     for path in (tmp_path / "nowhere.yaml", tmp_path):
         with pytest.raises(StudyError) as caught:
             load_study(path)
@@ -92,7 +92,7 @@ def test_a_file_that_is_not_there_and_a_folder_are_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("key", ["1", "~", "no", "1.5", "2024-01-01", '""', '"a\\ud800"'])
 @pytest.mark.parametrize("old", ["name: small", "name: spare", "beta: 3"])
-def test_a_key_that_is_no_word_is_one_mistake_on_the_line_of_its_part(tmp_path, key, old):
+def test_a_key_that_is_not_text_is_one_problem_on_the_line_of_its_part(tmp_path, key, old):
     between = "\n" if old == "name: small" else ", "
     (problem,) = problems(tmp_path, replaced((old, f"{old}{between}{key}: 1")))
     line = VALID[: VALID.index(old)].count("\n") + 1
@@ -104,7 +104,7 @@ def test_line_ends_and_byte_order_marks_do_not_matter(tmp_path, change):
     assert load(tmp_path, change(VALID)) == load(tmp_path, VALID)
 
 
-def test_anchors_and_merge_keys_spare_repetition(tmp_path):
+def test_anchors_and_merge_keys_work(tmp_path):
     text = replaced(
         ("- {name: base-a,", "- &a {name: base-a,"),
         ("{name: base-b, model: organisation/base}", "{<<: *a, name: base-b}"),
@@ -114,34 +114,34 @@ def test_anchors_and_merge_keys_spare_repetition(tmp_path):
     assert bases[0].model == bases[1].model
 
 
-def test_two_merges_in_one_mapping_are_one_mistake_and_a_list_of_them_is_none(tmp_path):
+def test_two_merges_in_one_mapping_are_refused_but_a_list_of_merges_is_allowed(tmp_path):
     twice = "    <<: {family: a}\n    <<: {family: b}\n"
     ((line, where, message),) = problems(tmp_path, replaced(("    path: answers.jsonl\n", twice)))[:1]
-    assert (line, where) == (6, "teachers[0].<<") and message.startswith("the key stands here twice")
+    assert (line, where) == (6, "teachers[0].<<") and "set twice" in message
     listed = "    path: answers.jsonl\n    <<: [{family: a}, {family: b}]\n"
     assert load(tmp_path, replaced(("    path: answers.jsonl\n", listed))).teachers[0].family == "a"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_another_encoding_is_told_its_cure(tmp_path, encoding):
+def test_another_encoding_is_refused_with_the_fix(tmp_path, encoding):
     said = refusal(tmp_path, VALID.replace("small", "größe").encode(encoding))
-    assert "it is no UTF-8 (byte " in said and said.endswith("save it as UTF-8")
+    assert "it is not UTF-8 (byte " in said and said.endswith("save it as UTF-8")
 
 
 @pytest.mark.parametrize(
     ("line", "cure"),
     [
-        ("\tdescription: x", "a tab: indent with blanks"),
-        ("description: my first: try", "of a text with a colon, put the text in quotes"),
+        ("\tdescription: x", "replace the tab with spaces"),
+        ("description: my first: try", "put the text in quotes"),
         ("description: @me", "put the text in quotes"),
-        (r'description: "C:\data"', "in double quotes a backslash is special: take single quotes"),
-        ('description: "me', "a quote that never ends"),
+        (r'description: "C:\data"', "use single quotes"),
+        ('description: "me', "missing closing quote"),
         ("limits: {lost_rows: 0", "a comma, a colon or a closing brace is missing"),
     ],
 )
-def test_what_is_no_yaml_is_one_sentence_with_its_line_and_what_mostly_cures_it(tmp_path, line, cure):
+def test_invalid_yaml_gives_one_sentence_with_line_and_fix(tmp_path, line, cure):
     said = refusal(tmp_path, f"{line}\n{VALID}")
-    assert re.search(r"small\.yaml:\d+: cannot be read as a study: no YAML in column \d+", said)
+    assert re.search(r"small\.yaml:\d+: cannot be read as a study: invalid YAML in column \d+", said)
     assert cure in said and "\n" not in said and "unicode string" not in said
 
 
@@ -162,7 +162,7 @@ def test_relative_paths_start_at_the_folder_of_the_study(tmp_path, monkeypatch):
     [(os.mkfifo, "a pipe"), (lambda path: path.symlink_to("/dev/zero"), "a device")],
     ids=["pipe", "device"],
 )
-def test_what_never_ends_in_a_model_folder_is_refused_before_anything_opens_it(tmp_path, place, make, kind):
+def test_an_endless_file_in_a_model_folder_is_refused_before_it_is_opened(tmp_path, place, make, kind):
     write(tmp_path, VALID)
     path = tmp_path / "model" / place
     path.parent.mkdir(exist_ok=True)
@@ -251,7 +251,7 @@ def folder(tmp_path_factory):
 
 @settings(max_examples=150)
 @given(mutated())
-def test_any_mutation_of_a_study_is_a_study_or_a_refusal_that_names_the_file(folder, document):
+def test_a_mutated_study_loads_or_is_refused_with_the_name_of_the_file(folder, document):
     file = write(folder, yaml.safe_dump(document))
     try:
         with within(20):

@@ -5,7 +5,7 @@ import pytest
 from preceptor.study.document import LARGEST, StudyError, read_document
 
 
-def test_a_file_of_any_size_is_refused_without_being_read_whole(tmp_path):
+def test_a_too_large_file_is_refused_without_reading_it_whole(tmp_path):
     huge = tmp_path / "huge.yaml"
     with huge.open("wb") as file:
         file.truncate(2**40)  # a hole: read whole, it would be a terabyte
@@ -13,7 +13,7 @@ def test_a_file_of_any_size_is_refused_without_being_read_whole(tmp_path):
         read_document(huge)
 
 
-def test_the_largest_that_is_read(tmp_path):
+def test_the_largest_allowed_file_is_read(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("name: small\n" + "#" * (LARGEST - 12))
     assert read_document(path).data == {"name": "small"}

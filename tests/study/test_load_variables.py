@@ -27,19 +27,19 @@ def described(text):
         ("${A}", {"A": ""}, ""),
         ("${_a1}", {"_a1": "größe\n"}, "größe\n"),
         ("$A and $(A) and {A}", {"A": "x"}, "$A and $(A) and {A}"),
-        ("${A}", {"A": "${B}", "B": "x"}, "${B}"),  # what is put in is not expanded again
+        ("${A}", {"A": "${B}", "B": "x"}, "${B}"),  # an expanded value is not expanded again
     ],
 )
 def test_a_variable_becomes_its_value_or_its_default(tmp_path, written, environment, expected):
     assert load(tmp_path, described(written), **environment).description == expected
 
 
-def test_the_environment_of_the_process_is_what_counts_by_default(tmp_path, monkeypatch):
+def test_the_default_environment_is_the_processs(tmp_path, monkeypatch):
     monkeypatch.setenv("PRECEPTOR_TEST_WORD", "x")
     assert load_study(write(tmp_path, described("${PRECEPTOR_TEST_WORD}"))).description == "x"
 
 
-def test_numbers_and_truth_come_out_of_variables(tmp_path):
+def test_variables_can_be_numbers_and_booleans(tmp_path):
     text = replaced(
         ("beta: 3", "beta: '${BETA}'"),
         ("rows: 5", "rows: '${ROWS:-7}'"),
@@ -49,13 +49,13 @@ def test_numbers_and_truth_come_out_of_variables(tmp_path):
     assert (study.car.beta, study.recipes[2].rows, study.bases[0].include_end_of_turn) == (0.5, 7, True)
 
 
-def test_a_variable_with_a_bad_value_shows_that_value(tmp_path):
+def test_the_message_shows_the_invalid_value_of_a_variable(tmp_path):
     (problem,) = problems(tmp_path, replaced(("beta: 3", "beta: '${BETA}'")), BETA="-3")
     assert problem[:2] == (20, "car.beta")
     assert "'-3'" in problem.message
 
 
-def test_a_name_made_of_a_variable_is_checked_and_can_be_referred_to(tmp_path):
+def test_a_name_from_a_variable_is_checked_and_can_be_referenced(tmp_path):
     text = VALID.replace("base-b", "${BASE}").replace("name: ${BASE}", "name: '${BASE}'")
     text = text.replace("base: ${BASE}", "base: '${BASE}'")
     assert load(tmp_path, text, BASE="llama").recipes[2].base == "llama"
@@ -74,7 +74,7 @@ UNSET = {
 
 
 @pytest.mark.parametrize(("old", "new", "place"), [(old, *rest) for old, rest in UNSET.items()], ids=UNSET)
-def test_an_unset_variable_is_the_only_mistake_of_its_place_and_named(tmp_path, old, new, place):
+def test_an_unset_variable_is_named_and_is_the_only_problem_at_its_place(tmp_path, old, new, place):
     (problem,) = problems(tmp_path, replaced((old, new)))
     assert problem[:2] == place
     assert problem.message.startswith("A_B is not set")
@@ -85,12 +85,12 @@ def test_every_unset_variable_of_a_text_is_named(tmp_path):
     assert [problem.message[:1] for problem in problems(tmp_path, described("${A} ${B} ${A}"))] == ["A", "B"]
 
 
-def test_a_default_holds_only_where_it_stands(tmp_path):
+def test_a_default_holds_for_one_occurrence(tmp_path):
     (problem,) = problems(tmp_path, described("${A:-x} ${A}"))
     assert problem.message.startswith("A is not set")
 
 
-def test_two_unset_names_are_not_also_called_repeated(tmp_path):
+def test_two_unset_names_are_not_reported_as_repeated(tmp_path):
     text = replaced(
         ("name: judge", "name: '${A}'"), ("name: grades", "name: '${A}'"), ("{graded: someone}", "{}")
     )
@@ -124,7 +124,7 @@ SECRETS += [
 
 @pytest.mark.parametrize("name", SECRETS)
 @pytest.mark.parametrize("written", ["${%s}", "${%s:-default}", "before ${%s} after"])
-def test_a_secret_is_refused_and_its_value_is_nowhere(tmp_path, name, written, caplog, capsys):
+def test_a_secret_is_refused_and_its_value_is_not_printed(tmp_path, name, written, caplog, capsys):
     caplog.set_level(logging.DEBUG)
     (problem,) = problems(tmp_path, described(written % name), **{name: "s3cret"})
     assert problem[:2] == (2, "description")
@@ -146,7 +146,7 @@ def leaves(value, place=()):
 
 
 @pytest.mark.parametrize("place", list(leaves(yaml.safe_load(VALID))), ids=str)
-def test_at_no_place_of_a_study_a_secret_gets_in(tmp_path, place):
+def test_a_secret_is_refused_at_every_place_of_a_study(tmp_path, place):
     document = yaml.safe_load(VALID)
     part = document
     for step in place[:-1]:
