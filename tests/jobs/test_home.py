@@ -81,11 +81,11 @@ def test_a_home_that_cannot_be_made_or_read_is_one_sentence(tmp_path, monkeypatc
     [
         ("new/and/deep", None),
         ("link/new", None),
-        ("file", "is no folder"),
-        ("file/below", "is no folder"),
-        ("nowhere/below", "is a link to nowhere"),
-        ("/proc/below", "lies in /proc"),
-        ("sealed/below", "nothing can be written in"),
+        ("file", "is not a folder"),
+        ("file/below", "is not a folder"),
+        ("nowhere/below", "is a broken link"),
+        ("/proc/below", "is in /proc"),
+        ("sealed/below", "is not writable"),
     ],
 )
 def test_a_place_where_nothing_can_be_written_is_said_before_anything_runs(
