@@ -1,1 +1,1 @@
-"""Which teacher should a base model learn from: the domain, free of any orchestrator."""
+"""Measure which teacher a base model should learn from. This package does not depend on Dagster."""

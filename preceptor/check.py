@@ -1,6 +1,6 @@
-"""What `--check` opens besides what `preflight` does: files of rows, hubs, keys, engines.
+"""The checks of `--check` beyond `preflight`: files of rows, hubs, keys and engines.
 
-No run waits for it.
+Runs do not wait for these checks.
 """
 
 import os
@@ -23,14 +23,14 @@ from preceptor.study.teachers import VllmTeacher
 
 @dataclass(frozen=True)
 class Checked:
-    """Sentences: what will fail, and what may be right and is worth a look."""
+    """Sentences: `problems` will fail, `remarks` may be fine but deserve a look."""
 
     problems: tuple[str, ...]
     remarks: tuple[str, ...]
 
 
 def check_study(study: Study) -> Checked:
-    """All that can be known of a study before it runs."""
+    """Everything that can be checked before a study runs."""
     problems = [*preflight(study), *_files(study), *_engines(study)]
     remarks = list(_keys(study))
     named = list(dict.fromkeys(_hub_names(study)))
@@ -40,15 +40,15 @@ def check_study(study: Study) -> Checked:
         away = [name for name in named if name.kind == "dataset" or not is_cached(name)]
         if away:
             remarks.append(
-                f"the hub does not answer ({error}). Not known here, and so not checked:"
-                f" {', '.join(map(str, away))}. Their steps fail unless it answers by then: give folders"
-                " (./folder), or download them first"
+                f"the hub does not answer ({error}). Not in the local cache, and so not checked:"
+                f" {', '.join(map(str, away))}. Their steps fail unless the hub answers by then; use local"
+                " folders (./folder), or download them first"
             )
     return Checked(tuple(problems), tuple(remarks))
 
 
 def _files(study: Study) -> Iterator[str]:
-    """Every local file of instructions, responses and scores, read through unless it was found sound."""
+    """Problems of local files of instructions, responses and scores. Files known to be sound are skipped."""
     from preceptor.source_files import RowFile, file_problems
 
     for part in (*study.instructions.sources, *study.teachers, *study.reward_models):
@@ -62,7 +62,7 @@ def _engines(study: Study) -> Iterator[str]:
     asked = [teacher.name for teacher in study.teachers if isinstance(teacher, VllmTeacher)]
     if asked and find_spec("vllm") is None:
         yield (
-            f"engine vllm is not installed, and teacher {', '.join(asked)} needs it:"
+            f"teacher {', '.join(asked)} needs the engine vllm, which is not installed; run"
             " .venv/bin/pip install -e '.[vllm]' on a machine with a GPU"
         )
 
@@ -74,11 +74,11 @@ def _keys(study: Study) -> Iterator[str]:
             asked[part.api_key_variable, part.base_url] = None
     for variable, address in asked:
         if not os.environ.get(variable, "").strip():
-            yield f"the environment variable {variable} is not set: {address} will be asked without a key"
+            yield f"the environment variable {variable} is not set; requests to {address} will have no key"
 
 
 def _at_home(address: str) -> bool:
-    """Whether an address is of this machine or its private network, where servers ask for no key."""
+    """Whether an address is on this machine or a private network, where servers usually need no key."""
     host = urlsplit(address).hostname or ""
     try:
         return ip_address(host).is_private

@@ -1,9 +1,8 @@
-"""A file's hash, remembered for as long as the file is the same: weights and tables are asked for often.
+"""Hashes of files, cached while a file stays the same, because weights and tables are hashed often.
 
-The same is a file of which size, number (inode) and both times are: when it was written, and when its content
-or name last changed by any means. A program can set the first time back, and nobody the second, so an edit
-that keeps the size and restores the time is seen. A file that changed in the seconds before it was read is
-hashed again the next time: another change in the same tick of the clock would show nowhere.
+A file counts as the same if its size, inode, mtime and ctime are. Programs can set mtime back but not ctime,
+so an edit that keeps the size and restores mtime is noticed. A file that changed within seconds before it was
+read is hashed again the next time, because a second change within one clock tick would not be visible.
 """
 
 import hashlib
@@ -17,8 +16,8 @@ from time import time_ns
 
 from preceptor.paths import cache_folder
 
-LARGE = 1 << 20  # bytes from which reading a hash from the disk is quicker than making it
-SETTLED = 2 * 10**9  # nanoseconds: more than a tick of any file system's clock
+LARGE = 1 << 20  # bytes; above this, reading a cached hash from disk is faster than hashing
+SETTLED = 2 * 10**9  # nanoseconds, more than a clock tick of any file system
 Stamp = tuple[int, int, int, int]
 _known: dict[str, tuple[Stamp, str]] = {}
 
@@ -50,7 +49,7 @@ def _kept(place: str) -> Path:
 
 
 def _remembered(place: str) -> tuple[Stamp, str] | None:
-    """What an earlier process found; whatever cannot be read was never there."""
+    """The stamp and hash that an earlier process cached; None if they cannot be read."""
     try:
         size, written, changed, number, found = json.loads(_kept(place).read_text())
         return ((int(size), int(written), int(changed), int(number)), found) if _is_hash(found) else None
@@ -63,7 +62,7 @@ def _is_hash(found: object) -> bool:
 
 
 def _remember(place: str, stamp: Stamp, found: str) -> None:
-    with suppress(OSError):  # a full or read-only disk: it is hashed again
+    with suppress(OSError):  # on a full or read-only disk the file is hashed again
         kept = _kept(place)
         kept.parent.mkdir(parents=True, exist_ok=True)
         incoming = kept.with_name(f".{os.getpid()}-{uuid.uuid4().hex}")

@@ -1,4 +1,4 @@
-"""What would change a row: hashed, so that finished work is recognised and stale work never mixes in."""
+"""Fingerprints: hashes of everything that determines a row, so that only stale work is computed again."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from preceptor.file_hash import file_hash
 
 
 class UnknownModelError(ValueError):
-    """A model that is neither here nor reachable; its text names it and what to do."""
+    """A model that is neither in the local cache nor reachable. The message names it and the fix."""
 
 
 class Fingerprint(str):
-    """16 hexadecimal digits, and the JSON text that they are a hash of."""
+    """16 hexadecimal digits, and in `made_of` the JSON text whose hash they are."""
 
     made_of: str
 
@@ -30,13 +30,13 @@ class Fingerprint(str):
 
 
 def fingerprint(step: str, version: int, **parts: Any) -> Fingerprint:
-    """A fingerprint over a step's name, its hand-bumped version and all that it depends on."""
+    """The fingerprint of a step's name, its version (raised by hand) and everything that it depends on."""
     text = json.dumps({"step": step, "version": version, **parts}, sort_keys=True, ensure_ascii=True)
     return Fingerprint.of(text)
 
 
 def file_identity(path: str | Path) -> str:
-    """The SHA-256 of a file, or of all files of a folder with their names."""
+    """The SHA-256 of a file, or of all files of a folder and their names."""
     root = Path(path)
     if root.is_file():
         return file_hash(root)
@@ -51,9 +51,9 @@ def _hidden(path: Path) -> bool:
 
 
 def model_identity(model: str, revision: str) -> str:
-    """The commit that a hub revision stands for, or the hash of a local folder's files.
+    """The commit of a hub revision, or the hash of a local folder's files.
 
-    Raises UnknownModelError where the hub cannot be reached and the model is not in the local cache.
+    Raises UnknownModelError if the hub cannot be reached and the model is not in the local cache.
     """
     if Path(model).is_dir():
         return f"sha256:{file_identity(model)}"
@@ -65,9 +65,9 @@ def model_identity(model: str, revision: str) -> str:
 def prompt_identity(
     model: str, revision: str, prompt_format: str, prompt_date: date | None
 ) -> dict[str, str | None]:
-    """The model, the named format that its prompts are in, and the date that they may show.
+    """The model, the template of a named prompt format, and the date that prompts may show.
 
-    A template of the model's own is one of its files.
+    A model's own template is one of its files, so the model's identity covers it.
     """
     identity: dict[str, str | None] = {
         "model": model_identity(model, revision),
@@ -87,7 +87,7 @@ def _commit(model: str, revision: str) -> str:
     except Exception as error:
         why = str(error).strip().split("\n", 1)[0].rstrip(".")
         raise UnknownModelError(
-            f"model {model!r} at revision {revision!r} is neither in the local cache nor reachable ({why}):"
-            " give a folder that holds it (./folder), or download it first"
+            f"model {model!r} at revision {revision!r} is neither in the local cache nor reachable ({why});"
+            " use a local folder (./folder), or download the model first"
         ) from error
     return Path(folder).name

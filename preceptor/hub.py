@@ -1,12 +1,12 @@
-"""Whether a hub knows a model or dataset: asked before a study runs, so that no name is mistyped."""
+"""Check before a study runs that the hub knows its models and datasets, to catch mistyped names."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-SECONDS = 10.0  # for one question
-LIKE = 5  # names that are asked for where one is unknown
+SECONDS = 10.0  # timeout of one request
+LIKE = 5  # similar names requested for an unknown one
 Kind = Literal["model", "dataset"]
 
 
@@ -23,11 +23,11 @@ class HubName:
 
 
 class UnreachableError(RuntimeError):
-    """No hub answers; its text says why."""
+    """The hub does not answer. The message says why."""
 
 
 def unknown_names(names: Iterable[HubName]) -> Iterator[str]:
-    """A sentence for each name that the hub does not know or does not give out.
+    """A sentence for each name that the hub does not know or refuses.
 
     Raises UnreachableError as soon as the hub does not answer.
     """
@@ -37,7 +37,7 @@ def unknown_names(names: Iterable[HubName]) -> Iterator[str]:
 
 
 def is_cached(name: HubName) -> bool:
-    """Whether a model's configuration lies on this machine already."""
+    """Whether a model's configuration is in the local cache."""
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(name.name, "config.json", revision=name.revision), str)
@@ -57,9 +57,9 @@ def _problem(name: HubName) -> str | None:
     try:
         HfApi().repo_info(name.name, repo_type=name.kind, revision=name.revision, timeout=SECONDS)
     except GatedRepoError:
-        return f"{name} is gated: accept its terms on its page, and set HF_TOKEN to a token that may read it"
+        return f"{name} is gated; accept its terms on its page, and set HF_TOKEN to a token that may read it"
     except RevisionNotFoundError:
-        return f"{name}: the hub knows the {name.kind}, and no such revision of it"
+        return f"{name}: the hub has the {name.kind}, but not this revision"
     except RepositoryNotFoundError:
         return f"{name} is unknown to the hub, or private (then set HF_TOKEN){_did_you_mean(name)}"
     except (DisabledRepoError, HFValidationError) as error:
@@ -67,15 +67,15 @@ def _problem(name: HubName) -> str | None:
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in (401, 403):
-            return f"{name}: the hub refuses it ({status}): set HF_TOKEN to a token that may read it"
+            return f"{name}: the hub refuses access ({status}); set HF_TOKEN to a token that may read it"
         raise UnreachableError(_first_line(error)) from error
-    except Exception as error:  # whatever a network makes of it
+    except Exception as error:  # networks fail in many ways
         raise UnreachableError(_first_line(error) or type(error).__name__) from error
     return None
 
 
 def _did_you_mean(name: HubName) -> str:
-    """The most similar names that the hub finds, as a question; nothing where there are none."""
+    """The most similar name that the hub finds, as a question; empty if there is none."""
     from huggingface_hub import HfApi
 
     hub = HfApi()
@@ -83,7 +83,7 @@ def _did_you_mean(name: HubName) -> str:
     stem = name.name.rsplit("/", 1)[-1]
     try:
         found = [repository.id for repository in ask(search=stem, limit=LIKE)]
-    except Exception:  # the name is wrong either way
+    except Exception:  # a suggestion is optional
         return ""
     similar = get_close_matches(name.name, found, n=1, cutoff=0.5)
     return f". Did you mean {similar[0]!r}?" if similar else ""

@@ -1,4 +1,4 @@
-"""A column's distribution as a small picture for the UI."""
+"""A small histogram of a column for the UI."""
 
 import io
 import math
@@ -9,17 +9,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 BINS = 30
-NARROW = 1e-9  # of the largest value: a narrower range has too few numbers for bins, or labels that are alike
+NARROW = 1e-9  # share of the largest value; a narrower range has too few floats for bins, or equal labels
 COLOUR = "#1f5fa8"
 Floats = NDArray[np.float64]
 
 
 def histogram(values: pl.Series, label: str) -> bytes:
-    """A PNG of how often values occur; nulls and what is not finite are left out and counted in the title.
+    """A PNG of the histogram. Nulls and values that are not finite are left out and counted in the title.
 
-    Every column has one: with a single value, with values that differ in the last digit, with none.
+    Works for every column: with a single value, with values that differ in the last digit, with none.
     """
-    from matplotlib.figure import Figure  # slow to import, and only wanted here
+    from matplotlib.figure import Figure  # slow to import
 
     present = values.drop_nulls().cast(pl.Float64)
     finite = present.filter(present.is_finite()).to_numpy()
@@ -38,7 +38,7 @@ def histogram(values: pl.Series, label: str) -> bytes:
 
 
 def _bars(axes: Any, finite: Floats) -> None:
-    """Bars of equal width; a range that no axis can show is drawn from 0 to 1 with its ends in words."""
+    """Draw bars of equal width. A range that no axis can show is drawn from 0 to 1 and labelled."""
     if not len(finite):
         axes.set_xticks([])
         return
@@ -47,7 +47,7 @@ def _bars(axes: Any, finite: Floats) -> None:
     if math.isfinite(width) and width > max(NARROW * max(abs(low), abs(high)), smallest):
         axes.hist(finite, bins=BINS, color=COLOUR)
         return
-    half = high / 2 - low / 2  # the whole may be more than any number
+    half = high / 2 - low / 2  # the full width may overflow
     if half == 0:
         axes.bar([0], [len(finite)], width=0.1, color=COLOUR)
         axes.set_xlim(-1, 1)

@@ -1,6 +1,7 @@
-"""Mistakes that only the files and models of a study show, found before the first teacher runs.
+"""Find mistakes that only a study's files and models show, before the first teacher runs.
 
-Otherwise a mistyped LoRA key would show after hours of generation. Models on a hub are left to their step.
+Otherwise a mistyped LoRA key would only show after hours of generation. Models on a hub are checked by their
+step.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from preceptor.template_check import template_problems
 
 
 def preflight(study: Study) -> list[str]:
-    """A sentence per mistake: models that are not whole, benchmarks, PEFT, templates, formats' ends."""
+    """A sentence per mistake in models, benchmarks, adapters, templates and ends of turns."""
     tuned = {run.base for run in study.runs}
     of_models = list(_models(study))
     broken = {told.partition(": ")[0] for told in of_models}
@@ -40,7 +41,7 @@ def preflight(study: Study) -> list[str]:
 
 
 def _models(study: Study) -> Iterator[str]:
-    """What is wrong with local model folders, each fault once, named by the first part that has it."""
+    """Problems of local model folders. Each is reported once, for the first part of the study that has it."""
     judges = [evaluation.local_judge for evaluation in study.evaluations]
     parts = [*study.teachers, *study.bases, *study.reward_models, *judges]
     folders = (isinstance(part, Model) and Path(part.model).is_dir() for part in parts)
@@ -110,7 +111,7 @@ def _benchmarks(study: Study) -> Iterator[str]:
 
 
 def _adapters(study: Study) -> Iterator[str]:
-    """Every adapter is put on every base that it is to tune, and merged: without weights, in a moment."""
+    """Put each adapter on each base that it will tune, and merge it. No weights load, so this is fast."""
     pairs = dict.fromkeys((run.base, run.tuning) for run in study.runs)
     found: list[str] = []
     for base, tuning in ((study.base(base), study.tuning(tuning)) for base, tuning in pairs):

@@ -1,4 +1,4 @@
-"""Progress of long work, in sentences for a log: rows, tokens per second, time left."""
+"""Log the progress of long work: rows, tokens per second, time left."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ class Progress:
     reported: float = field(default_factory=time.monotonic)
 
     def advance(self, rows: int, tokens: int = 0, failed: int = 0) -> None:
-        """Add finished rows, the tokens that they took, and how many of the rows carry an error."""
+        """Add finished rows, their tokens, and how many of the rows have an error."""
         self.done += rows
         self.tokens += tokens
         self.failed += failed
@@ -34,12 +34,12 @@ class Progress:
             log.info(self.sentence(now - self.started))
 
     def facts(self) -> dict[str, int | float]:
-        """Tokens and their rate so far, for metadata; nothing where no tokens were counted."""
+        """Tokens and their rate so far, for metadata; empty if no tokens were counted."""
         rate = self.tokens / max(time.monotonic() - self.started, 1e-9)
         return {"tokens_computed": self.tokens, "tokens_per_second": round(rate, 1)} if self.tokens else {}
 
     def sentence(self, seconds: float) -> str:
-        """Where the work stands after this many seconds."""
+        """The progress after this many seconds, in one sentence."""
         text = f"{self.title}: {self.done:,} of {self.total:,} rows in {duration(seconds)}"
         if self.tokens and seconds > 0:
             text += f", {self.tokens / seconds:,.0f} tokens/s"
@@ -51,7 +51,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person would write them: 8 s, 3 min 05 s, 2 h 10 min."""
+    """A readable duration: 8 s, 3 min 05 s, 2 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -65,16 +65,16 @@ def in_words(facts: dict[str, int | float]) -> str:
 
 
 class Engine(Protocol):
-    """What does the work, and says what it took."""
+    """A worker that reports its speed and usage."""
 
     @property
     def facts(self) -> dict[str, int | float]:
-        """What the work took so far, by name."""
+        """Figures of the work so far, by name."""
 
 
 @contextmanager
 def keep_facts(engine: Engine, facts: dict[str, int | float], title: str) -> Iterator[None]:
-    """Add an engine's facts to `facts` and log them, also where the work is interrupted."""
+    """Add an engine's facts to `facts` and log them, even if the work is interrupted."""
     try:
         yield
     finally:

@@ -1,13 +1,16 @@
-"""Why rows failed, the most frequent reason first."""
+"""Count the reasons why rows failed."""
 
 import polars as pl
 
-# "empty score in scores.csv:12" and "… :57", "4,097 tokens" and "5,001 tokens" are one reason.
+# "empty score in scores.csv:12" and "… :57" count as one reason, and so do "4,097 tokens" and "5,001 tokens".
 OF_ONE_ROW = r" in \S+:\d+|\d[\d,.]*"
 
 
 def reasons(errors: pl.Series) -> list[tuple[str, int]]:
-    """Each kind of error, in the words of its first row, with how often it occurs; nulls do not count."""
+    """Each kind of error with its number of rows, most frequent first. Nulls are ignored.
+
+    The text is that of the first row with the error.
+    """
     counted = (
         pl.DataFrame({"error": errors.drop_nulls()})
         .group_by(pl.col("error").str.replace_all(OF_ONE_ROW, "#").alias("kind"), maintain_order=True)

@@ -1,4 +1,4 @@
-"""The loop that losses and rewards share: each response gets a score or an error, committed as it comes."""
+"""The loop that losses and rewards share. Each response gets a score or an error, committed at once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,12 +17,12 @@ IDENTITY = ("response_id", "instruction_id", "sample")
 
 
 class ScoringEngine(Engine, Protocol):
-    """What scores conversations."""
+    """An engine that scores conversations."""
 
     def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Any]]:
-        """Yield (number of the conversation, its score) as they finish, in any order, each once.
+        """Yield (conversation number, score) as scores finish, in any order, each once.
 
-        A score is a dataclass; its fields are the table's columns other than IDENTITY, and one is `error`.
+        A score is a dataclass. Its fields are the table's columns other than IDENTITY; one is `error`.
         """
 
 
@@ -34,15 +34,15 @@ def scoring_work(
     instructions: pl.DataFrame,
     retry_failed: bool,
 ) -> Work:
-    """One row per response to these instructions, in a table of scores."""
+    """The work of writing one row per response to these instructions to a table of scores."""
     wanted = with_prompts(responses, instructions)
     return Work(table, partition, fingerprint, ("response_id", "instruction_id"), wanted, retry_failed)
 
 
 def score_responses(lake: Lake, work: Work, load: Callable[[], ScoringEngine]) -> Outcome:
-    """Bring a partition to one row per response: a score, or why there is none.
+    """Complete a partition: per response a score, or the reason why there is none.
 
-    The engine is loaded only where a response is still to be scored. A failed response gets an `error` row.
+    The engine is loaded only if a response still needs a score. A failed response gets an `error` row.
     """
     facts: dict[str, int | float] = {}
 

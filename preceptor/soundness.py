@@ -1,8 +1,8 @@
-"""Checks that take seconds, by importing transformers or by reading a file through, are not made twice.
+"""Cache the results of slow checks, which import transformers or read whole files.
 
-What a check found sound is remembered for as long as all that it hangs on is the same: the files, or those
-in the folders, what it was asked, the packages installed, Python, and this code. What is wrong is never
-remembered: it is found again each time, and so is what a check only warned of.
+A sound result is cached while everything that it depends on stays the same: the files and folders, the
+check's settings, the installed packages, Python, and this code. Problems and warnings are never cached, so
+they are reported each time.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ from typing import Any, TypeVar
 
 from preceptor.paths import cache_folder
 
-SMALL = 1 << 20  # bytes: files below are hashed, of weights size and times are taken for what they hold
-SETTLED = 2 * 10**9  # nanoseconds: more than a tick of any file system's clock
-LOGGERS = (None, "transformers")  # which hands nothing on to the root
+SMALL = 1 << 20  # bytes; smaller files are hashed, larger ones are identified by size and times
+SETTLED = 2 * 10**9  # nanoseconds, more than a clock tick of any file system
+LOGGERS = (None, "transformers")  # transformers does not propagate to the root logger
 Found = TypeVar("Found")
 
 
 def unless_sound(asked: Any, places: Iterable[str], ask: Callable[[], Found], sound: Found) -> Found:
-    """What `ask` finds; `sound`, unasked, where that was found before of the same places and settings.
+    """The result of `ask`, or `sound` without asking if that was the result for the same places and settings.
 
-    `asked` says in JSON what is asked of these files and folders; one that is not there counts as that.
+    `asked` describes the check in JSON. A missing file or folder is part of the state too.
     """
     began = time_ns()
     try:
         files = [line for place in places for line in _files(Path(place), began)]
-    except OSError:  # which the check will say in its own words
+    except OSError:  # the check reports it
         return ask()
     text = json.dumps([asked, files, _surroundings()], sort_keys=True, default=str)
     kept = cache_folder() / "sound" / hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
@@ -44,14 +44,14 @@ def unless_sound(asked: Any, places: Iterable[str], ask: Callable[[], Found], so
     with _warnings() as said:
         found = ask()
     if found == sound and not said and all(files):
-        with suppress(OSError):  # a full or read-only disk: it is asked again
+        with suppress(OSError):  # on a full or read-only disk the check runs again
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.touch()
     return found
 
 
 def _files(place: Path, now: int) -> Iterator[str]:
-    """A line per file that changes with it; an empty one for a file that may yet change unseen."""
+    """A line per file that changes with the file; empty for a file that could still change unnoticed."""
     yield f"{place} {place.is_dir()}"
     for file in [place] if place.is_file() else sorted(place.rglob("*")):
         if not file.is_file():
@@ -61,14 +61,14 @@ def _files(place: Path, now: int) -> Iterator[str]:
             mark = hashlib.sha256(file.read_bytes()).hexdigest()
         elif max(there.st_mtime_ns, there.st_ctime_ns) > now - SETTLED:
             mark = ""
-        else:  # nobody can set the second time back
+        else:  # ctime cannot be set back
             mark = f"{there.st_size} {there.st_mtime_ns} {there.st_ctime_ns} {there.st_ino}"
         yield f"{file.relative_to(place)} {mark}" if mark else ""
 
 
 @cache
 def _surroundings() -> list[str]:
-    """Python, the packages by name and version, and this code."""
+    """The versions of Python and all packages, and a hash of this code."""
     here = Path(__file__).parent
     code = hashlib.sha256()
     for file in sorted(here.rglob("*.py")):
@@ -77,9 +77,9 @@ def _surroundings() -> list[str]:
 
 
 def installed_packages() -> list[str]:
-    """Every package beside this Python or named by PYTHONPATH, with its version.
+    """Every package in this Python's site-packages or on PYTHONPATH, with its version.
 
-    Not those of `sys.path`, which packages lengthen as they are imported.
+    `sys.path` is not used, because packages extend it when they are imported.
     """
     named = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     places = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *named}
@@ -87,7 +87,7 @@ def installed_packages() -> list[str]:
 
 
 class _Ear(logging.Handler):
-    """Keeps what is logged that a person should read."""
+    """Collects warnings and errors that are logged."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -99,7 +99,7 @@ class _Ear(logging.Handler):
 
 @contextmanager
 def _warnings() -> Iterator[list[logging.LogRecord]]:
-    """What is said meanwhile, which a check that is not made would not say."""
+    """The warnings that are logged inside the block. A cached check would not repeat them."""
     ear = _Ear()
     for name in LOGGERS:
         logging.getLogger(name).addHandler(ear)

@@ -1,4 +1,4 @@
-"""What is wrong with a file of rows that a study names, found by reading it through before anything runs."""
+"""Find problems in a study's files of rows by reading them before anything runs."""
 
 from collections import deque
 
@@ -18,8 +18,8 @@ RowFile = InstructionSource | RecordedTeacher | RecordedRewardModel
 def file_problems(part: RowFile, lost_rows: float) -> list[str]:
     """A sentence per reason why a source, a recording or a file of scores cannot be used as it is.
 
-    `lost_rows` is the study's limit of that name. Whether recordings answer the study's instructions is not
-    looked at: that takes both.
+    `lost_rows` is the study's limit of that name. Whether a recording matches the study's instructions is not
+    checked, because that needs both.
     """
     try:
         match part:

@@ -1,4 +1,4 @@
-"""Chat templates that lie in folders here, tried on the study's kinds of conversation before it runs."""
+"""Test chat templates in local folders on the study's kinds of conversation before it runs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ from preceptor.study.schema import Study
 from preceptor.study.teachers import RecordedTeacher
 
 Try = Callable[[Any, ChatTemplate, Conversation], object]
-# Whether there is a system prompt, how many user turns, and whether answers have thoughts.
+# Has a system prompt, number of user turns, answers have thoughts.
 Shape = tuple[bool, int, bool]
 KINDS: tuple[Shape, ...] = tuple((*shape, thought) for thought in (False, True) for shape in SHAPES)
 
@@ -35,15 +35,15 @@ SOUND: tuple[dict[Shape, str], str | None] = ({}, None)
 
 
 def template_problems(study: Study) -> Iterator[tuple[str, str]]:
-    """Where a model stands whose template cannot be used, or loses too many of the rows, and why.
+    """The place in the study, and the problem, of each template that is unusable or loses too many rows.
 
-    Up to `limits.failed_rows` of them are left to be errors of their rows.
+    A share of up to `limits.failed_rows` is accepted. These become errors of their rows.
     """
     counted = cache(lambda: _instructions(study)), cache(lambda: _recordings(study))
     for place, part, attempt in _parts(study):
         if not Path(part.model).is_dir() or part.prompt_format != "own":
             continue
-        answers = place.startswith(("bases", "reward_models"))  # teachers' own, which may have thoughts
+        answers = place.startswith(("bases", "reward_models"))  # they read answers, which may have thoughts
         failing, problem = _tried(part, attempt, KINDS if answers else KINDS[: len(SHAPES)])
         if problem is None and failing and not place.startswith("evaluations"):
             rows = _rows(study, failing, *counted) if answers else {"instructions": counted[0]()}
@@ -53,7 +53,7 @@ def template_problems(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def _parts(study: Study) -> Iterator[tuple[str, Any, Try]]:
-    """Where a model stands in the study, the model, and how its template is used."""
+    """Each model's place in the study, the model, and how its template is used."""
     for teacher in study.teachers:
         if isinstance(teacher, Model):
             yield f"teachers.{teacher.name}", teacher, _asked
@@ -73,7 +73,7 @@ def _asked(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -
 
 
 def _tried(part: Any, attempt: Try, kinds: Sequence[Shape]) -> tuple[dict[Shape, str], str | None]:
-    """Which kinds of conversation a template cannot do and why, and what keeps it from doing any."""
+    """The kinds of conversation that a template fails on, with reasons, and why it is unusable, if it is."""
     asked = ["template", part.model_dump(mode="json"), attempt.__name__, kinds]
     return unless_sound(asked, [part.model], lambda: _attempts(part, attempt, kinds), SOUND)
 
@@ -84,7 +84,7 @@ def _attempts(part: Any, attempt: Try, kinds: Sequence[Shape]) -> tuple[dict[Sha
     try:
         tokenizer = load_tokenizer(part.model, part.revision)
         template = template_of(tokenizer, part.prompt_format, part.prompt_date)
-    except ModelError:  # whoever looks at the models says so
+    except ModelError:  # the check of models reports it
         return {}, None
     except TemplateProblem as problem:
         return {}, str(problem)
@@ -103,11 +103,11 @@ def _rows(
     instructions: Callable[[], Counter[Shape]],
     recordings: Callable[[], dict[str, Counter[Shape]]],
 ) -> dict[str, Counter[Shape]]:
-    """What a base or reward model will see: answers as they are recorded, else without thoughts."""
+    """The shapes that a base or reward model will see: answers as recorded, else without thoughts."""
     recorded = all(isinstance(teacher, RecordedTeacher) for teacher in study.teachers)
     asked: Counter[Shape] = Counter()
     for (system, turns, _), number in instructions().items():
-        saved = recorded and (system, turns, True) not in failing  # by thoughts, which recordings may have
+        saved = recorded and (system, turns, True) not in failing  # recordings may have thoughts
         asked[system, turns, saved] += number
     by_thought = any((system, turns, not thought) not in failing for system, turns, thought in failing)
     return {"instructions": asked, **(recordings() if by_thought else {})}
@@ -126,7 +126,7 @@ def _too_many(failing: dict[Shape, str], rows: dict[str, Counter[Shape]], bound:
 
 
 def _instructions(study: Study) -> Counter[Shape]:
-    """How many instructions of the study's own files have which shape; none where they cannot be read."""
+    """The number of instructions by shape, from the study's local files; empty if they cannot be read."""
     from preceptor.instructions.account import NoInstructionsError
     from preceptor.instructions.collect import collect_instructions
     from preceptor.records import RecordsError
@@ -146,7 +146,7 @@ def _instructions(study: Study) -> Counter[Shape]:
 
 
 def _recordings(study: Study) -> dict[str, Counter[Shape]]:
-    """How many recorded answers of each teacher have which shape, of files here that can be read."""
+    """The number of each teacher's recorded answers by shape, from local files that can be read."""
     from preceptor.records import RecordsError
     from preceptor.records.layout import layout_of
     from preceptor.responses.recorded import RecordingCount, read_recording
@@ -157,7 +157,7 @@ def _recordings(study: Study) -> dict[str, Counter[Shape]]:
             continue
         try:
             told = [talk for _, talk, _ in read_recording(teacher, RecordingCount(layout_of(teacher)))]
-        except RecordsError:  # whoever looks at the files says so
+        except RecordsError:  # the check of files reports it
             continue
         found[f"responses of teacher {teacher.name!r}"] = Counter(_shape(talk) for talk in told if talk.user)
     return found

@@ -49,7 +49,9 @@ def test_a_key_that_is_not_set_is_told_where_a_server_may_want_one(tmp_path, mon
     home = ("http://localhost:8000/v1", "http://10.1.2.3/v1", "http://server:1/v1", "http://[::1]/v1")
     assert checked(tmp_path, ask(*home)).remarks == ()
     (told,) = checked(tmp_path, ask("https://api.example.com/v1")).remarks
-    assert told.startswith("the environment variable SOME_KEY is not set: https://api.example.com/v1 will")
+    assert told.startswith(
+        "the environment variable SOME_KEY is not set; requests to https://api.example.com/v1 will"
+    )
     monkeypatch.setenv("SOME_KEY", "x")
     assert checked(tmp_path, ask("https://api.example.com/v1")).remarks == ()
 
@@ -66,7 +68,7 @@ def test_names_on_a_hub_and_engines_that_are_not_there_are_problems(tmp_path, mo
     )
     monkeypatch.setattr(check_module, "find_spec", lambda name: None)
     engine, unknown = checked(tmp_path, hub_teacher).problems
-    assert "engine vllm is not installed, and teacher big needs it" in engine
+    assert "teacher big needs the engine vllm, which is not installed" in engine
     assert unknown == "no such model"
     assert asked == [HubName("model", "org/model", "v2"), HubName("dataset", "org/scores", None)]
 
@@ -81,7 +83,9 @@ def test_a_hub_that_does_not_answer_is_a_remark(tmp_path, monkeypatch):
     assert found.problems == ()
     (told,) = found.remarks
     assert "the hub does not answer (no route)" in told
-    assert "model 'org/model' at 'v2', dataset 'org/scores'. Their steps fail unless it answers by" in told
+    assert (
+        "model 'org/model' at 'v2', dataset 'org/scores'. Their steps fail unless the hub answers by" in told
+    )
 
 
 def test_every_file_of_rows_is_opened_and_what_is_wrong_with_it_said(tmp_path):
@@ -97,8 +101,8 @@ def test_every_file_of_rows_is_opened_and_what_is_wrong_with_it_said(tmp_path):
 
     listed, unread, columns = checked(tmp_path, spoil).problems
     assert listed.startswith("instruction source 'mine': ")
-    assert "asked.jsonl: holds a JSON list, not one object a line: name it .json" in listed
-    assert "column 'context' holds text in 1 of 1 rows" in unread
+    assert "asked.jsonl: contains a JSON list, not one object per line; rename it to .json" in listed
+    assert "column 'context' contains unread text in 1 of 1 rows" in unread
     assert "more.csv:2: no column 'question_id' (there are id, model, score)" in columns
 
 

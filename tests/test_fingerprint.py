@@ -130,4 +130,4 @@ def test_what_is_neither_cached_nor_reachable_is_refused_in_one_sentence(hub_cac
         model_identity(name, revision)
     assert name in str(refusal.value)
     assert revision in str(refusal.value)
-    assert "give a folder that holds it (./folder), or download it first" in str(refusal.value)
+    assert "use a local folder (./folder), or download the model first" in str(refusal.value)

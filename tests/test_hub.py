@@ -75,10 +75,10 @@ def test_what_the_hub_does_not_know_is_named_with_what_is_like_it(hub):
         "model org/closed",
         "dataset org/nothing",
     ) == [
-        "model 'org/model-3b-instruct' at 'v9': the hub knows the model, and no such revision of it",
+        "model 'org/model-3b-instruct' at 'v9': the hub has the model, but not this revision",
         "model 'org/model-3b-instrct' is unknown to the hub, or private (then set HF_TOKEN)."
         " Did you mean 'org/model-3b-instruct'?",
-        "model 'org/closed' is gated: accept its terms on its page, and set HF_TOKEN to a token that may"
+        "model 'org/closed' is gated; accept its terms on its page, and set HF_TOKEN to a token that may"
         " read it",
         "dataset 'org/nothing' is unknown to the hub, or private (then set HF_TOKEN)",
     ]

@@ -50,7 +50,7 @@ def test_all_are_found_at_once(folder):
 
 def test_a_base_without_a_template_of_its_own_is_named(folder):
     (problem,) = problems(folder, lambda study: study["bases"][0].update(prompt_format="own"))
-    assert "has no chat template of its own: set 'prompt_format' to one of tulu, chatml, plain" in problem
+    assert "has no chat template; set 'prompt_format' to one of tulu, chatml, plain" in problem
     assert "raw" not in problem  # which no study can set
 
 
@@ -90,7 +90,7 @@ def test_pickled_weights_are_named_before_anything_runs(folder, tmp_path):
     found = problems(folder, spoil)
     places = ("teachers.tuned", "teachers.other", "bases.base-b", "reward_models.classifier")
     assert [problem.partition(": ")[0] for problem in found] == list(places)
-    assert len(found) == 4 and all("a pickle can run code" in problem for problem in found)
+    assert len(found) == 4 and all("pickle can run code" in problem for problem in found)
     assert not (tmp_path / "executed").exists()
 
 
@@ -121,7 +121,10 @@ def test_models_that_are_not_whole_are_named_with_their_place_and_tensors(folder
         ("reward_models.classifier", False, True),
         ("evaluations.duels.judge", False, True),
     ]
-    assert str(tmp_path / "classifier") in found[2] and "a language model is no reward model" in found[3]
+    assert (
+        str(tmp_path / "classifier") in found[2]
+        and "a language model cannot be used as a reward model" in found[3]
+    )
 
 
 def test_a_tokenizer_larger_than_the_embeddings_is_named(folder, tmp_path):
@@ -131,9 +134,7 @@ def test_a_tokenizer_larger_than_the_embeddings_is_named(folder, tmp_path):
     tokenizer.save_pretrained(tmp_path / "base-b")
     changed = {"model": str(tmp_path / "base-b"), "prompt_format": "chatml"}
     (problem,) = problems(folder, lambda study: study["bases"][1].update(changed))
-    assert problem.startswith(
-        "bases.base-b: the tokenizer has 265 tokens, the model's embeddings 263; add rows"
-    )
+    assert problem.startswith("bases.base-b: the tokenizer has 265 tokens, but the model has 263 embeddings")
 
 
 def test_what_keeps_a_tokenizer_from_loading_is_told_once(folder, tmp_path):
@@ -192,7 +193,7 @@ def test_a_template_that_drops_system_prompts_is_named_where_too_many_have_one(
         return
     (sentence,) = found
     assert sentence.startswith(
-        f"teachers.deaf: the chat template of {model} (chat_template.jinja) leaves out the system prompt: "
+        f"teachers.deaf: the chat template of {model} (chat_template.jinja) leaves out the system prompt; "
     )
     assert "set 'prompt_format'" in sentence and "(30 of 40 instructions would be lost;" in sentence
 
@@ -214,7 +215,7 @@ def test_templates_that_can_do_nothing_are_named_wherever_they_are_used(folder, 
 
     teacher, base, reward_model, judge = problems(folder, spoil)
     assert teacher.startswith("teachers.tiny: ") and "changes the text of the user's turn" in teacher
-    assert base.startswith("bases.base-b: ") and "adds text of its own before an answer" in base
+    assert base.startswith("bases.base-b: ") and "adds text before an answer" in base
     assert reward_model.startswith("reward_models.classifier: ") and "renders nothing" in reward_model
     assert judge.startswith("evaluations.duels.judge: ") and "renders nothing" in judge
 
@@ -237,10 +238,10 @@ def thoughtful(number, every):
         (
             f"{{{{ m['content']{FORGETS} }}}}",
             2,
-            "leaves the thought (<think>) out of the assistant's turn: mend",
+            "leaves the thought (<think>) out of the assistant's turn",
         ),
         (f"{{{{ m['content']{FORGETS} }}}}", 99, None),  # one in forty: an error of its row
-        (THINKS, 2, "adds text of its own before an answer"),
+        (THINKS, 2, "adds text before an answer"),
         (THINKS, 1, None),
     ],
 )

@@ -29,7 +29,7 @@ def test_a_good_file_has_no_problem_and_a_bad_one_is_named_with_place_and_reason
     assert problems(tmp_path, kind, row) == []
     for bad, said in (
         ([row, "broken"], "rows.jsonl:2"),
-        (["[", row, "]"], "holds a JSON list, not one object a line"),
+        (["[", row, "]"], "contains a JSON list"),
         ([{"other": "A b."}], "(there are other)"),
         ([], "empty" if kind is not RecordedRewardModel else "has no rows"),
     ):
@@ -40,7 +40,7 @@ def test_a_good_file_has_no_problem_and_a_bad_one_is_named_with_place_and_reason
 @pytest.mark.parametrize(("kind", "row"), [(InstructionSource, ASKED), (RecordedTeacher, ANSWERED)])
 def test_text_that_nothing_reads_is_a_problem(tmp_path, kind, row):
     [problem] = problems(tmp_path, kind, {**row, "context": "A page."})
-    assert "column 'context' holds text in 1 of 1 rows" in problem
+    assert "column 'context' contains unread text in 1 of 1 rows" in problem
 
 
 def test_rows_that_would_merge_though_a_column_tells_them_apart_are_a_problem(tmp_path):

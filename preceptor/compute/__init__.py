@@ -1,1 +1,1 @@
-"""Forward passes. Imports torch and transformers only, so that it runs on a bare GPU box."""
+"""Forward passes. Imports only torch and transformers, so that it runs on a bare GPU machine."""

@@ -1,4 +1,4 @@
-"""Whether a LoRA adapter is of the model that it is given to: what fits nowhere would be left out, unsaid."""
+"""Check that a LoRA adapter fits its model. PEFT silently ignores tensors that match no module."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,10 @@ CONFIG = "adapter_config.json"
 
 
 def refuse_adapter(adapter: str, meta: Any | None) -> None:
-    """Raise FolderError for an adapter that is no LoRA of this model (None: of a model not known yet)."""
+    """Raise FolderError unless the folder is a LoRA adapter of this model.
+
+    With `meta` None the model is unknown, and only the adapter's own files are checked.
+    """
     if problem := adapter_problem(adapter):
         raise FolderError(problem)
     file = Path(adapter, ADAPTER_WEIGHTS)
@@ -34,15 +37,15 @@ def refuse_adapter(adapter: str, meta: Any | None) -> None:
     for module, (first, second) in pairs.items():
         if first.shape[0] != (rank := _rank(config, module)) or second.shape[-1] != rank:
             raise FolderError(
-                f"{file}: {module} has rank {first.shape[0]}, but {CONFIG} says {rank}: they are not"
-                " of one adapter"
+                f"{file}: {module} has rank {first.shape[0]}, but {CONFIG} says {rank}; the two files belong"
+                " to different adapters"
             )
     if meta is not None:
         _refuse_strangers(file, pairs, meta)
         if lacking := [name for name in _targeted(config, meta) if name not in pairs]:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
             raise FolderError(
-                f"{file} lacks {lacking[0]}{more}, which {CONFIG} names in 'target_modules': fetch or save"
+                f"{file} lacks {lacking[0]}{more}, which {CONFIG} names in 'target_modules'; download or save"
                 " the adapter again"
             )
 
@@ -53,37 +56,37 @@ def _pairs(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor,
         found = PART.match(name.removeprefix(PREFIX))
         if found is None:
             raise FolderError(
-                f"{file} holds {name}, which is no part of a LoRA and would be left out: merge the"
+                f"{file} contains {name}, which is not part of a LoRA and would be ignored; merge the"
                 " adapter into its base (peft's merge_and_unload)"
             )
         module = found["module"] or found["table"]
         sides.setdefault(module, {})[(found["part"] or found["side"])[-1]] = tensor
     halves = [module for module, side in sides.items() if set(side) != {"A", "B"}]
     if halves or not sides:
-        what = f"only one half of {halves[0]}'s LoRA" if halves else "no tensor"
-        raise FolderError(f"{file} holds {what}: fetch or save the adapter again")
+        what = f"only one of the two LoRA matrices of {halves[0]}" if halves else "no tensor"
+        raise FolderError(f"{file} contains {what}; download or save the adapter again")
     return {module: (side["A"], side["B"]) for module, side in sides.items()}
 
 
 def _refuse_strangers(file: Path, pairs: Mapping[str, tuple[Tensor, Tensor]], meta: Any) -> None:
     modules = dict(meta.named_modules())
     for module, (first, second) in pairs.items():
-        if ".experts" in module:  # fused there, apart here
+        if ".experts" in module:  # the model fuses the experts, the adapter keeps them separate
             continue
         if module not in modules:
             raise FolderError(
-                f"{file} adapts {module}, which the base does not have: it is not of this model"
+                f"{file} adapts {module}, which the base does not have; the adapter belongs to another model"
             )
         weight = tuple(modules[module].weight.shape)
         if sorted((first.shape[1], second.shape[0])) != sorted(weight):
             raise FolderError(
-                f"{file} adapts {module} as {second.shape[0]} × {first.shape[1]}, but the base's is"
-                f" {weight[0]} × {weight[1]}: it is not of this model"
+                f"{file} adapts {module} as {second.shape[0]} × {first.shape[1]}, but it is"
+                f" {weight[0]} × {weight[1]} in the base; the adapter belongs to another model"
             )
 
 
 def _targeted(config: Mapping[str, Any], meta: Any) -> list[str]:
-    """The linear layers that PEFT would adapt; none where the configuration says it in another way."""
+    """The linear layers that PEFT would adapt. Empty if the configuration selects them in another way."""
     if config.get("layers_to_transform") is not None or config.get("target_parameters"):
         return []
     return [
@@ -96,7 +99,7 @@ def _targeted(config: Mapping[str, Any], meta: Any) -> list[str]:
 
 
 def _named_by(targets: Any, name: str) -> bool:
-    """PEFT's rule: a list holds names or their ends behind a full stop, a text is an expression."""
+    """PEFT's rule: a list contains whole names or dotted suffixes; a string is a regular expression."""
     if isinstance(targets, list):
         return any(name == target or name.endswith(f".{target}") for target in targets)
     try:
@@ -106,7 +109,7 @@ def _named_by(targets: Any, name: str) -> bool:
 
 
 def _rank(config: Mapping[str, Any], module: str) -> Any:
-    """PEFT's rule: the first pattern that is the module's name, or its end behind a full stop."""
+    """PEFT's rule: the first pattern that matches the module's name or a dotted suffix of it."""
     patterns = config.get("rank_pattern") or {}
     return next(
         (rank for key, rank in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), config.get("r")

@@ -1,7 +1,7 @@
-"""How rows lie in a forward pass: padded side by side on a CPU, packed end to end on a GPU.
+"""Layout of rows in a forward pass: padded on a CPU, packed end to end on a GPU.
 
-Packed rows are told apart by their positions, which begin anew with each. `varlen` is FlashAttention as torch
-has it; `flex_attention` builds a block mask and also serves models that cap attention logits (Gemma-2).
+Positions restart with each packed row and so separate the rows. `varlen` is torch's FlashAttention.
+`flex_attention` builds a block mask and also supports models that cap attention logits (Gemma-2).
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, AttentionMaskInterface
 
 PACKED = ("varlen", "flex_attention")
-# Those that tests hold against one row at a time. Others may have a window in their mask only, unseen here.
+# Tests compare these with one row at a time. Other families may keep a window in the mask, unseen by varlen.
 VARLEN_FAMILIES = ("llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3")
 
 
@@ -30,10 +30,10 @@ def varlen_attention(
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within each packed row. (1, heads, tokens, size) in, (1, tokens, heads, size) out.
 
-    Raises ValueError for what it cannot do, so that another implementation is taken.
+    Raises ValueError for unsupported inputs, so that the caller tries another implementation.
     """
     if softcap is not None or cu_seq_lens_q is None:
-        raise ValueError("varlen attention takes packed rows and no soft-capped attention logits")
+        raise ValueError("varlen attention needs packed rows and does not support capped attention logits")
     left = -1 if sliding_window is None else sliding_window - 1
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
     attended = varlen_attn(
@@ -53,7 +53,7 @@ def varlen_attention(
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
-    """Row ends travel as `cu_seq_lens_q` instead."""
+    """Build no mask: `cu_seq_lens_q` marks where rows end."""
 
 
 AttentionInterface.register("varlen", varlen_attention)
@@ -61,12 +61,12 @@ AttentionMaskInterface.register("varlen", _no_mask)
 
 
 def caps_attention(model: Any) -> bool:
-    """Whether attention logits are capped (Gemma-2), which transformers' default `sdpa` leaves out unsaid."""
+    """Whether the model caps attention logits (Gemma-2), which transformers' default `sdpa` ignores."""
     return model.config.get_text_config().to_dict().get("attn_logit_softcapping") is not None
 
 
 def pack(rows: list[list[int]], device: str) -> dict[str, Any]:
-    """Rows end to end as a model's inputs: ids and positions, both (1, tokens), and where each row ends."""
+    """A model's inputs for packed rows: ids and positions, both (1, tokens), and where each row ends."""
     lengths = torch.tensor([len(row) for row in rows])
     ends = torch.cat([torch.zeros(1, dtype=torch.int32), lengths.cumsum(0).int()]).to(device)
     return {

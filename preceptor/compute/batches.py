@@ -1,4 +1,4 @@
-"""Rows grouped into batches of similar length under a budget of tokens that shrinks when memory runs out."""
+"""Batches of rows of similar length. A budget limits their tokens and shrinks when memory runs out."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import torch
 
-# A CPU gains from batches only while rows are short: at Qwen2.5-0.5B's shape up to 256 tokens, beyond which
-# padding is nothing but work.
+# On a CPU batches help only for short rows: up to 256 tokens at Qwen2.5-0.5B's shape. Beyond that, padding
+# only adds work.
 ALONE_BEYOND_ON_CPU, LEAST_SHARE_ON_CPU = 256, 0.9
 log = logging.getLogger(__name__)
 FULL = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -18,9 +18,10 @@ Result = TypeVar("Result")
 
 @dataclass
 class TokenBudget:
-    """The most tokens in one batch, padding included; each row has at least a share of the longest's tokens.
+    """Most tokens in one batch, padding included.
 
-    Rows of more than `alone_beyond` tokens get a batch each.
+    Each row of a batch has at least `least_share` of the longest row's tokens. A row of more than
+    `alone_beyond` tokens gets its own batch.
     """
 
     tokens: int
@@ -29,7 +30,7 @@ class TokenBudget:
 
 
 def budget_on(device: str, tokens: int, longest_common_row: int | None) -> TokenBudget:
-    """A fresh budget of so many tokens a batch, for a model whose longer rows must run alone."""
+    """A new budget of `tokens` per batch. Rows beyond `longest_common_row` run alone."""
     if device != "cpu":
         return TokenBudget(tokens, alone_beyond=longest_common_row)
     alone = min(longest_common_row or ALONE_BEYOND_ON_CPU, ALONE_BEYOND_ON_CPU)
@@ -37,9 +38,9 @@ def budget_on(device: str, tokens: int, longest_common_row: int | None) -> Token
 
 
 def by_length(lengths: Sequence[int], budget: TokenBudget) -> Iterator[list[int]]:
-    """Yield lists of row numbers, longest rows first; padded, a batch holds at most the budget's tokens.
+    """Yield lists of row numbers, longest rows first. A padded batch has at most the budget's tokens.
 
-    The longest batch comes first so that a model that does not fit fails at once.
+    The longest batch comes first, so that a model that does not fit fails at once.
     """
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
@@ -71,17 +72,19 @@ def split_when_full(
     forward: Callable[[Sequence[Row]], list[Result]],
     budget: TokenBudget,
 ) -> list[Result | None]:
-    """`forward` of all rows, of halves of them where memory runs out; None for a row too large alone.
+    """Run `forward` on all rows; if memory runs out, on each half. None for a row that does not fit alone.
 
-    Later batches are planned with half the tokens that did not fit, so that no wall is hit twice.
+    The budget drops to half the tokens that did not fit, so that later batches do not fail the same way.
     """
     try:
         return list(forward(rows))
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU's allocator raises a plain one
+    except (
+        RuntimeError
+    ) as error:  # torch.OutOfMemoryError is a subclass; the CPU allocator raises the base class
         if not _out_of_memory(error):
             raise
         reason = str(error).splitlines()[0]
-    # Outside the handler, where the failed pass's tensors are no longer held by its traceback.
+    # Outside the handler, because the traceback keeps the failed pass's tensors alive.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     log.warning("out of memory with %d rows in a batch: %s", len(rows), reason)

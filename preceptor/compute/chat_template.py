@@ -1,6 +1,6 @@
-"""Chat templates: named prompt formats, a model's own, and which file it comes from.
+"""Chat templates: named prompt formats, and a model's own template with the file that it comes from.
 
-A model's own template is tried in a process of its own first, whose time and memory are bounded.
+A model's own template runs first in a separate process with limits on time and memory.
 """
 
 import json
@@ -19,8 +19,8 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 # Tags are ordinary text, not added vocabulary (Tülu 1, arXiv 2306.04751; open-instruct's finetune.py). A
-# tokenizer without a BOS or EOS token renders nothing in its place. Line breaks behind a block tag are
-# written as strings: chat templates are rendered with trim_blocks, which would eat them.
+# tokenizer without a BOS or EOS token renders an empty string there. Line breaks after a block tag are
+# written as strings, because templates are rendered with trim_blocks, which would remove them.
 TEMPLATES: dict[str, str] = {
     "tulu": (
         "{{ bos_token }}"
@@ -43,12 +43,12 @@ TEMPLATES: dict[str, str] = {
         "{% if not loop.last or add_generation_prompt %}{{ '\n\n' }}{% endif %}"
         "{% endfor %}"
     ),
-    # The text as it is, for a model that goes on writing it.
+    # The text unchanged, for a model that continues it.
     "raw": "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}",
 }
-PROMPT_DATE = date(2024, 7, 26)  # what Llama 3's templates say where nobody tells them the date
+PROMPT_DATE = date(2024, 7, 26)  # the default date of Llama 3's templates
 OTHER_FORMAT = "set 'prompt_format' to tulu, chatml or plain"
-TRIAL_SECONDS = 10  # of computing
+TRIAL_SECONDS = 10  # of CPU time
 TRIAL_BYTES = 2**29
 FILE = "chat_template.jinja"
 CONFIG = "tokenizer_config.json"
@@ -56,25 +56,25 @@ Message = Mapping[str, str]
 
 
 class TemplateProblem(ValueError):
-    """A conversation that a chat template refuses or changes; its text becomes the row's error."""
+    """A conversation that a chat template refuses or changes. The message becomes the row's error."""
 
 
 class UnusableTemplateError(TemplateProblem):
-    """A chat template that can render no conversation at all, or might never end."""
+    """A chat template that cannot render any conversation, or may never end."""
 
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A template's source, what to call it in messages, and the date that it may show."""
+    """A template's source, its name in messages, and the date that it may show."""
 
     source: str
     origin: str = "the chat template"
     date: date = PROMPT_DATE
 
     def text(self, tokens: Mapping[str, str], messages: Iterable[Message], prompt: bool) -> str:
-        """The messages as text; `tokens` are the tokenizer's special ones, `prompt` opens the next answer.
+        """Render the messages. `tokens` are the tokenizer's special tokens; `prompt` opens the next answer.
 
-        Raises TemplateProblem where that is nothing, never ends or is refused.
+        Raises TemplateProblem if the template renders nothing, never ends or refuses the messages.
         """
         from preceptor.compute.sandbox import EndlessTemplateError, compiled, render_template
 
@@ -93,21 +93,21 @@ class ChatTemplate:
             raise UnusableTemplateError(self.endless(_reason(error))) from error
         except Exception as error:
             raise TemplateProblem(
-                f"{self.origin} refuses the conversation: {_reason(error)}; mend it, or {OTHER_FORMAT}"
+                f"{self.origin} refuses the conversation: {_reason(error)}; fix it, or {OTHER_FORMAT}"
             ) from error
         if not text.strip():
-            raise TemplateProblem(f"{self.origin} renders nothing: mend it, or {OTHER_FORMAT}")
+            raise TemplateProblem(f"{self.origin} renders nothing; fix it, or {OTHER_FORMAT}")
         return text
 
     def endless(self, why: str) -> str:
-        """The sentence for a template that was stopped."""
-        return f"{self.origin} never ends or grows without end ({why}): mend it, or {OTHER_FORMAT}"
+        """The message for a template that was stopped."""
+        return f"{self.origin} never ends or grows without limit ({why}); fix it, or {OTHER_FORMAT}"
 
 
 def template_of(tokenizer: Any, prompt_format: str, prompt_date: date | None = None) -> ChatTemplate:
-    """The chat template of a named format, or the tokenizer's `own`, on that date.
+    """The chat template of a named format, or the tokenizer's `own`, with the date that it shows.
 
-    Raises TemplateProblem for one that is not there, cannot be read or never ends.
+    Raises TemplateProblem if the template is missing, cannot be read or never ends.
     """
     day = prompt_date or PROMPT_DATE
     if prompt_format != "own":
@@ -120,12 +120,12 @@ def template_of(tokenizer: Any, prompt_format: str, prompt_date: date | None = N
 
 
 def special_tokens(tokenizer: Any) -> dict[str, str]:
-    """The special tokens that a template may name."""
+    """The special tokens that a template may use."""
     return dict(tokenizer.special_tokens_map)
 
 
 def uses_date(model: str) -> bool:
-    """Whether a model's own template may ask for the date; of a hub's, whose files are elsewhere, it may."""
+    """Whether a model's own template may show the date. True for a hub model, whose files are not local."""
     folder = Path(model)
     if not folder.is_dir():
         return True
@@ -137,21 +137,21 @@ def _own(tokenizer: Any) -> str:
     found = tokenizer.chat_template
     if found is None:
         raise TemplateProblem(
-            f"{tokenizer.name_or_path} has no chat template of its own: set 'prompt_format' to one of"
+            f"{tokenizer.name_or_path} has no chat template; set 'prompt_format' to one of"
             f" {', '.join(name for name in TEMPLATES if name != 'raw')}"
         )
     if isinstance(found, dict) and "default" not in found:
         raise TemplateProblem(
-            f"{tokenizer.name_or_path} has several chat templates ({', '.join(sorted(found))}) and none is"
-            f" named 'default': name one of them so, or {OTHER_FORMAT}"
+            f"{tokenizer.name_or_path} has several chat templates ({', '.join(sorted(found))}), but none is"
+            f" named 'default'; name one 'default', or {OTHER_FORMAT}"
         )
     return str(found["default"] if isinstance(found, dict) else found)
 
 
 def _origin(tokenizer: Any) -> str:
-    """What to call the tokenizer's own template; says in the log which it is where there are several."""
+    """The name of the tokenizer's own template in messages. Logs which one is used if there are several."""
     name, found = tokenizer.name_or_path, tokenizer.chat_template
-    if not name:  # a tokenizer that was made in memory
+    if not name:  # a tokenizer created in memory
         return "the chat template"
     origin = f"the chat template of {name}"
     folder = Path(name)
@@ -159,9 +159,9 @@ def _origin(tokenizer: Any) -> str:
         in_file, configured = (folder / FILE).is_file(), _configured(folder)
         origin += f" ({FILE if in_file else CONFIG})"
         if in_file and configured not in (None, _own(tokenizer)):
-            log.warning("%s is used, not the other one in %s", origin, CONFIG)
+            log.warning("%s is used; %s contains a different one", origin, CONFIG)
     if isinstance(found, dict) and len(found) > 1:
-        log.warning("%s is used: 'default' of %s", origin, ", ".join(sorted(found)))
+        log.warning("%s is used: 'default', one of %s", origin, ", ".join(sorted(found)))
     return origin
 
 
@@ -176,7 +176,7 @@ def _configured(folder: Path) -> object:
 
 @lru_cache(maxsize=64)
 def _tried(template: ChatTemplate, tokens: str) -> str | None:
-    """What is wrong with a template that nobody has run yet, found out where it can do no harm."""
+    """Run an untrusted template in a limited child process. Returns what is wrong with it, or None."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
     child = subprocess.run(
@@ -189,15 +189,15 @@ def _tried(template: ChatTemplate, tokens: str) -> str | None:
     if child.returncode == 0:
         return child.stdout or None
     if -child.returncode in (signal.SIGXCPU, signal.SIGKILL):
-        return template.endless(f"more than {TRIAL_SECONDS} s of computing")
+        return template.endless(f"more than {TRIAL_SECONDS} s of CPU time")
     last = (child.stderr.strip().splitlines() or [f"status {child.returncode}"])[-1]
     if "MemoryError" in last:
         return template.endless(f"more than {TRIAL_BYTES // 2**20} MiB")
-    return f"{template.origin} cannot be tried: {last}; mend it, or {OTHER_FORMAT}"
+    return f"{template.origin} failed in a trial run: {last}; fix it, or {OTHER_FORMAT}"
 
 
 def _reason(error: Exception) -> str:
-    """The error's text on one line, with the line of the template where that is known."""
+    """The error's text on one line, with the template's line number if it is known."""
     line = getattr(error, "lineno", None)
-    said = " ".join(str(error).split())[:300] or type(error).__name__
-    return said if line is None else f"{said} (its line {line})"
+    message = " ".join(str(error).split())[:300] or type(error).__name__
+    return message if line is None else f"{message} (line {line})"

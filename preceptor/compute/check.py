@@ -1,6 +1,6 @@
-"""What would keep a local model folder from being used, found without loading its weights.
+"""Check a local model folder without loading its weights.
 
-One function for whoever asks before a study runs; each load asks the same of itself.
+The checks before a study use this function. Each load runs the same checks again.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ from preceptor.compute.weights import ConfigError, FolderError
 
 
 def folder_problems(model: str, revision: str, use: Use) -> list[str]:
-    """A sentence for each thing that is wrong with a model folder; of a hub id what its adapter shows."""
+    """One sentence per problem of a model folder. For a hub id only its adapter is checked."""
     folder, problems, meta = Path(model), [], None
     try:
         meta = meta_model(model, use.head, use.vllm, use.own_code) if folder.is_dir() else None
     except ConfigError as problem:
-        return [str(problem)]  # the tokenizer's load would stumble over it once more
+        return [str(problem)]  # loading the tokenizer would fail for the same reason
     except FolderError as problem:
         problems.append(str(problem))
     try:

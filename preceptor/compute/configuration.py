@@ -1,6 +1,6 @@
-"""What config.json and generation_config.json say, held against the weights before anything is built of it.
+"""Compare config.json and generation_config.json with the weights before a model is built.
 
-A count of a billion layers would fill the memory before any tensor is missed.
+A config with a billion layers would fill the memory before a missing tensor is noticed.
 """
 
 import re
@@ -12,7 +12,7 @@ from preceptor.compute.weights import ConfigError, FolderError, Tensor, read_obj
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
-# Above what the weights need: layers may share their tensors, and small models state large windows.
+# Allowed beyond what the weights need: layers may share tensors, and small models may state large windows.
 SPARE_LAYERS, SPARE_SIZE, MOST_POSITIONS = 256, 2**20, 2**24
 LAYERS = re.compile(r"(^|_)(layers?|blocks|depth)$")
 SIZES = re.compile(r"^(num|n)_|(_size|_dim|_rank|_heads|_labels|_experts)$")
@@ -21,31 +21,31 @@ BOUNDS_OF_ATTENTION = re.compile(r"window|chunk|^max_.*layers$")
 
 
 def refuse_absurd(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Raise ConfigError for counts in config.json that these tensors cannot be of, and for wrong ids."""
+    """Raise ConfigError for sizes in config.json that cannot belong to these tensors, and for invalid ids."""
     path = folder / CONFIG
     config = read_object(path)
     largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
     for key, value in _counts(config):
         field = key.rpartition(".")[2]
         if POSITIONS.search(field):
-            limit, why = MOST_POSITIONS, f"at most {MOST_POSITIONS:,} positions are taken"
+            limit, why = MOST_POSITIONS, f"at most {MOST_POSITIONS:,} positions are supported"
         elif BOUNDS_OF_ATTENTION.search(field):
             continue
         elif LAYERS.search(field):
-            limit, why = SPARE_LAYERS + len(tensors), f"its weights are {len(tensors):,} tensors"
+            limit, why = SPARE_LAYERS + len(tensors), f"the weights are only {len(tensors):,} tensors"
         elif SIZES.search(field):
-            limit, why = max(SPARE_SIZE, largest), f"no side of its tensors is longer than {largest:,}"
+            limit, why = max(SPARE_SIZE, largest), f"no dimension of the tensors is above {largest:,}"
         else:
             continue
         if value > limit:
             raise ConfigError(
-                f"{path} says '{key}: {value:,}', but {why}: it is not the config of these weights"
+                f"{path} says '{key}: {value:,}', but {why}; this config does not belong to these weights"
             )
     _refuse_wrong_ids(path, config)
 
 
 def refuse_wrong_generation(path: Path) -> None:
-    """Raise FolderError for a generation_config.json that generation would stumble over."""
+    """Raise FolderError for a generation_config.json that generation cannot use."""
     from transformers import GenerationConfig
 
     stated = read_object(path)
@@ -62,8 +62,8 @@ def _refuse_wrong_ids(path: Path, stated: Mapping[str, Any]) -> None:
         if value is None or _is_id(value) or (isinstance(value, list) and all(map(_is_id, value))):
             continue
         raise ConfigError(
-            f"{path} says '{field}: {value!r}': a token id is a whole number, or a list of them;"
-            " correct it, or delete the field"
+            f"{path} says '{field}: {value!r}', but a token id is a whole number or a list of them;"
+            " correct or delete the field"
         )
 
 

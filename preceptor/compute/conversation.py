@@ -1,4 +1,4 @@
-"""Conversations as text, and where the assistant's words lie in it."""
+"""Render conversations as text, and find the assistant's turns in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,15 +29,15 @@ __all__ = [
     "template_of",
 ]
 SHAPES = tuple((system, turns) for turns in (1, 2, 3) for system in (False, True))
-# What templates are known to change: tags, quotes, line breaks, blanks, signs beyond ASCII.
+# Text that some templates change: tags, quotes, line breaks, spaces, non-ASCII characters.
 AWKWARD = "Is <b>a & b</b> \"so\" or 'so'?\n\n  def f(x):\n\treturn {{ x }}  # 2 < 3, ünï 你好 😀"
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """System prompt and alternating turns, user first. Scoring wants as many assistant as user turns.
+    """System prompt and alternating turns, user first. Scoring needs as many assistant as user turns.
 
-    A system prompt of blanks is none.
+    A blank system prompt counts as none.
     """
 
     system: str | None
@@ -45,7 +45,7 @@ class Conversation:
     assistant: tuple[str, ...] = ()
 
     def messages(self, user_turns: int, assistant_turns: int) -> list[dict[str, str]]:
-        """The first turns of each side in the form that chat templates take."""
+        """The first turns of each side, in the format of chat templates."""
         messages = []
         if self.system is not None and self.system.strip():
             messages.append({"role": "system", "content": self.system})
@@ -58,14 +58,14 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Rendered:
-    """The text that a model sees, and the (start, end) characters of each assistant turn in it."""
+    """The text that a model sees, and the (start, end) character offsets of each assistant turn."""
 
     text: str
     spans: tuple[tuple[int, int], ...]
 
 
 def sample(system: bool, turns: int, thought: bool = False) -> Conversation:
-    """A conversation of so many turns that a template is tried with; in a `thought` one answers have one."""
+    """A sample conversation to test a template with. With `thought`, each answer begins with a thought."""
     asked, answered = (tuple(f"{word} {n}: {AWKWARD}" for n in range(turns)) for word in ("Asked", "Said"))
     if thought:
         answered = tuple(f"<think>\nHow to say it.\n</think>\n\n{answer}" for answer in answered)
@@ -75,8 +75,8 @@ def sample(system: bool, turns: int, thought: bool = False) -> Conversation:
 def render_prompt(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> str:
     """The text up to where the assistant's next turn begins.
 
-    Raises TemplateProblem where the template refuses the conversation, loses a part of it, or does not ask
-    for an answer.
+    Raises TemplateProblem if the template refuses the conversation, loses part of it, or does not ask for an
+    answer.
     """
     answered = len(conversation.assistant)
     messages = conversation.messages(answered + 1, answered)
@@ -86,20 +86,20 @@ def render_prompt(tokenizer: Any, template: ChatTemplate, conversation: Conversa
 
 
 def render_text(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> str:
-    """The whole conversation; a template may add text of its own anywhere.
+    """The whole conversation as text. The template may add text anywhere.
 
-    Raises TemplateProblem where it refuses the conversation or loses a part of it.
+    Raises TemplateProblem if the template refuses the conversation or loses part of it.
     """
     turns = len(conversation.assistant)
     return _faithful(tokenizer, template, conversation.messages(turns, turns), prompt=False)
 
 
 def render(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -> Rendered:
-    """The whole conversation and the spans of its assistant turns, each right behind what asks for it.
+    """The whole conversation as text, with a span for each assistant turn, right after its prompt.
 
-    A blank that the template itself sets there, as Llama 2's does, is the answer's: the model has to say it.
-    Raises TemplateProblem where the template refuses the conversation, loses a part of it, or adds other
-    text before an answer, as some do with an empty thought.
+    A space that the template adds before an answer (Llama 2) belongs to the answer: the model generates it.
+    Raises TemplateProblem if the template refuses the conversation, loses part of it, or adds other text
+    before an answer. Some templates add an empty thought.
     """
     tokens = special_tokens(tokenizer)
     text = render_text(tokenizer, template, conversation)
@@ -110,23 +110,23 @@ def render(tokenizer: Any, template: ChatTemplate, conversation: Conversation) -
         end = _end_of(answer.rstrip() if trims else answer, text, len(prompt))
         if end is None or not text.startswith(prompt):
             raise TemplateProblem(
-                f"{template.origin} adds text of its own before an answer, or changes the prompt once it is"
-                f" answered, so that the answer's place cannot be told: {OTHER_FORMAT}"
+                f"{template.origin} adds text before an answer, or changes the prompt once it is answered,"
+                f" so the answer cannot be located; {OTHER_FORMAT}"
             )
         spans.append((len(prompt), end))
     return Rendered(text, tuple(spans))
 
 
 def _end_of(answer: str, text: str, start: int) -> int | None:
-    """Where an answer ends that begins at `start`, blanks aside; None where it does not begin there."""
-    said = answer.strip()
-    if not said:
+    """The end of an answer that begins at `start`, whitespace aside; None if it does not begin there."""
+    stripped = answer.strip()
+    if not stripped:
         return start + len(answer) if text.startswith(answer, start) else start
-    first = text.find(said, start)
+    first = text.find(stripped, start)
     if first < 0 or text[start:first].strip():
         return None
-    end, blank = first + len(said), answer[len(answer.rstrip()) :]
-    while not text.startswith(blank, end):  # which the template leaves out, or a part of it
+    end, blank = first + len(stripped), answer[len(answer.rstrip()) :]
+    while not text.startswith(blank, end):  # the template may drop some of the trailing whitespace
         blank = blank[:-1]
     return end + len(blank)
 
@@ -134,7 +134,7 @@ def _end_of(answer: str, text: str, start: int) -> int | None:
 def _trims_ends(
     tokens: Mapping[str, str], template: ChatTemplate, conversation: Conversation, text: str
 ) -> bool:
-    """Whether the template leaves out the blanks behind the answers: what stands there is then its own."""
+    """Whether the template strips the answers' trailing whitespace."""
     trimmed = tuple(answer.rstrip() for answer in conversation.assistant)
     if trimmed == conversation.assistant:
         return False

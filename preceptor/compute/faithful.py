@@ -1,7 +1,7 @@
-"""Whether a chat template shows all that was said: no role left out, no text changed but for outer blanks.
+"""Check that a chat template shows every role and every text. Only outer whitespace may change.
 
-A role is looked for by a word of its own in a conversation of the same roles, since a short text may stand in
-the rendered one by accident; then every text is looked for itself.
+The check for roles renders a conversation of the same roles with one unique word each, because a short text
+could appear in the rendered one by accident. Then every real text is searched for.
 """
 
 import logging
@@ -23,10 +23,10 @@ def refuse_losses(
     prompt: bool,
     text: str,
 ) -> None:
-    """Raise TemplateProblem where the text lacks something of the messages.
+    """Raise TemplateProblem if the text lacks part of the messages.
 
-    A prompt may leave out what the assistant thought in earlier turns (between <think> and </think>):
-    templates of models that reason do, and their makers mean it.
+    A prompt may leave out the assistant's earlier thoughts (between <think> and </think>). Templates of
+    reasoning models do so on purpose.
     """
     roles = tuple(message["role"] for message in messages)
     if problem := _lost_role(template, tuple(sorted(tokens.items())), roles, prompt):
@@ -37,7 +37,7 @@ def refuse_losses(
         raise TemplateProblem(_sentence(template, names[system[0]], "changes the text of"))
     start = 0
     for number, message in enumerate(messages):
-        if message["role"] == "system":  # may stand behind the first turns
+        if message["role"] == "system":  # checked above: it may come after the first turns
             continue
         thought, said = _parts(message)
         if thought and number in _lost_thoughts(template, tuple(sorted(tokens.items())), roles, prompt):
@@ -54,16 +54,15 @@ def refuse_losses(
 
 
 def refuse_unasked(template: ChatTemplate, tokens: Mapping[str, str], messages: Sequence[Message]) -> None:
-    """Raise TemplateProblem where a prompt ends before the words that the template sets before an answer.
+    """Raise TemplateProblem if a prompt lacks the header that the template writes before an answer.
 
-    A template that passes over `add_generation_prompt` gives such prompts: the model would go on with the
-    user's turn.
+    Templates that ignore `add_generation_prompt` do this. The model would then continue the user's turn.
     """
     roles = tuple(message["role"] for message in messages)
     if header := _missing_header(template, tuple(sorted(tokens.items())), roles):
         raise TemplateProblem(
-            f"{template.origin} writes {header!r} before an answer, but not where one is asked for (it passes"
-            f" over 'add_generation_prompt'): mend it, or {OTHER_FORMAT}"
+            f"{template.origin} writes {header!r} before an answer, but not at the end of a prompt (it"
+            f" ignores 'add_generation_prompt'); fix it, or {OTHER_FORMAT}"
         )
 
 
@@ -71,7 +70,7 @@ def refuse_unasked(template: ChatTemplate, tokens: Mapping[str, str], messages: 
 def _missing_header(
     template: ChatTemplate, tokens: tuple[tuple[str, str], ...], roles: tuple[str, ...]
 ) -> str | None:
-    """What stands before an answer, and not at the end of the prompt; blanks and empty thoughts aside."""
+    """The header before an answer if the prompt lacks it, else None. An empty thought is not a header."""
     words = [f"qz{role}{number}zq" for number, role in enumerate((*roles, "assistant"))]
     messages = [
         {"role": role, "content": word} for role, word in zip((*roles, "assistant"), words, strict=True)
@@ -79,7 +78,7 @@ def _missing_header(
     try:
         asked, told = (template.text(dict(tokens), messages[:-1], prompt) for prompt in (True, False))
         answered = template.text(dict(tokens), messages, False)
-    except TemplateProblem:  # it wants other words, and the row has them
+    except TemplateProblem:  # the template refuses the test words; the row's own texts are checked anyway
         return None
     if asked != told or not answered.startswith(asked):
         return None
@@ -91,12 +90,12 @@ def _missing_header(
 def _lost_role(
     template: ChatTemplate, tokens: tuple[tuple[str, str], ...], roles: tuple[str, ...], prompt: bool
 ) -> str | None:
-    """Which role the template does not show, tried with a word for each."""
+    """The message for the first role that the template loses, tested with a unique word per role."""
     words = [f"qz{role}{number}zq" for number, role in enumerate(roles)]
     messages = [{"role": role, "content": word} for role, word in zip(roles, words, strict=True)]
     try:
         text = template.text(dict(tokens), messages, prompt)
-    except TemplateProblem:  # it wants other words, and the row has them
+    except TemplateProblem:  # as above
         return None
     start = 0
     for word, role, name in zip(words, roles, _names(roles), strict=True):
@@ -113,7 +112,7 @@ def _lost_role(
 def _lost_thoughts(
     template: ChatTemplate, tokens: tuple[tuple[str, str], ...], roles: tuple[str, ...], prompt: bool
 ) -> frozenset[int]:
-    """Of which turns the template leaves out the thought, tried with a word for each."""
+    """Numbers of the messages whose thought the template leaves out, tested with a unique word each."""
     words = {number: f"qzthought{number}zq" for number, role in enumerate(roles) if role == "assistant"}
     messages = [
         {"role": role, "content": f"<think>\n{words[n]}\n</think>\n\nqz{n}zq" if n in words else f"qz{n}zq"}
@@ -121,13 +120,13 @@ def _lost_thoughts(
     ]
     try:
         text = template.text(dict(tokens), messages, prompt)
-    except TemplateProblem:  # it wants other words, and the row has them
+    except TemplateProblem:  # as above
         return frozenset()
     return frozenset(number for number, word in words.items() if word not in text)
 
 
 def _parts(message: Message) -> tuple[list[str], list[str]]:
-    """What an assistant thought before it spoke, and what was said, each without blanks around it."""
+    """The thoughts before an assistant's answer, and the answer, each stripped."""
     content = message["content"]
     parts = [part.strip() for part in THOUGHT.split(content)]
     if message["role"] != "assistant" or len(parts) == 1:
@@ -136,7 +135,7 @@ def _parts(message: Message) -> tuple[list[str], list[str]]:
 
 
 def _behind(text: str, start: int, parts: Sequence[str]) -> int | None:
-    """Where the last of the parts ends, if all stand in the text in their order."""
+    """The end of the last part if all parts appear in the text in order, else None."""
     for part in parts:
         found = text.find(part, start)
         if found < 0:
@@ -158,14 +157,12 @@ def _named(roles: Sequence[str]) -> Iterator[str]:
 
 
 def _sentence(template: ChatTemplate, name: str, how: str) -> str:
-    cure = f"mend it, or {OTHER_FORMAT}"
+    cure = f"fix it, or {OTHER_FORMAT}"
     if name == ROLES["system"]:
-        cure += ", or leave instructions with a system prompt out"
-    return f"{template.origin} {how} {name}: {cure}"
+        cure += ", or leave out instructions with a system prompt"
+    return f"{template.origin} {how} {name}; {cure}"
 
 
 @lru_cache(maxsize=64)
 def _mention(origin: str) -> None:
-    log.warning(
-        "%s leaves what was thought (<think>) out of earlier answers; later turns do not see it", origin
-    )
+    log.warning("%s leaves thoughts (<think>) out of earlier answers; later turns do not see them", origin)

@@ -33,9 +33,9 @@ NEVER = 2**62
 
 
 class RowSeededSampling(LogitsProcessor):  # type: ignore[misc]
-    """Draws each row's next token by inverting its distribution at that row's own random numbers.
+    """Draws each row's next token by inverting its distribution at the row's own random numbers.
 
-    Batch neighbours do not matter then, so that a resumed run gives what an uninterrupted one gives.
+    The draw does not depend on other rows of the batch, so a resumed run gives the same answers.
     """
 
     def __init__(self, uniforms: torch.Tensor, prompt_length: int) -> None:
@@ -43,7 +43,7 @@ class RowSeededSampling(LogitsProcessor):  # type: ignore[misc]
         self.prompt_length = prompt_length
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Leave only the drawn token possible, so that greedy decoding takes it."""
+        """Mask all tokens but the drawn one, so that greedy decoding takes it."""
         cumulative = scores.double().softmax(-1).cumsum(-1)
         draw = self.uniforms[:, input_ids.shape[1] - self.prompt_length].to(cumulative.device).unsqueeze(1)
         token = torch.searchsorted(cumulative, draw * cumulative[:, -1:], right=True)
@@ -52,14 +52,14 @@ class RowSeededSampling(LogitsProcessor):  # type: ignore[misc]
 
 
 class NotFinite(LogitsProcessor):  # type: ignore[misc]
-    """Notes each row's first step whose logits are no distribution: NaN, infinite, or nothing is possible."""
+    """Records each row's first step with unusable logits: NaN, infinite, or every token impossible."""
 
     def __init__(self, rows: int, prompt_length: int) -> None:
         self.first = torch.full((rows,), NEVER)
         self.prompt_length = prompt_length
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """The scores as they are; finite is what their largest is, NaN where any of them is."""
+        """Return the scores unchanged. Their maximum is NaN if any score is, so checking it is enough."""
         step = input_ids.shape[1] - self.prompt_length
         now = torch.where(scores.amax(-1).isfinite(), NEVER, step)
         self.first = torch.minimum(self.first.to(now.device), now)
@@ -91,23 +91,23 @@ class TransformersGenerator:
         self.decoding = decoding or Decoding()
         self.batch_size = batch_size
         self.end_tokens = end_tokens(self.model.generation_config, self.tokenizer, self.rows)
-        # Only what the study says decides how tokens are drawn, not the defaults that a model ships with.
+        # The study's settings alone decide how tokens are drawn, not the defaults shipped with a model.
         self.model.generation_config = GenerationConfig()
         self.facts: dict[str, int | float] = {}
 
     def stream(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
-        """Answers as they come: a few batches of similar lengths at a time."""
+        """Yield answers as they finish, a few batches of similar length at a time."""
         some = BATCHES_SORTED_TOGETHER * self.batch_size
         for start in range(0, len(requests), some):
             yield from enumerate(self.generate(requests[start : start + some]), start)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         del self.model
         release_memory()
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Answer every request, turn after turn; a row that cannot be answered carries an `error`."""
+        """Answer every request, turn by turn. A row that cannot be answered has an `error`."""
         answers = [Generation() for _ in requests]
         for turn in range(max((len(r.user) for r in requests), default=0)):
             prompts: dict[int, list[int]] = {}
@@ -129,7 +129,7 @@ class TransformersGenerator:
         return min(self.decoding.max_new_tokens, self.context - len(prompt))
 
     def _groups(self, prompts: dict[int, list[int]]) -> list[list[int]]:
-        """Batches of rows that may grow by the same number of tokens, similar prompt lengths together."""
+        """Batches of rows with the same room for new tokens and similar prompt lengths."""
         ordered = sorted(prompts, key=lambda n: (self._room(prompts[n]), len(prompts[n])))
         groups = []
         for _, same_room in groupby(ordered, key=lambda n: self._room(prompts[n])):
@@ -153,10 +153,10 @@ class TransformersGenerator:
             if not_finite <= (len(new) if stop is None else stop):
                 answers[number] = Generation(error=NOT_FINITE)
                 continue
-            said = self.tokenizer.decode(new[: stop if cut is None else cut], skip_special_tokens=True)
+            text = self.tokenizer.decode(new[: stop if cut is None else cut], skip_special_tokens=True)
             before = answers[number]
             answers[number] = Generation(
-                turns=(*before.turns, before_stop_text(said, self.decoding.stop)),
+                turns=(*before.turns, before_stop_text(text, self.decoding.stop)),
                 finish_reason=ending(
                     (before.finish_reason, "length" if stop is None and cut is None else "stop")
                 ),
@@ -165,7 +165,7 @@ class TransformersGenerator:
             )
 
     def _stop_text(self, new: list[int]) -> int | None:
-        """How many tokens it took until the text held a stop text; None where it never did."""
+        """The number of tokens up to the first stop text; None if there is none."""
         if not any(stop in self.tokenizer.decode(new) for stop in self.decoding.stop):
             return None
         texts = (self.tokenizer.decode(new[:length]) for length in range(1, len(new) + 1))
@@ -173,7 +173,7 @@ class TransformersGenerator:
 
     @torch.inference_mode()
     def _decode(self, prompts: list[list[int]], seeds: list[int], room: int) -> list[tuple[list[int], int]]:
-        """New token ids per prompt, all of as many steps, and the first step whose logits are not finite."""
+        """Per prompt: new token ids, as many for all, and the first step whose logits are not finite."""
         width = max(len(prompt) for prompt in prompts)
         ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])

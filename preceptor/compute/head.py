@@ -1,7 +1,7 @@
-"""From hidden states to what is kept of each token: the LM head in float32, some of the vocabulary at a time.
+"""Token statistics from hidden states. The LM head runs in float32, one piece of the vocabulary at a time.
 
-Logits of a batch never exist. Of every piece of them sums are kept, as FlashAttention keeps a softmax's: a
-piece stays in a CPU's cache until all is taken from it, and the head is read once for many positions.
+A batch's full logits are never stored. Running sums are updated from each piece, as in FlashAttention's
+softmax. A piece stays in the CPU's cache while it is used, and the head is read once for many positions.
 """
 
 from collections.abc import Iterable
@@ -12,15 +12,15 @@ import torch
 from preceptor.compute.load import ModelError
 
 POSITIONS_AT_ONCE = 2048
-# How far a product of two vectors comes out otherwise in a matrix of another shape, over their norms: on
-# CPUs up to 4.4 epsilons were seen, at widths of 16 to 2048.
+# Bound on how much a dot product differs between matrix shapes, relative to the two norms. The largest
+# difference seen on CPUs was 4.4 epsilons, at widths of 16 to 2048.
 ROUNDING = 8 * torch.finfo(torch.float32).eps
-# Logits in a piece: what a CPU's cache holds (2 MiB in float32); a GPU wants few and large kernels.
+# Logits in a piece: what fits in a CPU's cache (2 MiB in float32). A GPU is faster with few large kernels.
 LOGITS_ON_CPU, LOGITS_ON_GPU = 2**19, 2**26
 
 
 class Head:
-    """The output embedding of a causal language model, with the scaling that its family adds."""
+    """The output embedding of a causal language model, with its family's scaling of logits."""
 
     def __init__(self, model: Any) -> None:
         config = model.config.get_text_config().to_dict()
@@ -31,14 +31,14 @@ class Head:
         self.bias = None if bias is None else bias.detach().float()
         self.logits_at_once = LOGITS_ON_GPU
         if self.weight.device.type == "cpu":
-            self.weight = self.weight.float()  # once: a GPU multiplies into float32 as it is
+            self.weight = self.weight.float()  # converted once; a GPU multiplies 16 bits into float32
             self.logits_at_once = LOGITS_ON_CPU
         # Gemma-2 caps its logits, Cohere multiplies them, Granite divides them.
         self.cap: float | None = config.get("final_logit_softcapping")
         self.scale = float(config.get("logit_scale") or 1.0) / float(config.get("logits_scaling") or 1.0)
 
     def logits(self, hidden: torch.Tensor, tokens: slice = slice(None)) -> torch.Tensor:
-        """(positions, tokens) in float32, whatever the weights' type, for some of the vocabulary."""
+        """Logits for a slice of the vocabulary: (positions, tokens), always in float32."""
         weight = self.weight[tokens].T
         if hidden.dtype != torch.float32 and hidden.device.type == "cuda":
             products = torch.mm(hidden, weight, out_dtype=torch.float32)
@@ -47,7 +47,7 @@ class Head:
         return self._scaled(products, None if self.bias is None else self.bias[tokens])
 
     def statistics(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """What `token_statistics` gives for each position's target, over chunks of positions."""
+        """`token_statistics` of each position's target, computed in chunks of positions."""
         found = torch.empty((len(targets), 5), dtype=torch.float64, device=hidden.device)
         for start in range(0, len(targets), POSITIONS_AT_ONCE):
             chunk = slice(start, start + POSITIONS_AT_ONCE)
@@ -60,7 +60,7 @@ class Head:
         return (self.logits(hidden, slice(n, n + step)) for n in range(0, len(self.weight), step))
 
     def _bar(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """What a logit must exceed to be larger than the target's, whatever the shape it is computed in."""
+        """The value that a logit must exceed to rank above the target's, rounding included."""
         hidden, weight = hidden.float(), self.weight[targets].float()
         logits = torch.linalg.vecdot(hidden, weight)
         norms = torch.linalg.vector_norm(hidden, dim=1) * torch.linalg.vector_norm(weight, dim=1)
@@ -85,14 +85,14 @@ def token_statistics(
 ) -> torch.Tensor:
     """(positions, 5) in float64: surprisal, probability, rank, entropy, squared norm of the distribution.
 
-    pieces: (positions, some tokens) of the logits in float32, which together are the vocabulary in its order;
-    targets: (positions,). Rank is 1 + the other tokens whose logit is above `bar` (positions,).
+    pieces: logits in float32, (positions, some tokens), that together cover the vocabulary in order;
+    targets: (positions,). Rank is 1 + the number of other tokens whose logit is above `bar` (positions,).
     """
     top = torch.full((len(targets), 1), -torch.inf, device=targets.device)  # the largest logit so far
     target = torch.empty_like(top)
-    # Sums so far of exp(logit - top), of that times the logit, and of its square.
+    # Running sums of exp(logit - top), of exp(logit - top) times the logit, and of its square.
     total, weighted, squared, rank = torch.zeros((4, len(targets)), dtype=torch.float64, device=top.device)
-    columns = targets.unsqueeze(1).clone()  # where the target stands, counted from a piece's start
+    columns = targets.unsqueeze(1).clone()  # the target's column, counted from the current piece's start
     for logits in pieces:
         own = logits.gather(1, columns.clamp(0, logits.shape[1] - 1))
         here = (columns >= 0) & (columns < logits.shape[1])

@@ -1,6 +1,7 @@
-"""Load tokenizers and models: safetensors only, all of them, remote code only where allowed.
+"""Load tokenizers and models from complete safetensors. Remote code runs only if the study allows it.
 
-What is wrong with a model is a sentence. A tensor that is missing would be random, and no error of torch's.
+Every problem of a model is reported in one sentence. torch would fill a missing tensor with random numbers
+and raise no error.
 """
 
 import gc
@@ -28,42 +29,42 @@ from preceptor.compute.vocabulary import embedding_rows, is_panic, tokenizer_pro
 from preceptor.compute.weights import INDEX, FolderError, headers, shard_names, weights_named_by
 
 log = logging.getLogger(__name__)
-UNLIMITED = 10**9  # what is too long is for the caller to cut, not for the tokenizer to warn about
+UNLIMITED = 10**9  # callers cut long texts themselves, so the tokenizer should not warn
 
 
 class ModelError(RuntimeError):
-    """A model that cannot be loaded or used; its text says which and why."""
+    """A model that cannot be loaded or used. The message names the model and the reason."""
 
 
 def pick_device(device: str) -> str:
-    """`auto` is the first GPU where there is one, else the CPU."""
+    """Resolve `auto`: the first GPU if there is one, else the CPU."""
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load_tokenizer(model: str, revision: str) -> Any:
-    """The tokenizer of a model. Scoring needs offsets, which only fast tokenizers give."""
-    if Path(model, CONFIG).exists():  # which transformers reads for a tokenizer too
+    """The tokenizer of a model. Scoring needs character offsets, which only fast tokenizers have."""
+    if Path(model, CONFIG).exists():  # transformers also reads it to load a tokenizer
         try:
             refuse_absurd(Path(model), headers(Path(model)))
         except FolderError as problem:
             raise ModelError(str(problem)) from problem
     tokenizer = _load(AutoTokenizer.from_pretrained, model, revision, trust_remote_code=False)
     if not tokenizer.is_fast:
-        raise ModelError(f"{model}: its tokenizer gives no character offsets; a tokenizer.json is needed")
+        raise ModelError(f"{model}: the tokenizer has no character offsets; add a tokenizer.json")
     parts = tokenizer.backend_tokenizer.model
     if isinstance(parts, BPE) and parts.dropout:
         raise ModelError(
-            f"{model}: its tokenizer.json says 'dropout: {parts.dropout:g}', by which a text has other tokens"
-            " each time: set it to null, as it is for all but training"
+            f"{model}: its tokenizer.json says 'dropout: {parts.dropout:g}', so a text gets different tokens"
+            " each time; set it to null (dropout is for training only)"
         )
     tokenizer.model_max_length = UNLIMITED
     return tokenizer
 
 
 def load_causal_lm(model: str, revision: str, dtype: str, device: str) -> Any:
-    """A language model in evaluation mode. Raises ModelError for weights that are not all of the model."""
+    """A language model in evaluation mode. Raises ModelError for incomplete weights."""
     load = AutoModelForCausalLM.from_pretrained
     return _load_weights(load, model, revision, dtype, device, "language model")
 
@@ -76,22 +77,22 @@ def load_classifier(
     name = AutoModelForSequenceClassification.__name__
     if not allow_remote_code and name in (config.to_dict().get("auto_map") or {}):
         raise ModelError(
-            f"model {model!r} brings its own Python for its head. Read that code; if you trust it, set"
-            " 'allow_remote_code: true' on the reward model, and pin its 'revision'"
+            f"model {model!r} needs its own Python code for its head. Read that code; if you trust it, set"
+            " 'allow_remote_code: true' on the reward model and pin its 'revision'"
         )
     load = AutoModelForSequenceClassification.from_pretrained
     return _load_weights(load, model, revision, dtype, device, "classifier", allow_remote_code)
 
 
 def release_memory() -> None:
-    """Give back what no model uses any more: torch keeps it otherwise, and another process may need it."""
+    """Free unused memory. torch would keep it, and another process may need it."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def context_length(model: Any, max_length: int | None) -> int:
-    """How many tokens the model can see: its own limit, or less where `max_length` says so."""
+    """The model's context in tokens: its own limit, or `max_length` if that is lower."""
     config = model.config.get_text_config()
     try:
         own = int(config.max_position_embeddings)
@@ -109,13 +110,13 @@ def context_length(model: Any, max_length: int | None) -> int:
 
 
 def refuse_tokenizer(model: str, loaded: Any, tokenizer: Any, prompt_format: str) -> None:
-    """Raise ModelError for a tokenizer that writes tokens of which the model has no embedding."""
+    """Raise ModelError for a tokenizer that produces tokens without an embedding in the model."""
     if problem := tokenizer_problem(tokenizer, embedding_rows(loaded), prompt_format):
         raise ModelError(f"model {model!r}: {problem}")
 
 
 def _positions(name: str, module: Any) -> int | None:
-    """How many tokens a table of learned positions serves. RoBERTa's begins behind its padding index."""
+    """Tokens that a table of learned positions covers. RoBERTa's starts after its padding index."""
     table = name.rpartition(".")[2]
     if not isinstance(module, torch.nn.Embedding) or not ("position" in table or table == "wpe"):
         return None
@@ -150,22 +151,22 @@ def _load_weights(
         trust_remote_code=allow_remote_code,
         dtype=getattr(torch, dtype),
         use_safetensors=True,
-        ignore_mismatched_sizes=True,  # and refused below, by name
+        ignore_mismatched_sizes=True,  # loading_problem below refuses them by name
         output_loading_info=True,
     )
     if problem := loading_problem(model, weights, info):
         raise ModelError(problem)
     if unread := unread_tensors(info):
-        log.warning("%s: %s has no use for %s in its weights", model, type(weights).__name__, unread)
+        log.warning("%s: %s does not use these tensors: %s", model, type(weights).__name__, unread)
     if caps_attention(weights):
         weights.set_attn_implementation("eager")
     return weights.to(device).eval()
 
 
 def hub_weights(model: str, revision: str) -> list[str]:
-    """The names of a hub model's weights. Raises FolderError for an index that names others than safetensors.
+    """The names of a hub model's weight files. Raises FolderError if an index names other than safetensors.
 
-    A generation configuration that is not one is refused too, before gigabytes are fetched.
+    An invalid generation_config.json is refused too, before gigabytes are downloaded.
     """
     config = _hub_file(model, revision, CONFIG)
     named = None if config is None else weights_named_by(config)
@@ -176,7 +177,7 @@ def hub_weights(model: str, revision: str) -> list[str]:
 
 
 def _hub_file(model: str, revision: str, name: str) -> Path | None:
-    """A hub's file in the local cache; None where it has no such file."""
+    """A hub model's file in the local cache; None if the model has no such file."""
     path = _load(
         cached_file,
         model,

@@ -1,7 +1,7 @@
-"""How a base model sees responses: sums over their tokens, all taken from one forward pass.
+"""Score responses under a base model: sums over their tokens, all from one forward pass.
 
 The sums serve CAR (2411.07133), GRAPE, rank-surprisal ratio (2601.14249), LARK's Brier term (2605.30651),
-ASLEC's step heads (2604.06834) and IFD; the list is design.md's "What is scored".
+ASLEC's step heads (2604.06834) and IFD. design.md lists them under "What is scored".
 """
 
 import math
@@ -29,7 +29,7 @@ RANK_CLIPS = (50, 100, 500)
 
 @dataclass
 class ResponseLoss:
-    """Sums over a response's scored tokens. NLL and entropy are in nats; rank 1 is the likeliest token."""
+    """Sums over a response's scored tokens. NLL and entropy are in nats; rank 1 is the most likely token."""
 
     response_tokens: int = 0  # before truncation
     tokens: int = 0  # scored
@@ -54,9 +54,9 @@ class ResponseLoss:
 
 
 class LossScorer:
-    """A base model that scores responses. The same token rules hold for every teacher.
+    """A base model that scores responses, with the same token rules for every teacher.
 
-    `unconditional` adds a second pass over the bare responses, which only IFD needs.
+    `unconditional` adds a second pass over the responses without their prompts. Only IFD needs it.
     """
 
     def __init__(
@@ -85,15 +85,15 @@ class LossScorer:
 
     @property
     def facts(self) -> dict[str, int | float]:
-        """What the work since the last `stream` took."""
+        """Speed and memory since the last `stream`."""
         return self.passes.facts()
 
     def score(self, conversations: Sequence[Conversation]) -> list[ResponseLoss]:
-        """Score each conversation's assistant turns; what cannot be scored carries an `error`."""
+        """Score each conversation's assistant turns. A row that cannot be scored has an `error`."""
         return [loss for _, loss in sorted(self.stream(conversations), key=lambda found: found[0])]
 
     def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, ResponseLoss]]:
-        """Yield (number of the conversation, its loss) batch by batch, long ones first within a window."""
+        """Yield (conversation number, loss) batch by batch, longest first within a window."""
         self.passes.begin()
         for start in range(0, len(conversations), ROWS_SORTED_TOGETHER):
             window = conversations[start : start + ROWS_SORTED_TOGETHER]
@@ -107,7 +107,7 @@ class LossScorer:
             results[number].response_tokens = tokens.response_tokens
             rows[number] = truncate(tokens, self.context, self.tokenizer.bos_token_id)
             if not any(position > 0 for position in rows[number].response):
-                results[number].error = "the response has no token that the base can be asked for"
+                results[number].error = "the response has no token that the base can predict"
                 del rows[number]
         yield from ((n, result) for n, result in enumerate(results) if n not in rows)
         prompts = {n: tokens.prompt_length for n, tokens in rows.items()}
@@ -134,7 +134,7 @@ class LossScorer:
         return found
 
     def _add_unconditional(self, rows: dict[int, Tokens], results: list[ResponseLoss]) -> None:
-        """The same response tokens without the instruction, behind BOS where the base has one (for IFD)."""
+        """Score the response tokens without the instruction, after BOS if the base has one (for IFD)."""
         bos = self.tokenizer.bos_token_id
         front = [] if bos is None else [bos]
         texts = {
@@ -154,7 +154,7 @@ class LossScorer:
 
 
 def _sum_up(tokens: Tokens, statistics: torch.Tensor | None, result: ResponseLoss) -> None:
-    """Row i of the statistics belongs to token i + 1: nothing is asked of the first token."""
+    """Row i of the statistics belongs to token i + 1: nothing predicts the first token."""
     if statistics is None:
         result.error = _too_large(tokens)
         return
@@ -176,11 +176,11 @@ def _sum_up(tokens: Tokens, statistics: torch.Tensor | None, result: ResponseLos
 
 
 def _too_large(tokens: Tokens) -> str:
-    return f"out of memory: its {len(tokens.ids):,} tokens do not fit even alone; set 'max_length'"
+    return f"out of memory: the row's {len(tokens.ids):,} tokens do not fit even alone; set 'max_length'"
 
 
 def _finite(result: ResponseLoss) -> ResponseLoss:
-    """The result, or an error row where the model gave NaN or infinity: no NaN ever reaches a table."""
+    """The result, or an error row if the model gave NaN or infinity, so that no NaN reaches a table."""
     sums = (result.nll_sum, result.entropy_sum, result.prompt_nll_sum, result.unconditional_nll_sum)
     if all(math.isfinite(value) for value in sums if value is not None):
         return result

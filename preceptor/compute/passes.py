@@ -1,4 +1,4 @@
-"""Forward passes over many texts: in batches, prompts shared, split where memory runs out."""
+"""Forward passes over many texts, in batches that share prompts and are split when memory runs out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ from preceptor.compute.head import Head
 from preceptor.compute.speed import Speed
 
 Statistics = dict[int, torch.Tensor | None]
-SHARED_SHARE = 0.1  # of a group's tokens that running its prompt once must save, less what padding adds
-SHARED_LENGTHS = 0.7  # rows of a group may differ so much before padding eats the gain
+SHARED_SHARE = 0.1  # least share of a group's tokens that a shared prompt must save, net of padding
+SHARED_LENGTHS = 0.7  # least ratio of a row's length to the longest in its group, so that padding stays small
 
 
 class TokenPasses:
-    """A causal language model that gives statistics for every token of a text but the first."""
+    """A causal language model that gives statistics for every token of a text except the first."""
 
     def __init__(self, model: Any, device: str, tokens_per_batch: int) -> None:
         self.model = model
@@ -29,22 +29,22 @@ class TokenPasses:
         self.begin()
 
     def begin(self) -> None:
-        """Count from here."""
+        """Reset the counters and the budget."""
         self.speed = Speed(self.model, self.device)
         self.budget = budget_on(self.device, self.tokens_per_batch, self.longest_common_row)
         self.tokens_shared = 0
 
     def facts(self) -> dict[str, int | float]:
-        """What the passes since `begin` took."""
+        """Speed, memory and shared tokens of the passes since `begin`."""
         return self.speed.facts() | {"prompt_tokens_shared": self.tokens_shared}
 
     def statistics(
         self, texts: Mapping[int, list[int]], prompts: Mapping[int, int] | None = None
     ) -> Iterator[Statistics]:
-        """Yield batches of {number: (tokens - 1, 5) in float64 on the CPU}, None for a text too large.
+        """Yield batches of {number: (tokens - 1, 5) in float64 on the CPU}; None for a text too large.
 
-        Row i is `head.token_statistics` of token i + 1. `prompts` says how many first tokens of a text are a
-        prompt; texts with the same prompt run it once, where that saves enough.
+        Row i is `head.token_statistics` of token i + 1. `prompts` gives the number of prompt tokens at the
+        start of each text. Texts with the same prompt run it once if that saves enough.
         """
         prompts = prompts if prompts is not None and self.shares else {}
         single = dict.fromkeys(texts)
@@ -59,7 +59,7 @@ class TokenPasses:
             yield self._split([numbers[i] for i in batch], texts, 0)
 
     def _groups(self, texts: Mapping[int, list[int]], prompts: Mapping[int, int]) -> Iterator[list[int]]:
-        """Texts with one prompt that fit into one batch, where running the prompt once saves enough."""
+        """Groups of texts with the same prompt that fit in a batch and save enough by running it once."""
         same: dict[tuple[int, ...], list[int]] = {}
         for number, length in prompts.items():
             same.setdefault(tuple(texts[number][:length]), []).append(number)
@@ -105,7 +105,7 @@ class TokenPasses:
         return list(found.split([len(row) - 1 for row in rows]))
 
     def _shared(self, rows: list[list[int]], prompt: int) -> list[torch.Tensor]:
-        """The prompt's tokens are asked for once; each row's first own token from the prompt's last state."""
+        """Score the prompt once. Its last state predicts each row's first own token."""
         before, after = self.backbone.behind_prompt(rows[0][:prompt], [row[prompt:] for row in rows])
         states = torch.cat([before[:-1], *(torch.cat([before[-1:], own[:-1]]) for own in after)])
         targets = [*rows[0][1:prompt], *(token for row in rows for token in row[prompt:])]

@@ -1,16 +1,16 @@
-"""What every engine that generates is asked for and gives back."""
+"""Requests to engines that generate, and their answers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 NOT_FINITE = "the teacher's logits are not finite: its weights hold NaN or infinity, or overflow their dtype"
-TURN_STRIDE = 2**40  # between the seeds of a row's turns: samples of a row count up by one
+TURN_STRIDE = 2**40  # distance between the seeds of a row's turns; seeds of a row's samples are consecutive
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Sampling parameters; temperature 0 is greedy, top_k 0 and top_p 1 are off."""
+    """Sampling parameters. Temperature 0 is greedy; top_k 0 and top_p 1 are off."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -23,7 +23,7 @@ class Decoding:
 class Request:
     """One conversation to answer, with the seed of its random draws.
 
-    Samples of one conversation have seeds that count up, so that an engine may draw them together.
+    Samples of one conversation have consecutive seeds, so that an engine can draw them together.
     """
 
     system: str | None
@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a teacher said, turn by turn, or why it said nothing."""
+    """A teacher's answer, turn by turn, or the reason why there is none."""
 
     turns: tuple[str, ...] = ()
     finish_reason: str | None = None
@@ -47,17 +47,17 @@ class Generation:
 
 
 def ending(turns: Iterable[str | None]) -> str:
-    """How a conversation ended, from how each of its turns did: one turn that was cut makes it `length`."""
+    """How a conversation ended: `length` if any of its turns was cut, else `stop`."""
     return "length" if "length" in set(turns) else "stop"
 
 
 class Generator(Protocol):
-    """An engine that holds a teacher. `facts` says what the work took, for people who read logs."""
+    """An engine with a loaded teacher. `facts` are its speed and memory, for the log."""
 
     facts: dict[str, int | float]
 
     def stream(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
-        """Yield (number of the request, its answer) as they finish, in any order, each once."""
+        """Yield (request number, answer) as answers finish, in any order, each once."""
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""

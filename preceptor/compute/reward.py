@@ -1,4 +1,4 @@
-"""Rewards from a sequence classifier, batched so that each row's score is what it gets alone."""
+"""Rewards from a sequence classifier, batched without changing any row's score."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ Encoded = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Reward:
-    """A score, or why there is none."""
+    """A reward, or the reason why there is none."""
 
     reward: float | None
     error: str | None = None
@@ -38,7 +38,7 @@ class Reward:
 class RewardScorer:
     """A sequence classifier as a reward model. `pair` feeds it (instruction, response) as a text pair.
 
-    `allow_remote_code` runs the Python that lies beside the weights: custom heads such as ArmoRM's need it.
+    `allow_remote_code` runs the Python code shipped with the weights. Custom heads such as ArmoRM's need it.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class RewardScorer:
 
     @property
     def facts(self) -> dict[str, int | float]:
-        """What the work since the last `stream` took."""
+        """Speed and memory since the last `stream`."""
         return self.speed.facts()
 
     def score(self, conversations: Sequence[Conversation]) -> list[Reward]:
-        """One reward per conversation; an over-long, refused or NaN one is an error, never a number."""
+        """One reward per conversation. An over-long or refused row, or a NaN reward, is an error."""
         return [reward for _, reward in sorted(self.stream(conversations), key=lambda found: found[0])]
 
     def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reward]]:
@@ -112,16 +112,16 @@ class RewardScorer:
             text = render_text(self.tokenizer, self.template, conversation)
             encoded = dict(encode(self.tokenizer, text, add_special_tokens=False))
         if not encoded["input_ids"]:
-            raise TemplateProblem("the conversation has no token for the reward model")
+            raise TemplateProblem("the conversation has no tokens for the reward model")
         refuse_unknown(self.tokenizer, encoded["input_ids"], self.rows)
         if (highest := max(encoded.get("token_type_ids", []), default=0)) >= self.types > 0:
             raise TemplateProblem(
-                f"the tokenizer gives a token the type {highest}, but the reward model knows {self.types}"
-                " types: its 'token_type_ids' must go"
+                f"the tokenizer gives a token the type {highest}, but the reward model has only {self.types}"
+                " types; remove 'token_type_ids' from the tokenizer"
             )
         if len(encoded["input_ids"]) > self.context:
             raise TemplateProblem(
-                f"{len(encoded['input_ids'])} tokens, but the reward model sees {self.context}"
+                f"{len(encoded['input_ids'])} tokens, but the reward model's context is {self.context}"
             )
         return encoded
 
@@ -129,7 +129,7 @@ class RewardScorer:
     def _forward(self, rows: Sequence[Encoded]) -> list[float]:
         with self.speed.passing([len(row["input_ids"]) for row in rows], scored=0):
             logits = self._packed_logits(rows) if self.packed else self._padded_logits(rows)
-            # A custom head may give one score a row instead of a column per label.
+            # A custom head may return one score per row instead of one column per label.
             values: list[float] = (logits if logits.ndim == 1 else logits[:, self.label]).float().tolist()
         return values
 
@@ -141,8 +141,8 @@ class RewardScorer:
 
     def _padded_logits(self, rows: Sequence[Encoded]) -> torch.Tensor:
         pad_id = _unused_id([row["input_ids"] for row in rows], self.tokenizer.pad_token_id, self.rows)
-        # Decoder classifiers read the last token that is not this one, so it must stand in no row: where
-        # EOS doubles as pad, a row that ends in EOS would otherwise be read one token early.
+        # Decoder classifiers read the last token that is not the pad token, so no row may contain it. If EOS
+        # were also the pad token, a row that ends in EOS would be read one token too early.
         self.model.config.get_text_config().pad_token_id = pad_id
         ids, mask = pad([row["input_ids"] for row in rows], pad_id, self.device)
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
@@ -153,36 +153,39 @@ class RewardScorer:
 
 
 def packed_backbone(model: Any, device: str) -> Backbone | None:
-    """On a GPU, for decoders with transformers' own head: rows end to end, scored at their last tokens."""
+    """A backbone for packed rows, on a GPU for decoders with transformers' own head; else None."""
     if not device.startswith("cuda") or not isinstance(model, GenericForSequenceClassification):
         return None
-    model.config.get_text_config().pad_token_id = None  # a row alone is then read at its end
+    model.config.get_text_config().pad_token_id = None  # makes the model read a single row at its end
     try:
         backbone = choose_backbone(model, device, lambda states: model.score(states[-1]).float())
-    except ModelError:  # a head of its own behind transformers' name
+    except ModelError:  # a custom head under transformers' class name
         return None
     return backbone if backbone.packed else None
 
 
 def _reward(value: float | None, tokens: int) -> Reward:
     if value is None:
-        return Reward(None, f"out of memory: its {tokens:,} tokens do not fit even alone; set 'max_length'")
-    return Reward(value) if math.isfinite(value) else Reward(None, f"reward is {value}")
+        reason = f"out of memory: the row's {tokens:,} tokens do not fit even alone; set 'max_length'"
+        return Reward(None, reason)
+    return Reward(value) if math.isfinite(value) else Reward(None, f"the reward is {value}")
 
 
 def label_of(model: str, labels: int, label: int | None) -> int:
-    """Which of a classifier's labels is the reward. Raises ModelError where that is unsaid or not there."""
+    """The classifier label that is the reward. Raises ModelError if it is not set or does not exist."""
     if label is None and labels != 1:
         raise ModelError(
-            f"{model}: the classifier has {labels} labels; 'label' must say which one is the reward"
+            f"{model}: the classifier has {labels} labels; set 'label' to the one that is the reward"
         )
     if label is not None and label >= labels:
-        raise ModelError(f"{model}: label {label} is beyond the classifier's {labels} labels")
+        raise ModelError(
+            f"{model}: 'label' is {label}, but the classifier has only {labels} labels, counted from 0"
+        )
     return label or 0
 
 
 def _unused_id(rows: list[list[int]], preferred: int | None, known: int) -> int:
-    """The tokenizer's pad id if the model knows it and no row holds it, else the lowest that none holds."""
+    """The tokenizer's pad id if the model knows it and no row contains it, else the lowest unused id."""
     used = set().union(*rows)
     if preferred is not None and preferred < known and preferred not in used:
         return preferred

@@ -1,7 +1,7 @@
-"""Rendering of chat templates: on a day that the study fixes, without chance, and to an end.
+"""Render chat templates with the study's date, without random numbers, and with a limit on steps.
 
-A template is a program of whoever made the model. transformers gives it today's date and random numbers, and
-lets it run for ever; the rest is as transformers has it, so that a template renders here as it does there.
+A template is a program written by a model's author. transformers gives it today's date and random numbers,
+and lets it run forever. Everything else matches transformers, so that templates render the same here.
 """
 
 import json
@@ -17,28 +17,28 @@ from jinja2.ext import Extension, LoopControlExtension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-STEPS = 200_000  # turns of loops and calls of macros: a second or so; real templates take some a message
-CHARACTERS_ADDED = 10_000_000  # beyond those of the conversation, each of which may stand there a few times
+STEPS = 200_000  # loop turns and macro calls, about one second; real templates take a few per message
+CHARACTERS_ADDED = 10_000_000  # allowed beyond a multiple of the conversation's own characters
 _steps_left: ContextVar[list[int]] = ContextVar("_steps_left")
 
 
 class EndlessTemplateError(RuntimeError):
-    """A template that was stopped before its end."""
+    """A template that was stopped because it did not end."""
 
 
 class Generation(Extension):
-    """The `generation` block, by which some templates mark what the assistant says: shown as it is."""
+    """The `generation` block, which some templates put around the assistant's text. Rendered unchanged."""
 
     tags = {"generation"}  # noqa: RUF012 - as jinja types it
 
     def parse(self, parser: Parser) -> nodes.Node:
-        """The block as a scope of its own."""
+        """Parse the block as a separate scope."""
         line = next(parser.stream).lineno
         return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """What templates can call; `count_step` stands at the head of every loop and macro of them."""
+    """What templates can call. `compiled` puts `count_step` at the start of every loop and macro."""
 
     def __init__(self) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, LoopControlExtension])
@@ -47,7 +47,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals["raise_exception"] = _refuse
 
     def count_step(self) -> str:
-        """Raise EndlessTemplateError once a rendering has taken too many steps."""
+        """Count a step. Raises EndlessTemplateError after too many."""
         left = _steps_left.get()
         left[0] -= 1
         if left[0] < 0:
@@ -56,9 +56,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def render_template(source: str, day: date, names: Mapping[str, Any], characters: int) -> str:
-    """The text that a template makes of `names`, whose texts have so many characters.
+    """Render a template with the variables `names`. `characters` is the length of the conversation's texts.
 
-    Raises EndlessTemplateError, or whatever else the template raises.
+    Raises EndlessTemplateError, or any error that the template itself raises.
     """
     template = compiled(source)
     limit = 100 * characters + CHARACTERS_ADDED
@@ -69,7 +69,7 @@ def render_template(source: str, day: date, names: Mapping[str, Any], characters
             chunks.append(chunk)
             limit -= len(chunk)
             if limit < 0:
-                raise EndlessTemplateError("writes without end")
+                raise EndlessTemplateError("writes text without end")
     finally:
         _steps_left.reset(outer)
     return "".join(chunks)
@@ -77,7 +77,7 @@ def render_template(source: str, day: date, names: Mapping[str, Any], characters
 
 @lru_cache(maxsize=64)
 def compiled(source: str) -> Template:
-    """The template, its steps counted. Raises TemplateSyntaxError and whatever Python's compiler raises."""
+    """The template with its steps counted. Raises TemplateSyntaxError, or an error of Python's compiler."""
     sandbox = Sandbox()
     tree = sandbox.parse(source)
     called = nodes.Call(nodes.EnvironmentAttribute("count_step"), [], [], None, None)
@@ -90,7 +90,7 @@ def compiled(source: str) -> Template:
 
 
 def clock(day: date) -> Callable[[str], str]:
-    """What a template calls to write the date."""
+    """The function that a template calls to write the date."""
     midnight = datetime(day.year, day.month, day.day)
     return midnight.strftime
 
@@ -102,7 +102,7 @@ def _json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """Plain JSON: jinja's own filter writes for HTML."""
+    """Plain JSON. jinja's own filter escapes for HTML."""
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )
@@ -113,4 +113,4 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _no_chance(*_: Sequence[Any], **__: Any) -> NoReturn:
-    raise TemplateError("it draws at random, so that no prompt could be made twice")
+    raise TemplateError("it uses random numbers, so no prompt could be reproduced")

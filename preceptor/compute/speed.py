@@ -1,4 +1,4 @@
-"""How much of a device scoring uses: arithmetic done, time in forward passes, peak memory."""
+"""Device use of scoring: operations, time in forward passes, peak memory."""
 
 import re
 import time
@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-# Dense bfloat16 TFLOP/s, as NVIDIA's data sheets give them (without sparsity); float32 would be far less.
+# Dense bfloat16 TFLOP/s from NVIDIA's data sheets, without sparsity. float32 is far slower.
 PEAK_TFLOPS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "B200": 2250.0}
 GIB = 2**30
 
 
 class Speed:
-    """Counts a multiply-add as two operations: matrices of the layers, attention, the head; dense models."""
+    """Counts operations of dense models: layers, attention and head. A multiply-add is two operations."""
 
     def __init__(self, model: Any, device: str) -> None:
         config = model.config.get_text_config()
@@ -35,7 +35,7 @@ class Speed:
 
     @contextmanager
     def passing(self, lengths: Sequence[int], scored: int) -> Iterator[None]:
-        """Around one forward pass of rows of these lengths, whose results are read before it ends."""
+        """Measure one forward pass of rows of these lengths. Read its results inside the block."""
         started = time.perf_counter()
         yield
         self.seconds += time.perf_counter() - started
@@ -44,7 +44,7 @@ class Speed:
         self.operations += self.per_pair * sum(length * length / 2 for length in lengths)
 
     def facts(self) -> dict[str, int | float]:
-        """Tokens/s in passes; on a GPU TFLOP/s, peak memory, and in half precision its MFU where known."""
+        """Tokens/s in passes. On a GPU also TFLOP/s, peak memory, and in half precision MFU if known."""
         seconds = max(self.seconds, 1e-9)
         facts: dict[str, int | float] = {"tokens_per_second_in_passes": round(self.tokens / seconds, 1)}
         if self.device.startswith("cuda"):

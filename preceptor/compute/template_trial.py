@@ -1,7 +1,7 @@
-"""A child process that renders conversations by a chat template that may never end, within limits.
+"""A child process that tests a chat template within limits, because a template may never end.
 
 `python -m preceptor.compute.template_trial SECONDS BYTES` reads [source, origin, date, special tokens] as
-JSON and prints what is wrong, or nothing. The system ends it where a template takes more than its limits.
+JSON and prints what is wrong, or nothing. The operating system stops it when it exceeds a limit.
 """
 
 import json
@@ -14,7 +14,7 @@ from preceptor.compute.conversation import SHAPES, sample
 
 
 def main(seconds: int, size: int) -> None:
-    """Print why the template cannot be used, if it cannot."""
+    """Print the problem of the template, if it has one."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
@@ -24,7 +24,7 @@ def main(seconds: int, size: int) -> None:
 
 
 def _problem(template: ChatTemplate, tokens: dict[str, str]) -> str | None:
-    """Why no conversation can be rendered; one that is refused beside others is for its rows to say."""
+    """Why no conversation can be rendered. If only some are refused, their rows report it."""
     problems = []
     for system, turns in SHAPES:
         conversation = sample(system, turns)

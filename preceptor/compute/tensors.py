@@ -1,6 +1,6 @@
-"""Whether a model's weights are those that it is made of: what is missing would be made up at random.
+"""Check that a model's weights are complete. transformers would fill missing tensors with random numbers.
 
-transformers itself says so of every load. Of a folder it is known before anything runs: the model is built
+transformers reports missing tensors after each load. A local folder is checked earlier: the model is built
 without memory, on torch's meta device, and loaded from the names and shapes in the files' headers.
 """
 
@@ -36,16 +36,16 @@ NAMED = 6
 WRAPPERS = re.compile(
     r"(?:^|\.)((?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module|base_model\.model)\.)"
 )
-# Masks and frequencies that older checkpoints keep, and layers that only speculative decoding uses.
+# Masks and frequencies that older checkpoints contain, and layers that only speculative decoding uses.
 BUFFERS = re.compile(r"(attn|attention)\.(masked_)?bias$|inv_freq$|position_ids$|(^|\.)(mtp|nextn)")
 
 
 def meta_model(model: str, head: Head, vllm: bool = False, own_code: bool = False) -> Any | None:
-    """A local folder's model on the meta device: it has shapes, but no memory.
+    """A local folder's model on the meta device: shapes without memory.
 
-    Raises FolderError, one sentence, for a folder whose files are not this model's. None where the weights
-    can only be judged by loading them: they are quantized, bring their own code, or transformers does not
-    know their architecture.
+    None if the weights can only be checked by loading them: they are quantized, need their own code, or have
+    an architecture that transformers does not know. Raises FolderError, one sentence, if the files do not
+    make up the model.
     """
     folder = Path(model)
     files = weight_files(folder, vllm)
@@ -56,7 +56,7 @@ def meta_model(model: str, head: Head, vllm: bool = False, own_code: bool = Fals
     try:
         config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     except Exception as error:
-        raise ConfigError(f"model {model!r}: its config.json cannot be used: {one_line(error)}") from error
+        raise ConfigError(f"model {model!r}: config.json cannot be used: {one_line(error)}") from error
     if config.to_dict().get("quantization_config"):
         _refuse_wrapped(model, tensors)
         return None
@@ -72,26 +72,26 @@ def meta_model(model: str, head: Head, vllm: bool = False, own_code: bool = Fals
 
 
 def loading_problem(model: str, loaded: Any, info: Mapping[str, Any]) -> str | None:
-    """What transformers' loading info says is wrong with a model that it has just built; None for nothing."""
+    """The problem that transformers' loading info shows for a model it has just built; None without one."""
     missing = sorted(info["missing_keys"], key=_natural)
     unexpected = sorted(info["unexpected_keys"], key=_natural)
     if missing:
         whole = f"all {len(missing)} tensors: " if len(missing) >= len(loaded.state_dict()) else ""
         return (
             f"model {model!r}: its weights lack {whole}{_listed(missing)}, which {type(loaded).__name__}"
-            f" would make up at random; {_cause(loaded, missing, unexpected)}"
+            f" would fill with random numbers; {_cause(loaded, missing, unexpected)}"
         )
     if mismatched := sorted(info["mismatched_keys"], key=lambda found: _natural(found[0])):
         shapes = [
-            f"{name} is {_by(found)} in the file, {_by(wanted)} by config.json"
+            f"{name} is {_by(found)} in the file, but {_by(wanted)} in config.json"
             for name, found, wanted in mismatched
         ]
-        return f"model {model!r}: {_listed(shapes)}; config.json and weights are not of one model"
+        return f"model {model!r}: {_listed(shapes)}; config.json and the weights belong to different models"
     return _too_much(model, loaded, unexpected)
 
 
 def unread_tensors(info: Mapping[str, Any]) -> str | None:
-    """The tensors that a load left out, such as another head, in words for a log."""
+    """The tensors that a load ignored, such as another head, listed for the log; None if there are none."""
     return _listed(sorted(info["unexpected_keys"], key=_natural)) if info["unexpected_keys"] else None
 
 
@@ -99,11 +99,11 @@ def _built(model: str, config: Any, head: Head, vllm: bool) -> Any | None:
     try:
         with torch.device("meta"):
             return AUTO[head].from_config(config, trust_remote_code=False)
-    except NotImplementedError:  # an operation that needs memory: only the load itself can tell
+    except NotImplementedError:  # an operation that needs memory; only the real load can check this model
         return None
     except Exception as error:
         if vllm and "Unrecognized configuration class" in str(error):
-            return None  # vLLM knows architectures that transformers has under no such head
+            return None  # vLLM supports architectures for which transformers has no such head
         raise FolderError(f"model {model!r} cannot be built as a {head}: {_reason(config, error)}") from error
 
 
@@ -127,7 +127,7 @@ def _compared(model: str, built: Any, tensors: Mapping[str, Tensor]) -> Any:
         )
     except Exception as error:
         raise FolderError(
-            f"model {model!r}: its weights are not {type(built).__name__}'s: {one_line(error)}"
+            f"model {model!r}: its weights do not load into {type(built).__name__}: {one_line(error)}"
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
@@ -137,27 +137,27 @@ def _compared(model: str, built: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 
 def _too_much(model: str, loaded: Any, unexpected: list[str]) -> str | None:
-    """Tensors inside the model's own layers that it would not use, and a reward model taken for another."""
+    """The problem of unused tensors inside the layers, or of a reward model used as a language model."""
     modules = dict(loaded.named_modules())
     own = {loaded.base_model_prefix, ""}
     extra = [name for name in unexpected if _is_of_body(name, modules, own) and not BUFFERS.search(name)]
     spare = _speculative_layers(loaded.config)
     if extra := [name for name in extra if not spare.intersection(re.findall(r"\.\d+\.", name))]:
         return (
-            f"model {model!r}: its weights hold {_listed(extra)}, which {type(loaded).__name__} would leave"
-            " out: layers, biases or norms that its config.json does not state"
+            f"model {model!r}: its weights contain {_listed(extra)}, which {type(loaded).__name__} would"
+            " ignore; add these layers, biases or norms to its config.json"
         )
     architecture = _architecture(loaded.config)
     if unexpected and "Classification" in architecture and "Classification" not in type(loaded).__name__:
         return (
-            f"model {model!r}: its config.json names {architecture}, and its weights hold"
-            f" {_listed(unexpected)}: a reward model is no language model"
+            f"model {model!r}: its config.json names {architecture}, and its weights contain"
+            f" {_listed(unexpected)}; a reward model cannot be used as a language model"
         )
     return None
 
 
 def _is_of_body(name: str, modules: Mapping[str, Any], own: set[str]) -> bool:
-    """Whether a tensor belongs to a module that the model has, or to one more of its numbered layers."""
+    """Whether a tensor belongs to a module of the model, or to a further numbered layer."""
     parts = name.split(".")
     if (parent := ".".join(parts[:-1])) in modules and parent not in own:
         return True
@@ -174,36 +174,37 @@ def _cause(loaded: Any, missing: list[str], unexpected: list[str]) -> str:
     wrapper = next((found[1] for name in unexpected if (found := WRAPPERS.search(name))), None)
     if wrapper is not None:
         return (
-            f"names in the file hold {wrapper!r}, which torch.compile, DistributedDataParallel, FSDP or PEFT"
-            f" leave ({unexpected[0]}): take it out of the names"
+            f"tensor names in the file contain {wrapper!r}, which torch.compile, DistributedDataParallel,"
+            f" FSDP or PEFT add ({unexpected[0]}); remove it from the names"
         )
     if "Classification" in type(loaded).__name__ and "Classification" not in _architecture(loaded.config):
         return (
-            f"its config.json names {_architecture(loaded.config)}: a language model is no reward model,"
-            " which has a head that was trained"
+            f"its config.json names {_architecture(loaded.config)}; a language model cannot be used as a"
+            " reward model, because it has no trained reward head"
         )
     output = loaded.get_output_embeddings()
     if output is not None and any(loaded.get_parameter(name) is output.weight for name in missing):
         return (
-            "where its output embedding is its input embedding, its config.json must say"
-            " 'tie_word_embeddings: true'; else save it whole"
+            "if its output embedding is its input embedding, set 'tie_word_embeddings: true' in its"
+            " config.json; if not, save the model with both"
         )
-    other = f", and holds {_listed(unexpected)} instead" if unexpected else ""
-    return f"the file is not whole, or of another model{other}: fetch or save it again"
+    other = f", and contains {_listed(unexpected)} instead" if unexpected else ""
+    return f"the file is incomplete or belongs to another model{other}; download or save it again"
 
 
 def _refuse_wrapped(model: str, tensors: Mapping[str, Tensor]) -> None:
     if wrapped := [(name, found[1]) for name in tensors if (found := WRAPPERS.match(name))]:
         raise FolderError(
-            f"model {model!r}: names in the file begin with {wrapped[0][1]!r}"
-            f" ({_listed([name for name, _ in wrapped])}), which a wrapper leaves: take it out"
+            f"model {model!r}: tensor names in the file begin with {wrapped[0][1]!r}"
+            f" ({_listed([name for name, _ in wrapped])}), which a wrapper adds; remove it from the names"
         )
 
 
 def _refuse_strange_types(model: str, built: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Eight bits and fewer mean nothing without the scales that a quantization_config tells of.
+    """Refuse dtypes that cannot be weights as they are.
 
-    Whole numbers would be taken for weights as they are; only positions and masks are made of them.
+    Types of eight bits or fewer need the scales of a quantization_config. Integers are valid for positions
+    and masks only.
     """
     counted = {name.rpartition(".")[2] for name, _ in built.named_buffers()} - {"weight", "bias"}
     strange = [
@@ -214,12 +215,12 @@ def _refuse_strange_types(model: str, built: Any, tensors: Mapping[str, Tensor])
     if strange:
         raise FolderError(
             f"model {model!r}: {_listed(strange)} are {tensors[strange[0]].dtype}, but its config.json has no"
-            " 'quantization_config' that says how to read them"
+            " 'quantization_config' that defines how to read them"
         )
 
 
 def _refuse_untied(model: str, loaded: Any, files: list[Path]) -> None:
-    """vLLM reads an output embedding from its file only where the config does not tie it to the input's."""
+    """vLLM reads a separate output embedding only if the config does not tie it to the input embedding."""
     output = loaded.get_output_embeddings()
     if output is None or not loaded.config.get_text_config().tie_word_embeddings:
         return
@@ -227,8 +228,8 @@ def _refuse_untied(model: str, loaded: Any, files: list[Path]) -> None:
     names = [n for n, p in loaded.named_parameters() if any(p is one for one in pair)]
     if len(names) == 2 and not same_tensor(files, names[0], names[1]):
         raise FolderError(
-            f"model {model!r}: its config.json ties {names[1]} to {names[0]}, but the file holds another"
-            " tensor for each, of which vLLM would read one: set 'tie_word_embeddings: false'"
+            f"model {model!r}: its config.json ties {names[1]} to {names[0]}, but the file contains two"
+            " different tensors and vLLM would read only one; set 'tie_word_embeddings: false'"
         )
 
 
@@ -240,7 +241,7 @@ def _architecture(config: Any) -> str:
 
 def _reason(config: Any, error: Exception) -> str:
     stated = config.get_text_config().to_dict()
-    if isinstance(error, AssertionError):  # torch's, of an embedding's padding_idx
+    if isinstance(error, AssertionError):  # torch raises it for an embedding's padding_idx
         return (
             f"its config.json says 'pad_token_id: {stated.get('pad_token_id')}', but has"
             f" 'vocab_size: {stated.get('vocab_size')}'"
@@ -249,7 +250,7 @@ def _reason(config: Any, error: Exception) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's text without its line breaks, or its kind where it has none."""
+    """An error's text on one line, or its type if it has no text."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

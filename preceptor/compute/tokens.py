@@ -1,4 +1,4 @@
-"""Which tokens of a rendered conversation are scored, and what is cut when it is too long."""
+"""Find the tokens of a rendered conversation that are scored, and truncate one that is too long."""
 
 import re
 from bisect import bisect_right
@@ -15,23 +15,23 @@ STEP = re.compile(r"[.?] ")  # a step begins after a full stop or question mark 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids; the positions of response tokens, of the first tokens of steps, and of the first two."""
+    """Token ids and positions: of `response` tokens, and of each step's first (`head1`) and first two."""
 
     ids: list[int]
     response: list[int]
     head1: frozenset[int]
     head2: frozenset[int]
     response_tokens: int  # before anything was cut
-    ending: frozenset[int] = frozenset()  # of the response: what ends a turn, and the template's blank before
+    ending: frozenset[int] = frozenset()  # response tokens that end a turn, and the template's space before
 
     @property
     def prompt_length(self) -> int:
-        """Tokens before the response's first one."""
+        """The number of tokens before the response."""
         return self.response[0] if self.response else len(self.ids)
 
 
 def tokenize(tokenizer: Any, texts: list[Rendered], include_end_of_turn: bool) -> list[Tokens]:
-    """Tokenize each whole text once, as tuning does, and find its response tokens by their characters."""
+    """Tokenize each whole text once, as tuning does, and find its response tokens by character offsets."""
     if not texts:
         return []
     encoded = tokenizer(
@@ -49,7 +49,10 @@ def tokenize_rows(
     include_end_of_turn: bool,
     failed: dict[Row, str],
 ) -> dict[Row, Tokens]:
-    """The texts' tokens for a model with so many embeddings; a text that it cannot take is in `failed`."""
+    """The tokens of each text. `rows` is the number of the model's embeddings.
+
+    A text that the model cannot take gets its reason in `failed`.
+    """
     found: dict[Row, Tokens] = {}
     for key, tokens in tokenize_each(tokenizer, texts, include_end_of_turn, failed):
         try:
@@ -64,7 +67,7 @@ def tokenize_rows(
 def tokenize_each(
     tokenizer: Any, texts: Mapping[Row, Rendered], include_end_of_turn: bool, failed: dict[Row, str]
 ) -> Iterator[tuple[Row, Tokens]]:
-    """All texts at once, which is fast; one by one where the tokenizer panics at one of them."""
+    """Tokenize all texts at once, which is fast, or one by one if the tokenizer panics on one of them."""
     try:
         with told_of_panics(tokenizer):
             located = tokenize(tokenizer, list(texts.values()), include_end_of_turn)
@@ -81,7 +84,7 @@ def tokenize_each(
 
 
 def _own_tokens(tokenizer: Any) -> frozenset[int]:
-    """Added tokens: others can be part of a text, and so can added blanks."""
+    """Ids of added tokens, without added whitespace. Other tokens, and whitespace, can be part of a text."""
     return frozenset(
         number for number, token in tokenizer.added_tokens_decoder.items() if token.content.strip()
     )
@@ -90,15 +93,15 @@ def _own_tokens(tokenizer: Any) -> frozenset[int]:
 def _locate(
     rendered: Rendered, ids: list[int], offsets: list[tuple[int, int]], own: frozenset[int] | None
 ) -> Tokens:
-    """The tokens of the spans; where `own` ones are given, also what ends each turn."""
+    """The tokens of the spans. If `own` tokens are given, the tokens that end each turn are included."""
     ends = [end for _, end in offsets]
     response: list[int] = []
     head1: set[int] = set()
     head2: set[int] = set()
     ending: set[int] = set()
     for start, end in rendered.spans:
-        # A token belongs to the response if any of its characters does: the first token that ends behind
-        # the span's start, up to the last that begins before the span's end.
+        # A token belongs to the response if any of its characters does: from the first token that ends after
+        # the span's start to the last one that begins before the span's end.
         first = bisect_right(ends, start)
         last = first
         while last < len(ids) and offsets[last][0] < end:
@@ -120,7 +123,7 @@ def _locate(
 def _behind_end(
     text: str, ids: list[int], offsets: list[tuple[int, int]], last: int, own: frozenset[int]
 ) -> int:
-    """Behind the next token, which ends the turn, or the own one before which a template sets blanks."""
+    """The position after the token that ends the turn: the next one, or an own token after whitespace."""
     end = last
     while end < len(ids) and text[slice(*offsets[end])].isspace() and ids[end] not in own:
         end += 1
@@ -128,9 +131,10 @@ def _behind_end(
 
 
 def truncate(tokens: Tokens, context: int, bos: int | None) -> Tokens:
-    """Fit a too long conversation: at most half the context for the prompt's end, then the response's start.
+    """Truncate a conversation to the context: keep the prompt's end and then the response's start.
 
-    A BOS token stays in front, since models read badly without the one they were trained with.
+    The prompt gets at most half of the context. A BOS token stays in front, because models that were trained
+    with one perform badly without it.
     """
     if len(tokens.ids) <= context:
         return tokens

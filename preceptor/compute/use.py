@@ -1,4 +1,4 @@
-"""What a model is wanted for, said without torch: to import that takes seconds."""
+"""The intended use of a model. Does not import torch, which takes seconds."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,10 @@ Head = Literal["language model", "classifier"]
 
 @dataclass(frozen=True)
 class Use:
-    """What a model is wanted for, and a LoRA folder that goes with it.
+    """The intended use of a model, and the folder of its LoRA adapter if it has one.
 
-    `own_code`: its head is Python beside the weights, which only a load runs. `max_length` is what the study
-    says of its context, in tokens. `label`: which of a classifier's is the reward.
+    `own_code`: the head is Python code shipped with the weights, which only a load runs. `max_length`: the
+    study's limit on the context, in tokens. `label`: the classifier label that is the reward.
     """
 
     head: Head

@@ -1,6 +1,7 @@
-"""Texts to token ids that the model can take: a tokenizer may give more than the model has embeddings for.
+"""Convert texts to token ids that the model has embeddings for. A tokenizer may know more tokens.
 
-A tokenizer's regular expression may also never end on a text, which Rust tells by a panic: no Exception.
+A tokenizer's regular expression may also run without end on a text. Rust then panics, which is not an
+Exception in Python.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,31 +11,31 @@ from typing import Any
 from preceptor.compute.conversation import Conversation, TemplateProblem, render_text, template_of
 
 PAIR = "pair"  # a prompt format without a template: instruction and response as two texts
-# What makes a bad regular expression try for ever: long runs that nearly match.
+# Long runs that almost match make a bad regular expression backtrack without end.
 RUNS = tuple(run + end for run in ("a" * 60, "7" * 60, " " * 60, "ab " * 20, "\n" * 60) for end in ("!", "b"))
 
 
 class PanicProblem(TemplateProblem):
-    """A text that the tokenizer gives up on."""
+    """A text that the tokenizer fails on."""
 
 
 @contextmanager
 def told_of_panics(tokenizer: Any) -> Iterator[None]:
-    """A panic of the tokenizer as a PanicProblem: Rust's own is no Exception, and would end the process.
+    """Turn a panic of the tokenizer into a PanicProblem. Otherwise it would end the process.
 
-    So is its error, a bare Exception, of a vocabulary that its model cannot use.
+    The bare Exception that a tokenizer raises for an unusable vocabulary is converted too.
     """
     try:
         yield
     except BaseException as error:
         if is_panic(error):
-            why = "a regular expression in its tokenizer.json does not end"
+            why = "a regular expression in its tokenizer.json never ends"
         elif type(error) is Exception:
-            why = "its tokenizer.json and tokenizer_config.json may not be of one model"
+            why = "its tokenizer.json and tokenizer_config.json may belong to different models"
         else:
             raise
         raise PanicProblem(
-            f"{tokenizer.name_or_path}: the tokenizer gives up on this text"
+            f"{tokenizer.name_or_path}: the tokenizer fails on this text"
             f" ({' '.join(str(error).split())}): {why}"
         ) from None
 
@@ -45,33 +46,33 @@ def is_panic(error: BaseException) -> bool:
 
 
 def embedding_rows(model: Any) -> int:
-    """How many token ids a model knows: each has a row in its embeddings, read and written."""
+    """The number of token ids that have both an input and an output embedding."""
     rows = int(model.get_input_embeddings().weight.shape[0])
     written = model.get_output_embeddings()
     return rows if written is None else min(rows, int(written.weight.shape[0]))
 
 
 def encode(tokenizer: Any, *texts: str, **options: Any) -> Mapping[str, list[int]]:
-    """A text's, or a pair of texts', ids. Raises PanicProblem."""
+    """Token ids of a text or a pair of texts. Raises PanicProblem."""
     with told_of_panics(tokenizer):
         encoded: Mapping[str, list[int]] = tokenizer(*texts, **options)
     return encoded
 
 
 def refuse_unknown(tokenizer: Any, ids: Sequence[int], rows: int) -> None:
-    """Raise TemplateProblem for an id that has no row in the model's embeddings."""
+    """Raise TemplateProblem for an id without an embedding. `rows` is the number of embeddings."""
     if (highest := max(ids, default=0)) >= rows:
         raise TemplateProblem(
-            f"the text holds {tokenizer.convert_ids_to_tokens(highest)!r}, token {highest:,}, but the model"
-            f" has embeddings for {rows:,} tokens"
+            f"the text contains {tokenizer.convert_ids_to_tokens(highest)!r}, token {highest:,}, but the"
+            f" model has embeddings for {rows:,} tokens"
         )
 
 
 def tokenizer_problem(tokenizer: Any, rows: int, prompt_format: str) -> str | None:
-    """Why a tokenizer cannot serve a model of so many embeddings; None where it can.
+    """Why a tokenizer does not fit a model with `rows` embeddings; None if it fits.
 
-    Special tokens without an embedding that nothing writes are no problem (Gemma-3's image token): a text
-    that spells one is an error of its own row.
+    An unused special token may lack an embedding (Gemma-3's image token). A text that contains it becomes an
+    error of its row.
     """
     try:
         written = _written(tokenizer, prompt_format)
@@ -85,13 +86,13 @@ def tokenizer_problem(tokenizer: Any, rows: int, prompt_format: str) -> str | No
     if not needed:
         return None
     return (
-        f"the tokenizer has {size:,} tokens, the model's embeddings {rows:,}; add rows to them"
-        f" (resize_token_embeddings) or take the tokens out ({', '.join(sorted(needed)[:3])})"
+        f"the tokenizer has {size:,} tokens, but the model has {rows:,} embeddings; add embeddings"
+        f" (resize_token_embeddings) or remove the tokens ({', '.join(sorted(needed)[:3])})"
     )
 
 
 def _written(tokenizer: Any, prompt_format: str) -> list[int]:
-    """Ids of what the prompt format itself writes, and of texts that show whether a tokenizer ends."""
+    """Ids of the prompt format's own text, and of texts that test whether the tokenizer ends."""
     ids: list[int] = []
     for text in ("Q", *RUNS):
         ids += encode(tokenizer, text)["input_ids"]
@@ -100,6 +101,6 @@ def _written(tokenizer: Any, prompt_format: str) -> list[int]:
     try:
         template = template_of(tokenizer, prompt_format)
         text = render_text(tokenizer, template, Conversation(None, ("Q",), ("A",)))
-    except TemplateProblem:  # each row, or who loads the model, says so
+    except TemplateProblem:  # reported by each row, or when the model is loaded
         return ids
     return ids + list(encode(tokenizer, text, add_special_tokens=False)["input_ids"])

@@ -1,6 +1,6 @@
-"""Weights are read as safetensors only: other formats are pickles, which can run code when loaded.
+"""The files that a model folder's weights are read from, and the tensors that their headers list.
 
-Which files a model folder is loaded from, and what their headers say of the tensors in them.
+Weights are read as safetensors only. Other formats are pickles, which can run code when loaded.
 """
 
 import json
@@ -19,23 +19,23 @@ ROWS_COMPARED_AT_ONCE = 4096
 
 
 class FolderError(ValueError):
-    """What is wrong with the files of a model, as one sentence that names them."""
+    """A problem with the files of a model, as one sentence that names them."""
 
 
 class ConfigError(FolderError):
-    """A config.json of which nothing can be built."""
+    """A config.json that no model can be built from."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a header says of a tensor; `dtype` is safetensors' own name, such as BF16."""
+    """A tensor as listed in a header. `dtype` is safetensors' own name, such as BF16."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
 def model_problem(model: str) -> str | None:
-    """What keeps a local folder from being loaded as a model; None for a hub id, or safetensors."""
+    """Why a local folder cannot be loaded as a model; None for a hub id or a valid folder."""
     folder = Path(model)
     if not folder.is_dir():
         return None
@@ -47,25 +47,25 @@ def model_problem(model: str) -> str | None:
 
 
 def adapter_problem(adapter: str) -> str | None:
-    """What keeps a folder from being loaded as a LoRA adapter."""
+    """Why a folder cannot be loaded as a LoRA adapter; None if it can."""
     if (Path(adapter) / ADAPTER_WEIGHTS).is_file():
         return None
-    return f"adapter {adapter!r} holds no {ADAPTER_WEIGHTS}{_instead(Path(adapter))}"
+    return f"adapter {adapter!r} has no {ADAPTER_WEIGHTS}{_instead(Path(adapter))}"
 
 
 def weight_files(folder: Path, vllm: bool = False) -> list[Path]:
-    """The files that a folder's weights are read from: by transformers, or all those that vLLM takes.
+    """The files that transformers, or with `vllm` vLLM, reads a folder's weights from.
 
-    Raises FolderError where that would not be safetensors inside the folder, or where a file is missing.
+    Raises FolderError if they are not safetensors inside the folder, or if one is missing.
     """
     if (folder / "adapter_config.json").exists():
         raise FolderError(
-            f"model folder {str(folder)!r} holds an adapter_config.json, by which other weights would be"
-            " loaded: merge the adapter (peft's merge_and_unload), or name the base and the adapter apart"
+            f"model folder {str(folder)!r} contains an adapter_config.json, so transformers would load other"
+            " weights; merge the adapter (peft's merge_and_unload), or name base and adapter separately"
         )
     present = sorted(folder.glob("*.safetensors"))
     if not present:
-        raise FolderError(f"model folder {str(folder)!r} holds no *.safetensors{_instead(folder)}")
+        raise FolderError(f"model folder {str(folder)!r} has no *.safetensors{_instead(folder)}")
     index = folder / INDEX
     shards = _existing(index, shard_names(index)) if index.is_file() else []
     if vllm:
@@ -81,67 +81,65 @@ def weight_files(folder: Path, vllm: bool = False) -> list[Path]:
         return [folder / WEIGHTS]
     if not shards:
         raise FolderError(
-            f"model folder {str(folder)!r} holds {present[0].name}, but neither {WEIGHTS} nor {INDEX}, by"
-            " which transformers would find it"
+            f"model folder {str(folder)!r} contains {present[0].name}, but neither {WEIGHTS} nor {INDEX};"
+            " transformers needs one of them to find the weights"
         )
     if "metadata" not in read_object(index):
         raise FolderError(
-            f"{index} has no 'metadata', which transformers asks for: add '\"metadata\": {{}}' to it"
+            f"{index} has no 'metadata', which transformers requires; add '\"metadata\": {{}}' to it"
         )
     return shards
 
 
 def shard_names(index: Path) -> list[str]:
-    """The files that an index of shards names. Raises FolderError for one that is not safetensors there."""
+    """The files that an index of shards names. Raises FolderError for a name that is not safetensors."""
     weight_map = read_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise FolderError(
-            f"{index} is no index of shards: it holds no 'weight_map' of tensors and their files"
-        )
+        raise FolderError(f"{index} is not an index of shards: it has no 'weight_map' from tensors to files")
     names: list[str] = []
     for tensor, name in weight_map.items():
         if not _is_safe(name):
             raise FolderError(
-                f"{index} names {name!r} for {tensor}: weights are read from *.safetensors beside it only,"
-                " since other files may be pickles, which can run code when they are loaded"
+                f"{index} names {name!r} for {tensor}, but weights are only read from *.safetensors in the"
+                " same folder; other files may be pickles, which can run code when loaded"
             )
         names.append(name)
     return sorted(set(names))
 
 
 def weights_named_by(config: Path) -> str | None:
-    """The file of weights that a config.json names, if any. Raises FolderError for other than safetensors."""
+    """The weights file that a config.json names, if any. Raises FolderError if it is not safetensors."""
     named = read_object(config).get("transformers_weights")
     if named is None or _is_safe(named) or _is_index(named):
         return named
     raise FolderError(
-        f"{config} says 'transformers_weights: {named}': weights are read from *.safetensors beside it only,"
-        " since other files may be pickles, which can run code when they are loaded"
+        f"{config} says 'transformers_weights: {named}', but weights are only read from *.safetensors in the"
+        " same folder; other files may be pickles, which can run code when loaded"
     )
 
 
 def read_tensors(files: Iterable[Path]) -> dict[str, Tensor]:
-    """Every tensor by name, from the headers alone. Raises FolderError for a file that is damaged."""
+    """Every tensor by name, read from the headers. Raises FolderError for a damaged file."""
     found: dict[str, Tensor] = {}
     for file in files:
         try:
             with safe_open(file, framework="pt") as opened:
-                for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                for name in opened.keys():  # noqa: SIM118 - not a mapping
                     if name in found:
                         raise FolderError(
-                            f"{file} holds {name} once more: another file of the folder has it too"
+                            f"{file} contains {name}, which another file of the folder already contains"
                         )
                     part = opened.get_slice(name)
                     found[name] = Tensor(part.get_dtype(), tuple(part.get_shape()))
         except (SafetensorError, OSError) as error:
             raise FolderError(
-                f"{file} cannot be read as safetensors: {error}; fetch or save it again"
+                f"{file} cannot be read as safetensors: {error}; download or save it again"
             ) from error
     return found
 
 
 def headers(folder: Path) -> dict[str, Tensor]:
-    """The tensors of all a folder's safetensors; none where they cannot be read, which its load will say."""
+    """The tensors of a folder's safetensors. Empty if one cannot be read; loading the model reports it."""
     try:
         return read_tensors(sorted(folder.glob("*.safetensors")))
     except FolderError:
@@ -149,7 +147,7 @@ def headers(folder: Path) -> dict[str, Tensor]:
 
 
 def same_tensor(files: Iterable[Path], first: str, second: str) -> bool:
-    """Whether two tensors hold the same; true where the files do not hold both."""
+    """Whether two tensors are equal. True if the files do not contain both."""
     with ExitStack() as stack:
         opened = [stack.enter_context(safe_open(file, framework="pt")) for file in files]
         parts = [one.get_slice(n) for n in (first, second) for one in opened if n in one.keys()]  # noqa: SIM118
@@ -163,13 +161,13 @@ def same_tensor(files: Iterable[Path], first: str, second: str) -> bool:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A file's JSON object. Raises FolderError where it holds anything else."""
+    """A file's JSON object. Raises FolderError for anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise FolderError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
-        raise FolderError(f"{path} must hold a JSON object, not a {type(value).__name__}")
+        raise FolderError(f"{path} must contain a JSON object, not a {type(value).__name__}")
     return value
 
 
@@ -179,8 +177,8 @@ def _existing(naming: Path, names: list[str]) -> list[Path]:
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise FolderError(
-            f"{naming} names {', '.join(missing[:3])}{more}, which the folder lacks: fetch or save the"
-            " model again"
+            f"{naming} names {', '.join(missing[:3])}{more}, but the folder does not contain them; download"
+            " or save the model again"
         )
     return paths
 
@@ -202,7 +200,6 @@ def _instead(folder: Path) -> str:
     if not pickles:
         return ""
     return (
-        f", but {', '.join(pickles[:3])}: a pickle can run code when it is loaded. Where you trust its maker,"
-        " load it once with transformers or peft, and write it again with save_pretrained(), which makes"
-        " safetensors"
+        f", but has {', '.join(pickles[:3])}. A pickle can run code when loaded. If you trust its author,"
+        " load it once with transformers or peft and save it with save_pretrained(), which writes safetensors"
     )

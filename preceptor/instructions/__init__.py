@@ -1,1 +1,1 @@
-"""From source files to one schema of instructions."""
+"""Turn source files into one table of instructions."""

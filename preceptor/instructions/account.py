@@ -1,4 +1,4 @@
-"""What became of a source's rows, and when it lost too much to go on."""
+"""Account for a source's rows, and refuse a source that loses too many."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,23 +17,23 @@ SHOWN = 60  # characters of a right answer in a message
 
 
 class NoInstructionsError(ValueError):
-    """A source of which not one row could be used."""
+    """A source without a usable row."""
 
 
 class LossySourceError(ValueError):
-    """A source that lost more of its rows, or of their text, than the study allows."""
+    """A source that loses more rows, or more of their text, than the study allows."""
 
 
 @dataclass(frozen=True)
 class RightAnswer:
-    """The answer of one row, the check that it is for (None where nobody says), and where it stands."""
+    """The right answer of one row, its check (None if not stated), and its place."""
 
     answer: str
     check: str | None
     place: str
 
     def agrees(self, other: "RightAnswer") -> bool:
-        """Whether both hold the same responses for right: `4` and `4.0` do under the check `number`."""
+        """Whether both accept the same responses. `4` and `4.0` do under the check `number`."""
         if self.check is not None and other.check is not None and self.check != other.check:
             return False
         same = CHECKS.get(self.check or other.check or "")
@@ -42,7 +42,7 @@ class RightAnswer:
         )
 
     def __str__(self) -> str:
-        """As messages show it."""
+        """The text for messages."""
         short = self.answer if len(self.answer) <= SHOWN else f"{self.answer[:SHOWN]}…"
         return f"{short!r}{f' by {self.check}' if self.check else ''} ({self.place})"
 
@@ -54,19 +54,19 @@ class RightAnswers:
     first: dict[tuple[str, ...], RightAnswer] = field(default_factory=dict)
 
     def other_than(self, said: tuple[str, ...], own: RightAnswer) -> RightAnswer | None:
-        """The earlier answer that contradicts this one; None where there is none."""
+        """The earlier answer that contradicts this one, or None."""
         earlier = self.first.setdefault(said, own)
         return None if earlier.agrees(own) else earlier
 
 
 @dataclass
 class SourceCount:
-    """What became of one source's rows: read = kept + all dropped.
+    """The account of one source's rows: read = kept + all dropped.
 
-    `lost` of them could not be read; `unread` counts rows with text that nothing reads, `merged` those that
-    became one with an earlier row though they differ in a column that nothing reads, and `contradicting`
-    those with another right answer than an earlier row with their instruction, of this source or of another.
-    `showing` counts, by column, rows whose input or system prompt holds the question and its answer again.
+    `lost` rows could not be used. `unread` counts rows with text that nothing reads. `merged` counts rows
+    that merged with an earlier row although they differ in an unread column. `contradicting` counts rows
+    whose right answer differs from that of an earlier row with the same instruction, in any source.
+    `showing` counts, by column, rows whose input or system prompt repeats the question and its answer.
     """
 
     of: InstructionSource
@@ -76,7 +76,7 @@ class SourceCount:
     kept: int = 0
     lost: int = 0
     contradicting: int = 0
-    contradiction: str = ""  # the first of them
+    contradiction: str = ""  # the first one
     showing: Counter[str] = field(default_factory=Counter)
     shown: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -92,7 +92,7 @@ class SourceCount:
         return self.of.name
 
     def drop(self, reason: str, place: str) -> None:
-        """Count a dropped row; the first place of each reason is kept as its example."""
+        """Count a dropped row. The first place of each reason is kept as an example."""
         self.dropped[reason] += 1
         self.examples.setdefault(reason, place)
 
@@ -102,13 +102,13 @@ class SourceCount:
         self.drop(reason, place)
 
     def leave(self, found: list[Unread], place: str) -> None:
-        """Count the columns of a row whose text nothing reads."""
+        """Count the unread columns with text in a row."""
         self.unread.add(found)
         for unread in found:
             self.examples.setdefault(f"text in {unread.column!r}, which nothing reads", place)
 
     def show(self, found: dict[str, tuple[str, ...]]) -> None:
-        """Count a row's inputs that hold the answer."""
+        """Count a row's inputs that contain the answer."""
         self.showing.update(found.keys())
         self.shown = {**found, **self.shown}
 
@@ -120,7 +120,7 @@ class SourceCount:
             self.contradiction = self.contradiction or f"{earlier} is kept, {own} is not"
 
     def refuse_empty(self) -> None:
-        """Raise NoInstructionsError where no row was usable, not even as a duplicate."""
+        """Raise NoInstructionsError if no row was usable, not even as a duplicate."""
         if self.read > self.lost:
             return
         raise NoInstructionsError(
@@ -139,29 +139,29 @@ class SourceCount:
             yield f"{self.lost:,} of {self.read:,} rows cannot be used: {self.reasons()}"
         if self.contradicting:
             yield (
-                f"{self.contradicting:,} of {self.read:,} rows have another right answer than an earlier row"
+                f"{self.contradicting:,} of {self.read:,} rows contradict the right answer of an earlier row"
                 f" with the same instruction: {self.contradiction}"
             )
         for column, count in self.showing.most_common():
             both = " and ".join(map(repr, self.shown[column]))
             yield (
-                f"column {column!r} shows the answer with the question: it is read, and repeats {both} in"
-                f" {count:,} of {self.read:,} rows: take it out of 'columns', and write 'ignore: [{column}]'"
+                f"column {column!r} is read and reveals the answer: it repeats {both} in {count:,} of"
+                f" {self.read:,} rows; remove it from 'columns' and set 'ignore: [{column}]'"
             )
         yield from self.unread.losses(self.read, self.layout)
 
     def alike(self, allowed: float) -> Iterator[str]:
-        """A sentence where more than the share `allowed` of the rows were dropped as near-duplicates."""
+        """A sentence if more than the share `allowed` of the rows were dropped as near-duplicates."""
         found = {reason: n for reason, n in self.dropped.items() if reason.startswith("near-duplicate")}
         if (dropped := sum(found.values())) > allowed * self.read:
             first = self.examples[next(iter(found))]
             yield (
-                f"{dropped:,} of {self.read:,} rows were dropped, each nearly the text of an earlier one (the"
-                f" first is {first}): 'instructions: {{near_duplicate_threshold: null}}' keeps all"
+                f"{dropped:,} of {self.read:,} rows were dropped as near-duplicates of earlier ones (the"
+                f" first is {first}); 'instructions: {{near_duplicate_threshold: null}}' keeps all"
             )
 
     def merges(self) -> Iterator[str]:
-        """A sentence where rows merged that a column tells apart; a few do so in every file of some size."""
+        """A sentence if rows merged that differ in an unread column. A few do in every large file."""
         yield from self.merged.losses(self.read, lambda column: self.unread.cure(column, self.layout))
 
     def remarks(self) -> Iterator[str]:
@@ -170,16 +170,16 @@ class SourceCount:
         yield from self.both_sides.told(self.read)
 
     def largest_loss(self) -> int:
-        """The most rows that one kind of loss takes."""
+        """The number of rows of the largest kind of loss."""
         showing = max(self.showing.values(), default=0)
         unread = self.unread.lost()[0]
         return max(self.lost, self.contradicting, showing, unread, self.merged.rows, self.both_sides.rows)
 
 
 def refuse_lossy(counts: Iterable[SourceCount], allowed: float) -> None:
-    """Raise LossySourceError where a source loses a larger share than `limits.lost_rows`.
+    """Raise LossySourceError if a source loses a larger share than `limits.lost_rows` allows.
 
-    Also where it has none of the columns that the study names for it.
+    Also if no row has a column that the study names for the source.
     """
     problems = [problem for count in counts for problem in source_problems(count, allowed)]
     if problems:
@@ -187,7 +187,7 @@ def refuse_lossy(counts: Iterable[SourceCount], allowed: float) -> None:
 
 
 def source_problems(count: SourceCount, allowed: float) -> Iterator[str]:
-    """Why a source must not be used as it is: a sentence each."""
+    """A sentence per reason why a source must not be used as it is."""
     origin = f"instruction source {count.source!r} ({count.of.origin}, format {count.of.format})"
     for column in sorted((count.layout.named | count.layout.more) - count.seen):
         yield f"{origin}: no row has the column {column!r} that 'columns' names"

@@ -1,4 +1,4 @@
-"""All of a study's instructions: read, deduplicated, and every dropped row accounted for."""
+"""Collect all of a study's instructions: read, deduplicate, and account for every dropped row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ ROWS_AT_ONCE = 10_000
 
 @dataclass(slots=True)
 class Instruction:
-    """One instruction on its way to a row of raw_instructions; of equal `key` are those that say the same."""
+    """One instruction before it becomes a row of raw_instructions. Equal texts have equal keys."""
 
     source: str
     place: str
@@ -56,10 +56,10 @@ def instructions_fingerprint(instructions: Instructions) -> str:
 
 
 def collect_instructions(instructions: Instructions) -> tuple[pl.DataFrame, list[SourceCount]]:
-    """Return raw_instructions (a row is one instruction) and the account of each source.
+    """Return raw_instructions (one row per instruction) and the account of each source.
 
-    Raises NoInstructionsError for a source without one usable row, naming the reasons. How much a source may
-    lose is for `refuse_lossy` to say.
+    Raises NoInstructionsError, with the reasons, for a source without a usable row. `refuse_lossy` checks how
+    much a source loses.
     """
     right = RightAnswers()
     counts = {s.name: SourceCount(s, layout_of_source(s), right) for s in instructions.sources}
@@ -85,12 +85,12 @@ def collect_instructions(instructions: Instructions) -> tuple[pl.DataFrame, list
 
 
 def layout_of_source(source: InstructionSource) -> Layout:
-    """Where a source's rows keep what; the right answer and its check are read too."""
+    """The layout of a source's rows. Columns of right answers and their checks count as read."""
     return layout_of(source, (source.columns.answer, source.columns.check))
 
 
 def read_source(source: InstructionSource, count: SourceCount) -> Iterator[Instruction]:
-    """The usable instructions of a source; whatever else there is goes to its account."""
+    """Yield the usable instructions of a source. All other rows go to its account."""
     for place, row in read_records(source):
         count.read += 1
         try:
@@ -116,7 +116,7 @@ def read_source(source: InstructionSource, count: SourceCount) -> Iterator[Instr
 
 
 def _complete(first: Instruction, copy: Instruction) -> None:
-    """What a copy of an instruction knows and the first does not."""
+    """Add to the first of two equal instructions what only the copy knows."""
     first.source_ids += copy.source_ids
     if first.answer is None:
         first.answer, first.check = copy.answer, copy.check
@@ -143,7 +143,7 @@ def _without_near_duplicates(
 
 
 def _frame(items: list[Instruction]) -> pl.DataFrame:
-    """A slice at a time: as dictionaries all rows would take more memory than everything before."""
+    """Convert a slice at a time, because dictionaries of all rows take too much memory."""
     slices = (items[start : start + ROWS_AT_ONCE] for start in range(0, len(items), ROWS_AT_ONCE))
     return pl.concat([RAW_INSTRUCTIONS.frame([]), *map(_rows, slices)])
 

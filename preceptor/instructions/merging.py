@@ -1,7 +1,7 @@
-"""Rows that say the same and differ in a column that nothing reads: two questions that became one.
+"""Find rows with the same text that differ in an unread column: two questions that merged into one.
 
-Only what somebody would read as a part of the question tells two rows apart. Answers, ids, ratings and labels
-differ between copies of one question too.
+Only columns that could be part of the question distinguish two rows. Answers, ids, ratings and labels may
+also differ between copies of one question.
 """
 
 import re
@@ -27,15 +27,15 @@ from preceptor.records.unread import LABEL_CHARACTERS, OPAQUE
 from preceptor.text import folded
 
 NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?|true|false|null|none|nan", re.IGNORECASE)
-HASH_CHARACTERS = 16  # one word of digits and letters that is shorter may be H2O
-CELL = Struct("=II")  # a column's number, and 32 bits of a hash of what it says
+HASH_CHARACTERS = 16  # shorter words of digits and letters may be text, such as H2O
+CELL = Struct("=II")  # a column's number, and 32 bits of a hash of its content
 
 
 def told_apart_by(row: Row, layout: Layout, read: Conversation) -> dict[str, int]:
-    """A hash per unread column in which two rows may differ and thereby be two questions.
+    """A hash for each unread column that could distinguish two questions.
 
-    Text does, if its column is called neither like an answer, an id or a rating (`ANSWERS`, `APART`) nor like
-    a label; a label, or a number that is no operand, only if the question has the column's name in it.
+    Text counts unless its column has the name of an answer, an id or a rating (`ANSWERS`, `APART`) or of a
+    label. A label, or a number that is not an operand, counts only if its column's name is in the question.
     """
     columns = [name for name in layout.unread(row) if not _beside_the_question(name)]
     if not columns:
@@ -49,9 +49,9 @@ def told_apart_by(row: Row, layout: Layout, read: Conversation) -> dict[str, int
 
 @dataclass
 class Merged:
-    """How many rows differ from the first that says the same, and in which columns.
+    """Counts rows that differ from the first row with the same text, and the columns in which they differ.
 
-    Of each row that says something new a hash is kept, and 8 bytes a cell that could tell it apart.
+    Memory: a hash per distinct text, and 8 bytes per cell that could distinguish it.
     """
 
     rows: int = 0
@@ -78,10 +78,10 @@ class Merged:
         return self.numbers[name]
 
     def losses(self, read: int, cure: Callable[[str], str]) -> Iterator[str]:
-        """A sentence where rows merged that a column tells apart; `cure` says which settings read it."""
+        """A sentence if rows merged that differ in a column. `cure` gives the settings that read it."""
         for column, count in self.columns.most_common(1):
             others = [repr(other) for other in self.columns if other != column]
-            besides = f"; so it is with {', '.join(others[:8])}" if others else ""
+            besides = f"; the same holds for {', '.join(others[:8])}" if others else ""
             yield (
                 f"{count:,} of {read:,} rows differ from an earlier one only in column {column!r}, which"
                 f" nothing reads: {cure(column)}{besides}"
@@ -93,7 +93,7 @@ def _beside_the_question(name: str) -> bool:
 
 
 def _told(value: Any, name: str, question: str, answers: Sequence[str]) -> tuple[str, ...]:
-    """What a cell says that could be part of the question, whatever lists and objects it stands in."""
+    """The texts of a cell, also inside lists and objects, that could be part of the question."""
     if isinstance(value, dict):
         parts = ((str(key), item) for key, item in value.items() if not _beside_the_question(str(key)))
         return tuple(text for key, item in parts for text in _told(item, key, question, answers))
@@ -116,7 +116,7 @@ def _is_asked(text: str, name: str, question: str) -> bool:
 
 
 def _without(text: str, answers: Sequence[str]) -> str:
-    """A text without the answers in it: a rendered prompt that holds one is no other question for it."""
+    """A text without the answers in it, so that rendered prompts with different answers stay equal."""
     rest = whole = folded(text)
     for answer in answers:
         if (place := find(rest, answer)) >= 0:

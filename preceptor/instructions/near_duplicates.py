@@ -1,7 +1,7 @@
-"""Near-duplicate texts: MinHash finds candidates, the exact Jaccard similarity of 5-grams decides.
+"""Find near-duplicate texts: MinHash finds candidates, and the exact Jaccard similarity of 5-grams decides.
 
-Measured against datasketch and an exact join in benchmarks/RESULTS.md. MinHash's own estimate of the
-similarity is too coarse to decide by.
+benchmarks/RESULTS.md compares this with datasketch and an exact join. MinHash's own estimate of the
+similarity is too coarse for the decision.
 """
 
 from collections import defaultdict
@@ -15,37 +15,37 @@ from rensa import RMinHash
 
 from preceptor.text import in_one_line
 
-SHINGLE = 5  # characters; words would leave a three-word instruction without any
+SHINGLE = 5  # characters; a three-word instruction would have no shingles of five words
 PERMUTATIONS = 128
-# A pair of similarity s meets in one of 32 bands of 4 rows with probability 1 - (1 - s⁴)³²: 0.988 at the
-# lowest threshold allowed, 0.6, and above 0.9999 from 0.75.
+# A pair of similarity s meets in one of 32 bands of 4 rows with probability 1 - (1 - s⁴)³²: 0.988 at 0.6, the
+# lowest allowed threshold, and above 0.9999 from 0.75.
 BANDS = 32
 SEED = 0
-ODD = np.uint64(0x9E3779B97F4A7C15)  # mixes two halves of a band; what collides is told apart by Jaccard
+ODD = np.uint64(0x9E3779B97F4A7C15)  # mixes the two halves of a band; Jaccard sorts out collisions
 TEXTS_AT_ONCE = 1000
 SETS_KEPT = 256
 
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """The earlier kept text that a text is near, and their similarity."""
+    """The earlier kept text that a text is similar to, and their similarity."""
 
     of: int
     similarity: float
 
 
 def comparable(text: str) -> str:
-    """A text without what makes no difference to a reader in a hurry: case and blanks."""
+    """A text with case and whitespace normalised."""
     return in_one_line(text).casefold()
 
 
 def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, NearDuplicate]:
-    """Return, for each text to drop, the most similar of the texts kept before it.
+    """Return, for each text to drop, the most similar text kept before it.
 
-    Texts are compared as they are: make them `comparable` first. The order decides which of a pair stays.
+    Texts are compared unchanged, so make them `comparable` first. The first text of a pair is kept.
     """
     exact = _Exact(texts)
-    kept: dict[tuple[int, int], list[int]] = defaultdict(list)  # by band and what it says
+    kept: dict[tuple[int, int], list[int]] = defaultdict(list)  # by band and its value
     dropped: dict[int, NearDuplicate] = {}
     for number, bands in _meeting(_sketches(texts)):
         near = [
@@ -63,9 +63,9 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> dict[int, NearDup
 
 
 def _sketches(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """(texts, BANDS): equal numbers in a column stand for texts that may be alike.
+    """Sketches of shape (texts, BANDS). Texts with equal numbers in a column may be similar.
 
-    A text's shingles take a hundred times its memory: they go one by one, and no set of them is made.
+    All shingles of a text take a hundred times its memory, so they are streamed and never collected in a set.
     """
     sketches = np.empty((len(texts), BANDS), dtype=np.uint64)
     for start in range(0, len(texts), TEXTS_AT_ONCE):
@@ -77,7 +77,7 @@ def _sketches(texts: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _meeting(sketches: NDArray[np.uint64]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """The few texts that meet another in some band, in order, and the bands in which they do."""
+    """Yield, in order, the texts that share some band with another text, with those bands."""
     meets = np.zeros(sketches.shape, dtype=np.bool_)
     for band in range(BANDS):
         said, texts = np.unique(sketches[:, band], return_counts=True)
@@ -93,19 +93,19 @@ def _shingles(text: str) -> Iterator[str]:
 
 
 class _Exact:
-    """Jaccard similarities of texts, by their numbers; the sets of the latest texts alone are kept."""
+    """Jaccard similarities of texts by number. Only the shingle sets of recent texts are kept."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._sizes: dict[int, int] = {}
         self._set = lru_cache(maxsize=SETS_KEPT)(lambda number: set(_shingles(texts[number])))
 
     def similarity(self, first: int, second: int) -> float:
-        """What the two share of all that either holds."""
+        """The Jaccard similarity of two texts."""
         common = len(self._set(first) & self._set(second))
         return common / (self._size(first) + self._size(second) - common)
 
     def most(self, first: int, second: int) -> float:
-        """No more than this can the two be alike: their sizes alone say so, and most pairs end here."""
+        """An upper bound of the similarity from the sizes alone, which rules out most pairs."""
         sizes = self._size(first), self._size(second)
         return min(sizes) / max(sizes)
 

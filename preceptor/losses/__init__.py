@@ -1,1 +1,1 @@
-"""How well each base model already digests each response."""
+"""Losses of each response under each untuned base model."""

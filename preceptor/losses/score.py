@@ -11,7 +11,7 @@ from preceptor.lake.store import Lake
 from preceptor.scoring import ScoringEngine, score_responses, scoring_work
 from preceptor.study.schema import Base
 
-VERSION = 4  # 4: a blank that a template sets before an answer is the answer's
+VERSION = 4  # 4: a space that a template adds before an answer belongs to the answer
 
 
 def score_losses(
@@ -23,14 +23,14 @@ def score_losses(
     load: Callable[[Base], ScoringEngine],
     retry_failed: bool = False,
 ) -> Outcome:
-    """Bring the (base, teacher) partition to one row per response: sums over its tokens or an `error`."""
+    """Complete the (base, teacher) partition: per response the sums over its tokens or an `error`."""
     place = {"base": base.name, "teacher": teacher}
     work = scoring_work(BASE_LOSSES, place, loss_fingerprint(base), responses, instructions, retry_failed)
     return score_responses(lake, work, lambda: load(base))
 
 
 def loss_fingerprint(base: Base) -> str:
-    """Changes with the model, its template and which tokens are scored."""
+    """Changes with the model, its template and the choice of scored tokens."""
     settings = {"dtype", "prompt_format", "include_end_of_turn", "unconditional", "max_length"}
     return fingerprint(
         "base_losses",

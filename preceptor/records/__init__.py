@@ -1,6 +1,6 @@
-"""How a file is read: `read.py` gives its rows, `formats.py` makes a row a conversation.
+"""Read files of rows. `read.py` gives the rows, `formats.py` turns a row into a conversation.
 
-What no column of the row's format reads is found by `unread.py`, so that no text is lost in silence.
+`unread.py` finds text in columns that the format does not read, so that no text is lost silently.
 """
 
 from preceptor.records.opening import RecordsError, Row

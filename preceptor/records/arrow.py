@@ -23,7 +23,7 @@ TEXT = "BYTE_ARRAY"
 
 
 def parquet_rows(path: Path) -> Iterator[Placed]:
-    """The rows of a Parquet file. Raises RecordsError where it is another kind, or has a column twice."""
+    """The rows of a Parquet file. Raises RecordsError for another kind of file or a repeated column."""
     import pyarrow.parquet as parquet
 
     with path.open("rb") as file:
@@ -35,7 +35,7 @@ def parquet_rows(path: Path) -> Iterator[Placed]:
         texts = [
             c.path for c in map(plain.schema.column, range(len(plain.schema))) if c.physical_type == TEXT
         ]
-    # Dictionaries stay what they are: a long text that a small file repeats is not unpacked for every row.
+    # Dictionaries stay encoded, so that a long text that many rows repeat is not unpacked for each.
     with parquet.ParquetFile(path, read_dictionary=texts) as opened:
         rows = (row for batch in opened.iter_batches(ROWS_AT_ONCE) for row in unpacked(batch))
         yield from numbered(rows, path.name)
@@ -48,7 +48,7 @@ def saved_dataset_rows(path: Path, split: str) -> Iterator[Placed]:
     dataset = load_from_disk(str(path))
     if isinstance(dataset, DatasetDict):
         if split not in dataset:
-            raise RecordsError(f"{path}: has no split {split!r}, but {', '.join(dataset)}")
+            raise RecordsError(f"{path}: has no split {split!r}; its splits are {', '.join(dataset)}")
         dataset = dataset[split]
     yield from numbered(_dataset(dataset), path.name)
 
@@ -62,7 +62,7 @@ def dataset_rows(records: Records) -> Iterator[Placed]:
 
 
 def unpacked(batch: "pa.RecordBatch | pa.Table") -> Iterator[Row]:
-    """A batch's rows; one at a time where all of them could be large."""
+    """The rows of a batch. A batch above one megabyte is unpacked row by row."""
     import pyarrow as pa
 
     columns = [_readable(batch.column(number)) for number in range(batch.num_columns)]
@@ -75,7 +75,7 @@ def unpacked(batch: "pa.RecordBatch | pa.Table") -> Iterator[Row]:
 
 
 def _dataset(dataset: Any) -> Iterator[Row]:
-    """Straight from Arrow: pictures and sound in columns that nothing reads are not decoded."""
+    """Rows straight from Arrow, so that images and sound in unread columns are not decoded."""
     for batch in dataset.with_format("arrow").iter(ROWS_AT_ONCE):
         yield from unpacked(batch)
 
@@ -85,7 +85,7 @@ def _readable(column: Any) -> Any:
 
 
 def _as_text(column: Any) -> Any:
-    """Bytes as text where they are UTF-8: old writers do not mark text as such. Pictures stay bytes."""
+    """Convert bytes to text if they are UTF-8, because old writers do not mark text. Images stay bytes."""
     import pyarrow as pa
 
     packed = pa.types.is_dictionary(column.type)
@@ -102,7 +102,7 @@ def _as_text(column: Any) -> Any:
 
 
 def _without_time(column: Any) -> Any:
-    """Times as whole numbers: no reader needs them, and some have no Python object (an unknown zone)."""
+    """Convert times to integers. No reader needs them, and some have no Python object (unknown time zone)."""
     plain = _plain(column.type)
     return column if plain == column.type else column.cast(plain)
 

@@ -1,8 +1,8 @@
-"""Messages in the shapes that public files have: a list of objects or of texts, a dict of lists, or JSON.
+"""Read messages in the shapes of public files: a list of objects or texts, a dict of lists, or JSON.
 
-A message's text is a text or a list of parts of which each is text. Whatever says something that is no text
-(a picture, a tool's call or result) makes the record unusable, by name: answered without it, it would be
-another question.
+A message's text is a string or a list of text parts. A message that contains anything else (an image, a tool
+call or result) makes the record unusable, and the reason names it: without that part the question would be a
+different one.
 """
 
 import json
@@ -17,12 +17,12 @@ USER = ("user", "human", "prompter")
 ASSISTANT = ("assistant", "gpt", "chatgpt", "bing", "bard", "model")
 TOOL = ("tool", "function", "observation", "function_call", "ipython")
 CALLS = ("tool_calls", "function_call", "tool_call_id")
-READ = frozenset({*SPEAKER, *TEXT, *CALLS})  # a message's keys that are read, or refused by name
+READ = frozenset({*SPEAKER, *TEXT, *CALLS})  # keys of a message that are read, or refused by name
 TEXT_PARTS = ("text", "input_text", "output_text")
 
 
 def chat(value: Any, column: str) -> Conversation:
-    """The turns of a conversation, which must alternate. Raises RecordError where it is none."""
+    """The turns of a conversation, which must alternate. Raises RecordError for an invalid one."""
     system: str | None = None
     user: list[str] = []
     assistant: list[str] = []
@@ -32,7 +32,7 @@ def chat(value: Any, column: str) -> Conversation:
             raise RecordError(f"{place} is not an object")
         key, speaker = _speaker(message)
         if speaker in TOOL or any(message.get(call) for call in CALLS):
-            raise RecordError(f"{place} is a tool's call or result ({key} {speaker!r}), which is not read")
+            raise RecordError(f"{place} is a tool call or result ({key} {speaker!r}), which is not supported")
         empty = [name for name in TEXT if name in message and message[name] in (None, "", [])]
         if number == 0 and speaker in SYSTEM and empty:
             continue
@@ -51,19 +51,19 @@ def chat(value: Any, column: str) -> Conversation:
 
 
 def messages_of(value: Any, column: str) -> list[Any]:
-    """The messages one by one. Raises RecordError where there are none."""
+    """The list of messages. Raises RecordError if there are none."""
     found = parsed(value, column)
     if isinstance(found, dict):
         found = _transposed(found, column)
     if not isinstance(found, list) or not found:
-        raise RecordError(f"{column!r} holds no messages")
+        raise RecordError(f"{column!r} contains no messages")
     return _spoken(found) if all(isinstance(turn, str) for turn in found) else found
 
 
 def _spoken(turns: list[str]) -> list[dict[str, Any]]:
-    """Turns as plain texts, the user's first, as LIMA and UltraChat have them; the last may be either's.
+    """Messages from plain texts, the user's first (LIMA, UltraChat). The last may be either side's.
 
-    Texts that each hold a message as JSON are those messages.
+    If every text is a JSON message, those messages are returned.
     """
     if all(turn.lstrip().startswith("{") for turn in turns):
         found = [_message(turn) for turn in turns]
@@ -81,20 +81,20 @@ def _message(text: str) -> dict[str, Any] | None:
 
 
 def parsed(value: Any, column: str) -> Any:
-    """What a cell holds; CSV files and some datasets keep lists and objects as JSON in a text."""
+    """The value of a cell. CSV files and some datasets store lists and objects as JSON text."""
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{column!r} holds text that is no JSON: {_without_place(error)}") from error
+        raise RecordError(f"{column!r} contains text that is not JSON: {_without_place(error)}") from error
 
 
 def turn_texts(turns: Any, column: str) -> tuple[str, ...]:
-    """User or assistant turns of Arena-Hard and FastChat, which may wrap a turn as {"content": text}."""
+    """User or assistant turns of Arena-Hard and FastChat, where a turn may be {"content": text}."""
     turns = parsed(turns, column)
     if not isinstance(turns, list) or not turns:
-        raise RecordError(f"{column!r} holds no turns")
+        raise RecordError(f"{column!r} contains no turns")
     return tuple(
         _text(turn, f"{column}[{number}]") if isinstance(turn, dict) else text_of(turn, f"{column}[{number}]")
         for number, turn in enumerate(turns)
@@ -102,15 +102,15 @@ def turn_texts(turns: Any, column: str) -> tuple[str, ...]:
 
 
 def _without_place(error: Exception) -> str:
-    """The reason alone: with the place of the mistake no two rows would have the same one."""
+    """The reason without the position, so that rows with the same mistake are counted together."""
     return str(error).split(":")[0]
 
 
 def _transposed(columns: dict[str, Any], column: str) -> list[dict[str, Any]]:
-    """A dict of lists, as `datasets` stores a sequence of objects, message by message."""
+    """The messages of a dict of lists, which is how `datasets` stores a sequence of objects."""
     lists = {key: value for key, value in columns.items() if isinstance(value, list)}
     if not lists or len({len(value) for value in lists.values()}) > 1 or len(lists) < len(columns):
-        raise RecordError(f"{column!r} holds an object that is no list of messages")
+        raise RecordError(f"{column!r} contains an object that is not a list of messages")
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
 
@@ -123,10 +123,10 @@ def _text(message: dict[str, Any], place: str) -> str:
     key = next((key for key in TEXT if key in message), None)
     if key is None:
         there = ", ".join(map(str, list(message)[:8]))
-        raise RecordError(f"{place}: no column {TEXT[0]!r} (there are {there})")
+        raise RecordError(f"{place}: no key {TEXT[0]!r} (its keys are {there})")
     content = message[key]
     if isinstance(content, dict) and "answer" in content:
-        content = content["answer"]  # Arena-Hard 2 wraps an answer as {"answer": text}
+        content = content["answer"]  # Arena-Hard 2 writes an answer as {"answer": text}
     if isinstance(content, list):
         return "\n".join(_part(part, f"{place}.{key}[{number}]") for number, part in enumerate(content))
     return text_of(content, f"{place}.{key}")
@@ -138,5 +138,5 @@ def _part(part: Any, place: str) -> str:
         return text_of(part.get("text"), f"{place}.text")
     kind = part.get("type") if isinstance(part, dict) else None
     if kind is not None:
-        raise RecordError(f"{place} is {kind!r} and no text, which is not read")
+        raise RecordError(f"{place} is {kind!r}, but only text is supported")
     return text_of(part, place)

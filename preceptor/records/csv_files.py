@@ -1,7 +1,7 @@
-"""CSV and TSV files: a header, and as many fields in each row as it has.
+"""Read CSV and TSV files: a header, and rows with as many fields.
 
-A .csv whose header has semicolons and no comma is separated by them, as spreadsheets write it where the
-comma is the decimal mark.
+A .csv file whose header has semicolons and no comma is separated by semicolons. Spreadsheets write this where
+the comma is the decimal separator.
 """
 
 import csv
@@ -24,14 +24,14 @@ from preceptor.records.opening import (
 )
 
 QUOTES = (
-    "fields with quotes, separators or line ends stand in quotes, and a quote inside them is doubled: He said"
-    ' "hi" is written "He said ""hi"""'
+    "put quotes around fields that contain quotes, separators or line ends, and double the quotes inside: He"
+    ' said "hi" is written "He said ""hi"""'
 )
 
 
 def csv_rows(path: Path, delimiter: str) -> Iterator[Placed]:
-    """A row per record. Raises RecordsError, with file and line, where they cannot be told apart."""
-    csv.field_size_limit(sys.maxsize)  # the lines have a limit of their own
+    """Yield a row per record. Raises RecordsError, with file and line, if the file is malformed."""
+    csv.field_size_limit(sys.maxsize)  # _Lines limits the size of rows
     delimiter = _delimiter(beginning(path), delimiter)
     with open_binary(path) as raw:
         lines = _Lines(path, raw)
@@ -44,23 +44,23 @@ def csv_rows(path: Path, delimiter: str) -> Iterator[Placed]:
 
 
 def _delimiter(first: bytes, usual: str) -> str:
-    """What separates fields, by the file's first bytes."""
+    """The separator of fields, guessed from the file's first bytes."""
     header = first.partition(b"\n")[0]
     return ";" if usual == "," and b";" in header and b"," not in header else usual
 
 
 class _Lines:
-    """A CSV file's lines; a quoted field may hold several, so the bound is on all that a row took."""
+    """The lines of a CSV file. A quoted field may span several lines, so the limit is on the whole row."""
 
     def __init__(self, path: Path, raw: Binary) -> None:
         self.path = path
         self.text = io.TextIOWrapper(raw, "utf-8-sig", newline="")
         self.number = 0
         self.taken = 0
-        self.first = 1  # the line on which the row began
+        self.first = 1  # the line on which the current row began
 
     def begin(self) -> None:
-        """The next line belongs to a new row."""
+        """Start a new row with the next line."""
         self.taken, self.first = 0, self.number + 1
 
     def __iter__(self) -> Iterator[str]:
@@ -69,12 +69,12 @@ class _Lines:
             self.taken += len(line)
             if self.taken > bounds.LARGEST_ROW:
                 raise RecordsError(
-                    f"{self.path}:{self.number}: {too_large('a row')}. Where it ends cannot be told,"
-                    " so the rows behind it are not read either"
+                    f"{self.path}:{self.number}: {too_large('a row')}. Its end is unknown, so the rows after"
+                    " it cannot be read either"
                 )
             if "\0" in line:
                 raise RecordsError(
-                    f"{self.path}:{self.number}: holds a NUL byte: the file is damaged, or no text in UTF-8"
+                    f"{self.path}:{self.number}: contains a NUL byte; the file is damaged or not UTF-8 text"
                 )
             yield line
 
@@ -102,7 +102,7 @@ def _records(lines: _Lines, reader: Iterator[list[str]]) -> Iterator[list[str]]:
 def _row(header: list[str], fields: list[str]) -> Row | str:
     if len(fields) != len(header):
         than = "more" if len(fields) > len(header) else "fewer"
-        return f"{than} fields than the header has"
+        return f"{than} fields than the header"
     return dict(zip(header, fields, strict=True))
 
 
@@ -110,17 +110,17 @@ def _refuse_header(path: Path, header: list[str], delimiter: str) -> None:
     refuse_repeated(f"{path}:1: the header", header)
     other = [mark for mark in (";", "\t", "|", ",") if mark != delimiter and mark in "".join(header)]
     if len(header) == 1 and other:
-        cure = {"\t": "let the name end in .tsv", ",": "let the name end in .csv"}.get(
+        cure = {"\t": "rename the file to .tsv", ",": "rename the file to .csv"}.get(
             other[0], "save it with commas"
         )
         raise RecordsError(
-            f"{path}:1: the header is one column, {header[0]!r}: fields are separated by {delimiter!r} in"
-            f" {path.suffix} files, not by {other[0]!r}: {cure}"
+            f"{path}:1: the header is one column, {header[0]!r}; fields are separated by {delimiter!r} in"
+            f" {path.suffix} files, not by {other[0]!r}; {cure}"
         )
 
 
 def _first_bad_line(path: Path, error: UnicodeDecodeError) -> str:
-    """The line that is no UTF-8: the decoder reads ahead of the lines that it gives."""
+    """The message for the first line that is not UTF-8. The decoder's own position is ahead of the lines."""
     with open_binary(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(bounds.LARGEST_ROW), b""), 1):
             try:

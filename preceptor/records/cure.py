@@ -1,4 +1,4 @@
-"""Which settings read a column that nothing reads, or leave it out knowingly."""
+"""Suggest settings that read an unread column, or that ignore it on purpose."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,24 @@ DIALOGUES = ("conversation", "conversations", "dialog", "dialogue", "messages", 
 
 
 def cure(column: str, layout: Layout, repeats: Sequence[str] = (), listed: bool = False) -> str:
-    """The settings in words. `repeats` are the columns whose text it holds, `listed` says that it is no text.
+    """The settings, in words.
 
-    What holds an instruction or an answer already is offered as nothing: read as an input it would show the
-    answer, and ask twice.
+    `repeats` are the columns whose text the column contains. `listed` means that it is a list or an object.
+    A column that already contains an instruction or an answer is not suggested for any role: as an input it
+    would reveal the answer and repeat the question.
     """
-    leave = f"'{ignoring([*sorted(layout.ignored), column])}' leaves it out"
+    leave = f"'{ignoring([*sorted(layout.ignored), column])}' ignores it"
     formats = _formats(column, layout)[:1]
     if repeats:
         instead = f"; {formats[0]} reads it instead" if formats and listed else ""
-        return f"{leave}, for it repeats {' and '.join(map(repr, repeats))}{instead}"
+        return f"{leave}, because it repeats {' and '.join(map(repr, repeats))}{instead}"
     if column == "instances":
         return f"'format: alpaca' reads it, {leave}"
     roles = _roles(column, layout, listed)
     ways = [*formats, *roles]
     if listed and not ways:
-        return f"{leave}; to have it read write it as a text"
-    shown = " as a part of what is asked" if roles and _offered(column, listed)[0] in ASKED else ""
+        return f"{leave}; to use it, write it as text"
+    shown = " as part of the prompt" if roles and _offered(column, listed)[0] in ASKED else ""
     return f"{' or '.join(ways)} reads it{shown}, {leave}" if ways else leave
 
 
@@ -46,12 +47,12 @@ def _roles(column: str, layout: Layout, listed: bool) -> list[str]:
 
 
 def _names(format: str) -> frozenset[str]:
-    """What a format reads; `prompt` says nothing of a file, for everybody calls a question so."""
+    """The columns that a format reads, without `prompt`: that name is too common to identify a format."""
     return frozenset(name for names in ROLES[format].values() for name in names if name != "prompt")
 
 
 def _offered(column: str, listed: bool) -> list[Role]:
-    """What a column may be, the likeliest first. An answer is never a part of the question."""
+    """The roles that a column may have, most likely first. An answer is never part of the question."""
     name = last_word(column)
     if name == "history" or (listed and name in DIALOGUES):
         return ["history"]

@@ -1,7 +1,7 @@
-"""One record of a known format → a conversation: system prompt, user turns, assistant turns.
+"""Turn a record of a known format into a conversation: system prompt, user turns, assistant turns.
 
-The same readers serve instruction sources, recorded responses and benchmarks: most public formats hold both
-sides.
+Instruction sources, recorded responses and benchmarks share these readers, because most public formats
+contain both sides.
 """
 
 from collections.abc import Callable
@@ -19,26 +19,26 @@ ANSWERED: tuple[Role, ...] = ("response",)
 
 
 def read_conversation(row: Row, layout: Layout, needs: tuple[Role, ...] = ASKED) -> Conversation:
-    """Read a record in which the columns that the caller needs are there.
+    """Read a record. `needs` are the roles whose columns it must have.
 
-    Raises RecordError with the reason where it holds no such conversation.
+    Raises RecordError, with the reason, if the record has no usable conversation.
     """
     return READERS[layout.format](row, layout, needs)
 
 
 def _optional(row: Row, layout: Layout, role: Role) -> tuple[str, ...]:
-    """The text of a role, or nothing where the row has none."""
+    """The text of a role as a tuple, empty if the row has none."""
     value = layout.value(row, role)
     return () if value is None else (text_of(value, layout.column(row, role)),)
 
 
 def _said(row: Row, layout: Layout, role: Role) -> tuple[str, ...]:
-    """The same without a blank text."""
+    """Like `_optional`, but a blank text counts as none."""
     return tuple(text for text in _optional(row, layout, role) if text.strip())
 
 
 def _needed(row: Row, layout: Layout, role: Role, needs: tuple[Role, ...]) -> tuple[str, ...]:
-    """The text of a role; where the caller needs its column, the row must have it."""
+    """The text of a role. The row must have its column if the caller needs it."""
     if role in needs:
         name = layout.column(row, role)
         if role == "instruction":
@@ -50,25 +50,25 @@ def _needed(row: Row, layout: Layout, role: Role, needs: tuple[Role, ...]) -> tu
 def _question(value: Any, name: str) -> str:
     if isinstance(value, list):
         raise RecordError(
-            f"column {name!r} holds a list, not text: if it is of turns, set 'format: messages' and"
+            f"column {name!r} contains a list, not text; if it is a list of turns, set 'format: messages' and"
             f" 'columns: {{messages: {name}}}'"
         )
     return text_of(value, name)
 
 
 def _refuse_other_speakers(row: Row, layout: Layout) -> None:
-    """A message a row, as OASST's flat files have it: answers are no questions, later turns no whole ones."""
+    """Refuse rows of one message each (OASST's flat files) that are answers or later turns."""
     speaker = next((row[name] for name in layout.unread(row) if name in SPEAKER), None)
     if not isinstance(speaker, str) or speaker.lower() not in (*USER, *ASSISTANT):
         return
     if speaker.lower() in ASSISTANT:
-        raise RecordError(f"is a message of the {speaker}, not a question: keep the users' rows only")
+        raise RecordError(f"is a message of the {speaker}, not a question; keep only the users' rows")
     if any(row.get(name) for name in PARENTS):
-        raise RecordError("is a later turn of a conversation: write each conversation as one row of messages")
+        raise RecordError("is a later turn of a conversation; write each conversation as one row of messages")
 
 
 def _system(row: Row, layout: Layout) -> str | None:
-    """The system prompt; an empty cell is none."""
+    """The system prompt, or None for an empty cell."""
     return next(iter(_said(row, layout, "system")), None)
 
 
@@ -80,7 +80,7 @@ def _id(row: Row, layout: Layout) -> str | None:
 
 
 def _plain(row: Row, layout: Layout, needs: tuple[Role, ...]) -> Conversation:
-    """An instruction with its input below it, after the turns of its history; and the response."""
+    """History, then the instruction with its input below it, then the response."""
     instruction = _needed(row, layout, "instruction", needs)
     asked = _with_input(row, layout, instruction)
     before = _history(row, layout)
@@ -100,14 +100,14 @@ def _with_input(row: Row, layout: Layout, instruction: tuple[str, ...]) -> tuple
 
 
 def _instance(row: Row, layout: Layout) -> Row:
-    """The one instance of a self-instruct task; there each instruction has a list of them."""
+    """The only instance of a self-instruct task. That format has a list of instances per instruction."""
     if layout.format != "alpaca" or "instances" in layout.ignored or row.get("instances") is None:
         return {}
     instances = parsed(row["instances"], "instances")
     if not isinstance(instances, list) or not all(isinstance(instance, dict) for instance in instances):
-        raise RecordError("'instances' holds no list of objects")
+        raise RecordError("'instances' is not a list of objects")
     if len(instances) > 1:
-        raise RecordError("'instances' holds several inputs: give each a row of its own")
+        raise RecordError("'instances' contains several inputs; write one row per input")
     return instances[0] if instances else {}
 
 
@@ -117,7 +117,7 @@ def _instance_output(row: Row, layout: Layout) -> tuple[str, ...]:
 
 
 def _history(row: Row, layout: Layout) -> list[tuple[str, str]]:
-    """Earlier turns: pairs of what was asked and what was answered, or messages."""
+    """Earlier turns as pairs of instruction and response, read from pairs or messages."""
     value = layout.value(row, "history")
     if value is None or value in ("", []):
         return []
@@ -127,12 +127,12 @@ def _history(row: Row, layout: Layout) -> list[tuple[str, str]]:
         return [(text_of(asked, name), text_of(answered, name)) for asked, answered in turns]
     said = chat(turns, name)
     if said.system is not None or len(said.user) != len(said.assistant):
-        raise RecordError(f"column {name!r} holds no pairs of an instruction and its response")
+        raise RecordError(f"column {name!r} is not a list of pairs of instruction and response")
     return list(zip(said.user, said.assistant, strict=True))
 
 
 def _fastchat(row: Row, layout: Layout, _: tuple[Role, ...]) -> Conversation:
-    """Arena-Hard and FastChat: question.jsonl holds user turns, an answer file one choice's turns."""
+    """Arena-Hard and FastChat: question.jsonl has the user turns, an answer file the turns of one choice."""
     id, system = _id(row, layout), _system(row, layout)
     if "choices" in row:
         return Conversation(id, system, (), _answer_turns(row["choices"]))
@@ -146,19 +146,19 @@ def _fastchat(row: Row, layout: Layout, _: tuple[Role, ...]) -> Conversation:
 
 def _answer_turns(choices: Any) -> tuple[str, ...]:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise RecordError("'choices' holds no answer")
+        raise RecordError("'choices' contains no answer")
     if len(choices) > 1:
-        raise RecordError("'choices' holds several answers: give each sample a row of its own")
+        raise RecordError("'choices' contains several answers; write one row per sample")
     return turn_texts(choices[0].get("turns"), "choices[0].turns")
 
 
 def _chat(row: Row, layout: Layout, _: tuple[Role, ...]) -> Conversation:
     name = layout.column(row, "messages")
     if row[name] is None:
-        raise RecordError(f"{name!r} holds no messages")
+        raise RecordError(f"{name!r} contains no messages")
     said, beside = chat(row[name], name), _system(row, layout)
     if said.system is not None and beside is not None and said.system.strip() != beside.strip():
-        raise RecordError(f"has two system prompts: one in {name!r} and another beside it")
+        raise RecordError(f"has two different system prompts: one in {name!r} and one in its own column")
     return Conversation(_id(row, layout), said.system or beside, said.user, said.assistant)
 
 

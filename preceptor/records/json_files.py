@@ -1,6 +1,6 @@
-"""JSON: one object a line (.jsonl), or a document that is a list of objects (.json).
+"""Read JSON: one object per line (.jsonl), or a list of objects (.json).
 
-A value is read strictly enough that nothing in it is lost without a word.
+Reading is strict, so that nothing is lost silently.
 """
 
 import json
@@ -25,12 +25,12 @@ from preceptor.records.opening import (
     too_large,
 )
 
-LARGEST_DOCUMENT = 1024 * MEGABYTE  # bytes of a .json, unpacked: its text is read all at once
+LARGEST_DOCUMENT = 1024 * MEGABYTE  # bytes of an unpacked .json, whose text is read at once
 BLANKS = re.compile(r"[ \t\n\r]*")
 
 
 class RepeatedKeyError(ValueError):
-    """An object with two values under one key, of which a reader would silently drop one."""
+    """An object with a repeated key. A normal reader would silently drop one of the values."""
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise RepeatedKeyError(f"the key {key!r} stands twice in one object")
+                raise RepeatedKeyError(f"the key {key!r} appears twice in one object")
             seen.add(key)
     return found
 
@@ -48,26 +48,24 @@ DECODER = json.JSONDecoder(object_pairs_hook=_pairs)
 
 
 def _row_of(text: str) -> Row | str:
-    """The object that a text holds, or why it holds none."""
+    """The JSON object in a text, or why there is none."""
     try:
         value = DECODER.decode(text)
     except RepeatedKeyError as error:
         return str(error)
     except json.JSONDecodeError as error:
-        return (
-            "two JSON values on one line: write each on a line of its own" if _more(error) else _broken(error)
-        )
+        return "two JSON values on one line; write each on its own line" if _more(error) else _broken(error)
     except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
     return _object(value)
 
 
 def _object(value: Any) -> Row | str:
-    """A value as a row, or why it is none."""
+    """A value as a row, or why it is not one."""
     if isinstance(value, dict):
         return value
     such = """, such as {"instruction": "…"}""" if isinstance(value, str) else ""
-    return f"a JSON {type(value).__name__} where an object is expected{such}"
+    return f"a JSON {type(value).__name__} instead of an object{such}"
 
 
 def _more(error: json.JSONDecodeError) -> bool:
@@ -75,12 +73,12 @@ def _more(error: json.JSONDecodeError) -> bool:
 
 
 def _broken(error: json.JSONDecodeError) -> str:
-    zero = "; it holds a NUL byte" if "\0" in error.doc else ""
+    zero = "; it contains a NUL byte" if "\0" in error.doc else ""
     return f"not JSON: {error.msg} at character {error.pos + 1}{zero}"
 
 
 def jsonl_rows(path: Path) -> Iterator[Placed]:
-    """A row per line that is not blank. Raises RecordsError where the file is another kind of file."""
+    """Yield a row per non-blank line. Raises RecordsError for another kind of file."""
     _refuse_document(path)
     with open_binary(path) as file:
         for number, line in enumerate(_lines(file), 1):
@@ -99,23 +97,23 @@ def _line_row(line: bytes) -> Row | str:
 
 
 def _refuse_document(path: Path) -> None:
-    """Raise RecordsError where the first line shows a list, or an object over several lines."""
+    """Raise RecordsError if the first line begins a list, or an object that spans several lines."""
     first = beginning(path).lstrip()
     line, ends, _ = first.partition(b"\n")
     line = line.strip()
     if line in (b"[", b"[{") or (line.startswith(b"[") and line[1:].lstrip().startswith(b"{")):
-        raise RecordsError(f"{path}: holds a JSON list, not one object a line: name it .json")
+        raise RecordsError(f"{path}: contains a JSON list, not one object per line; rename it to .json")
     if line == b"{" and ends:
         raise RecordsError(
-            f"{path}: its JSON objects span several lines: write one object a line (jq -c .), or a list of"
-            " them as .json"
+            f"{path}: its JSON objects span several lines; write one object per line (jq -c .), or a list of"
+            " objects as .json"
         )
 
 
 def _lines(file: Binary) -> Iterator[bytes | None]:
-    """The file's lines; None for one that is too long, of which no more than a bounded part is ever held.
+    """The file's lines; None for a line that is too long, which is never in memory as a whole.
 
-    A binary file's lines end at b"\\n" only; text mode would also break at U+2028 inside strings.
+    A binary file's lines end only at b"\\n". Text mode would also break at U+2028 inside strings.
     """
     while line := file.readline(bounds.LARGEST_ROW + 1):
         if len(line) <= bounds.LARGEST_ROW:
@@ -127,7 +125,7 @@ def _lines(file: Binary) -> Iterator[bytes | None]:
 
 
 def json_rows(path: Path) -> Iterator[Placed]:
-    """A row per member of the list. Raises RecordsError where the document is none."""
+    """Yield a row per member of the list. Raises RecordsError if the document is not a list."""
     text = _text(path)
     if not text.startswith("[", _behind_blanks(text, 0)):
         raise RecordsError(f"{path}: {_instead_of_a_list(text)}")
@@ -141,10 +139,10 @@ def _text(path: Path) -> str:
         document = file.read(LARGEST_DOCUMENT + 1)
     if len(document) > LARGEST_DOCUMENT:
         raise RecordsError(
-            f"{path}: a .json file of more than {LARGEST_DOCUMENT // MEGABYTE} MiB (unpacked) is not read:"
-            " all of it would have to be in memory. Write one object a line, as .jsonl"
+            f"{path}: a .json file of more than {LARGEST_DOCUMENT // MEGABYTE} MiB (unpacked) is not"
+            " supported, because it must fit in memory. Write one object per line, as .jsonl"
         )
-    encoding = json.detect_encoding(document)  # JSON's first characters tell UTF-8, UTF-16 and UTF-32 apart
+    encoding = json.detect_encoding(document)  # UTF-8, UTF-16 or UTF-32, seen from the first characters
     if encoding.startswith("utf-8"):
         refuse_kind(path, document[:4096])
     try:
@@ -155,19 +153,19 @@ def _text(path: Path) -> str:
 
 
 def _instead_of_a_list(text: str) -> str:
-    value, end = DECODER.raw_decode(text, _behind_blanks(text, 0))  # damage has an error of its own
+    value, end = DECODER.raw_decode(text, _behind_blanks(text, 0))  # raises for damaged JSON
     if text.startswith(("{", "["), _behind_blanks(text, end)):
-        return "holds several JSON values, not one list of objects: one object a line is named .jsonl"
+        return (
+            "contains several JSON values, not one list; if it has one object per line, rename it to .jsonl"
+        )
     json.loads(text)
     lists = [key for key, item in value.items() if isinstance(item, list)] if isinstance(value, dict) else []
-    inside = (
-        f" (its rows may be in {', '.join(map(repr, lists[:3]))}: write that list alone)" if lists else ""
-    )
-    return f"a .json file must hold a list of objects; one object a line is .jsonl{inside}"
+    inside = f" (the rows may be in {', '.join(map(repr, lists[:3]))}; write only that list)" if lists else ""
+    return f"a .json file must contain a list of objects; one object per line is .jsonl{inside}"
 
 
 def _elements(text: str) -> Iterator[Any]:
-    """The members of a JSON list, one at a time: all of them as objects would take many times the text."""
+    """The members of a JSON list, one at a time, because all objects take many times the text's memory."""
     position = _behind_blanks(text, _behind_blanks(text, 0) + 1)
     separator = ","
     if text[position : position + 1] == "]":
@@ -183,7 +181,7 @@ def _elements(text: str) -> Iterator[Any]:
 
 
 def _element(text: str, position: int) -> tuple[Any, int]:
-    """A member and where it ends; one that repeats a key is the error that says so."""
+    """A member and its end. For a member with a repeated key, the error takes the member's place."""
     try:
         return DECODER.raw_decode(text, position)
     except RepeatedKeyError as error:

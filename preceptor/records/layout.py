@@ -1,4 +1,4 @@
-"""What a row says, and in which columns: those of its format, those that the study names or ignores."""
+"""The columns of a row by role: those of its format, and those that the study names or ignores."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -10,10 +10,10 @@ from preceptor.records.opening import Row
 from preceptor.study.conversations import ROLES, Columns, Conversations, Names, Role
 from preceptor.text import repair
 
-# What the public files of a format carry beside the conversation.
+# Columns of a format's public files besides the conversation.
 KNOWN: dict[str, frozenset[str]] = {
     "plain": frozenset(),
-    "alpaca": frozenset({"instances"}),  # read, see formats.py
+    "alpaca": frozenset({"instances"}),  # read by formats.py
     "alpaca_eval": frozenset({"dataset", "datasplit", "generator"}),
     "fastchat": frozenset(
         {
@@ -41,12 +41,12 @@ OWN = Columns()
 
 
 class RecordError(ValueError):
-    """A record that holds no usable conversation; its text is the reason that is counted."""
+    """A record without a usable conversation. Rows are counted by the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The source's own id, and the turns of each side."""
+    """The source's id, and the turns of each side."""
 
     id: str | None
     system: str | None
@@ -56,11 +56,11 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Layout:
-    """A format with the columns of each role; `more` are columns that somebody else reads."""
+    """A format with the columns of each role. `more` are columns that other code reads."""
 
     format: str
     names: dict[Role, Names]
-    named: frozenset[str] = frozenset()  # by the study, so that each must be in some row
+    named: frozenset[str] = frozenset()  # named by the study; each must appear in some row
     ignored: frozenset[str] = frozenset()
     more: frozenset[str] = frozenset()
     read: frozenset[str] = field(init=False)
@@ -70,7 +70,7 @@ class Layout:
         object.__setattr__(self, "read", columns | KNOWN[self.format] | self.ignored | self.more)
 
     def column(self, row: Row, role: Role) -> str:
-        """The column of a role in this row. Raises RecordError where the row has none."""
+        """The column of a role in this row. Raises RecordError if the row has none."""
         names = self.names[role]
         for name in names:
             if name in row:
@@ -79,13 +79,13 @@ class Layout:
         raise RecordError(missing_column(wanted, role, row, self.format, self.given()))
 
     def given(self) -> dict[Role, str]:
-        """The columns that the study calls otherwise than the format does, by role."""
+        """The columns whose names in the study differ from the format's, by role."""
         own = ROLES[self.format]
         return {r: names[0] for r, names in self.names.items() if self.named & {*names} - {*own[r]}}
 
     def value(self, row: Row, role: Role) -> Any:
-        """What a row holds of a role that it may leave out: None where it does."""
-        for name in self.names.get(role, ()):  # a loop: a generator costs more than all it does here
+        """The row's value of an optional role; None if it has none."""
+        for name in self.names.get(role, ()):  # a plain loop, because a generator is slower here
             if name in row:
                 return row[name]
         return None
@@ -98,9 +98,9 @@ class Layout:
 def layout(
     format: str, columns: Columns = OWN, ignore: Iterable[str] = (), more: Iterable[str | None] = ()
 ) -> Layout:
-    """The layout of a format with some columns named otherwise.
+    """The layout of a format, with the study's own names for some columns.
 
-    A column that has another role, or that is ignored, is not read for the role that its name suggests.
+    A column that has another role or is ignored is not read for the role that its name suggests.
     """
     given, ignored = columns.given(), frozenset(ignore)
     taken = ignored | {*given.values()}
@@ -118,11 +118,11 @@ def layout_of(records: Conversations, more: Iterable[str | None] = ()) -> Layout
 
 
 def text_of(value: Any, column: str) -> str:
-    """A cell's text. Raises RecordError for whatever is none."""
+    """A cell's text. Raises RecordError for anything else."""
     if value is None:
         raise RecordError(f"column {column!r} is null")
     if isinstance(value, float) and math.isnan(value):
-        raise RecordError(f"column {column!r} holds NaN, not text: write null where nothing is")
+        raise RecordError(f"column {column!r} contains NaN, not text; write null for an empty cell")
     if not isinstance(value, str):
-        raise RecordError(f"column {column!r} holds a {type(value).__name__}, not text")
+        raise RecordError(f"column {column!r} contains a {type(value).__name__}, not text")
     return repair(value)

@@ -1,4 +1,4 @@
-"""What to write where a file's columns have other names than its format's own."""
+"""Suggest settings for a file whose columns have other names than its format's."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 from preceptor.records.column_names import last_word
 from preceptor.study.conversations import ROLES, Role
 
-# How people name what a role holds, the likeliest first.
+# Common names for the column of a role, most likely first.
 USUAL: dict[Role, tuple[str, ...]] = {
     "instruction": (
         *("instruction", "instructions", "question", "questions", "prompt", "prompts", "query", "queries"),
@@ -19,20 +19,20 @@ USUAL: dict[Role, tuple[str, ...]] = {
         *("reply", "generation", "text"),
     ),
 }
-SENTENCE = re.compile(r".{60}|.*[.?!]$|(\S+\s+){5}", re.DOTALL)  # a column of such a name is a row of text
+SENTENCE = re.compile(r".{60}|.*[.?!]$|(\S+\s+){5}", re.DOTALL)  # such a column name is probably a row
 PLAIN = re.compile(r"[^\W\d][\w-]*( [\w-]+)*")
-WORDS = frozenset("true false null yes no on off y n".split())  # YAML's, for other readers than ours
+WORDS = frozenset("true false null yes no on off y n".split())  # not text in YAML, for some readers
 Settings = dict[Role, str]
 
 
 def missing_column(
     wanted: str, role: Role, row: Mapping[str, Any], format: str, given: Mapping[Role, str]
 ) -> str:
-    """Why a row lacks the column of a role, and the setting that names the right one."""
+    """The message for a missing column of a role, with the setting that names the right one."""
     there = f"no column {wanted!r} (there are {listed(row)})"
     ways = [_named({**given, role: "…", **_usual(row, role, format, given)})]
     other = _other_format(row, format)
-    if other:  # the likelier, unless a column is called like what is asked for
+    if other:  # more likely, unless a column has a common name of the role
         ways.insert(len(ways) if ways[0].startswith("write") else 0, other)
     if role == "messages":
         ways += _as_rows(row)
@@ -40,30 +40,30 @@ def missing_column(
 
 
 def listed(row: Mapping[str, Any]) -> str:
-    """The names of a row's columns, for messages; what cannot be seen in one shows in quotes."""
+    """The names of a row's columns, for messages. Names with outer or no characters are quoted."""
     names = [str(name) for name in list(row)[:8]]
     shown = (name if name and name == name.strip() else repr(name) for name in names)
     return ", ".join(shown) + (" …" if len(row) > 8 else "")
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """The beginning of a text that would fill the sentence."""
+    """A text cut to a length that fits a message."""
     return text if len(text) <= most else text[:most] + "…"
 
 
 def in_yaml(text: str) -> str:
-    """A text as a study's YAML takes it inside a list or a mapping."""
+    """A text as YAML inside a list or a mapping of a study."""
     plain = PLAIN.fullmatch(text) and text.lower() not in WORDS
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def ignoring(columns: Iterable[str]) -> str:
-    """The setting that leaves columns out."""
+    """The setting that ignores columns."""
     return f"ignore: [{', '.join(map(in_yaml, columns))}]"
 
 
 def naming(columns: Mapping[Role, str]) -> str:
-    """The setting that names columns, in the order in which the roles are said."""
+    """The setting that names columns, in the usual order of roles."""
     order: list[Role] = ["instruction", "input", "system", "history", "response", "messages", "id"]
     inside = ", ".join(
         f"{role}: {columns[role] if columns[role] == '…' else in_yaml(columns[role])}"
@@ -79,7 +79,7 @@ def _named(columns: Settings) -> str:
 
 
 def _usual(row: Mapping[str, Any], role: Role, format: str, given: Mapping[Role, str]) -> Settings:
-    """The columns that are called as a role usually is; an answer's file lacks both or one of two."""
+    """Columns with common names of the role. For `response`, instruction and response are both searched."""
     own = ROLES[format]
     roles: list[Role] = ["instruction", "response"] if role == "response" else [role]
     found: Settings = {}
@@ -97,7 +97,7 @@ def _called(row: Mapping[str, Any], role: Role, taken: set[str]) -> str | None:
 
 
 def _other_format(row: Mapping[str, Any], format: str) -> str:
-    """Which other format reads a chat that the row has."""
+    """The setting of another format that reads the row's chat, or an empty text."""
     for other, roles in ROLES.items():
         for name in roles.get("messages", ()):
             if other != format and name in row:
@@ -106,14 +106,14 @@ def _other_format(row: Mapping[str, Any], format: str) -> str:
 
 
 def _no_header(row: Mapping[str, Any]) -> str:
-    """A column that is called like a row of text may be one: a list without a header."""
+    """A hint if a column's name looks like a row of text: the file may have no header."""
     text = next((str(name) for name in row if SENTENCE.match(str(name))), None)
     if text is None:
         return ""
-    return f". If {shortened(text)!r} is a row and no name, put a line with the columns' names above it"
+    return f". If {shortened(text)!r} is a row and not a column name, add a header line with the column names"
 
 
 def _as_rows(row: Mapping[str, Any]) -> list[str]:
-    """The setting for a file that holds no chat but a column each for what is asked and answered."""
+    """The setting for a file without a chat, with one column each for instruction and response."""
     found = _usual(row, "response", "plain", {})
     return [f"set 'format: plain' and '{naming(found)}'"] if "instruction" in found else []

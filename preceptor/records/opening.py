@@ -1,6 +1,6 @@
-"""A file opened for reading, and what its reader gives for each row.
+"""Open files for reading, and the types that readers return for each row.
 
-Only a regular file is opened, and only one that holds what its name promises.
+Only regular files are opened, and only if their content matches their name.
 """
 
 import gzip
@@ -13,41 +13,41 @@ from typing import Any
 from preceptor.paths import path_problem
 
 Row = dict[str, Any]
-Placed = tuple[str, Row | str]  # a place, and its row or the sentence that says why there is none
+Placed = tuple[str, Row | str]  # a place, and its row or the reason why there is none
 MEGABYTE = 2**20
-LARGEST_ROW = 16 * MEGABYTE  # bytes: some four million tokens
+LARGEST_ROW = 16 * MEGABYTE  # bytes, about four million tokens
 GZIP = b"\x1f\x8b"
-# How files begin that are no text in UTF-8, what they are, and what to do about it. The longer mark first.
+# First bytes of files that are not UTF-8 text, with the message. Longer byte sequences come first.
 BEGINNINGS = (
-    (b"\xff\xfe\x00\x00", "is text in UTF-32: save it as UTF-8 (iconv -f UTF-32 -t UTF-8)"),
-    (b"\x00\x00\xfe\xff", "is text in UTF-32: save it as UTF-8 (iconv -f UTF-32 -t UTF-8)"),
-    (b"\xff\xfe", "is text in UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
-    (b"\xfe\xff", "is text in UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
-    (GZIP, "is packed by gzip: let its name end in .gz"),
-    (b"PAR1", "is a Parquet file: let its name end in .parquet"),
-    (b"PK\x03\x04", "is a ZIP archive (a spreadsheet is one too): unpack it, or save the sheet as .csv"),
-    (b"\x28\xb5\x2f\xfd", "is packed by Zstandard: unpack it, or pack it by gzip"),
-    (b"BZh", "is packed by bzip2: unpack it, or pack it by gzip"),
+    (b"\xff\xfe\x00\x00", "is UTF-32 text; save it as UTF-8 (iconv -f UTF-32 -t UTF-8)"),
+    (b"\x00\x00\xfe\xff", "is UTF-32 text; save it as UTF-8 (iconv -f UTF-32 -t UTF-8)"),
+    (b"\xff\xfe", "is UTF-16 text; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
+    (b"\xfe\xff", "is UTF-16 text; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"),
+    (GZIP, "is compressed with gzip; add .gz to its name"),
+    (b"PAR1", "is a Parquet file; rename it to .parquet"),
+    (b"PK\x03\x04", "is a ZIP archive (as spreadsheets are); unpack it, or save the sheet as .csv"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard; decompress it, or use gzip"),
+    (b"BZh", "is compressed with bzip2; decompress it, or use gzip"),
     (
         b"version https://git-lfs",
-        "is a pointer of Git LFS and not the file itself: fetch it by 'git lfs pull'",
+        "is a Git LFS pointer and not the file itself; download it with 'git lfs pull'",
     ),
-    (b"<!DOCTYPE", "is a web page, perhaps what a failed download left: fetch the file again"),
-    (b"<html", "is a web page, perhaps what a failed download left: fetch the file again"),
+    (b"<!DOCTYPE", "is a web page, perhaps from a failed download; download the file again"),
+    (b"<html", "is a web page, perhaps from a failed download; download the file again"),
 )
 BOM = b"\xef\xbb\xbf"
-# Windows' code page agrees with Latin-1 in all that is printed, and has the curly quotes beside.
+# CP1252 equals Latin-1 in all printable characters and adds curly quotes.
 LEGACY = "save it as UTF-8 (from Windows or Latin-1: iconv -f CP1252 -t UTF-8)"
 
 Binary = gzip.GzipFile | BufferedReader
 
 
 class RecordsError(ValueError):
-    """A file that cannot be read at all, as opposed to one bad row in it."""
+    """A file that cannot be read at all, unlike a file with one bad row."""
 
 
 def open_binary(path: Path) -> Binary:
-    """The file's bytes, unpacked. Raises RecordsError for what is no regular file."""
+    """The file's bytes, decompressed. Raises RecordsError unless it is a regular file."""
     problem = path_problem(path)
     if problem is not None:
         raise RecordsError(f"{path}: {problem}")
@@ -57,12 +57,12 @@ def open_binary(path: Path) -> Binary:
         first = file.read(64)
     if first and not first.startswith(GZIP):
         refuse_kind(path, first)
-        raise RecordsError(f"{path}: is not packed by gzip: take .gz off its name, or pack it")
+        raise RecordsError(f"{path}: is not compressed with gzip; remove .gz from its name, or compress it")
     return gzip.open(path, "rb")
 
 
 def beginning(path: Path, size: int = 4096) -> bytes:
-    """The first bytes without UTF-8's mark. Raises RecordsError where they show another kind of file."""
+    """The first bytes without a UTF-8 BOM. Raises RecordsError if they show another kind of file."""
     with open_binary(path) as file:
         first = file.read(size)
     refuse_kind(path, first)
@@ -70,43 +70,43 @@ def beginning(path: Path, size: int = 4096) -> bytes:
 
 
 def refuse_kind(path: Path, first: bytes) -> None:
-    """Raise RecordsError, with the cure, where a file begins as no text in UTF-8 does."""
+    """Raise RecordsError, with the fix, if a file's first bytes show that it is not UTF-8 text."""
     for mark, sentence in BEGINNINGS:
         if first[: len(mark)].lower() == mark.lower():
             raise RecordsError(f"{path}: {sentence}")
     zeros = [place for place, byte in enumerate(first[:64]) if byte == 0]
     if len(zeros) >= max(2, len(first[:64]) // 4) and len({place % 2 for place in zeros}) == 1:
         raise RecordsError(
-            f"{path}: is text in UTF-16 without its mark: save it as UTF-8 (iconv -f UTF-16LE -t UTF-8)"
+            f"{path}: is UTF-16 text without a BOM; save it as UTF-8 (iconv -f UTF-16LE -t UTF-8)"
         )
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
-    """Why bytes are no UTF-8, with the one at fault and the cure."""
+    """The message for bytes that are not UTF-8, with the bad byte and the fix."""
     return f"not UTF-8 (byte {error.object[error.start]:#04x} at {error.start + 1}): {LEGACY}"
 
 
 def too_large(what: str) -> str:
-    """Why a row or line of more than LARGEST_ROW is not read."""
-    return f"{what} of more than {LARGEST_ROW // MEGABYTE} MiB, the most that is read: split or shorten it"
+    """The message for a row or line of more than LARGEST_ROW."""
+    return f"{what} of more than {LARGEST_ROW // MEGABYTE} MiB, which is the limit; split or shorten it"
 
 
 def sized(row: Row) -> Row | str:
-    """The row, or why it is not read."""
+    """The row, or the message that it is too large."""
     return too_large("a row") if _characters(row) > LARGEST_ROW else row
 
 
 def numbered(rows: Iterable[Row], name: str) -> Iterator[Placed]:
-    """Rows with their index as place."""
+    """Yield rows with their index as place."""
     for number, row in enumerate(rows):
         yield f"{name}[{number}]", sized(row)
 
 
 def refuse_repeated(place: str, columns: Iterable[str]) -> None:
-    """Raise RecordsError where two columns have one name: a row could hold one of them only."""
+    """Raise RecordsError if two columns have the same name, because a row can contain only one of them."""
     repeated = [name for name, times in Counter(columns).items() if name and times > 1]
     if repeated:
-        raise RecordsError(f"{place} names the column {repeated[0]!r} twice: rename one of them")
+        raise RecordsError(f"{place} names the column {repeated[0]!r} twice; rename one of them")
 
 
 def _characters(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""The one way in which this project reads files: the reader that a file's name asks for."""
+"""The single entry point for reading files: picks the reader by the file's name."""
 
 import csv
 import zlib
@@ -17,19 +17,19 @@ from preceptor.study.fields import Records
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 OTHERS = {
-    (".xlsx", ".xls", ".ods", ".numbers"): "is a spreadsheet: save the sheet as CSV in UTF-8",
+    (".xlsx", ".xls", ".ods", ".numbers"): "is a spreadsheet; save the sheet as CSV in UTF-8",
     (".txt", ".text", ".md"): (
-        "is no table: where each line is a row, put a line with the column's name above them (instruction),"
-        " and let the file's name end in .tsv"
+        "is not a table; if each line is a row, add a header line with the column's name (instruction) and"
+        " rename the file to .tsv"
     ),
 }
-CUT = "the file ends too early: it was cut while it was written or copied, fetch it again"
+CUT = "the file ends too early: writing or copying it was interrupted; download it again"
 
 
 def read_records(records: Records) -> Iterator[Placed]:
-    """Yield (place, row), where a row that cannot be parsed is the sentence that says why.
+    """Yield (place, row). A row that cannot be parsed is replaced by the reason.
 
-    Raises RecordsError for an unknown format, a damaged file, or what is no regular file.
+    Raises RecordsError for an unknown format, a damaged file, or a path that is not a regular file.
     """
     try:
         yield from islice(_rows(records), records.limit)
@@ -42,7 +42,7 @@ def read_records(records: Records) -> Iterator[Placed]:
 
 
 def records_identity(records: Records) -> dict[str, Any]:
-    """What would change the rows: the file's hash, or the dataset's id and revision; and the limit."""
+    """What determines the rows: the file's hash, or the dataset's id and revision; and the limit."""
     origin = file_identity(records.path) if records.path else records.dataset
     return {"origin": origin, **records.model_dump(include={"subset", "split", "revision", "limit"})}
 
@@ -57,7 +57,7 @@ def _rows(records: Records) -> Iterator[Placed]:
         return saved_dataset_rows(path, records.split)
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix == ".parquet" and path.suffix == ".gz":
-        raise RecordsError(f"{path}: a .parquet file is compressed inside already: unpack it with gunzip")
+        raise RecordsError(f"{path}: a .parquet file is already compressed inside; unpack it with gunzip")
     if suffix in (".jsonl", ".ndjson"):
         return jsonl_rows(path)
     if suffix == ".json":
@@ -69,4 +69,6 @@ def _rows(records: Records) -> Iterator[Placed]:
     for others, sentence in OTHERS.items():
         if suffix in others:
             raise RecordsError(f"{path}: {sentence}")
-    raise RecordsError(f"{path}: its name must end in {', '.join(SUFFIXES)} (.gz may follow) or be a folder")
+    raise RecordsError(
+        f"{path}: must be a folder, or a file whose name ends in {', '.join(SUFFIXES)} (.gz may follow)"
+    )

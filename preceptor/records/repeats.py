@@ -1,7 +1,7 @@
-"""Columns that say again what other columns say: a prompt as it was rendered, with the answer in it or not.
+"""Find columns that repeat other columns, such as a rendered prompt, with or without the answer.
 
-Whoever reads such a column as an input shows the answer with the question. So it is never offered as one, and
-where nothing but the same words stands around the repeated texts, nothing is lost by leaving it out.
+Read as an input, such a column would reveal the answer. So it is never suggested as an input. If the words
+around the repeated texts are the same in all rows, ignoring the column loses nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,12 @@ from preceptor.study.conversations import Role
 from preceptor.text import folded, written
 
 Kind = Literal["system", "asked", "input", "answer"]
-SHORT = 5  # words: a passage may hold answers that are no longer, and is still no copy of them
+SHORT = 5  # words; a passage may contain answers of this length without being a copy of them
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A text that a row says, and the column that it stands in."""
+    """A text of a row, and its column."""
 
     column: str
     text: str
@@ -30,7 +30,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Around:
-    """The words around repeated texts, hashed, and whose texts those are, in order; `bare`: none."""
+    """A hash of the words around repeated texts, and the texts' columns in order. `bare`: no words."""
 
     columns: tuple[str, ...]
     words: int
@@ -38,13 +38,13 @@ class Around:
 
 
 def pieces(row: Row, layout: Layout, read: Conversation, answers: bool) -> list[Piece]:
-    """What a row says, in the order in which it is said; with `answers` also those that nothing reads."""
+    """The texts of a row in conversation order; with `answers` also those of unread answer columns."""
     found = [Piece(_column(row, layout, "system"), read.system or "", "system")]
     found += _turns(row, layout, read)
     if answers:
         unread = [*layout.ignored, *layout.unread(row)]
         beside = [*layout.more, *(name for name in unread if _is_answer(name))]
-        spoken = {piece.text.strip() for piece in found}  # a chat of both sides repeats the question
+        spoken = {piece.text.strip() for piece in found}  # a chat with both sides repeats the question
         found += [
             Piece(name, text, "answer")
             for name in beside
@@ -55,12 +55,12 @@ def pieces(row: Row, layout: Layout, read: Conversation, answers: bool) -> list[
 
 
 def folded_pieces(said: Sequence[Piece]) -> list[Piece]:
-    """The same whatever their case, blanks and line ends, to be found in another text that is folded."""
+    """The pieces with case, spaces and line ends folded, to be searched for in another folded text."""
     return [replace(piece, text=folded(piece.text)) for piece in said]
 
 
 def texts(value: Any) -> Iterator[str]:
-    """The texts in a cell, whatever lists and objects they stand in."""
+    """The texts in a cell, including those inside lists and objects."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list | tuple):  # Parquet's maps are lists of tuples
@@ -69,7 +69,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def repeated(text: str, column: str, said: Sequence[Piece]) -> tuple[str, ...]:
-    """The columns whose instruction or answer a text holds; all of them folded."""
+    """The columns whose instruction or answer a text contains. All texts are folded."""
     return tuple(dict.fromkeys(piece.column for piece in _repeated(text, column, said)))
 
 
@@ -81,9 +81,9 @@ def _repeated(text: str, column: str, said: Sequence[Piece]) -> list[Piece]:
 
 
 def showing(row: Row, layout: Layout, read: Conversation) -> dict[str, tuple[str, ...]]:
-    """Columns that are read as an input or a system prompt, and hold the question and its answer again.
+    """Columns read as input or system prompt that contain both the question and its answer again.
 
-    A passage that holds the answer alone is none: where else should it be found.
+    A passage that contains only the answer is not one: reading tasks expect the answer there.
     """
     asked = {name: row.get(name) for name in (_column(row, layout, "input"), _column(row, layout, "system"))}
     filled = {name: text for name, text in asked.items() if isinstance(text, str) and text.strip()}
@@ -99,7 +99,7 @@ def showing(row: Row, layout: Layout, read: Conversation) -> dict[str, tuple[str
 
 
 def around(text: str, said: Sequence[Piece]) -> Around | None:
-    """What is around the pieces in a text that holds all that was asked, in order; or None. All folded."""
+    """The words around the pieces, if a text contains all that was asked, in order; else None. All folded."""
     columns: list[str] = []
     words: list[str] = []
     end = 0
@@ -117,7 +117,7 @@ def around(text: str, said: Sequence[Piece]) -> Around | None:
 
 
 def find(text: str, part: str, start: int = 0) -> int:
-    """Where a part stands in a text as whole words, from a place on; -1 where it does not."""
+    """The position of a part in a text as whole words, from `start` on; -1 if it is not there."""
     place = text.find(part, start)
     while place >= 0 and _cuts_a_word(text, place, place + len(part)):
         place = text.find(part, place + 1)
@@ -130,7 +130,7 @@ def _cuts_a_word(text: str, start: int, end: int) -> bool:
 
 
 def _is_answer(name: str) -> bool:
-    return last_word(name) in ANSWERS and APART.isdisjoint(words_of(name))  # not its score
+    return last_word(name) in ANSWERS and APART.isdisjoint(words_of(name))  # excludes an answer's score
 
 
 def _answers(value: Any) -> Iterator[str]:
@@ -140,7 +140,7 @@ def _answers(value: Any) -> Iterator[str]:
 
 
 def _turns(row: Row, layout: Layout, read: Conversation) -> Iterator[Piece]:
-    """Turn by turn; the last question of a row with columns of its own for both is instruction and input."""
+    """The pieces turn by turn. Outside of chats, the last question is instruction and input."""
     chat = "messages" in layout.names or layout.format == "fastchat"
     own = _column(row, layout, "messages" if "messages" in layout.names else "instruction")
     answered = own if chat else _column(row, layout, "response")

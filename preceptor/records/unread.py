@@ -1,8 +1,8 @@
-"""Text that a row carries in columns which nothing reads: what would be lost without a word.
+"""Find text in columns that nothing reads, which would be lost silently.
 
-A context, an input or a system prompt under another name is part of what was asked: without it the answers
-belong to another question, and rows that differ only there merge. Ids, numbers, truth values and labels are
-no such text. Which is which is decided cell by cell, see `is_text`.
+A context, an input or a system prompt under another name is part of the question. Without it the answers
+belong to another question, and rows that differ only there merge. Ids, numbers, booleans and labels are not
+such text. `is_text` decides cell by cell.
 """
 
 import re
@@ -18,20 +18,20 @@ from preceptor.records.opening import Row
 from preceptor.records.repeats import Around, Piece, around, folded_pieces, pieces, repeated, texts
 from preceptor.text import folded, normalise
 
-WORDS = 5  # a label has no more of them
-CHARACTERS = 60  # nor of these
-LABEL_CHARACTERS = 100  # in a column that is called like a label
+WORDS = 5  # most words of a label
+CHARACTERS = 60  # most characters of a label
+LABEL_CHARACTERS = 100  # most characters of a label in a column with a label's name
 SENTENCE = re.compile(r"[.!?…。！？]\s*$|\n")
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-# An address, or what only a program reads, a hash or base64: one word, however long.
+# A URL, a hash or base64: one word of any length that only a program reads.
 OPAQUE = re.compile(r"[a-z]+://\S+|(?=\D*\d)[A-Za-z0-9_+/=-]+")
 
 
 @dataclass(frozen=True)
 class Unread:
-    """A column whose text nothing reads, and the columns of which it holds the text.
+    """A column whose text nothing reads, and the columns whose text it repeats.
 
-    `around` is there where it repeats all that was asked; `listed` says that it is a list or an object.
+    `around` is set if it repeats all that was asked. `listed` means that it is a list or an object.
     """
 
     column: str
@@ -41,10 +41,10 @@ class Unread:
 
 
 def unread_text(row: Row, layout: Layout, read: Conversation, answers_count: bool) -> list[Unread]:
-    """The columns, and the keys of messages, that nothing reads and that hold text in this row.
+    """The columns and message keys that contain text in this row and that nothing reads.
 
-    A copy of a text that is read (a chat's `prompt` beside its messages) is not lost. An instruction source
-    may pass over answers (`answers_count` false): they are no part of what is asked.
+    A copy of a text that is read (a chat's `prompt` next to its messages) is not lost. An instruction source
+    may skip answers (`answers_count` false), because they are not part of the question.
     """
     found = [
         column
@@ -65,12 +65,12 @@ def unread_text(row: Row, layout: Layout, read: Conversation, answers_count: boo
 
 
 def is_text(value: Any, column: str) -> bool:
-    """Whether a cell says something that could be part of a prompt.
+    """Whether a cell could be part of a prompt.
 
-    A text does if it ends a sentence, has several lines, more than 5 words or more than 60 characters; in a
-    column called like a prompt (`context`, `model_input`) any text does, and in one called like a label
-    (`category`) only what is longer than 100 characters. An address or a hash does in a prompt's column only.
-    A list or an object does if anything in it does.
+    A text counts if it ends a sentence, or has several lines, more than 5 words or more than 60 characters.
+    In a column with a prompt's name (`context`, `model_input`) every text counts. In one with a label's name
+    (`category`) only a text of more than 100 characters counts. A URL or a hash counts only in a column with
+    a prompt's name. A list or an object counts if anything in it does.
     """
     if isinstance(value, str):
         return bool(value.strip()) and _says_something(value.strip(), last_word(column))
@@ -80,10 +80,10 @@ def is_text(value: Any, column: str) -> bool:
 
 
 def refuse_unread(row: Row, layout: Layout, read: Conversation) -> None:
-    """For files that must be used whole: raise RecordError where a column holds text that nothing reads."""
+    """Raise RecordError if a column contains text that nothing reads, for files that must be used whole."""
     for left in unread_text(row, layout, read, answers_count=True):
         way = cure(left.column, layout, left.repeats, left.listed)
-        raise RecordError(f"column {left.column!r} holds text that nothing reads: {way}")
+        raise RecordError(f"column {left.column!r} contains text that nothing reads: {way}")
 
 
 def _unread(value: Any, column: str, said: Sequence[Piece]) -> Unread:
@@ -116,7 +116,7 @@ def _beside_messages(row: Row, layout: Layout) -> list[str]:
         try:
             messages = messages_of(row[name], name)
         except RecordError:
-            continue  # the record is refused for it
+            continue  # reading the record reports it
         for message in messages:
             for key in message if isinstance(message, dict) else ():
                 column = f"{name}[].{key}"

@@ -1,4 +1,4 @@
-"""In how many rows columns hold text that nothing reads, but for those that only repeat what is read."""
+"""Count rows with text in unread columns, except for columns that only repeat what is read."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from preceptor.records.missing_column import ignoring
 from preceptor.records.repeats import Around
 from preceptor.records.unread import Unread
 
-Cell = tuple[str, Around | None]  # a column, and what stands around the texts that it repeats
-MOST = 1000  # forms of what stands around: a rendered prompt has a few, and any other text one a row
+Cell = tuple[str, Around | None]  # a column, and the words around the texts that it repeats
+MOST = 1000  # forms kept; a rendered prompt has a few forms, and any other text has one per row
 
 
 @dataclass
 class UnreadCount:
-    """Rows by the text in them that nothing reads, as they come."""
+    """Running counts of rows, by the unread text in them."""
 
     rows: Counter[tuple[Cell, ...]] = field(default_factory=Counter)
     forms: set[Cell] = field(default_factory=set)
@@ -40,7 +40,7 @@ class UnreadCount:
         return cell
 
     def lost(self) -> tuple[int, Counter[str]]:
-        """How many rows hold such text, and how many by column; rendered prompts are none."""
+        """The number of rows with unread text, in total and by column, without rendered prompts."""
         rendered = self._rendered()
         by_column: Counter[str] = Counter()
         total = 0
@@ -51,19 +51,22 @@ class UnreadCount:
         return total, by_column
 
     def losses(self, read: int, layout: Layout) -> Iterator[str]:
-        """A sentence per column with the number of rows in which it holds text; of several one for all."""
+        """A sentence per column with its number of rows, and for several columns one about all of them."""
         columns = self.lost()[1]
         for column, count in columns.most_common():
-            yield f"column {column!r} holds text in {count:,} of {read:,} rows: {self.cure(column, layout)}"
+            yield (
+                f"column {column!r} contains unread text in {count:,} of {read:,} rows:"
+                f" {self.cure(column, layout)}"
+            )
         if len(columns) > 1:
-            yield f"'{ignoring([*sorted(layout.ignored), *sorted(columns)])}' leaves out all of them"
+            yield f"'{ignoring([*sorted(layout.ignored), *sorted(columns)])}' ignores all of them"
 
     def cure(self, column: str, layout: Layout) -> str:
-        """Which settings read a column, or leave it out, by what it holds in most rows."""
+        """The settings that read or ignore a column, chosen by its content in most rows."""
         return cure(column, layout, self._repeats(column), 2 * self.listed[column] > self._in(column))
 
     def remarks(self, read: int) -> Iterator[str]:
-        """A sentence per column that is left out because it repeats what is read."""
+        """A sentence per column that is ignored because it repeats what is read."""
         rendered = self._rendered()
         counts: Counter[str] = Counter()
         for cells, rows in self.rows.items():
@@ -71,16 +74,16 @@ class UnreadCount:
         for column, count in counts.most_common():
             repeats = " and ".join(map(repr, self._repeats(column)))
             yield (
-                f"column {column!r} is left out: in {count:,} of {read:,} rows it is {repeats} again, with"
-                " the same words around"
+                f"column {column!r} is ignored: in {count:,} of {read:,} rows it repeats {repeats} with the"
+                " same words around it"
             )
 
     def _rendered(self) -> set[tuple[str, Around]]:
-        """Of each column and the texts that it repeats the most frequent form: a template's.
+        """The most frequent form of each column and the texts that it repeats: the form of a template.
 
-        Only where most rows of the column share their form with another row, so that a chat of as many turns
-        as no other has may stand alone. Were something of a row's own in it, no form would fit most rows; and
-        rows that no template fits count as lost. A form without words around is a copy by itself.
+        Most rows of the column must share their form with another row. A few may differ, such as a chat with
+        a unique number of turns. If the column had text of its own, no form would fit most rows. Rows that
+        fit no template count as lost. A form without words around it is a plain copy.
         """
         forms: Counter[tuple[str, Around]] = Counter()
         for cells, rows in self.rows.items():
@@ -97,6 +100,6 @@ class UnreadCount:
         return sum(rows for cells, rows in self.rows.items() if column in dict(cells))
 
     def _repeats(self, column: str) -> tuple[str, ...]:
-        """The columns whose text it holds in most of its rows, which may also be the one or the other."""
+        """The columns whose text this one contains in most of its rows."""
         rows = self._in(column)
         return tuple(name for name, count in self.repeats.get(column, {}).items() if 2 * count > rows)

@@ -1,1 +1,1 @@
-"""What each teacher answered."""
+"""The responses of each teacher."""

@@ -1,4 +1,4 @@
-"""How a recorded response ended, where its recording says so in `finish_reason` or `stop_reason`."""
+"""How a recorded response ended, read from `finish_reason` or `stop_reason` of its recording."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from preceptor.endpoint.completion import BROKEN, CUT, WITHHELD
 from preceptor.records import Row
 
 COLUMNS = ("finish_reason", "stop_reason")
-NO_END = (*WITHHELD, *BROKEN, "refusal")  # of these no whole response came
+NO_END = (*WITHHELD, *BROKEN, "refusal")  # endings of incomplete responses
 
 
 def ending_of(record: Row) -> str | None:
-    """`stop`, `length` where a turn was cut, or the word of a turn that did not come whole; None if unsaid.
+    """`stop`, `length` if a turn was cut, the ending of an incomplete turn, or None if it is not recorded.
 
-    Words are read as an endpoint's are. A chat may have one for each turn, in a list or in its choice.
+    Endings are read like an endpoint's. A chat may have one for each turn, in a list or in its choice.
     """
     told = [word for cell in _cells(record) for word in _words(cell)]
     unusable = next((word for word in told if word in NO_END), None)
@@ -24,7 +24,7 @@ def ending_of(record: Row) -> str | None:
 
 
 def fault_of(ending: str | None) -> str | None:
-    """Why a response that ended so cannot be used; None where it can."""
+    """Why a response with this ending cannot be used; None if it can."""
     if ending not in NO_END:
         return None
     return f"the recording says that the response did not come whole ({ending!r})"
@@ -38,7 +38,7 @@ def _cells(record: Row) -> list[Any]:
 
 
 def _words(cell: Any) -> list[str]:
-    """The reasons in a cell without the enumeration that some libraries write before them."""
+    """The endings in a cell, without the enum name that some libraries put in front."""
     cells = cell if isinstance(cell, list) else [cell]
     return [
         word.strip().lower().rpartition(".")[2] for word in cells if isinstance(word, str) and word.strip()

@@ -1,4 +1,4 @@
-"""Responses that a teacher is asked for here: one row per instruction and sample, committed as they come."""
+"""Generate a teacher's responses: one row per instruction and sample, committed as they finish."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -34,10 +34,10 @@ def generate_responses(
     load: Load,
     retry_failed: bool = False,
 ) -> Outcome:
-    """Bring the teacher's partition of `responses` to n samples per instruction.
+    """Complete the teacher's partition of `responses`: n samples per instruction.
 
-    The engine starts only if rows are missing, has all of them in hand, and ends whatever happens. A prompt
-    that cannot be answered is a row with an `error`.
+    The engine starts only if rows are missing, gets all of them at once, and is always closed. A prompt that
+    cannot be answered becomes a row with an `error`.
     """
     samples = pl.DataFrame({"sample": range(teacher.sampling.n)}, schema={"sample": pl.Int32})
     wanted = instructions.select("instruction_id", "prompt_hash", "system", "turns").join(
@@ -71,9 +71,9 @@ def generation_fingerprint(teacher: GeneratingTeacher) -> str:
 
 
 def _sampling(teacher: GeneratingTeacher) -> dict[str, Any]:
-    """How it decodes. More samples keep the first ones, so `n` is no part of it.
+    """The settings that determine a sample. `n` does not, because more samples keep the first ones.
 
-    A server that is not sent `top_p` has one of its own, which matters unless it is greedy.
+    A server that gets no `top_p` uses its own, which matters unless sampling is greedy.
     """
     sampling = teacher.sampling.model_dump(exclude={"n"})
     if isinstance(teacher, OpenAITeacher) and "top_p" not in teacher.given and sampling["temperature"] > 0:
@@ -82,7 +82,7 @@ def _sampling(teacher: GeneratingTeacher) -> dict[str, Any]:
 
 
 def _local(teacher: LocalTeacher) -> dict[str, Any]:
-    named = {"engine", "model", "revision", "prompt_date", "sampling"}  # each told in another way
+    named = {"engine", "model", "revision", "prompt_date", "sampling"}  # each included in another way
     settings = teacher.model_dump(mode="json", exclude={*TeacherFacts.model_fields, *named, *teacher.NO_ROWS})
     if isinstance(teacher, VllmTeacher) and teacher.adapter is not None:
         settings["adapter"] = file_identity(teacher.adapter)

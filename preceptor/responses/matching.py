@@ -1,4 +1,4 @@
-"""Which instruction of the study a recorded answer belongs to: by the source's id, or by what was asked."""
+"""Find the instruction of the study that a recorded answer belongs to, by the source's id or by text."""
 
 import re
 from collections.abc import Hashable, Iterable
@@ -16,7 +16,7 @@ UNKNOWN = "answers no instruction of the study"
 
 
 class AmbiguousError(RecordError):
-    """A record whose text is that of several instructions."""
+    """A record whose text matches several instructions."""
 
 
 Key = tuple[str, ...]  # system prompt and user turns, in some form
@@ -25,7 +25,7 @@ Found = dict[Hashable, int | None]  # an instruction's number; None where severa
 
 @dataclass(frozen=True)
 class Asked:
-    """An instruction that a record answers; `turns` are counted."""
+    """An instruction that a record answers. `turns` is the number of user turns."""
 
     instruction_id: str
     prompt_hash: str
@@ -35,16 +35,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Matching:
-    """The study's instructions by everything that a record may know of them, indexed where one asks so.
+    """The study's instructions, indexed on demand by id and by text.
 
-    Rows of raw_instructions, of which ids, system prompt, turns and prompt_hash are read.
+    `instructions` are rows of raw_instructions; ids, system prompt, turns and prompt_hash are read.
     """
 
     instructions: pl.DataFrame
 
     @cached_property
     def asked(self) -> list[Asked]:
-        """Each row, as whoever finds it needs it."""
+        """All rows, with the columns that a match returns."""
         known = self.instructions.select(
             "instruction_id", "prompt_hash", "system", turns=pl.col("turns").list.len()
         )
@@ -52,28 +52,28 @@ class Matching:
 
     @cached_property
     def ids(self) -> Found:
-        """By the ids that sources gave them."""
+        """Instructions by their ids in the sources."""
         each = enumerate(self.instructions["source_ids"].to_list())
         return _unique((id, number) for number, ids in each for id in set(ids))
 
     @cached_property
     def whole(self) -> Found:
-        """By system prompt and user turns."""
+        """Instructions by system prompt and user turns."""
         return _numbered(self._keys)
 
     @cached_property
     def lines(self) -> Found:
-        """The same, whatever its line breaks and blanks."""
+        """Like `whole`, with line breaks and spaces normalised."""
         return _numbered(self._lines)
 
     @cached_property
     def turns(self) -> Found:
-        """By user turns alone."""
+        """Instructions by user turns only."""
         return _numbered(map(_without_system, self._lines))
 
     @cached_property
     def words(self) -> frozenset[Key]:
-        """The words of each instruction's turns, which records share that say the same in other signs."""
+        """The words of each instruction's turns, without case, quotes and punctuation."""
         return frozenset(map(_words, self._lines))
 
     @cached_property
@@ -86,24 +86,24 @@ class Matching:
         return list(map(_in_one_line, self._keys))
 
     def by_id(self, record: Conversation) -> Asked:
-        """The instruction with the record's id. Raises RecordError where it is not exactly one."""
+        """The instruction with the record's id. Raises RecordError unless there is exactly one."""
         if record.id is None:
-            raise RecordError("holds no id to join on: name its column as in 'columns: {id: …}'")
+            raise RecordError("has no id to join on; name its column as in 'columns: {id: …}'")
         if record.id not in self.ids:
             raise RecordError(UNKNOWN)
         found = self.ids[record.id]
         if found is None:
-            raise RecordError("its id belongs to several instructions: join on instruction instead")
+            raise RecordError("its id belongs to several instructions; set 'join: instruction' instead")
         return self.asked[found]
 
     def by_text(self, record: Conversation) -> Asked:
-        """The instruction that says what the record says, up to blanks where that leaves no doubt.
+        """The instruction with the record's text. Whitespace may differ if the match is unique.
 
-        A record without a system prompt may answer the one instruction that has its turns under some system
-        prompt. Raises RecordError where it is not exactly one.
+        A record without a system prompt may match the only instruction with its turns, under any system
+        prompt. Raises RecordError unless there is exactly one match.
         """
         if not record.user:
-            raise RecordError("holds no instruction to join on: set 'join: id'")
+            raise RecordError("has no instruction to join on; set 'join: id'")
         key = conversation_key(record.system, record.user)
         found = self.whole.get(key)
         if found is not None:
@@ -121,11 +121,11 @@ class Matching:
             return self.asked[only]
         if record.system is not None:
             raise RecordError(
-                "its text is an instruction of the study, but under another system prompt or none"
+                "its text is an instruction of the study, but with another system prompt or none"
             )
         raise AmbiguousError(
-            "its text is that of several instructions, which differ in their system prompt or blanks: name"
-            " the system prompt's column in 'columns.system', or set 'join: id'"
+            "its text matches several instructions, which differ in system prompt or whitespace; name the"
+            " system prompt's column in 'columns.system', or set 'join: id'"
         )
 
 
@@ -142,7 +142,7 @@ def _words(lines: Key) -> Key:
 
 
 def _in_words(text: str) -> str:
-    if text.isascii():  # the same at half the time
+    if text.isascii():  # same result in half the time
         return " ".join(text.translate(PLAIN_SIGNS).split())
     return NO_WORD.sub(" ", text).strip()
 

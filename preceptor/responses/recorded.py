@@ -1,4 +1,4 @@
-"""Responses that somebody already has, joined to the study's instructions; nothing unmatched is silent."""
+"""Join recorded responses to the study's instructions, and account for every unmatched row."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,19 +27,19 @@ VERSION = 3  # 2: joined on what the texts say (NFKC joined 5² to 52); 3: how a
 
 
 class NothingMatchedError(ValueError):
-    """A recording of which not one row answers an instruction of the study."""
+    """A recording without a row that answers an instruction of the study."""
 
 
 class LossyRecordingError(ValueError):
-    """A recording that lost more of its rows, or of their text, than the study allows."""
+    """A recording that loses more rows, or more of their text, than the study allows."""
 
 
 @dataclass
 class RecordingCount:
-    """What became of a recording's rows: read = matched + all unmatched.
+    """The account of a recording's rows: read = matched + all unmatched.
 
-    `lost` of the unmatched could not be read at all; `unread` counts rows with text that nothing
-    reads, and `without_system` those joined to an instruction whose system prompt they do not mention.
+    `lost` unmatched rows could not be read at all. `unread` counts rows with text that nothing reads.
+    `without_system` counts rows without the system prompt of the instruction that they match.
     """
 
     layout: Layout
@@ -49,13 +49,13 @@ class RecordingCount:
     first_lost: str = ""
     without_system: int = 0
     unmatched: Counter[str] = field(default_factory=Counter)
-    asks: str = ""  # what the first record asks that answers no instruction
+    asks: str = ""  # the question of the first record that matches no instruction
     places: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     unread: UnreadCount = field(default_factory=UnreadCount)
 
     def drop(self, reason: str, place: str) -> None:
-        """Count a row that answers no instruction, and list its place."""
+        """Count a row that matches no instruction, and list its place."""
         self.unmatched[reason] += 1
         self.places.append(f"{place}: {reason}")
 
@@ -66,22 +66,22 @@ class RecordingCount:
         self.drop(reason, place)
 
     def unanswered(self) -> str:
-        """How many rows answer no instruction, and why, in a sentence; empty where all do."""
+        """How many rows match no instruction, and why, in a sentence. Empty if all match."""
         first = next(iter(self.places), "").partition(": ")[0]
         return f"of the recording {_reasons(self)} (the first is {first})" if first else ""
 
     def losses(self) -> Iterator[str]:
-        """A sentence per kind of loss, however small."""
+        """A sentence per kind of loss, even a small one."""
         if self.lost:
-            yield f"{self.lost:,} of {self.read:,} rows cannot be read, the first of them {self.first_lost}"
+            yield f"{self.lost:,} of {self.read:,} rows cannot be read; the first is {self.first_lost}"
         yield from self.unread.losses(self.read, self.layout)
 
     def remarks(self) -> Iterator[str]:
-        """What was left out and is no loss: a sentence each."""
+        """A sentence per column that was ignored without loss."""
         yield from self.unread.remarks(self.read)
 
     def problems(self, allowed: float) -> Iterator[str]:
-        """Why the recording must not be used as it is: a sentence each."""
+        """A sentence per reason why the recording must not be used as it is."""
         for column in sorted(self.layout.named - self.seen):
             yield f"no row has the column {column!r} that 'columns' names"
         if max(self.lost, self.unread.lost()[0]) > allowed * self.read:
@@ -91,10 +91,10 @@ class RecordingCount:
 def collect_recorded(
     lake: Lake, teacher: RecordedTeacher, instructions: pl.DataFrame, lost_rows: float = Limits().lost_rows
 ) -> tuple[Outcome, RecordingCount]:
-    """Bring the teacher's partition of `responses` to what its recording says.
+    """Write the recording to the teacher's partition of `responses`.
 
-    A record without a usable response is a row with an `error`. Raises NothingMatchedError, and
-    LossyRecordingError where more than the share `lost_rows` cannot be read.
+    A record without a usable response becomes a row with an `error`. Raises NothingMatchedError, and
+    LossyRecordingError if more than the share `lost_rows` cannot be read.
     """
     count = RecordingCount(layout_of(teacher))
     rows = response_frame(list(_rows(teacher, instructions, count)))
@@ -118,7 +118,7 @@ def recording_fingerprint(teacher: RecordedTeacher) -> str:
 def read_recording(
     teacher: RecordedTeacher, count: RecordingCount
 ) -> Iterator[tuple[str, Conversation, str | None]]:
-    """The readable records with their places and how they ended; what cannot be read goes to the account."""
+    """Yield readable records with place and ending. Unreadable records go to the account."""
     for place, record in read_records(teacher):
         count.read += 1
         try:
@@ -136,7 +136,7 @@ def read_recording(
 
 
 def _refuse_unasked(record: dict[str, Any], layout: Layout) -> None:
-    """Raise RecordError where a record that is joined on what was asked has no column of that."""
+    """Raise RecordError if a record that is joined on its instruction has no such column."""
     if "instruction" not in layout.names:
         return
     try:
@@ -146,11 +146,11 @@ def _refuse_unasked(record: dict[str, Any], layout: Layout) -> None:
 
 
 def _told_apart(count: RecordingCount, instructions: pl.DataFrame) -> str:
-    """What the first record asks beside what the study does: the wrong file or column shows at once."""
+    """The first record's question and the study's, side by side, which shows a wrong file or column."""
     if not count.asks or instructions.is_empty():
         return ""
     study = shortened(instructions["turns"][0][0])
-    return f". The first asks {shortened(count.asks)!r}, the study {study!r}"
+    return f". The first record asks {shortened(count.asks)!r}, the study asks {study!r}"
 
 
 def _reasons(count: RecordingCount) -> str:

@@ -1,1 +1,1 @@
-"""What each reward model thinks of each response."""
+"""Rewards of each response by each reward model."""

@@ -1,7 +1,7 @@
-"""Whether a reward model still gives the same responses the same rewards.
+"""Detect drift: does a reward model still give the same responses the same rewards?
 
-The rewards of now are held against those of a week ago, as the lake keeps them. So a drift is seen by every
-materialization of that week, also by one that finds nothing to do after a kill, and by none after it.
+Current rewards are compared with those of a week ago, which the lake keeps. So every materialization within
+that week reports a drift, even one that finds nothing to do after a kill. Later ones do not.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ RECENT = timedelta(days=7)  # also how long jobs.vacuum keeps the files of old v
 
 @dataclass(frozen=True)
 class Drift:
-    """How the rewards of the same responses moved since a version of the table.
+    """The change of the same responses' rewards since a version of the table.
 
-    `shift` is the difference of the means in standard deviations of the earlier rewards: None where all
-    earlier rewards were one number and the later ones are not.
+    `shift` is the difference of the means in standard deviations of the earlier rewards. It is None if all
+    earlier rewards were equal and the later ones differ from them.
     """
 
     version: int
@@ -35,7 +35,7 @@ class Drift:
     shift: float | None
 
     def within(self, bound: float) -> bool:
-        """Whether the rewards moved no further than that."""
+        """Whether the shift is within a bound."""
         return self.shift is not None and abs(self.shift) <= bound
 
     def __str__(self) -> str:
@@ -49,22 +49,22 @@ class Drift:
 def drift_since_last_week(
     lake: Lake, partition: Partition, rows: pl.DataFrame, now: datetime | None = None
 ) -> Drift | None:
-    """The drift of a partition of `rewards` that now holds `rows`; None where nothing was scored anew.
+    """The drift of a partition of `rewards` whose rows are now `rows`; None if nothing was scored again.
 
-    Raises LakeError where the earlier rewards cannot be read: somebody vacuumed too eagerly.
+    Raises LakeError if the earlier rewards cannot be read, because their files were vacuumed too early.
     """
     for version in earlier_versions(history(lake, REWARDS), partition, now):
         try:
             before = lake.read(REWARDS, partition, ["response_id", "reward"], version)
         except LakeError as error:
-            raise LakeError(f"not known, since the earlier rewards are gone: {error}") from error
+            raise LakeError(f"the drift is unknown, because the earlier rewards are gone: {error}") from error
         if (found := drift(before, rows, version)) is not None:
             return found
     return None
 
 
 def drift(before: pl.DataFrame, rows: pl.DataFrame, version: int) -> Drift | None:
-    """The drift between two frames of rewards, over responses that both score; None for fewer than two."""
+    """The drift between two frames of rewards, over responses that both contain; None for fewer than two."""
     earlier_rewards = before.select("response_id", earlier="reward")
     pairs = rows.select("response_id", now="reward").join(earlier_rewards, on="response_id").drop_nulls()
     if pairs.height < 2:
@@ -75,7 +75,7 @@ def drift(before: pl.DataFrame, rows: pl.DataFrame, version: int) -> Drift | Non
 
 
 def _shift(earlier: Floats, now: Floats) -> float | None:
-    if np.ptp(earlier) > 0:  # the deviation itself is not quite 0 for equal numbers
+    if np.ptp(earlier) > 0:  # the standard deviation of equal numbers is not exactly 0
         return float((now - earlier).mean() / earlier.std())
     return 0.0 if np.allclose(earlier, now) else None
 
@@ -83,13 +83,15 @@ def _shift(earlier: Floats, now: Floats) -> float | None:
 def earlier_versions(
     commits: Sequence[Commit], partition: Partition, now: datetime | None = None
 ) -> list[int]:
-    """The versions that may hold a partition's rewards of a week ago, or the first since then; oldest first.
+    """Versions that may contain a partition's rewards of a week ago, or the first since then; oldest first.
 
-    `commits` are the table's, newest first. What they name changes as the week goes on.
+    `commits` are the table's, newest first. The result changes as time passes.
     """
     since = (now or datetime.now(UTC)) - RECENT
     recent = [c for c in commits if c.partition == dict(partition) and c.time >= since][::-1]
     if not recent:
         return []
-    before = [recent[0].version - 1] if recent[0].version > 0 else []  # a table's first has nothing before it
+    before = (
+        [recent[0].version - 1] if recent[0].version > 0 else []
+    )  # nothing precedes a table's first version
     return [*before, *(commit.version for commit in recent[:-1])]

@@ -10,21 +10,21 @@ from preceptor.judging.prompt_file import read_prompt
 from preceptor.judging.question import Question, mark_of, question, sections
 from preceptor.study.reward_models import JudgeRewardModel
 
-JUDGE_VERSION = 1  # changes with the words of the prompt, the sampling, and how a grade is read
-MAX_TOKENS = 2048  # for the reasoning and the grade; models that think before they speak need room
+JUDGE_VERSION = 1  # raise it when the prompt's words, the sampling or the parsing of grades change
+MAX_TOKENS = 2048  # for the reasoning and the grade; reasoning models need room
 TITLES = {"system": "SYSTEM PROMPT", "user": "INSTRUCTION", "assistant": "RESPONSE"}
 
 
 @dataclass(frozen=True)
 class Reward:
-    """A grade, or why there is none."""
+    """A grade, or the reason why there is none."""
 
     reward: float | None = None
     error: str | None = None
 
 
 class RewardJudge:
-    """A judge that grades conversations over HTTP, many at once. `facts` says what that took."""
+    """A judge that grades conversations over HTTP, many at once. `facts` are its speed and usage."""
 
     def __init__(self, reward_model: JudgeRewardModel) -> None:
         prompt = read_prompt(None, "reward")
@@ -35,16 +35,16 @@ class RewardJudge:
         self.facts = self._judge.facts
 
     def stream(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reward]]:
-        """Rewards as they come; closing the generator cancels what is in flight.
+        """Yield rewards as they arrive. Closing the generator cancels requests in flight.
 
-        Raises EndpointError where nothing would be graded.
+        Raises EndpointError if nothing would be graded.
         """
         with closing(self._judge.stream(map(self.question, conversations))) as answers:
             for number, answer in answers:
                 yield number, Reward(answer.outcome, answer.error)
 
     def question(self, conversation: Conversation) -> Question:
-        """The whole conversation, turn by turn, with nothing cut."""
+        """The judge's question about a whole conversation, turn by turn, with nothing cut."""
         turns = conversation.messages(len(conversation.user), len(conversation.assistant))
         mark = mark_of(*(f"{turn['role']}\n{turn['content']}" for turn in turns))
         shown = sections(mark, [(TITLES[turn["role"]], turn["content"]) for turn in turns])

@@ -1,7 +1,7 @@
-"""Scores that somebody already has, by question id and model; a missing one is named, never zero.
+"""Read recorded scores by question id and model. A missing score is reported and never counted as zero.
 
-Missing is not failed: a response that the file has no score of has neither reward nor error. One whose score
-cannot be used has an error.
+Missing is not failed: a response without a score in the file has neither reward nor error. A response whose
+score cannot be used has an error.
 """
 
 from collections import Counter
@@ -20,13 +20,13 @@ from preceptor.rewards.score_file import Score, ScoreFile, read_scores, scores_d
 from preceptor.study.reward_models import RecordedRewardModel
 from preceptor.study.schema import Limits
 
-VERSION = 2  # 2: a missing score is missing, not failed; truth values and 1_000 are no numbers
+VERSION = 2  # 2: a missing score is missing, not failed; booleans and 1_000 are not numbers
 FIRST_ONLY = "a file by question id and model scores the first sample only"
 
 
 @dataclass
 class ScoreCount:
-    """What a score file holds besides this teacher's usable scores; `missing` is why responses have none."""
+    """The account of a score file, apart from the usable scores. `missing`: why responses have no score."""
 
     read: int = 0
     missing: Counter[str] = field(default_factory=Counter)
@@ -36,16 +36,16 @@ class ScoreCount:
 
     @classmethod
     def of(cls, file: ScoreFile) -> "ScoreCount":
-        """What is known before any response is looked at."""
+        """The account before any response is matched."""
         return cls(file.read, bad_rows=list(file.bad_rows), models=Counter(file.models))
 
     def losses(self) -> list[str]:
-        """What of the file was not read, however little: a sentence."""
+        """A sentence on unreadable rows, even if there are few."""
         if not self.bad_rows:
             return []
         return [
-            f"{len(self.bad_rows):,} of {self.read:,} rows of the score file cannot be read, the first of"
-            f" them {self.bad_rows[0]}"
+            f"{len(self.bad_rows):,} of {self.read:,} rows of the score file cannot be read; the first is"
+            f" {self.bad_rows[0]}"
         ]
 
 
@@ -57,10 +57,10 @@ def collect_recorded_rewards(
     instructions: pl.DataFrame,
     lost_rows: float = Limits().lost_rows,
 ) -> tuple[Outcome, ScoreCount]:
-    """Bring the (reward model, teacher) partition to one row per response: a reward, an `error` or neither.
+    """Complete the (reward model, teacher) partition: per response a reward, an `error` or neither.
 
-    Raises RecordsError for a file of which more than the share `lost_rows` cannot be read, one without the
-    columns, and one that knows the study's instructions by other ids.
+    Raises RecordsError for a file that loses more than the share `lost_rows`, one that lacks a column, and
+    one whose ids do not match the study's instructions.
     """
     name = reward_model.teachers.get(teacher, teacher)
     file = read_scores(reward_model, name)
@@ -91,7 +91,7 @@ def collect_recorded_rewards(
 def _asked(
     responses: pl.DataFrame, source_ids: Mapping[str, list[str]]
 ) -> Iterator[tuple[str | None, bool, list[str]]]:
-    """Of each response its error, whether the file may score it, and the ids under which it would."""
+    """Per response: its error, whether the file may score it, and the ids to look up."""
     scored_once = set(responses.unique("source_id", keep="first", maintain_order=True)["response_id"])
     columns = ("response_id", "instruction_id", "source_id", "sample", "error")
     for response_id, instruction_id, source_id, sample, error in responses.select(columns).iter_rows():
@@ -102,7 +102,7 @@ def _asked(
 
 
 def refuse_unusable(reward_model: RecordedRewardModel, lost_rows: float) -> None:
-    """Read the file through. Raises RecordsError for all that can be wrong with it alone."""
+    """Read the whole file. Raises RecordsError for any problem that the file alone shows."""
     count = ScoreCount.of(read_scores(reward_model))
     _refuse_unreadable(reward_model, count, lost_rows)
     if not count.models:
@@ -110,7 +110,7 @@ def refuse_unusable(reward_model: RecordedRewardModel, lost_rows: float) -> None
 
 
 def recorded_reward_fingerprint(reward_model: RecordedRewardModel, teacher: str) -> str:
-    """Changes with the teacher's own scores: rows of others in the file are no part of its rewards.
+    """Changes with the teacher's own scores, but not with other teachers' rows in the file.
 
     Raises RecordsError for a file that cannot be read.
     """
@@ -134,7 +134,7 @@ def _refuse_unreadable(reward_model: RecordedRewardModel, count: ScoreCount, all
 def _refuse_other_ids(
     reward_model: RecordedRewardModel, name: str, scored: Set[str], known: Set[str]
 ) -> None:
-    """Raise RecordsError where a file scores a teacher, but under ids that no instruction has."""
+    """Raise RecordsError if a file scores a teacher only under ids that no instruction has."""
     if not scored or scored & known:
         return
     file = f"reward model {reward_model.name!r}: {reward_model.origin}"

@@ -1,4 +1,4 @@
-"""Rewards from a classifier run here or a judge behind an endpoint, one row per response."""
+"""Rewards from a local classifier or a judge behind an endpoint, one row per response."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from preceptor.lake.store import Lake
 from preceptor.scoring import ScoringEngine, score_responses, scoring_work
 from preceptor.study.reward_models import ClassifierRewardModel, JudgeRewardModel, ScoringRewardModel
 
-VERSION = 3  # 3: the model's own text of a conversation, from which nothing is lost
+VERSION = 3  # 3: the conversation in the model's own template, with nothing lost
 
 
 def score_rewards(
@@ -24,15 +24,15 @@ def score_rewards(
     load: Callable[[Any], ScoringEngine],
     retry_failed: bool = False,
 ) -> Outcome:
-    """Bring the (reward model, teacher) partition to one row per response: a reward or an `error`."""
-    place = {"reward_model": reward_model.name, "teacher": teacher}
-    mark = reward_fingerprint(reward_model)
-    work = scoring_work(REWARDS, place, mark, responses, instructions, retry_failed)
+    """Complete the (reward model, teacher) partition: per response a reward or an `error`."""
+    partition = {"reward_model": reward_model.name, "teacher": teacher}
+    scored_by = reward_fingerprint(reward_model)
+    work = scoring_work(REWARDS, partition, scored_by, responses, instructions, retry_failed)
     return score_responses(lake, work, lambda: load(reward_model))
 
 
 def reward_fingerprint(reward_model: ScoringRewardModel) -> str:
-    """Changes with the model, its template or rubric, and how its answer is read."""
+    """Changes with the model, its template or rubric, and the parsing of its answer."""
     match reward_model:
         case ClassifierRewardModel():
             how = reward_model.model_dump(include={"engine", "dtype", "prompt_format", "label", "max_length"})

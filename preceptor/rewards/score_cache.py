@@ -1,7 +1,7 @@
-"""What files of scores hold, kept on this machine: a step is a process, and reads one teacher's part alone.
+"""A cache of parsed score files on this machine. Each step is a process and reads only one teacher's part.
 
-A folder a file: `index`, whose first line is the hash of the second, and a Parquet file a model. Whatever is
-not as it was written was never there.
+Each score file has a folder with `index`, whose first line is the hash of the second, and one Parquet file
+per model. Content that does not match its hash is ignored.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ import polars as pl
 
 from preceptor.paths import cache_folder
 
-FOLDERS = 16  # of as many files the latest stay
+FOLDERS = 16  # score files kept; the oldest are removed
 INDEX = "index"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a ScoreFile says, without the scores; `files` are their hashes, by model."""
+    """A ScoreFile without its scores. `files` are the hashes of the score files by model."""
 
     read: int
     bad_rows: tuple[str, ...]
@@ -35,7 +35,7 @@ class Kept:
 
 
 def kept(mark: str) -> Kept | None:
-    """What is kept under a mark; None where nothing is that can be used."""
+    """The cached content for a fingerprint; None if there is none that is usable."""
     try:
         return _index(_folder() / mark)
     except (OSError, ValueError):
@@ -43,7 +43,7 @@ def kept(mark: str) -> Kept | None:
 
 
 def kept_scores(mark: str, said: Kept, model: str) -> pl.DataFrame | None:
-    """The rows kept of one model; None where they are gone or damaged."""
+    """The cached rows of one model; None if they are missing or damaged."""
     try:
         content = (_folder() / mark / _name(model)).read_bytes()
     except OSError:
@@ -53,7 +53,7 @@ def kept_scores(mark: str, said: Kept, model: str) -> pl.DataFrame | None:
 
 
 def keep(mark: str, said: Kept, frames: Mapping[str, pl.DataFrame]) -> bool:
-    """Keep what a file holds; False where that cannot be done: on a full disk, or without a home."""
+    """Cache a file's content. False if that fails, such as on a full disk or without a home folder."""
     folder = _folder()
     incoming = folder / f".{os.getpid()}-{uuid.uuid4().hex}"
     try:
@@ -61,7 +61,7 @@ def keep(mark: str, said: Kept, frames: Mapping[str, pl.DataFrame]) -> bool:
         files = {model: _written(incoming / _name(model), frame) for model, frame in frames.items()}
         text = json.dumps({**asdict(said), "files": files}).encode()
         (incoming / INDEX).write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
-        shutil.rmtree(folder / mark, ignore_errors=True)  # damaged, else it would not be written again
+        shutil.rmtree(folder / mark, ignore_errors=True)  # damaged; an intact one is not written again
         incoming.rename(folder / mark)
         _forget_oldest(folder)
     except OSError:
@@ -78,11 +78,11 @@ def _name(model: str) -> str:
     return f"{hashlib.sha256(model.encode('utf-8', 'surrogatepass')).hexdigest()}.parquet"
 
 
-@lru_cache(maxsize=8)  # a study asks for each of its teachers; what raises is not remembered
+@lru_cache(maxsize=8)  # a study asks once per teacher; errors are not cached
 def _index(folder: Path) -> Kept:
     mark, _, text = (folder / INDEX).read_bytes().partition(b"\n")
     if hashlib.sha256(text).hexdigest().encode() != mark:
-        raise ValueError(f"{folder} is not as it was written")
+        raise ValueError(f"{folder} has changed since it was written")
     said = json.loads(text)
     return Kept(**{**said, "bad_rows": tuple(said["bad_rows"])})
 

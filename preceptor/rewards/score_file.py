@@ -1,4 +1,4 @@
-"""A file of scores, read once for all of its models: who has which score, and why others have none."""
+"""Read a file of scores once for all of its models: the scores, and why some are missing."""
 
 import math
 import re
@@ -21,16 +21,16 @@ from preceptor.text import repair
 
 VERSION = 1
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-# A row is one id's score by one model, or why it has none.
+# A row is the score of one id, or the reason why it has none.
 SCHEMA = {"id": pl.String, "value": pl.Float64, "error": pl.String, "missing": pl.String}
-# How people name the columns of a file of scores.
+# Common column names in files of scores.
 USUAL = {"id": ("id", "uid"), "model": ("model", "teacher"), "score": ("score", "reward", "rating", "grade")}
-OWN = ["id", "value", "error"]  # what rewards are made of; `missing` only tells people why there is none
+OWN = ["id", "value", "error"]  # determine the rewards; `missing` is only information
 
 
 @dataclass(frozen=True)
 class Score:
-    """One row's score, or why it has none: `missing`, or an error."""
+    """A row's score, or the reason why it has none: `missing` or `error`."""
 
     value: float | None
     error: str | None = None
@@ -39,7 +39,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ScoreFile:
-    """How many rows were read, which of them cannot be, how many each model has, and a hash of its scores."""
+    """Rows read, unreadable rows, rows per model, and a hash of each model's scores."""
 
     read: int
     bad_rows: tuple[str, ...]
@@ -48,21 +48,21 @@ class ScoreFile:
     frames: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)
 
     def scores(self, model: str) -> dict[str, Score]:
-        """Question id → score, of one model; none of one that the file does not name."""
+        """Question id → score, for one model. Empty for a model that the file does not name."""
         rows = self.frames[model].iter_rows() if model in self.frames else ()
         return {id: Score(value, error, missing) for id, value, error, missing in rows}
 
 
-_held: dict[str, ScoreFile] = {}  # the latest file, where this machine keeps nothing
+_held: dict[str, ScoreFile] = {}  # the latest file, if the cache on disk cannot be written
 
 
 def read_scores(reward_model: RecordedRewardModel, model: str | None = None) -> ScoreFile:
-    """What the file holds; the scores themselves of one model at least, where one is named.
+    """The file's content, with at least the scores of `model` if one is named.
 
-    A file is read once: what it holds is kept on this machine for the next process, by its content. Raises
-    RecordsError for a damaged file, or one without the columns.
+    A file is parsed once. The result is cached on this machine for other processes, by content. Raises
+    RecordsError for a damaged file, or one that lacks a column.
     """
-    if reward_model.path is None:  # what a hub serves may change under one name
+    if reward_model.path is None:  # a hub dataset may change under the same name
         return _read(reward_model)
     mark = _mark(reward_model)
     found = _held.get(mark) or _kept(mark, model)
@@ -75,12 +75,12 @@ def read_scores(reward_model: RecordedRewardModel, model: str | None = None) -> 
 
 
 def scores_digest(reward_model: RecordedRewardModel, model: str) -> str | None:
-    """A hash of what rewards of this model are made of; None where the file has no score of it."""
+    """A hash of the scores that determine this model's rewards; None if the file has none."""
     return read_scores(reward_model).digests.get(model)
 
 
 def _mark(reward_model: RecordedRewardModel) -> str:
-    """Changes with all that changes a word of what is kept: messages name the file."""
+    """Changes with everything that changes the cached content, including the file name in messages."""
     how = {"columns": reward_model.columns.model_dump(), "file": Path(str(reward_model.path)).name}
     return fingerprint("scores", VERSION, **how, **records_identity(reward_model))
 
@@ -142,14 +142,14 @@ def _cells(reward_model: RecordedRewardModel, row: dict[str, Any], place: str) -
         if column not in row:
             raise RecordsError(
                 f"reward model {reward_model.name!r}, {place}: no column {column!r} (there are {listed(row)})"
-                f"; set '{_setting(columns, row)}': scores are found by the instructions' ids"
+                f"; set '{_setting(columns, row)}' (scores are matched by the instructions' ids)"
             )
     id, model = row[columns.id], row[columns.model]
     return "" if id is None else repair(str(id)), "" if model is None else repair(str(model))
 
 
 def _setting(columns: RewardColumns, row: dict[str, Any]) -> str:
-    """The columns of a file of scores as a study names them; … where nobody but its author can know."""
+    """The 'columns' setting for a file of scores, with … where the column cannot be guessed."""
     found: dict[str, str] = {}
     for role, column in columns.model_dump().items():
         usual = (name for name in row if last_word(name) in USUAL[role])
@@ -170,7 +170,7 @@ def _score(row: dict[str, Any], reward_model: RecordedRewardModel, place: str) -
 
 
 def _number(cell: Any) -> float:
-    """Numbers, and texts that are written as one: not true, nor 1_000 or other digits that Python takes."""
+    """A number, or a text that is one. Unlike in Python, booleans, 1_000 and non-ASCII digits are not."""
     if isinstance(cell, bool) or (isinstance(cell, str) and not NUMBER.fullmatch(cell.strip())):
         raise ValueError
     return float(cell)

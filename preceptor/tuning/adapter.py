@@ -1,4 +1,4 @@
-"""PEFT adapters: put on a base, and tried on a base without its weights before anything is computed."""
+"""Put PEFT adapters on a base, and test them on a base without weights before anything is computed."""
 
 import re
 import typing
@@ -13,7 +13,7 @@ from preceptor.tuning.task import TuningError
 
 
 def adapted(model: Any, tuning: Tuning, base: str) -> Any:
-    """The model with a new adapter. Raises TuningError, by field, for settings without effect."""
+    """The model with a new adapter. Raises TuningError, which names the field, for unused settings."""
     from peft import get_peft_model
 
     config = adapter_config(tuning)
@@ -31,17 +31,17 @@ def adapted(model: Any, tuning: Tuning, base: str) -> Any:
 
 
 def try_adapter(base: Base, tuning: Tuning) -> None:
-    """Put an adapter on a local base without its weights, and merge it. Nothing is trained.
+    """Put an adapter on a local base without weights and merge it. Nothing is trained.
 
-    Raises TuningError for an adapter that cannot be made, used or merged. Three cases are left to the run
-    itself: a base on a hub, one that cannot be built without weights, and adapters that start from weights.
+    Raises TuningError for an adapter that cannot be created, used or merged. The run itself checks three
+    cases: a base on a hub, one that cannot be built without weights, and adapters that start from weights.
     """
     model = _skeleton(base) if Path(base.model).is_dir() else None
     if model is None:
         adapter_config(tuning)
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what matters is an error here
+        warnings.simplefilter("ignore")  # every real problem is an error below
         _try_on(model, base, tuning)
 
 
@@ -56,7 +56,9 @@ def _try_on(model: Any, base: Base, tuning: Tuning) -> None:
             _unless_weightless(step)
         except Exception as error:
             reason = reason_of(error) or type(error).__name__
-            raise problem(tuning, None, f"on base {base.name!r} it cannot be {doing}: {reason}") from error
+            raise problem(
+                tuning, None, f"on base {base.name!r} the adapter cannot be {doing}: {reason}"
+            ) from error
 
 
 def _learn(model: Any) -> None:
@@ -76,18 +78,18 @@ def _learns(model: Any) -> bool:
 
 
 def _skeleton(base: Base) -> Any | None:
-    """The base on torch's meta device: every module, without weights."""
+    """The base on torch's meta device: all modules, without weights."""
     from preceptor.compute.tensors import meta_model
     from preceptor.compute.weights import FolderError
 
     try:
         return meta_model(base.model, "language model")
-    except FolderError:  # the check of bases says so
+    except FolderError:  # the check of bases reports it
         return None
 
 
 def _unless_weightless(step: typing.Callable[[], Any]) -> Any | None:
-    """What the step returns; None where it needs weights, which the meta device has not."""
+    """The step's result; None if it needs weights, which the meta device does not have."""
     try:
         return step()
     except Exception as error:
@@ -98,7 +100,7 @@ def _unless_weightless(step: typing.Callable[[], Any]) -> Any | None:
 
 
 def _refuse_unmatched(tuning: Tuning, model: Any, base: str) -> None:
-    """PEFT ignores a name that no module has, as long as another name matches."""
+    """Refuse names that match no module. PEFT ignores them as long as another name matches."""
     settings = tuning.peft or {}
     modules = [name for name, _ in model.named_modules()]
     parameters = [name for name, _ in model.named_parameters()]
@@ -120,7 +122,7 @@ def _refuse_unmatched(tuning: Tuning, model: Any, base: str) -> None:
 
 
 def _refuse_unused_patterns(tuning: Tuning, model: Any, base: str) -> None:
-    """A pattern changes nothing where none of the modules that it fits has an adapter."""
+    """Refuse a pattern that changes nothing because no module that it matches has an adapter."""
     from peft.tuners.lora.layer import ParamWrapper
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -136,23 +138,23 @@ def _refuse_unused_patterns(tuning: Tuning, model: Any, base: str) -> None:
         for pattern in (tuning.peft or {}).get(field) or {}:
             if not any(_fits(pattern, module) for module in adapted):
                 raise problem(
-                    tuning, field, f"no module of base {base!r} that fits {pattern!r} has an adapter"
+                    tuning, field, f"no module of base {base!r} that matches {pattern!r} has an adapter"
                 )
 
 
 def _fits(pattern: str, module: str) -> bool:
-    """Whether a pattern fits a module, by PEFT's rule."""
+    """Whether a pattern matches a module, by PEFT's rule."""
     return re.match(rf"(?:.*\.)?(?:{pattern})$", module) is not None
 
 
 def _tied(model: Any) -> bool:
-    """Whether the output layer is the embeddings."""
+    """Whether the output layer and the embeddings are the same matrix."""
     output = model.get_output_embeddings()
     return output is not None and output.weight is model.get_input_embeddings().weight
 
 
 def _refuse_embedding_adapters(tuning: Tuning, model: Any, base: str, tied: bool) -> None:
-    """Refuse adapters on embeddings or output layer that training passes by, or that merging cannot keep."""
+    """Refuse adapters on embeddings or output layer that training ignores or that cannot be merged."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import ModulesToSaveWrapper
 
@@ -165,12 +167,12 @@ def _refuse_embedding_adapters(tuning: Tuning, model: Any, base: str, tied: bool
             raise problem(
                 tuning,
                 field,
-                f"base {base!r} has one matrix as embeddings and output layer, and an adapter on its {what}"
-                " cannot be merged into both: take it out",
+                f"base {base!r} has one matrix as embeddings and output layer; an adapter on its {what}"
+                " cannot be merged into both; remove it",
             )
         if what == "output layer" and isinstance(module, BaseTunerLayer):
             raise problem(
                 tuning,
                 field,
-                "TRL's loss ignores an adapter on the output layer: take it out of target_modules",
+                "TRL's loss ignores an adapter on the output layer; remove it from target_modules",
             )

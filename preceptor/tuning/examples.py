@@ -1,4 +1,4 @@
-"""Conversations as training examples: tokenized as for scoring, with the token that ends each turn."""
+"""Turn conversations into training examples: tokenized as for scoring, plus the token that ends each turn."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -24,9 +24,10 @@ IGNORED = -100  # a label that the loss leaves out
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids, and labels: the same ids where the assistant speaks, IGNORED elsewhere.
+    """Token ids and labels. Labels are the ids in the assistant's turns and IGNORED elsewhere.
 
-    A response that was cut at its teacher's limit did not end there, so its end of turn is not learned.
+    The end of turn of a response that was cut at its teacher's limit is not learned, because the response did
+    not end there.
     """
 
     response_id: str
@@ -36,7 +37,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """The examples; and the responses that lost their end, and those left out, each with the reason."""
+    """The examples, and the truncated and the failed responses, each with the reason."""
 
     rows: list[Example] = field(default_factory=list)
     truncated: dict[str, str] = field(default_factory=dict)
@@ -49,16 +50,16 @@ class Examples:
 
 
 def end_of_turn(tokenizer: Any, prompt_format: str, base: str) -> int:
-    """The token that the format writes behind an assistant's turn.
+    """The token that the format writes after an assistant's turn.
 
-    Raises TuningError where it is not one token of its own: the student would never learn to stop.
+    Raises TuningError if it is not a special token, because the student would never learn to stop.
     """
     end, closing = _end(tokenizer, prompt_format)
     if end is not None:
         return end
     raise TuningError(
-        f"bases.{base}.prompt_format: {prompt_format!r} ends a turn with {closing!r}, which begins with"
-        " no special token of the base's tokenizer, so the student would never learn to stop;"
+        f"bases.{base}.prompt_format: {prompt_format!r} ends a turn with {closing!r}, which does not begin"
+        " with a special token of the base's tokenizer, so the student would never learn to stop;"
         f" {_advice(tokenizer)}"
     )
 
@@ -66,7 +67,7 @@ def end_of_turn(tokenizer: Any, prompt_format: str, base: str) -> int:
 def make_examples(
     tokenizer: Any, template: ChatTemplate, rows: pl.DataFrame, length: int, end: int
 ) -> Examples:
-    """Every row as an Example of at most `length` tokens, or counted as failed with the reason."""
+    """An Example of at most `length` tokens from every row. Failed rows are listed with the reason."""
     examples = Examples()
     rendered = dict(_rendered(tokenizer, template, rows, examples.failed))
     turns = dict(zip(rows["response_id"], rows["turns"].list.len(), strict=True))
@@ -84,7 +85,7 @@ def make_examples(
 
 
 def known_only(examples: Examples, tokenizer: Any, vocabulary: int) -> Examples:
-    """The examples without those that hold a token beyond the base's so many embeddings."""
+    """The examples whose tokens all have an embedding. `vocabulary` is the number of embeddings."""
     known = []
     for row in examples.rows:
         try:
@@ -103,7 +104,7 @@ def _rendered(
     for row in rows.iter_rows(named=True):
         response_id, user, turns = row["response_id"], row["user"], row["turns"]
         if len(user) != len(turns):
-            failed[response_id] = f"{len(user)} user turns, but {len(turns)} turns of the response"
+            failed[response_id] = f"{len(user)} user turns, but {len(turns)} response turns"
             continue
         try:
             yield response_id, render(tokenizer, template, Conversation(row["system"], (*user,), (*turns,)))
@@ -112,19 +113,19 @@ def _rendered(
 
 
 def _fault(tokenizer: Any, tokens: Tokens, fitted: Tokens, turns: int, end: int) -> str | None:
-    """Why a row would teach nothing, or something wrong; None for a sound row."""
+    """Why a row would teach nothing or something wrong; None for a valid row."""
     ends = sum(tokens.ids[position] == end for position in tokens.response)
     if ends > turns:
-        return f"the response holds {tokenizer.convert_ids_to_tokens(end)!r}, which ends a turn, in its text"
+        return f"the response's text contains {tokenizer.convert_ids_to_tokens(end)!r}, which ends a turn"
     if ends < turns:
         return f"a turn does not end with {tokenizer.convert_ids_to_tokens(end)!r}"
     if fitted.ending.issuperset(fitted.response):
-        return "the response has no token that could be learned"
+        return "the response has no token that can be learned"
     return None
 
 
 def _example(response_id: str, tokens: Tokens, cut: bool) -> Example:
-    """The example. That of a cut response ends with the last token that is learned."""
+    """An Example of these tokens. A cut response's example ends with the last token that is learned."""
     learned = set(tokens.response) - (tokens.ending if cut else set())
     ids = tokens.ids[: max(learned) + 1] if cut else tokens.ids
     labels = [token if position in learned else IGNORED for position, token in enumerate(ids)]
@@ -132,7 +133,7 @@ def _example(response_id: str, tokens: Tokens, cut: bool) -> Example:
 
 
 def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:
-    """The id of the end token, if there is one, and the text that the format writes behind a turn."""
+    """The id of the end token, if there is one, and the text that the format writes after a turn."""
     probe = _probe(tokenizer, template_of(tokenizer, prompt_format))
     closing = probe.text[probe.spans[0][1] :]
     with told_of_panics(tokenizer):
@@ -141,14 +142,15 @@ def _end(tokenizer: Any, prompt_format: str) -> tuple[int | None, str]:
     if len(with_end.response) == len(without.response):
         return None, closing
     end = with_end.ids[with_end.response[-1]]
-    token = tokenizer.added_tokens_decoder.get(end)  # other tokens, and added blanks, can be part of a text
+    token = tokenizer.added_tokens_decoder.get(end)  # other tokens, and added spaces, can be part of a text
     own = token is not None and bool(token.content.strip()) and closing.lstrip().startswith(token.content)
     return (end if own else None), closing
 
 
 def _probe(tokenizer: Any, template: ChatTemplate) -> Rendered:
-    """A question and its answer; with a thought if the template would add an empty one to other answers."""
-    plain, thought = (Conversation(None, ("Q",), (said,)) for said in ("A", "<think>\nT\n</think>\n\nA"))
+    """A question and its answer, with a thought if the template adds an empty one to answers without."""
+    answers = ("A", "<think>\nT\n</think>\n\nA")
+    plain, thought = (Conversation(None, ("Q",), (answer,)) for answer in answers)
     try:
         return render(tokenizer, template, plain)
     except TemplateProblem as problem:
@@ -167,5 +169,5 @@ def _advice(tokenizer: Any) -> str:
 def _fits(tokenizer: Any, prompt_format: str) -> bool:
     try:
         return _end(tokenizer, prompt_format)[0] is not None
-    except TemplateProblem:  # no template of its own, or one that wants more than a question
+    except TemplateProblem:  # the model has no template, or the template refuses a single question
         return False

@@ -1,4 +1,4 @@
-"""Whether a run learned, as its steps and its training loss show; and the picture of that loss."""
+"""Judge from steps and training loss whether a run learned, and plot the loss."""
 
 import io
 import math
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-FEW_STEPS = 20  # with fewer optimizer steps, warm-up and the first batches decide
+FEW_STEPS = 20  # with fewer optimizer steps, warm-up and the first batches dominate the loss
 LEAST_FALL = 0.01  # as a share of the loss
 LEAST_ERRORS = 2.0  # the fall in standard errors
 NORMAL_MEDIAN = 0.6745  # median of a standard normal's absolute value
-ADVICE = f"fewer than {FEW_STEPS}: give it more epochs or a smaller batch_size"
+ADVICE = f"fewer than {FEW_STEPS}; set more epochs or a smaller batch_size"
 
 
 @dataclass(frozen=True)
 class Learning:
     """Mean training losses (nats per token) of the first and the last quarter of the logged points.
 
-    `fell` is None where one point alone was logged.
+    `fell` is None if only one point was logged.
     """
 
     steps: int
@@ -27,16 +27,16 @@ class Learning:
 
     @property
     def few(self) -> bool:
-        """Whether the steps are fewer than FEW_STEPS."""
+        """Whether there are fewer than FEW_STEPS steps."""
         return self.steps < FEW_STEPS
 
 
 def learning(steps: int, losses: Sequence[float]) -> Learning:
-    """Whether the loss fell. Each point is a mean over equally many steps, on different rows.
+    """Whether the loss fell. Each point is a mean over the same number of steps, on different rows.
 
     It fell if the mean of the last quarter of the points is below that of the first by more than 1 % and by
-    more than two standard errors. The scatter of a point is estimated from second differences (a point minus
-    the mean of its two neighbours, with 1.5 times a point's variance), which a steady fall does not enlarge.
+    more than two standard errors. A point's scatter is estimated from second differences: a point minus the
+    mean of its two neighbours, which has 1.5 times a point's variance. A steady fall does not enlarge them.
     """
     if not losses:
         raise ValueError("the loss curve of a trained run has at least one point")
@@ -49,22 +49,22 @@ def learning(steps: int, losses: Sequence[float]) -> Learning:
 
 
 def doubt(run: str, steps: int, losses: Sequence[float]) -> str | None:
-    """A sentence on why a run's student may be hardly different from its base; None without such a sign."""
+    """Why a run's student may hardly differ from its base, in one sentence; None without such a sign."""
     found = learning(steps, losses)
     took = f"{found.steps:,} optimizer step{'' if found.steps == 1 else 's'}"
     loss = f"{found.first:.3f} → {found.last:.3f} nats per token"
     if found.fell is False and not found.few:
-        return f"{run}: its training loss did not fall in {took} ({loss}): check its learning_rate"
+        return f"{run}: its training loss did not fall in {took} ({loss}); check the run's learning_rate"
     if not found.few:
         return None
     if found.fell is None:
-        return f"{run}: {took} cannot show whether it learned, {ADVICE}"
+        return f"{run}: {took} cannot show whether the run learned, {ADVICE}"
     fell = "fell" if found.fell else "has not fallen yet"
     return f"{run}: its training loss {fell} ({loss}) in only {took}, {ADVICE}"
 
 
 def _scatter(losses: Sequence[float]) -> float:
-    """The standard deviation of a point around its curve; 0 where fewer than three cannot show it."""
+    """The standard deviation of a point around its curve; 0 for fewer than three points."""
     bends = [
         abs(here - (before + after) / 2)
         for before, here, after in zip(losses, losses[1:], losses[2:], strict=False)
@@ -74,7 +74,7 @@ def _scatter(losses: Sequence[float]) -> float:
 
 def loss_curve_plot(steps: Sequence[int], losses: Sequence[float]) -> bytes:
     """A PNG of the training loss (nats per token) over optimizer steps."""
-    from matplotlib.figure import Figure  # slow to import, and only wanted here
+    from matplotlib.figure import Figure  # slow to import
 
     figure = Figure(figsize=(5, 2.2), layout="constrained", dpi=80)
     axes = figure.subplots()

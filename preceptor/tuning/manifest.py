@@ -1,4 +1,4 @@
-"""What a tuned model was made of, written beside its weights as manifest.json."""
+"""The manifest of a tuned model: its origins and figures, written beside its weights as manifest.json."""
 
 import json
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ def make_manifest(
     publication: Publication,
     folder: Path,
 ) -> dict[str, Any]:
-    """Where a run's rows and base come from, its figures, and the hash of every file in its folder.
+    """The origins of a run's rows and base, its figures, and the hash of every file in its folder.
 
-    Rows that were cut or left out are listed with the reason.
+    Rows that were truncated or left out are listed with the reason.
     """
     run, base = task.run, task.base
     return {
@@ -56,12 +56,12 @@ def make_manifest(
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
-    """What manifest.json holds, byte for byte."""
+    """The content of manifest.json, byte for byte."""
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 
 def _cut_responses(task: Task) -> dict[str, int]:
-    """How many responses were cut at the limit of tokens, and how many do not say how they ended."""
+    """The number of responses cut at the token limit, and of those whose ending is not known."""
     endings, left_out = task.rows["finish_reason"], task.rows["cut_left_out"]
     return {
         "left_out": int(left_out.drop_nulls().max() or 0),  # type: ignore[arg-type]
@@ -71,13 +71,13 @@ def _cut_responses(task: Task) -> dict[str, int]:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a folder, by its path in it."""
+    """SHA-256 of every file of a folder, by relative path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): file_identity(path) for path in files}
 
 
 def origins(lake: Lake, task: Task, read: Mapping[str, int | None]) -> dict[str, Any]:
-    """The versions of the tables that the rows were read from, and the hashes of the partitions in them."""
+    """Versions of the tables that the rows were read from, and hashes of their partitions."""
     wanted: list[tuple[Table, Partition]] = [
         (SELECTED_SUBSET, {"recipe": task.run.recipe}),
         *((RESPONSES, {"teacher": teacher}) for teacher in sorted(set(task.rows["teacher"]))),

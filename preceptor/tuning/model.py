@@ -1,4 +1,4 @@
-"""The tuned model: loaded with or without an adapter, and saved so that every engine can load it."""
+"""Load a base for tuning, with or without an adapter, and save the student for every engine."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ from preceptor.study.schema import Base
 from preceptor.tuning.adapter import adapted
 from preceptor.tuning.task import Task, TuningError
 
-# Fields of a configuration that TRL and transformers change in training; the pad token may have no embedding.
+# Configuration fields that TRL and transformers change in training. The pad token may have no embedding.
 TRAINERS = "output_router_logits", "router_aux_loss_coef", "pad_token_id", "bos_token_id", "eos_token_id"
-ADAPTER = "adapter"  # folder of the adapter's own weights, beside the merged model
+ADAPTER = "adapter"  # folder of the adapter's weights, beside the merged model
 
 
 def load_model(task: Task) -> Any:
-    """The base: in float32 if all weights are tuned, else in its own dtype with a new adapter.
+    """The base in float32 if all weights are tuned, else in its own dtype with a new adapter.
 
-    In 16 bits rounding would lose most changes of a step (master weights, arXiv 1710.03740, section 3.1).
+    In 16 bits, rounding would lose most of a step's changes (master weights, arXiv 1710.03740, section 3.1).
     """
     from transformers import GenerationConfig
 
@@ -32,21 +32,21 @@ def load_model(task: Task) -> Any:
 def _with_adapter(model: Any, task: Task) -> Any:
     from transformers import set_seed
 
-    set_seed(task.run.seed)  # an adapter begins with random weights
+    set_seed(task.run.seed)  # an adapter starts with random weights
     return adapted(model, task.tuning, task.base.name)
 
 
 def merged(model: Any, task: Task, folder: Path) -> Any:
-    """The model with its adapter merged; the adapter itself is saved in the folder's `adapter/`.
+    """The model with its adapter merged. The adapter itself is saved in the folder's `adapter/`.
 
-    Raises TuningError where PEFT cannot merge it. A model without adapter is returned as it is.
+    A model without an adapter is returned unchanged. Raises TuningError if PEFT cannot merge the adapter.
     """
     from peft import PeftModel
 
     if not isinstance(model, PeftModel):
         return model
     model.save_pretrained(folder / ADAPTER)
-    (folder / ADAPTER / "README.md").unlink()  # a model card with nothing filled in
+    (folder / ADAPTER / "README.md").unlink()  # an empty model card
     try:
         return model.merge_and_unload()
     except Exception as error:
@@ -56,7 +56,7 @@ def merged(model: Any, task: Task, folder: Path) -> Any:
 
 
 def save_model(model: Any, tokenizer: Any, base: Base, end: int, context: int, folder: Path) -> None:
-    """Write a plain model folder of safetensors in the base's dtype, with tokenizer and chat template.
+    """Write a model folder: safetensors in the base's dtype, tokenizer and chat template.
 
     `generation_config.json` names the end-of-turn token, so that transformers and vLLM stop there.
     """
@@ -89,7 +89,7 @@ def _generation_config(tokenizer: Any, end: int, rows: int) -> Any:
 
     stops = [end, *(token for token in (tokenizer.eos_token_id,) if token not in (None, end))]
     pad = tokenizer.pad_token_id
-    known = pad is not None and pad < rows  # a token that only pads may have no embedding
+    known = pad is not None and pad < rows  # a pad token may have no embedding
     return GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=stops, pad_token_id=pad if known else end
     )

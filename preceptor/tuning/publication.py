@@ -1,4 +1,4 @@
-"""The check before publishing: the saved folder must have the loss that the trainer had on training rows."""
+"""The check before publishing: on training rows, the saved folder must have the trainer's loss."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from preceptor.tuning.objectives.objective import Objective
 from preceptor.tuning.task import Task, TuningError
 
 ROWS = 8
-LONGEST = 2048  # tokens: the logits of longer rows can be larger than the model
-EXACT = 0.001, 0.001  # nats, share of the loss: float32 sums in another order
-ROUNDED = 0.02, 0.05  # nats, share: 16 bits keep 8 to 11 of a weight, merging and saving round them once more
+LONGEST = 2048  # tokens; the logits of longer rows can be larger than the model
+EXACT = 0.001, 0.001  # nats, share of the loss; float32 sums in another order
+ROUNDED = 0.02, 0.05  # nats, share; 16-bit types keep 8 to 11 bits, and merging and saving round again
 
 
 @dataclass(frozen=True)
 class Publication:
-    """The compared losses (nats per token); `adapter_loss` is of the base with the saved adapter."""
+    """The compared losses in nats per token. `adapter_loss` is that of the base with the saved adapter."""
 
     rows: int
     trainer_loss: float
@@ -30,11 +30,11 @@ class Publication:
 
 
 class PublicationError(TuningError):
-    """A saved model that is not the one that was trained."""
+    """A saved model that differs from the trained one."""
 
 
 def rows_to_compare(examples: Sequence[Example]) -> list[Example]:
-    """The first rows that are not too long, or else the shortest one."""
+    """The first rows of at most LONGEST tokens, or else the shortest row."""
     short = [example for example in examples if len(example.ids) <= LONGEST]
     return short[:ROWS] or [min(examples, key=lambda example: len(example.ids))]
 
@@ -42,7 +42,7 @@ def rows_to_compare(examples: Sequence[Example]) -> list[Example]:
 def trainer_loss(trainer: Any, objective: Objective, rows: Sequence[Example]) -> float:
     """Mean loss of the rows' learned tokens, computed by the trainer as in training, without dropout.
 
-    Where the objective's loss is another, it is computed from the trained model's logits.
+    If the objective has another loss, this one is computed from the trained model's logits.
     """
     import torch
 
@@ -63,8 +63,8 @@ def compare(
 ) -> Publication:
     """Load the folder as its users will, and compare its loss with the trainer's.
 
-    An adapter saved beside it is put on the plain base and compared too. Raises PublicationError where either
-    loss differs by more than the tolerance.
+    A saved adapter is put on the plain base and compared too. Raises PublicationError if either loss differs
+    by more than the tolerance.
     """
     from preceptor.compute.load import release_memory
 
@@ -76,9 +76,9 @@ def compare(
     bound = tolerance(base, task.tuning, trained)
     found = Publication(len(rows), trained, published, beside, bound)
     for what, loss in (("the saved model", published), ("the base with the saved adapter", beside)):
-        if loss is not None and not abs(loss - trained) <= bound:  # NaN is not within
+        if loss is not None and not abs(loss - trained) <= bound:  # also refuses NaN
             raise PublicationError(
-                f"run {task.run.name!r}: {what} is not what was trained: on {len(rows)} of its training rows"
+                f"run {task.run.name!r}: {what} differs from the trained model: on {len(rows)} training rows"
                 f" its loss is {loss:.4g} nats per token, the trainer's {trained:.4g} (they may differ by"
                 f" {bound:.2g}). Nothing is published; {_cure(task)}"
             )
@@ -86,7 +86,7 @@ def compare(
 
 
 def tolerance(base: Base, tuning: Tuning, loss: float) -> float:
-    """How far the losses may differ: by rounding in the dtypes that are computed and saved in."""
+    """How far the losses may differ, given the rounding in computing and saving."""
     exact = base.dtype == "float32" and tuning.mixed_precision == "no"
     nats, share = EXACT if exact else ROUNDED
     return nats + share * loss
@@ -94,10 +94,12 @@ def tolerance(base: Base, tuning: Tuning, loss: float) -> float:
 
 def _cure(task: Task) -> str:
     if task.tuning.peft is not None:
-        return f"tunings.{task.tuning.name}.peft: take other settings, or tune all weights"
+        return f"change the settings in tunings.{task.tuning.name}.peft, or tune all weights"
     if task.base.dtype != "float32":
-        return f"bases.{task.base.name}.dtype: where rounding is the reason, set float32"
-    return f"bases.{task.base.name}: transformers does not save this architecture as it was trained"
+        return f"if rounding is the reason, set bases.{task.base.name}.dtype to float32"
+    return (
+        f"transformers does not save the architecture of bases.{task.base.name} as trained; use another base"
+    )
 
 
 def _loss_of(model: Any, rows: Sequence[Example]) -> float:
@@ -129,7 +131,7 @@ def _with_adapter(adapter: Path, base: Base, device: str) -> Any:
 
 
 def _mean(rows: Sequence[Example], loss: Callable[[Example], float]) -> float:
-    """Over the learned tokens of all rows; the first token of a row is predicted by nothing."""
+    """Mean loss over the learned tokens of all rows. Nothing predicts the first token of a row."""
     counts = [sum(label != IGNORED for label in row.labels[1:]) for row in rows]
     losses = [loss(row) for row, count in zip(rows, counts, strict=True) if count]
     sums = [value * count for value, count in zip(losses, filter(None, counts), strict=True)]

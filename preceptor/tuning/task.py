@@ -1,4 +1,4 @@
-"""What is tuned, its fingerprint, and how this machine tunes it."""
+"""A tuning task, its fingerprint, and the machine's settings for it."""
 
 import json
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from preceptor.text import digest
 from preceptor.tuning.objectives import OBJECTIVES
 from preceptor.tuning.objectives.objective import Objective, ObjectiveSettings
 
-VERSION = 4  # 4: experts are not balanced; a blank that a template sets before an answer is learned
+VERSION = 4  # 4: no balancing loss for experts; a space that a template adds before an answer is learned
 PLAIN_SFT = {"kind": "sft", "version": 1}
-CUT = "length"  # the finish_reason of a response that the limit of tokens cut
+CUT = "length"  # the finish_reason of a response that was cut at the token limit
 
 
 class TuningError(RuntimeError):
-    """A run that cannot be tuned; its text says which and what to do."""
+    """A run that cannot be tuned. The message names the run and the fix."""
 
 
 class DivergedError(TuningError):
-    """A run whose loss or weights stopped being finite; the same settings would fail again."""
+    """A run whose loss or weights became infinite or NaN. The same settings would fail again."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run of a study, the base and hyper-parameters that it names, and the rows that its recipe chose."""
+    """A run of a study with its base, its hyper-parameters and the rows that its recipe chose."""
 
     study: str
     run: Run
@@ -40,13 +40,13 @@ class Task:
 
     @classmethod
     def of(cls, study: Study, run_name: str, rows: pl.DataFrame) -> "Task":
-        """The task of that run."""
+        """The task of a run."""
         run = study.run(run_name)
         return cls(study.name, run, study.base(run.base), study.tuning(run.tuning), rows)
 
     @property
     def objective(self) -> Objective:
-        """What the tuning's objective is."""
+        """The tuning's objective."""
         return OBJECTIVES[self.tuning.objective.kind]
 
     @cached_property
@@ -71,21 +71,21 @@ def task_fingerprint(base: Base, tuning: Tuning, seed: int, rows: str) -> str:
 
 
 def _objective_part(settings: ObjectiveSettings) -> dict[str, Any]:
-    """Nothing for plain SFT: checkpoints from before there were objectives keep their fingerprints."""
+    """Empty for plain SFT, so that checkpoints from before objectives existed keep their fingerprints."""
     part = {"kind": settings.kind, "version": OBJECTIVES[settings.kind].version, **settings.identity()}
     return {} if part == PLAIN_SFT else {"objective": part}
 
 
 def rows_digest(rows: pl.DataFrame, columns: Sequence[str] = ()) -> str:
-    """A hash of the conversations, an objective's further columns, their order, and which were cut."""
+    """A hash of the conversations, the objective's further columns, their order, and which were cut."""
     texts = rows.select("response_id", "system", "user", "turns", *columns)
-    cut = rows.filter(pl.col("finish_reason") == CUT)["response_id"]  # they are learned without their end
+    cut = rows.filter(pl.col("finish_reason") == CUT)["response_id"]  # learned without their end of turn
     return digest(*(json.dumps(row) for row in texts.iter_rows()), *cut)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """How this machine tunes. None of these settings changes what is learned, beyond rounding."""
+    """How this machine tunes. These settings change nothing that is learned, except for rounding."""
 
     device: str = "auto"
     rows_per_device: int = 16

@@ -1,4 +1,4 @@
-"""Trains one run on one device, from the last checkpoint if the run was interrupted."""
+"""Train one run on one device. An interrupted run continues from its last checkpoint."""
 
 import json
 import logging
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Training:
-    """How the training went; `seconds` and `device` are of the process that finished it."""
+    """The result of training. `seconds` and `device` are those of the process that finished it."""
 
     steps: int
     loss_steps: list[int]
     losses: list[float]
     final_loss: float  # mean over the last epoch's points
-    resumed_from: int  # step, 0 for a run that was never interrupted
+    resumed_from: int  # step; 0 for a run that was never interrupted
     device: str
     seconds: float
 
@@ -33,29 +33,32 @@ class Training:
 def train(trainer: Any, run: str) -> Training:
     """Train to the end, from the last complete checkpoint in the trainer's folder, if any.
 
-    Raises TuningError for a loss or weights that are not finite, a damaged checkpoint, or too little memory.
+    Raises TuningError for a loss or weights that are not finite, a damaged checkpoint, or too little GPU
+    memory.
     """
     import torch
 
     started = time.monotonic()
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     if checkpoint is not None:
-        log.info("run %s: going on from %s", run, checkpoint)
+        log.info("run %s: continuing from %s", run, checkpoint)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    except pickle.UnpicklingError as error:  # its own text says how to run the code anyway
+    except pickle.UnpicklingError as error:  # torch's own message explains how to run the code anyway
         raise TuningError(
-            f"run {run!r}: a file of the unfinished run's checkpoint {checkpoint} is damaged, or holds code"
-            " besides numbers. Remove the checkpoint to start the run again"
+            f"run {run!r}: a file of the unfinished run's checkpoint {checkpoint} is damaged or contains"
+            " code. Remove the checkpoint to start the run again"
         ) from error
     except torch.OutOfMemoryError as error:
         raise TuningError(
-            f"run {run!r}: {trainer.args.per_device_train_batch_size} rows at once do not fit into the GPU's"
-            " memory; lower 'rows_per_device' or turn on 'gradient_checkpointing' of TrainingResource in"
-            " definitions.py"
+            f"run {run!r}: {trainer.args.per_device_train_batch_size} rows at once do not fit in the GPU's"
+            " memory; in definitions.py, lower 'rows_per_device' or turn on 'gradient_checkpointing' of"
+            " TrainingResource"
         ) from error
     if not all(bool(torch.isfinite(weights).all()) for weights in trainer.model.parameters()):
-        raise DivergedError(f"run {run!r}: weights are not finite after training; lower its 'learning_rate'")
+        raise DivergedError(
+            f"run {run!r}: weights are not finite after training; lower the tuning's 'learning_rate'"
+        )
     return _training(trainer, 0 if checkpoint is None else _step(checkpoint), time.monotonic() - started)
 
 
@@ -75,7 +78,7 @@ def _training(trainer: Any, resumed_from: int, seconds: float) -> Training:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; incomplete ones, left by a killed process, are removed."""
+    """The newest complete checkpoint. Incomplete ones, left by a killed process, are removed."""
     complete = []
     for checkpoint in folder.glob("checkpoint-*"):
         if _complete(checkpoint):
@@ -86,7 +89,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _complete(checkpoint: Path) -> bool:
-    """Whether the state is there: the trainer writes it last."""
+    """Whether the checkpoint has its state, which the trainer writes last."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -106,7 +109,7 @@ def _device_name(device: Any) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence warnings of transformers, TRL and peft: this package logs what matters."""
+    """Silence warnings of transformers, TRL and peft. This package logs what matters."""
     from transformers.utils import logging as transformers_logging
 
     before = transformers_logging.get_verbosity()

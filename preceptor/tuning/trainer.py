@@ -1,4 +1,4 @@
-"""TRL's trainers as they are used here: steps, settings, progress, checkpoints, and what stops a run."""
+"""Set up TRL's trainers: steps, settings, progress, checkpoints, and the errors that stop a run."""
 
 import logging
 import math
@@ -27,29 +27,29 @@ class Schedule:
 
     @classmethod
     def of(cls, rows: int, tuning: Tuning) -> "Schedule":
-        """The schedule of a tuning over so many rows; a part of an epoch is rounded up to whole steps."""
+        """The schedule of a tuning over `rows` rows. A fraction of an epoch is rounded up to whole steps."""
         an_epoch = math.ceil(rows / tuning.batch_size)
         return cls(rows, tuning.batch_size, math.ceil(tuning.epochs * an_epoch))
 
     @property
     def steps_an_epoch(self) -> int:
-        """Optimizer steps."""
+        """Optimizer steps per epoch."""
         return math.ceil(self.rows / self.batch_size)
 
     @property
     def logging_steps(self) -> int:
-        """Steps between two points of the loss curve, so that it has about CURVE_POINTS."""
+        """Steps between two points of the loss curve, which has about CURVE_POINTS points."""
         return math.ceil(self.steps / CURVE_POINTS)
 
     def rows_after(self, step: int) -> int:
-        """Rows that have passed after this step, counted again in each epoch."""
+        """Rows processed after this step, counted again in each epoch."""
         epochs, steps = divmod(step, self.steps_an_epoch)
         return epochs * self.rows + min(steps * self.batch_size, self.rows)
 
 
 @dataclass(frozen=True)
 class TrainerSetup:
-    """What the trainers of all objectives share: settings, model and data, progress, and what stops a run."""
+    """The parts that trainers of all objectives share: settings, model, data, callbacks."""
 
     run: str
     arguments: dict[str, Any]  # of transformers' TrainingArguments
@@ -58,18 +58,18 @@ class TrainerSetup:
     def config(self, kind: Any, **own: Any) -> Any:
         """The shared settings and the objective's own, as TRL's configuration of that class."""
         config = kind(**self.arguments, **own)
-        config._n_gpu = min(config.n_gpu, 1)  # one process, one GPU, however many it sees
+        config._n_gpu = min(config.n_gpu, 1)  # one process uses one GPU, even if it sees more
         return config
 
     def trainer(self, kind: Any, config: Any, **own: Any) -> Any:
-        """A trainer of that class, which is stopped by a loss that is not finite."""
+        """A trainer of that class that stops at a loss that is not finite."""
         return _watched(kind, self.run)(args=config, **self.parts, **own)
 
 
 def make_trainer(
     task: Task, model: Any, tokenizer: Any, examples: Examples, machine: Machine, work: Path
 ) -> Any:
-    """The objective's trainer over these examples. It reports by logging."""
+    """The objective's trainer for these examples. It reports by logging."""
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
 
@@ -87,7 +87,7 @@ def make_trainer(
 
 
 def training_arguments(task: Task, schedule: Schedule, machine: Machine, work: Path) -> dict[str, Any]:
-    """The settings of any trainer. What TRL turns on by itself (bf16, gradient checkpointing) is off."""
+    """The settings of every trainer. bf16 and gradient checkpointing, TRL's defaults, are off unless set."""
     tuning = task.tuning
     rows = rows_per_device(tuning.batch_size, machine.rows_per_device)
     return {
@@ -107,7 +107,7 @@ def training_arguments(task: Task, schedule: Schedule, machine: Machine, work: P
         "use_cpu": _device(machine.device) == "cpu",
         "logging_steps": schedule.logging_steps,
         "include_num_input_tokens_seen": "non_padding",
-        "save_strategy": "no",  # the callback says when
+        "save_strategy": "no",  # the callback decides when
         "save_total_limit": 1,
         "report_to": "none",
         "disable_tqdm": True,
@@ -126,9 +126,9 @@ def _device(device: str) -> str:
 
     picked = pick_device(device)
     if picked not in ("cpu", "cuda"):
-        raise TuningError(f"device {device!r}: set auto, cpu or cuda; CUDA_VISIBLE_DEVICES says which GPU")
+        raise TuningError(f"device {device!r}: set auto, cpu or cuda; choose a GPU with CUDA_VISIBLE_DEVICES")
     if picked == "cuda" and not torch.cuda.is_available():
-        raise TuningError("device 'cuda': torch sees no GPU here; set the device to auto or cpu")
+        raise TuningError("device 'cuda': torch finds no GPU on this machine; set the device to auto or cpu")
     return picked
 
 
@@ -136,7 +136,7 @@ def _watched(kind: Any, run: str) -> Any:
     import torch
 
     class WatchedTrainer(kind):  # type: ignore[misc]
-        """Stops before a loss that is not finite reaches the weights, and says what could not be saved."""
+        """Stops before a loss that is not finite reaches the weights, and reports a failed save."""
 
         def training_step(self, *inputs: Any, **options: Any) -> Any:
             loss = super().training_step(*inputs, **options)
@@ -153,8 +153,8 @@ def _watched(kind: Any, run: str) -> Any:
                 super()._save_checkpoint(*inputs, **options)
             except Exception as error:  # each library has its own error for a full disk
                 raise TuningError(
-                    f"run {run!r}: its progress cannot be saved to {self.args.output_dir}: {error};"
-                    " make room there, and the run continues from its last checkpoint"
+                    f"run {run!r}: the checkpoint cannot be saved to {self.args.output_dir}: {error};"
+                    " free disk space there; the run then continues from its last checkpoint"
                 ) from error
 
         def _send_telemetry(self) -> None:
@@ -167,7 +167,7 @@ def _callback(run: str, schedule: Schedule, minutes: float) -> Any:
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):  # type: ignore[misc]
-        """Reports progress, logs the last step too, and saves a checkpoint every so many minutes."""
+        """Reports progress, logs the last step too, and saves a checkpoint every `minutes` minutes."""
 
         def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
             self.saved = time.monotonic()

@@ -1,4 +1,4 @@
-"""Tunes a run of a study once: a folder of weights in the lake, and a row in `tuned_checkpoint`."""
+"""Tune a run of a study once: write a folder of weights to the lake and a row to `tuned_checkpoint`."""
 
 import json
 import logging
@@ -34,15 +34,15 @@ def tune(
     read: Mapping[str, int | None],
     machine: Machine | None = None,
 ) -> Outcome:
-    """Complete a run's partition, which has one row. It trains only if its folder is not published yet.
+    """Complete a run's partition, which has one row. Trains only if the run's folder is not published yet.
 
-    `rows` are what its recipe chose (chosen_conversations says which columns); `read` says which versions
-    of the tables they were read from. Raises TuningError where the run cannot be tuned.
+    `rows` are those that the recipe chose, with the columns of `chosen_conversations`. `read` gives the table
+    versions that they were read from. Raises TuningError if the run cannot be tuned.
     """
     task = Task.of(study, run_name, rows)
     uri = folder_uri(lake, "checkpoints", run_name, task.fingerprint)
     if not exists(lake, uri):
-        lake.create(TUNED_CHECKPOINT)  # an unwritable store fails here, before the expensive part
+        lake.create(TUNED_CHECKPOINT)  # an unwritable store fails here, before training
         _publish_new(lake, task, read, machine or Machine(), uri)
     shutil.rmtree(
         workplace(lake, "tuning", run_name) / task.fingerprint, ignore_errors=True
@@ -53,18 +53,18 @@ def tune(
 
 
 def _manifest(lake: Lake, task: Task, uri: str) -> dict[str, Any]:
-    """The content of manifest.json. Raises LakeError if the file is not the one that was written."""
+    """The content of manifest.json. Raises LakeError if the file has changed since it was written."""
     text = read_manifest(lake, uri) or ""
     known = _copies(lake, task)
     if any(manifest_text(json.loads(copy)) != text for copy in known):
-        cure = "put it back, or remove the folder to tune again"
-        raise LakeError(f"{uri}/{MANIFEST} is not the file that was written: {cure}")
+        cure = "restore it, or remove the folder to tune again"
+        raise LakeError(f"{uri}/{MANIFEST} is not the file that was written; {cure}")
     manifest: dict[str, Any] = json.loads(text)
     return manifest
 
 
 def _copies(lake: Lake, task: Task) -> list[str]:
-    """The lake's copy of the manifest, where it has one."""
+    """The lake's copies of the manifest: one, or none."""
     rows = lake.read(TUNED_CHECKPOINT, {"run": task.run.name}).filter(fingerprint=task.fingerprint)
     return rows["manifest"].to_list()
 
@@ -72,7 +72,7 @@ def _copies(lake: Lake, task: Task) -> list[str]:
 def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine: Machine, uri: str) -> None:
     """Train and publish, unless another process did so while this one waited.
 
-    It continues what an interrupted process left of the same work, and removes work of other settings.
+    Continues the work of an interrupted process with the same settings, and removes work of other settings.
     """
     place = workplace(lake, "tuning", task.run.name)
     with alone(place):
@@ -85,7 +85,7 @@ def _publish_new(lake: Lake, task: Task, read: Mapping[str, int | None], machine
         examples, training, publication = _tuned(task, machine, folder)
         manifest = make_manifest(task, origins(lake, task, read), examples, training, publication, folder)
         (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
-        if _copies(lake, task):  # of a folder that somebody removed
+        if _copies(lake, task):  # the row of a folder that was removed
             lake.delete(TUNED_CHECKPOINT, {"run": task.run.name})
         publish(lake, folder, uri)
         shutil.rmtree(work)
@@ -111,7 +111,7 @@ def _tuned(task: Task, machine: Machine, folder: Path) -> tuple[Examples, Traini
         trainer, training = _trained(task, model, tokenizer, examples, machine, work)
         expected, device = trainer_loss(trainer, task.objective, compared), str(trainer.args.device)
         tuned = trainer.model
-        del trainer, model  # its optimizer holds more memory than the model that is loaded below
+        del trainer, model  # the optimizer uses more memory than the model that is loaded below
         _save(tuned, tokenizer, task, end, context, folder)
         del tuned
         release_memory()
@@ -131,10 +131,10 @@ def _trained(
         raise
     except TuningError:
         raise
-    except Exception as error:  # each architecture and kind of adapter raises its own errors
-        what, cure = f"base {task.base.name!r}", "unless this machine is the reason, take another base"
+    except Exception as error:  # each architecture and type of adapter raises its own errors
+        what, cure = f"base {task.base.name!r}", "unless this machine is the reason, use another base"
         if task.tuning.peft is not None:
-            what, cure = f"{what} with tunings.{task.tuning.name}.peft", "take other settings"
+            what, cure = f"{what} with tunings.{task.tuning.name}.peft", "change these settings"
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise TuningError(f"run {task.run.name!r}: {what} cannot be trained: {reason}; {cure}") from error
 
@@ -142,13 +142,13 @@ def _trained(
 def _refuse_nothing(run: str, examples: Examples) -> None:
     if not examples.rows:
         reason = next(iter(examples.failed.values()), "its recipe chose none")
-        raise TuningError(f"run {run!r}: no row can be learned from ({reason})")
+        raise TuningError(f"run {run!r}: no row is usable for tuning ({reason})")
     counts = len(examples.rows), len(examples.truncated), len(examples.failed)
-    log.info("run %s: %d rows, %d of them cut; %d left out, as the manifest says", run, *counts)
+    log.info("run %s: %d rows, %d of them truncated; %d left out (listed in the manifest)", run, *counts)
 
 
 def _save(model: Any, tokenizer: Any, task: Task, end: int, context: int, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it
+    shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left a part
     try:
         save_model(merged(model, task, folder), tokenizer, task.base, end, context, folder)
     except TuningError:
@@ -156,7 +156,7 @@ def _save(model: Any, tokenizer: Any, task: Task, end: int, context: int, folder
     except Exception as error:  # each library has its own error for a full disk
         raise TuningError(
             f"run {task.run.name!r}: the tuned model cannot be written to {folder}: {error};"
-            " make room there, and the run continues from its last checkpoint"
+            " free disk space there; the run then continues from its last checkpoint"
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""The untuned base, saved as its students are: its own weights, their chat template and end tokens.
+"""The untuned base, saved like its students: its own weights with their chat template and end tokens.
 
-Every engine prompts, stops and loads it exactly as it does students. The folder stays on this machine and
-can be made again at any time.
+Every engine loads, prompts and stops it exactly like a student. The folder stays on this machine and can be
+created again at any time.
 """
 
 import shutil
@@ -22,7 +22,7 @@ PART = ".part"
 def untuned_fingerprint(base: Base) -> str:
     """Changes with the base's weights, its template and the dtype of the saved folder.
 
-    Raises UnknownModelError where the base cannot be looked up.
+    Raises UnknownModelError if the base cannot be looked up.
     """
     return fingerprint(
         "untuned",
@@ -33,9 +33,9 @@ def untuned_fingerprint(base: Base) -> str:
 
 
 def untuned_folder(lake: Lake, base: Base) -> Path:
-    """The folder, which is made if it is missing. Folders of other settings are removed.
+    """The folder, created if it is missing. Folders of other settings are removed.
 
-    Raises NotEvaluatedError for a base that cannot be saved as its students are.
+    Raises NotEvaluatedError for a base that cannot be saved like its students.
     """
     place = workplace(lake, "untuned", base.name)
     made = place / untuned_fingerprint(base)

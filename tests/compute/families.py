@@ -1,4 +1,4 @@
-"""Tiny random models of the families that bases are of, with what sets each family's arithmetic apart."""
+"""Tiny random models of the supported families, with the settings that change each family's arithmetic."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An adapter that is not of its base is named: vLLM would leave out what fits nowhere."""
+"""An adapter that does not fit its base is refused by name: vLLM would ignore tensors that match nothing."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def changed(folder, target, change):
     return str(target)
 
 
-def test_an_adapter_of_its_base_is_taken(saved):
+def test_a_matching_adapter_is_accepted(saved):
     folder, meta = saved
     refuse_adapter(str(folder), meta)
     refuse_adapter(str(folder), None)
@@ -57,9 +57,12 @@ FAULTS = {
         replaced(r"layers\.1\.", "layers.7."),
         "adapts model.layers.7.*, which the base does not",
     ),
-    "another width": (wide, "as 32 × 64, but the base's is 32 × 32"),
-    "half": (lambda t: {n: v for n, v in t.items() if "lora_B" not in n}, "only one half of model"),
-    "embeddings": (lambda t: t | {"base_model.model.lm_head.weight": torch.ones(2)}, "no part of a LoRA"),
+    "another width": (wide, "as 32 × 64, but it is 32 × 32"),
+    "half": (
+        lambda t: {n: v for n, v in t.items() if "lora_B" not in n},
+        "only one of the two LoRA matrices of model",
+    ),
+    "embeddings": (lambda t: t | {"base_model.model.lm_head.weight": torch.ones(2)}, "not part of a LoRA"),
     "a layer too few": (
         lambda t: {n: v for n, v in t.items() if "layers.1.self_attn" not in n},
         r"lacks model\.layers\.1\.self_attn\.q_proj, which adapter_config.json names in 'target_modules'",
@@ -69,7 +72,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_an_adapter_that_is_not_of_its_base_is_named(saved, tmp_path, fault):
+def test_an_adapter_of_another_model_is_refused_by_name(saved, tmp_path, fault):
     (folder, meta), (change, sentence) = saved, FAULTS[fault]
     adapter = changed(folder, tmp_path / "adapter", change)
     with pytest.raises(FolderError, match=sentence) as refusal:
@@ -77,7 +80,7 @@ def test_an_adapter_that_is_not_of_its_base_is_named(saved, tmp_path, fault):
     assert adapter in str(refusal.value)
 
 
-def test_an_adapter_of_some_layers_is_taken_where_its_configuration_says_so(saved, tmp_path):
+def test_an_adapter_of_some_layers_is_accepted_if_its_configuration_says_so(saved, tmp_path):
     folder, meta = saved
     adapter = changed(
         folder, tmp_path / "adapter", lambda t: {n: v for n, v in t.items() if "layers.1" not in n}
@@ -91,7 +94,7 @@ def test_an_adapter_of_some_layers_is_taken_where_its_configuration_says_so(save
         refuse_adapter(adapter, meta)
 
 
-def test_ranks_are_those_that_the_configuration_says(saved, tmp_path):
+def test_ranks_must_match_the_configuration(saved, tmp_path):
     folder, meta = saved
     adapter = changed(folder, tmp_path / "adapter", lambda tensors: tensors)
     config = json.loads((folder / "adapter_config.json").read_text()) | {"rank_pattern": {}}

@@ -1,4 +1,4 @@
-"""A GPU box with torch and transformers alone can score."""
+"""A GPU machine with only torch and transformers can score."""
 
 import subprocess
 import sys

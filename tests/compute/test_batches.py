@@ -1,4 +1,4 @@
-"""Batches keep to their budget and lose no row, and memory that runs out splits them."""
+"""Batches stay within their budget, lose no row, and are split when memory runs out."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_padding_is_masked():
 
 
 def fitting(limit):
-    """A pass that holds at most `limit` at once, and says so as torch does."""
+    """A pass for at most `limit` tokens at once, which fails beyond that like torch."""
 
     def forward(rows):
         if sum(rows) > limit:
@@ -38,7 +38,7 @@ def fitting(limit):
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=20))
-def test_a_batch_that_does_not_fit_is_split_and_only_a_row_too_large_alone_is_given_up(rows):
+def test_a_batch_that_does_not_fit_is_split_until_only_rows_too_large_alone_fail(rows):
     budget = TokenBudget(1000)
     assert split_when_full(rows, sum(rows), fitting(20), budget) == [
         row * 10 if row <= 20 else None for row in rows
@@ -46,7 +46,7 @@ def test_a_batch_that_does_not_fit_is_split_and_only_a_row_too_large_alone_is_gi
     assert budget.tokens < 1000 or sum(rows) <= 20 or len(rows) == 1
 
 
-def test_a_cpus_allocator_counts_as_out_of_memory_and_other_errors_do_not():
+def test_an_error_of_the_cpu_allocator_counts_as_out_of_memory_and_other_errors_do_not():
     def forward(rows):
         torch.empty(2**55)  # 128 PiB
 
@@ -72,7 +72,7 @@ def test_after_one_split_the_next_batches_are_smaller():
     assert sizes == [8, 4, 4, 4, 4, 4, 4, 4, 4]
 
 
-def test_rows_that_only_fit_alone_leave_room_for_batches_of_short_ones():
+def test_short_rows_still_share_batches_after_rows_that_only_fit_alone():
     budget = TokenBudget(8192)
     assert split_when_full([1000] * 8, 8000, fitting(1000), budget) == [10_000] * 8
     assert len(list(by_length([30] * 1000, budget))) == 31  # of at most 33 rows
@@ -82,7 +82,7 @@ def test_rows_that_only_fit_alone_leave_room_for_batches_of_short_ones():
     ("device", "longest_common_row", "alone_beyond"),
     [("cpu", None, 256), ("cpu", 48, 48), ("cpu", 4096, 256), ("cuda", None, None), ("cuda:1", 4096, 4096)],
 )
-def test_long_rows_are_alone_on_a_cpu_and_padding_is_little(device, longest_common_row, alone_beyond):
+def test_long_rows_run_alone_on_a_cpu_and_padding_is_small(device, longest_common_row, alone_beyond):
     budget = budget_on(device, 4096, longest_common_row)
     assert budget.alone_beyond == alone_beyond
     batches = list(by_length([300, 299, 200, 190, 100], budget))
@@ -92,14 +92,14 @@ def test_long_rows_are_alone_on_a_cpu_and_padding_is_little(device, longest_comm
         assert batches == [[0, 1, 2, 3, 4]]
 
 
-def test_rows_beyond_a_length_are_alone():
+def test_rows_beyond_a_length_run_alone():
     assert list(by_length([5, 30, 7, 40, 20], TokenBudget(1000, alone_beyond=20))) == [[3], [1], [4, 2, 0]]
 
 
 ROWS = [Conversation(None, ("Hi",), ("word " * n,)) for n in (1, 4, 2, 6, 12)]
 
 
-def test_losses_survive_a_memory_that_holds_little(base_model, monkeypatch):
+def test_losses_are_computed_with_little_memory(base_model, monkeypatch):
     expected = LossScorer(base_model).score(ROWS)
     scorer = LossScorer(base_model)
     whole = passes.TokenPasses._pass
@@ -116,7 +116,7 @@ def test_losses_survive_a_memory_that_holds_little(base_model, monkeypatch):
         assert found.nll_sum == pytest.approx(wanted.nll_sum, abs=1e-4)
 
 
-def test_rewards_survive_a_memory_that_holds_little(reward_model, monkeypatch):
+def test_rewards_are_computed_with_little_memory(reward_model, monkeypatch):
     expected = RewardScorer(reward_model).score(ROWS)
     scorer = RewardScorer(reward_model)
     padded = RewardScorer._padded_logits

@@ -1,4 +1,4 @@
-"""A template renders as transformers has it, on the study's date, to an end, or is named with its file."""
+"""Templates render as in transformers, with the study's date. A failing template is named with its file."""
 
 import json
 from datetime import date
@@ -16,7 +16,7 @@ from tests.conftest import CHATML, byte_tokenizer
 
 trl = pytest.importorskip("trl")
 REAL = sorted((Path(trl.__file__).parent / "chat_templates").glob("*.jinja"))
-WANTS_PARTS = ("idefics3", "llava_next", "smolvlm")  # of models that see: their texts are lists of parts
+WANTS_PARTS = ("idefics3", "llava_next", "smolvlm")  # models with vision, whose texts are lists of parts
 NO_SYSTEM = "gemma.jinja", "gemma_training.jinja"
 DATED = "{{ strftime_now('%d %b %Y') }}" + CHATML
 
@@ -27,7 +27,7 @@ def saved(folder: Path, template: str | None):
 
 
 class Clock(theirs.datetime):
-    """A clock that stands on the default date."""
+    """A clock fixed to the default date."""
 
     @classmethod
     def now(cls, tz=None):
@@ -53,7 +53,7 @@ def test_real_templates_render_as_transformers_renders_them(file, monkeypatch):
     )
 
 
-def test_what_marks_generations_is_left_as_it_is():
+def test_generation_blocks_render_unchanged():
     source = "{% for m in messages %}{% generation %}{{ m['content'] }}{% endgeneration %};{% endfor %}"
     assert render_text(byte_tokenizer(), ChatTemplate(source), Conversation(None, ("q",), ("a",))) == "q;a;"
 
@@ -68,7 +68,7 @@ def test_a_prompt_shows_the_studys_date_whatever_the_day(tmp_path, monkeypatch, 
     assert render_prompt(tokenizer, other, ask).startswith("29 Feb 2020")
 
 
-def test_the_date_is_in_the_fingerprint_where_a_template_can_show_it(tmp_path):
+def test_the_date_is_in_the_fingerprint_if_a_template_can_show_it(tmp_path):
     def rows(model, day=None, prompt_format="own"):
         settings = {
             "name": "t",
@@ -88,7 +88,9 @@ def test_the_date_is_in_the_fingerprint_where_a_template_can_show_it(tmp_path):
     assert rows(dated, days[0], "tulu") == rows(dated, days[1], "tulu")
     commit = TransformersTeacher(name="t", engine="transformers", model="some/model", revision="a" * 40)
     other = commit.model_copy(update={"prompt_date": days[1]})
-    assert generation_fingerprint(commit) != generation_fingerprint(other)  # its template is not here
+    assert generation_fingerprint(commit) != generation_fingerprint(
+        other
+    )  # its template is not on this machine
 
 
 LOOPS = {
@@ -109,7 +111,7 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
-def test_a_template_without_an_end_is_named_with_folder_and_file(tmp_path, monkeypatch, loop):
+def test_an_endless_template_is_named_with_folder_and_file(tmp_path, monkeypatch, loop):
     monkeypatch.setattr("preceptor.compute.chat_template.TRIAL_SECONDS", 1)
     tokenizer = saved(tmp_path, CHATML + loop)
     with pytest.raises(TemplateProblem) as caught:
@@ -121,7 +123,7 @@ def test_a_template_without_an_end_is_named_with_folder_and_file(tmp_path, monke
     assert "\n" not in said and "set 'prompt_format'" in said
 
 
-def test_a_loop_that_a_row_makes_endless_is_the_rows_error():
+def test_a_loop_that_one_row_makes_endless_is_an_error_of_that_row():
     source = "{% for m in messages %}{{ m['content'] }}{% for c in m['content'] %}{% for d in m['content'] %}"
     template = ChatTemplate(source + "{% endfor %}{% endfor %}{% endfor %}")
     assert render_prompt(byte_tokenizer(), template, Conversation(None, ("short",))) == "short"
@@ -134,14 +136,14 @@ def test_a_loop_that_a_row_makes_endless_is_the_rows_error():
     [
         ("", "renders nothing"),
         ("{% for m in messages if m['role'] == 'tool' %}{{ m }}{% endfor %}\n ", "renders nothing"),
-        ("{% for m in messages %}\n{{ m['content'] }", "cannot be read: .*its line 2"),
+        ("{% for m in messages %}\n{{ m['content'] }", "cannot be read: .*line 2"),
         ("{{ raise_exception('only with tools') }}", "refuses the conversation: only with tools"),
-        (CHATML + "{{ [1, 2] | random }}", "draws at random"),
-        (CHATML + "{{ lipsum() }}", "draws at random"),
+        (CHATML + "{{ [1, 2] | random }}", "random numbers"),
+        (CHATML + "{{ lipsum() }}", "random numbers"),
         ("{{ messages.tools.first }}", "refuses the conversation: .*has no attribute"),
     ],
 )
-def test_a_template_that_can_do_nothing_is_named_with_folder_and_file(tmp_path, template, said):
+def test_an_unusable_template_is_named_with_folder_and_file(tmp_path, template, said):
     tokenizer = saved(tmp_path, CHATML)
     tokenizer.chat_template = template
     (tmp_path / "chat_template.jinja").write_text(template)
@@ -150,24 +152,24 @@ def test_a_template_that_can_do_nothing_is_named_with_folder_and_file(tmp_path, 
     assert str(caught.value).startswith(f"the chat template of {tmp_path} (chat_template.jinja) ")
 
 
-def test_which_of_several_templates_is_used_is_said(tmp_path, caplog):
+def test_the_log_names_which_of_several_templates_is_used(tmp_path, caplog):
     saved(tmp_path, CHATML)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": DATED}))
     template = template_of(AutoTokenizer.from_pretrained(tmp_path), "own")
     assert template.source == CHATML
-    assert "(chat_template.jinja) is used, not the other one in tokenizer_config.json" in caplog.text
+    assert "(chat_template.jinja) is used; tokenizer_config.json" in caplog.text
     more = tmp_path / "additional_chat_templates"
     more.mkdir()
     (more / "rag.jinja").write_text(DATED)
     assert template_of(AutoTokenizer.from_pretrained(tmp_path), "own").source == CHATML
-    assert "is used: 'default' of default, rag" in caplog.text
+    assert "'default', one of default, rag" in caplog.text
     (tmp_path / "chat_template.jinja").unlink()
-    with pytest.raises(TemplateProblem, match=r"several chat templates \(rag\) and none is named 'default'"):
+    with pytest.raises(TemplateProblem, match=r"several chat templates \(rag\), but none is named 'default'"):
         template_of(AutoTokenizer.from_pretrained(tmp_path), "own")
 
 
-def test_a_template_in_the_configuration_is_named_as_such(tmp_path):
+def test_a_template_in_tokenizer_config_is_named_with_that_file(tmp_path):
     saved(tmp_path, None)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": "{{ oops( }}"}))

@@ -1,4 +1,4 @@
-"""What config.json and generation_config.json may say: no memory is asked for what the weights are not."""
+"""config.json and generation_config.json are checked before memory is allocated."""
 
 import json
 
@@ -21,7 +21,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def config(model):
-    """Change fields of config.json, for one test."""
+    """Change fields of config.json."""
     path = model / "config.json"
     before = path.read_text()
     yield lambda **fields: path.write_text(json.dumps(json.loads(before) | fields))
@@ -42,17 +42,17 @@ ABSURD = {
 
 
 @pytest.mark.parametrize("field", ABSURD)
-def test_counts_that_the_weights_cannot_be_of_are_refused_before_memory_is_asked_for(model, config, field):
+def test_sizes_that_do_not_fit_the_weights_are_refused_before_memory_is_allocated(model, config, field):
     config(**{field: ABSURD[field]})
     (problem,) = folder_problems(str(model), "main", CLASSIFIER if field == "num_labels" else LANGUAGE)
     assert str(model / "config.json") in problem and field in problem
-    with pytest.raises(ModelError, match="not the config of these weights"):
+    with pytest.raises(ModelError, match="does not belong to these weights"):
         TransformersGenerator(str(model), device="cpu")
 
 
 ODD = {
     "pad_token_id": (10**6, "'pad_token_id: 1000000', but has 'vocab_size: 264'"),
-    "eos_token_id": ("two", "'eos_token_id: 'two'': a token id is a whole number"),
+    "eos_token_id": ("two", "'eos_token_id: 'two'', but a token id is a whole number"),
     "hidden_size": ("wide", "'hidden_size' expected int, got str"),
     "num_attention_heads": (3, "is not a multiple of the number of attention heads"),
     "model_type": ("unheard-of", "model type `unheard-of`"),
@@ -60,7 +60,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("field", ODD)
-def test_a_config_that_cannot_be_is_one_sentence(model, config, field):
+def test_an_invalid_config_is_reported_in_one_sentence(model, config, field):
     value, sentence = ODD[field]
     config(**{field: value})
     (problem,) = (p for p in folder_problems(str(model), "main", LANGUAGE) if "tokenizer" not in p)
@@ -71,19 +71,19 @@ def test_a_config_that_cannot_be_is_one_sentence(model, config, field):
 
 GENERATION = {
     "a text": ({"eos_token_id": "two"}, "'eos_token_id: 'two''"),
-    "texts": ({"eos_token_id": ["a"]}, "'eos_token_id: .*a token id is a whole number, or a list of them"),
+    "texts": ({"eos_token_id": ["a"]}, "'eos_token_id: .*a token id is a whole number or a list of them"),
     "a fraction": ({"eos_token_id": 2.5}, "'eos_token_id: 2.5'"),
     "true": ({"pad_token_id": True}, "'pad_token_id: True'"),
     "an object": ({"bos_token_id": {"id": 1}}, "bos_token_id"),
-    "a list": ([1, 2], "must hold a JSON object, not a list"),
-    "a number": (7, "must hold a JSON object, not a int"),
+    "a list": ([1, 2], "must contain a JSON object, not a list"),
+    "a number": (7, "must contain a JSON object, not a int"),
     "no JSON": (None, "cannot be read as JSON"),
     "a parameter": ({"watermarking_config": 3}, "cannot be read: "),
 }
 
 
 @pytest.mark.parametrize("fault", GENERATION)
-def test_a_generation_configuration_of_the_wrong_type_is_named_by_folder_and_file(model, fault):
+def test_an_invalid_generation_config_is_named_with_folder_and_file(model, fault):
     stated, sentence = GENERATION[fault]
     path = model / "generation_config.json"
     before = path.read_text()

@@ -1,4 +1,4 @@
-"""Prompt formats letter for letter, and templates that change what was said."""
+"""Prompt formats render exactly, and templates that change a text are refused."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_named_formats_and_the_spans_of_the_answers(name, expected):
     assert prompt == expected[: rendered.spans[1][0]]
 
 
-# Llama 2's way: a blank before the answer and one behind it, and each turn's text stripped.
+# Llama 2's template: a space before and after the answer, and each turn's text stripped.
 LLAMA2 = (
     "{% for m in messages %}{% if m['role'] == 'user' %}"
     "{{ bos_token + '[INST] ' + m['content'].strip() + ' [/INST]' }}"
@@ -61,7 +61,7 @@ def shown(how, template=TEMPLATES["chatml"]):
     ("template", "answer", "span"),
     [
         (LLAMA2, "said", " said"),
-        (LLAMA2, "  said \n", " said"),  # the blank behind it is the template's, not what was stripped
+        (LLAMA2, "  said \n", " said"),  # the space after it is the template's
         (LLAMA2, "", ""),
         (LLAMA2.replace("' ' + m['content'].strip()", "' ' + m['content']"), "  said  ", "   said  "),
         (LLAMA2.replace(" + ' ' + eos_token", " + eos_token"), "said", " said"),  # Mistral's
@@ -73,7 +73,7 @@ def shown(how, template=TEMPLATES["chatml"]):
         (shown("", TEMPLATES["tulu"]), "  padded\n\n", "  padded\n\n"),
     ],
 )
-def test_the_answers_place_is_told_whatever_blanks_a_template_sets_or_strips(template, answer, span):
+def test_answers_are_located_despite_spaces_that_a_template_adds_or_strips(template, answer, span):
     talk = Conversation(None, ("Q", "R"), (answer, "then"))
     rendered = render(byte_tokenizer(), ChatTemplate(template), talk)
     first, then = (rendered.text[start:end] for start, end in rendered.spans)
@@ -82,7 +82,7 @@ def test_the_answers_place_is_told_whatever_blanks_a_template_sets_or_strips(tem
     assert rendered.text[: rendered.spans[0][0]] == prompt
 
 
-def test_a_template_that_changes_or_refuses_the_conversation_is_a_problem():
+def test_a_template_that_changes_or_refuses_the_conversation_is_refused():
     shouting = ChatTemplate(shown("| upper"))
     with pytest.raises(TemplateProblem, match="changes the text of the user's turn"):
         render(byte_tokenizer(), shouting, Conversation(None, ("Q",), ("answer",)))
@@ -91,27 +91,25 @@ def test_a_template_that_changes_or_refuses_the_conversation_is_a_problem():
         render(byte_tokenizer(), picky, TWO_TURNS)
 
 
-def test_braces_in_a_response_are_text_not_template():
+def test_braces_in_a_response_are_text_and_not_template_code():
     conversation = Conversation(None, ("Q",), ("{{ 7 * 7 }}{% raw %}",))
     tulu = ChatTemplate(TEMPLATES["tulu"])
     assert "{{ 7 * 7 }}{% raw %}" in render(byte_tokenizer(), tulu, conversation).text
 
 
 @pytest.mark.parametrize("blank", [None, "", " ", "\n\t "])
-def test_a_blank_system_prompt_is_no_turn(blank):
+def test_a_blank_system_prompt_is_ignored(blank):
     told, untold = (Conversation(system, ("Q",), ("A",)) for system in (blank, None))
     assert told.messages(1, 1) == untold.messages(1, 1)
     assert [message["role"] for message in told.messages(1, 0)] == ["user"]
 
 
-def test_an_answer_whose_place_cannot_be_told_is_named_where_the_place_counts():
+def test_an_answer_that_cannot_be_located_is_refused_where_its_location_matters():
     thought = "{% if m['role'] == 'assistant' %}<think>\n\n</think>\n\n{% endif %}{{ m['content'] }}"
     template = ChatTemplate(TEMPLATES["chatml"].replace("{{ m['content'] }}", thought))
     conversation = Conversation(None, ("Q",), ("A",))
     assert render_text(byte_tokenizer(), template, conversation).endswith("</think>\n\nA<|im_end|>\n")
-    with pytest.raises(
-        TemplateProblem, match=r"adds text of its own before an answer.*'prompt_format' to tulu"
-    ):
+    with pytest.raises(TemplateProblem, match=r"adds text before an answer.*'prompt_format' to tulu"):
         render(byte_tokenizer(), template, conversation)
 
 
@@ -119,9 +117,7 @@ def test_an_answer_whose_place_cannot_be_told_is_named_where_the_place_counts():
 def test_a_prompt_that_does_not_ask_for_an_answer_is_refused(header):
     deaf = "{% for m in messages %}{% if m['role'] == 'assistant' %}" + header
     deaf += "{% else %}USER: {% endif %}{{ m['content'] }}<|im_end|>{% endfor %}"
-    with pytest.raises(
-        TemplateProblem, match=r"writes .* before an answer, but not where one is asked for.*tulu"
-    ):
+    with pytest.raises(TemplateProblem, match=r"ignores 'add_generation_prompt'.*tulu"):
         render_prompt(byte_tokenizer(), ChatTemplate(deaf), Conversation(None, ("Q", "R"), ("A",)))
     asking = deaf + "{% if add_generation_prompt %}" + header + "{% endif %}"
     assert render_prompt(byte_tokenizer(), ChatTemplate(asking), Conversation(None, ("Q",))).endswith(header)

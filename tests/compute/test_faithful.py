@@ -1,4 +1,4 @@
-"""A template that loses or changes what was said is a problem; one that only moves or trims it is none."""
+"""A template that loses or changes text is refused. One that only moves or trims text is accepted."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ LOSING = {
 
 
 @pytest.mark.parametrize(("template", "said"), LOSING.values(), ids=LOSING)
-def test_what_a_template_loses_is_named(template, said):
+def test_the_message_names_what_a_template_loses(template, said):
     talk = Conversation("Be brief.", ("One?\n1\n2", "Is 1 < 2 & 3 > 2? " * 4), ("It is.", "Yes."))
     asked = Conversation(talk.system, talk.user, talk.assistant[:1])
     for rendering, conversation in ((render_prompt, asked), (render_text, talk)):
@@ -54,7 +54,7 @@ def test_what_a_template_loses_is_named(template, said):
         assert "set 'prompt_format' to tulu, chatml or plain" in str(caught.value)
 
 
-def test_a_short_text_that_stands_there_by_accident_hides_nothing():
+def test_a_short_text_that_appears_by_accident_does_not_hide_a_loss():
     deaf = ChatTemplate(LOSING["no system prompt"][0])
     with pytest.raises(TemplateProblem, match="leaves out the system prompt"):
         render_prompt(TOKENIZER, deaf, Conversation("One", ("One?",)))
@@ -83,7 +83,7 @@ KEEPING = {
 
 @pytest.mark.parametrize("template", KEEPING.values(), ids=KEEPING)
 @pytest.mark.parametrize("blank", ["", " \n"])
-def test_what_only_moves_or_trims_is_none(template, blank):
+def test_a_template_that_only_moves_or_trims_text_is_accepted(template, blank):
     talk = Conversation(
         f"{blank}Be brief.{blank}", tuple(f"{blank}{turn}" for turn in TALK.user), TALK.assistant
     )
@@ -92,13 +92,13 @@ def test_what_only_moves_or_trims_is_none(template, blank):
     assert "Said one." in render_prompt(TOKENIZER, ChatTemplate(template), asked)
 
 
-def test_thoughts_may_go_from_earlier_answers_and_from_nothing_that_is_scored(caplog):
+def test_thoughts_may_be_dropped_from_earlier_answers_but_not_from_scored_ones(caplog):
     forgets = shown(".split('</think>')[-1].strip()")
     answers = ("<think>\nhow?\n</think>\n\nSo.", "<think>\nwhy?\n</think>\n\nThus.")
     talk = Conversation(None, TALK.user, answers)
     asked = Conversation(None, TALK.user, answers[:1])
     assert "how?" not in render_prompt(TOKENIZER, ChatTemplate(forgets), asked)
-    assert "leaves what was thought (<think>) out of earlier answers" in caplog.text
+    assert "leaves thoughts (<think>) out of earlier answers" in caplog.text
     with pytest.raises(
         TemplateProblem, match=r"leaves the thought \(<think>\) out of the assistant's turn 1 of 2"
     ):
@@ -112,19 +112,17 @@ THOUGHT = "<think>\nHow?\n</think>\n\nSo."
 
 
 @pytest.mark.parametrize("name", ["qwen3", "deepseek_r1_distill"])
-def test_of_makers_templates_each_use_is_right_or_refused_by_name(name):
-    """Teachers' and students' prompts; what reward models and judges read; what bases are scored on."""
+def test_real_templates_render_correctly_or_are_refused_by_name(name):
+    """Prompts for teachers and students, texts for reward models and judges, texts for scoring bases."""
     template = ChatTemplate((THEIRS / f"{name}.jinja").read_text(), f"the chat template of {name}")
     qwen = name == "qwen3"
     asked = Conversation(None, ("One?", "Two?"), (THOUGHT,))
     prompt = render_prompt(TOKENIZER, template, asked)
-    assert "How?" not in prompt and "So." in prompt  # as their makers mean it
+    assert "How?" not in prompt and "So." in prompt  # as their authors intend
     assert prompt.endswith("<|im_start|>assistant\n" if qwen else "<｜Assistant｜><think>\n")
     plain, thought = (Conversation(None, ("One?",), (said,)) for said in ("So.", THOUGHT))
     assert "So." in render_text(TOKENIZER, template, plain)
-    with pytest.raises(
-        TemplateProblem, match=rf"of {name} adds text of its own before .*to tulu, chatml or plain"
-    ):
+    with pytest.raises(TemplateProblem, match=rf"of {name} adds text before .*to tulu, chatml or plain"):
         render(TOKENIZER, template, plain)
     if qwen:
         rendered = render(TOKENIZER, template, thought)
@@ -134,7 +132,7 @@ def test_of_makers_templates_each_use_is_right_or_refused_by_name(name):
         for attempt in (render_text, render):
             with pytest.raises(
                 TemplateProblem,
-                match=r"leaves the thought \(<think>\) out .*turn: mend it, or set 'prompt_format'",
+                match=r"leaves the thought \(<think>\) out .*turn; fix it, or set 'prompt_format'",
             ):
                 attempt(TOKENIZER, template, thought)
     both = Conversation(None, ("One?", "Two?"), (THOUGHT, THOUGHT))

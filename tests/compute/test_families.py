@@ -1,4 +1,4 @@
-"""Every family: our pass equals transformers' own logits, one row at a time, however rows are batched."""
+"""For every family, batched passes equal transformers' own logits of one row at a time."""
 
 import json
 
@@ -49,7 +49,7 @@ def compare(found: dict[int, torch.Tensor], expected: list[torch.Tensor]) -> Non
         torch.testing.assert_close(found[number][:, [0, 3]], theirs[:, :2], atol=1e-4, rtol=1e-5)
         rank, least, largest = found[number][:, 2], theirs[:, 2], theirs[:, 3]
         assert ((least <= rank) & (rank <= largest)).all()
-        assert (largest == least).double().mean() > 0.9  # few are left open
+        assert (largest == least).double().mean() > 0.9  # few ranks are ambiguous
 
 
 @pytest.mark.parametrize("tokens_per_batch", [1, 150, 10_000])
@@ -60,18 +60,18 @@ def test_padded_passes_equal_one_by_one(family, tokens_per_batch):
     compare(found, one_by_one(family, TEXTS))
 
 
-def test_a_shared_prompt_changes_nothing_but_the_work(family):
+def test_a_shared_prompt_changes_only_the_amount_of_work(family):
     prompt = [(5 * i) % 250 for i in range(40)]
-    own = (TEXTS[0], TEXTS[1], TEXTS[4][:60])  # the first is too short to be padded beside the others
+    own = (TEXTS[0], TEXTS[1], TEXTS[4][:60])  # the first is too short to be padded to the others
     texts = [prompt + text for text in own] + [[9, *prompt, 7]]
     passes = TokenPasses(load_causal_lm(family, "main", "float32", "cpu"), "cpu", 10_000)
     batches = list(passes.statistics(dict(enumerate(texts)), {0: 40, 1: 40, 2: 40, 3: 41}))
-    # A prompt of LongRoPE's is not run once: a long row would turn its positions too.
+    # LongRoPE does not share prompts: a long row would change their positions too.
     assert passes.facts()["prompt_tokens_shared"] == (40 if passes.longest_common_row is None else 0)
     compare({n: s for batch in batches for n, s in batch.items()}, one_by_one(family, texts))
 
 
-def test_a_shared_prompt_that_saves_less_than_padding_adds_is_run_for_each(tmp_path):
+def test_a_prompt_is_not_shared_if_it_saves_less_than_padding_adds(tmp_path):
     passes = TokenPasses(
         load_causal_lm(save_family(tmp_path, "llama"), "main", "float32", "cpu"), "cpu", 10_000
     )
@@ -99,7 +99,7 @@ def test_packed_rows_do_not_see_each_other(family, name, monkeypatch):
     if "longrope" in family:
         pytest.skip("runs rows beyond its original context one at a time")
     if name == "varlen" and model.config.model_type == "gemma2":
-        with pytest.raises(ValueError, match="soft-capped"), torch.inference_mode():
+        with pytest.raises(ValueError, match="capped attention logits"), torch.inference_mode():
             Backbone(model, "cpu", name).hidden(TEXTS)
         return
     passes = TokenPasses(model, "cpu", 10_000)
@@ -144,14 +144,14 @@ def test_dynamic_rope_is_refused(tmp_path):
         LossScorer(folder)
 
 
-def test_packing_says_where_rows_end():
+def test_packing_marks_where_rows_end():
     packed = pack([[5, 6, 7], [8], [9, 10]], "cpu")
     assert packed["input_ids"].tolist() == [[5, 6, 7, 8, 9, 10]]
     assert packed["position_ids"].tolist() == [[0, 1, 2, 0, 0, 1]]
     assert packed["cu_seq_lens_q"].tolist() == [0, 3, 4, 6]
 
 
-def test_a_head_that_is_more_than_known_is_refused(tmp_path):
+def test_an_unknown_head_is_refused(tmp_path):
     model = AutoModelForCausalLM.from_pretrained(save_family(tmp_path, "llama")).eval()
     forward = model.forward
 
@@ -161,7 +161,7 @@ def test_a_head_that_is_more_than_known_is_refused(tmp_path):
         return output
 
     model.forward = doubled
-    with pytest.raises(ModelError, match="scoring does not know this architecture"):
+    with pytest.raises(ModelError, match="does not support this architecture"):
         TokenPasses(model, "cpu", 100)
 
 

@@ -1,4 +1,4 @@
-"""Generation: rows do not depend on their neighbours, draws follow the distribution, trouble is a row."""
+"""Rows do not depend on their batch, draws follow the distribution, and failures are errors of their rows."""
 
 from pathlib import Path
 
@@ -62,16 +62,16 @@ def test_draws_follow_the_distribution():
     assert shares.tolist() == pytest.approx([0.2, 0.5, 0.3, 0.0], abs=0.032)
 
 
-def test_a_prompt_that_does_not_fit_is_an_error_and_the_rest_goes_on(teacher_model):
+def test_a_prompt_that_does_not_fit_is_an_error_of_its_row_only(teacher_model):
     long, short = TransformersGenerator(teacher_model, decoding=SAMPLED).generate(
         requests(["x" * 5000, "Hi"])
     )
-    assert "the teacher sees 128" in long.error
+    assert "context is 128" in long.error
     assert long.turns == ()
     assert short.error is None
 
 
-def test_a_prompt_that_the_template_makes_another_is_an_error_and_the_rest_goes_on(tmp_path):
+def test_a_prompt_that_the_template_changes_is_an_error_of_its_row_only(tmp_path):
     deaf = CHATML.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}")
     folder = save_language_model(tmp_path, template=deaf)
     asked = [Request("Be brief.", ("Hi",), 0), Request(None, ("Hi",), 0), Request(" ", ("Hi",), 0)]
@@ -83,7 +83,7 @@ def test_a_prompt_that_the_template_makes_another_is_an_error_and_the_rest_goes_
     assert untold.error is None and untold == blank
 
 
-def test_a_nearly_full_context_cuts_the_answer_there(teacher_model):
+def test_an_answer_is_cut_at_the_end_of_the_context(teacher_model):
     generator = TransformersGenerator(teacher_model, decoding=Decoding(max_new_tokens=1000))
     for answer in generator.generate(requests()):
         assert answer.prompt_tokens + answer.response_tokens <= 128
@@ -107,12 +107,12 @@ def test_each_turn_is_answered_after_the_teachers_own_previous_answer(teacher_mo
         (["stop", "length"], "length"),
     ],
 )
-def test_a_conversation_of_which_a_turn_was_cut_was_cut(turns, ended):
+def test_one_cut_turn_makes_the_conversation_cut(turns, ended):
     assert ending(turns) == ended
 
 
 def poisoned(folder, token, value) -> str:
-    """A teacher for which one token is as a broken weight: whatever reads it is not finite."""
+    """A teacher with one broken token embedding, so that logits after the token are not finite."""
     save_language_model(folder, context=256, template=CHATML)
     tensors = load_file(folder / "model.safetensors")
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -123,7 +123,7 @@ def poisoned(folder, token, value) -> str:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
 @pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=12), SAMPLED], ids=["greedy", "sampled"])
-def test_logits_that_are_not_finite_are_the_rows_error_and_never_an_empty_answer(tmp_path, decoding, value):
+def test_logits_that_are_not_finite_are_an_error_and_never_an_empty_answer(tmp_path, decoding, value):
     teacher = TransformersGenerator(poisoned(tmp_path, "%", value), decoding=decoding)
     answers = teacher.generate(requests(["Hi", "What is 5%?", "Tell me"]))
     folder = save_language_model(tmp_path / "sound", context=256, template=CHATML)
@@ -147,8 +147,8 @@ def test_a_teacher_with_one_broken_weight_answers_nothing(tmp_path, tensor):
     assert {answer.error for answer in answers} == {NOT_FINITE}
 
 
-def test_what_is_not_finite_behind_the_end_is_no_error(tmp_path):
-    # Rows that have ended are fed padding until their batch has; here the padding is what is broken.
+def test_logits_that_are_not_finite_after_the_end_are_no_error(tmp_path):
+    # Rows that have ended are padded until their batch ends. Here only the padding is broken.
     folder = save_language_model(tmp_path, template=CHATML)
     tensors = load_file(tmp_path / "model.safetensors")
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -160,7 +160,7 @@ def test_what_is_not_finite_behind_the_end_is_no_error(tmp_path):
     assert all(answer.error is None for answer in answers)
 
 
-def test_stop_texts_end_a_row_and_its_count_of_tokens_is_its_own():
+def test_stop_texts_end_a_row_and_its_token_count():
     asked = [Request(None, (text,), 0) for text in ("What is 5 plus 6?", "Name a colour.", "Say hello.")]
     tokenizer, model = AutoTokenizer.from_pretrained(TEACHER), AutoModelForCausalLM.from_pretrained(TEACHER)
     prompt = render_prompt(
@@ -181,7 +181,7 @@ def test_stop_texts_end_a_row_and_its_count_of_tokens_is_its_own():
         assert (answer.finish_reason, answer.response_tokens) == ("stop", len(ids) - len(start))
 
 
-def test_end_tokens_stop_and_are_not_part_of_the_text(tmp_path):
+def test_end_tokens_end_the_answer_and_are_not_part_of_its_text(tmp_path):
     folder = save_language_model(tmp_path, template=CHATML)
     model = AutoModelForCausalLM.from_pretrained(folder)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The LM head over pieces of the vocabulary: against whole logits in float64, for every kind of head."""
+"""The LM head over pieces of the vocabulary equals whole logits in float64, for every kind of head."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, Grani
 from preceptor.compute.head import Head
 from tests.compute.families import SIZES
 
-# What each does with the products of hidden states and weights.
+# How each head scales the products of hidden states and weights.
 HEADS = {
     "plain": (LlamaConfig, {}, lambda products: products),
     "biased": (LlamaConfig, {}, lambda products: products),
@@ -32,7 +32,7 @@ def case(request) -> tuple[Head, torch.Tensor, torch.Tensor, torch.Tensor]:
         head.bias = bias
     hidden, targets = torch.randn(24, 32), torch.arange(0, 300, 13)
     targets[0], targets[1] = 7, 299
-    hidden[1] = 4 * head.weight[299]  # certain: nothing but rounding could put it second
+    hidden[1] = 4 * head.weight[299]  # certain: only rounding could rank it second
     return head, hidden, targets, scaled(hidden.double() @ head.weight.double().T + bias.double())
 
 
@@ -56,7 +56,7 @@ def test_statistics_over_pieces_equal_those_of_whole_logits_in_float64(case, mon
     assert (found[:, 0] >= 0).all()
 
 
-def test_a_poisoned_position_gets_no_number_and_its_neighbours_do(case):
+def test_a_nan_position_gets_no_number_and_its_neighbours_do(case):
     head, hidden, targets, _ = case
     hidden[2, 0] = torch.nan
     found = head.statistics(hidden, targets)

@@ -1,4 +1,4 @@
-"""The loss scorer against an independent one: one row at a time, plain log-softmax, loops in Python."""
+"""The loss scorer equals an independent one that uses single rows, plain log-softmax and Python loops."""
 
 import math
 
@@ -66,7 +66,7 @@ def test_sums_equal_an_independent_one_by_one_computation(base_model, tokens_per
     losses = scorer.score([Conversation(None, (q,), (a,)) for q, a in ROWS])
     for (question, answer), loss in zip(ROWS, losses, strict=True):
         expected = by_hand(base_model, f"<|bos|><|user|>\n{question}\n<|assistant|>\n", answer, 128)
-        # The turn's end stands behind the answer in the text; it is cut off or not scored.
+        # The end of turn follows the answer in the text; it is cut off or not scored.
         assert loss.error is None
         assert loss.tokens == expected["tokens"]
         assert loss.nll_sum == pytest.approx(expected["nll"], abs=1e-4 * loss.tokens)
@@ -78,7 +78,7 @@ def test_sums_equal_an_independent_one_by_one_computation(base_model, tokens_per
         assert loss.prompt_nll_sum == pytest.approx(expected["prompt"], abs=1e-3)
 
 
-def test_unconditional_loss_is_of_the_same_tokens_behind_bos(base_model):
+def test_unconditional_loss_covers_the_same_tokens_after_bos(base_model):
     tokenizer = AutoTokenizer.from_pretrained(base_model)
     model = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32).eval()
     loss = LossScorer(base_model).score([Conversation(None, ("Hi",), ("the answer",))])[0]
@@ -113,7 +113,7 @@ def test_end_of_turn_is_scored_only_when_asked_for(base_model):
     assert with_end.nll_sum > without.nll_sum
 
 
-def test_a_blank_that_the_template_sets_before_an_answer_is_scored_with_it(tmp_path):
+def test_a_space_that_the_template_adds_before_an_answer_is_scored(tmp_path):
     template = (
         "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] }} [/INST]"
     )
@@ -130,10 +130,10 @@ def test_a_blank_that_the_template_sets_before_an_answer_is_scored_with_it(tmp_p
     ended = LossScorer(folder, prompt_format="own", include_end_of_turn=True).score(
         [Conversation(None, ("Q",), ("The answer.",))]
     )[0]
-    assert ended.tokens == losses[0].tokens + 2  # the blank before the end token, and that
+    assert ended.tokens == losses[0].tokens + 2  # the space before the end token, and the end token
 
 
-def test_unscorable_rows_are_errors_and_the_rest_goes_on(base_model):
+def test_an_unscorable_row_is_an_error_of_that_row_only(base_model):
     rows = [
         Conversation(None, ("Q",), ("",)),
         Conversation(None, ("Q",), ("fine",)),

@@ -1,4 +1,4 @@
-"""Rewards: a batch gives each row what it gets alone, and trouble is an error, never a number."""
+"""Rewards do not depend on the batch. A row that cannot be scored is an error, never a number."""
 
 import json
 
@@ -28,7 +28,7 @@ ROWS = [
 
 
 def alone(folder: str, conversation: Conversation) -> float:
-    """One row without padding or batch: the model's last token, as transformers itself reads it."""
+    """The reward of one row without padding or batch, as transformers itself computes it."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     model.config.pad_token_id = None
@@ -55,7 +55,7 @@ def test_a_row_that_ends_in_the_pad_token_is_read_at_its_end(tmp_path):
     assert [r.reward for r in rewards] == pytest.approx([alone(folder, row) for row in ROWS], abs=1e-5)
 
 
-def test_nan_and_over_long_are_errors_and_the_rest_goes_on(tmp_path):
+def test_nan_rewards_and_over_long_rows_are_errors_of_their_rows_only(tmp_path):
     folder = save_classifier(tmp_path, template=CHATML)
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -68,9 +68,9 @@ def test_nan_and_over_long_are_errors_and_the_rest_goes_on(tmp_path):
         [ROWS[0], Conversation(None, ("Q",), ("%",)), Conversation(None, ("Q",), ("x" * 50_000,))]
     )
     assert good.error is None
-    assert (poisoned.reward, poisoned.error) == (None, "reward is nan")
+    assert (poisoned.reward, poisoned.error) == (None, "the reward is nan")
     assert long.reward is None
-    assert "the reward model sees 128" in long.error
+    assert "context is 128" in long.error
 
 
 def test_pair_input_needs_no_template(tmp_path):
@@ -92,7 +92,7 @@ THOUGHT, SUFFIX = "<think>\n\n</think>\n\n", "{{ '<|score|>' }}"
 
 
 def test_a_template_may_add_text_around_an_answer(tmp_path):
-    # Qwen3's adds an empty thought before the last answer, a reward model's own a mark behind it.
+    # Qwen3's template adds an empty thought before the last answer, a reward model's own a mark after it.
     answer = "{% if m['role'] == 'assistant' %}" + THOUGHT + "{% endif %}{{ m['content'] }}"
     template = CHATML.replace("{{ m['content'] }}", answer) + SUFFIX
     folder = save_classifier(tmp_path, context=256, template=template)
@@ -116,13 +116,13 @@ def test_a_template_that_loses_a_turn_gives_errors_and_no_rewards(tmp_path):
     assert all(f"the chat template of {tmp_path} (chat_template.jinja)" in row.error for row in lost)
 
 
-def test_a_classifier_of_several_labels_must_be_told_which(tmp_path):
+def test_a_classifier_with_several_labels_needs_label(tmp_path):
     folder = save_classifier(tmp_path, labels=3, template=CHATML)
-    with pytest.raises(ModelError, match="3 labels; 'label' must say"):
+    with pytest.raises(ModelError, match="3 labels; set 'label'"):
         RewardScorer(folder)
-    with pytest.raises(ModelError, match="beyond the classifier's 3"):
+    with pytest.raises(ModelError, match=r"'label' is 3, .* only 3 labels"):
         RewardScorer(folder, label=3)
-    for label, sentence in ((None, "'label' must say"), (3, "label 3 is beyond")):
+    for label, sentence in ((None, "set 'label'"), (3, "'label' is 3")):
         (problem,) = folder_problems(folder, "main", Use("classifier", "own", label=label))
         assert folder in problem and sentence in problem
     assert folder_problems(folder, "main", Use("classifier", "own", label=2)) == []
@@ -130,7 +130,7 @@ def test_a_classifier_of_several_labels_must_be_told_which(tmp_path):
     assert len(values) == 3
 
 
-def test_a_model_that_is_not_there_is_named():
+def test_a_missing_model_is_named():
     with pytest.raises(ModelError, match="model 'nobody/nothing' at revision 'main' cannot be loaded"):
         RewardScorer("nobody/nothing")
 
@@ -139,7 +139,7 @@ POSITIONS = {"roberta": (RobertaConfig, 64), "mpnet": (MPNetConfig, 64), "bert":
 
 
 def save_encoder(folder, kind, types=2):
-    """A random encoder of 66 positions, of which RoBERTa's kind begins behind its padding index, 1."""
+    """A random encoder of 66 positions, of which RoBERTa's start after the padding index 1."""
     tokenizer = byte_tokenizer(pad=True)
     torch.manual_seed(0)
     config = POSITIONS[kind][0](
@@ -154,13 +154,13 @@ def save_encoder(folder, kind, types=2):
 
 @pytest.mark.parametrize("max_length", [None, 1000])
 @pytest.mark.parametrize("kind", POSITIONS)
-def test_an_encoder_sees_as_many_tokens_as_it_has_positions_behind_the_padding(tmp_path, kind, max_length):
+def test_an_encoders_context_is_its_number_of_positions_after_the_padding_index(tmp_path, kind, max_length):
     scorer = RewardScorer(save_encoder(tmp_path, kind), prompt_format="pair", max_length=max_length)
     sees = POSITIONS[kind][1]
     rows = [Conversation(None, ("b",), ("a" * (tokens - 1),)) for tokens in (sees, sees + 1, 3)]
     fits, too_long, short = scorer.score(rows)
     assert fits.error is None and short.error is None
-    assert too_long.error == f"{sees + 1} tokens, but the reward model sees {sees}"
+    assert too_long.error.startswith(f"{sees + 1} tokens") and too_long.error.endswith(f" {sees}")
     tokens = scorer.tokenizer("b", "a" * (sees - 1))["input_ids"]
     assert len(tokens) == sees
     with torch.no_grad():
@@ -168,7 +168,7 @@ def test_an_encoder_sees_as_many_tokens_as_it_has_positions_behind_the_padding(t
     assert fits.reward == pytest.approx(alone, abs=1e-6)
 
 
-def test_a_token_type_that_the_model_lacks_is_the_rows_error(tmp_path):
+def test_an_unknown_token_type_is_an_error_of_the_row(tmp_path):
     folder = save_encoder(tmp_path, "roberta", types=1)
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
     settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
@@ -176,11 +176,11 @@ def test_a_token_type_that_the_model_lacks_is_the_rows_error(tmp_path):
     scorer = RewardScorer(folder, prompt_format="pair")
     assert scorer.tokenizer("a", "b")["token_type_ids"] == [0, 1]
     (reward,) = scorer.score(ROWS[:1])
-    assert reward.reward is None and "the type 1, but the reward model knows 1 types" in reward.error
+    assert reward.reward is None and "the type 1, but the reward model has only 1 types" in reward.error
 
 
 def test_rows_are_padded_with_a_token_that_the_model_knows(tmp_path):
-    # Many tokenizers got a pad token of their own, beyond the embeddings: padding must not touch it.
+    # Many tokenizers have a pad token without an embedding, which padding must not use.
     folder = save_classifier(tmp_path, template=CHATML)
     expected = [alone(folder, row) for row in ROWS]
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -198,7 +198,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 
 class TwoObjectives(LlamaPreTrainedModel):
-    """Several objectives, gated into one score a row: no column of labels, as in ArmoRM."""
+    """Several objectives combined into one score per row, without a column per label, as in ArmoRM."""
 
     def __init__(self, config):
         super().__init__(config)
@@ -215,7 +215,7 @@ class TwoObjectives(LlamaPreTrainedModel):
 
 
 def save_custom_head(folder):
-    """A classifier folder whose head is Python that lies beside the weights."""
+    """A classifier folder whose head is Python code shipped with the weights."""
     save_classifier(folder, template=CHATML)
     (folder / "two_objectives.py").write_text(HEAD)
     config = json.loads((folder / "config.json").read_text())

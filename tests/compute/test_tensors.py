@@ -1,4 +1,4 @@
-"""What a file lacks would be random: each load, and the check before it, names the folder and the tensors."""
+"""Incomplete weights are refused by each load and by the check before it, with folder and tensor names."""
 
 import json
 import re
@@ -49,10 +49,10 @@ SPOILED = {
         {},
         "lack lm_head.weight, .*tie_word_embeddings: true",
     ),
-    "a norm": (without("model.norm.weight"), {}, "lack model.norm.weight, .*at random"),
+    "a norm": (without("model.norm.weight"), {}, "lack model.norm.weight, .*random numbers"),
     "compiled": (renamed("^", "_orig_mod."), {}, "lack all 21 tensors: .*'_orig_mod.', which torch.compile"),
     "data parallel": (renamed("^", "module."), {}, "lack all 21 tensors: .*'module.'"),
-    "compiled layers": (renamed(r"layers\.0\.", "layers.0._orig_mod."), {}, "hold '_orig_mod.'"),
+    "compiled layers": (renamed(r"layers\.0\.", "layers.0._orig_mod."), {}, "contain '_orig_mod.'"),
     "a layer too few": (
         lambda tensors: tensors,
         {"num_hidden_layers": 3},
@@ -61,13 +61,17 @@ SPOILED = {
     "a layer too many": (
         lambda tensors: tensors,
         {"num_hidden_layers": 1},
-        r"hold model\.layers\.1\..*leave out",
+        r"contain model\.layers\.1\..*ignore",
     ),
-    "a bias": (added(model__layers__0__mlp__up_proj__bias=(48,)), {}, "hold model.layers.0.mlp.up_proj.bias"),
+    "a bias": (
+        added(model__layers__0__mlp__up_proj__bias=(48,)),
+        {},
+        "contain model.layers.0.mlp.up_proj.bias",
+    ),
     "another vocabulary": (
         lambda tensors: tensors,
         {"vocab_size": 300},
-        "is 264 × 32 in the file, 300 × 32 by",
+        "is 264 × 32 in the file, but 300 × 32 in",
     ),
     "another architecture": (lambda tensors: tensors, {"model_type": "qwen2"}, "lack model.*_proj.bias"),
     "eight bits": (
@@ -88,14 +92,14 @@ SPOILED = {
     "the architecture of a reward model, as a text": (
         added(score__weight=(1, 32)),
         {"architectures": "LlamaForSequenceClassification"},
-        "names LlamaForSequenceClassification, and its weights hold score.weight",
+        "names LlamaForSequenceClassification, and its weights contain score.weight",
     ),
     "an architecture that is none": (without("lm_head.weight"), {"architectures": 5}, "lack lm_head.weight"),
 }
 
 
 @pytest.mark.parametrize("fault", SPOILED)
-def test_weights_that_are_not_the_configs_are_refused_before_and_at_the_load(tmp_path, fault):
+def test_weights_that_do_not_fit_the_config_are_refused_before_and_at_the_load(tmp_path, fault):
     weights, config, sentence = SPOILED[fault]
     save_language_model(tmp_path)
     folder = rewrite(tmp_path, weights, **config)
@@ -128,18 +132,16 @@ def test_a_reward_model_without_its_head_is_refused(tmp_path, fault):
         RewardScorer(folder)
 
 
-def test_a_language_model_is_no_reward_model_and_the_other_way_round(tmp_path):
+def test_a_language_model_is_refused_as_a_reward_model_and_vice_versa(tmp_path):
     language = save_language_model(tmp_path / "language", template=CHATML)
     (problem,) = folder_problems(language, "main", CLASSIFIER)
-    assert (
-        "lack score.weight" in problem and "LlamaForCausalLM: a language model is no reward model" in problem
-    )
-    with pytest.raises(ModelError, match="a language model is no reward model"):
+    assert "lack score.weight" in problem and "LlamaForCausalLM; a language model cannot" in problem
+    with pytest.raises(ModelError, match="cannot be used as a reward model"):
         load_classifier(language, "main", "float32", "cpu")
     save_classifier(tmp_path / "tied", template=CHATML)
-    tied = rewrite(tmp_path / "tied", tie_word_embeddings=True)  # its language model's head is there, then
+    tied = rewrite(tmp_path / "tied", tie_word_embeddings=True)  # then it has a language model's head
     (problem,) = folder_problems(tied, "main", LANGUAGE)
-    assert "weights hold score.weight: a reward model is no language model" in problem
+    assert "weights contain score.weight; a reward model cannot" in problem
 
 
 HARMLESS = {
@@ -157,22 +159,22 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("extra", HARMLESS)
-def test_what_old_or_larger_checkpoints_keep_beside_is_no_fault(tmp_path, extra):
+def test_extra_tensors_of_older_or_larger_checkpoints_are_accepted(tmp_path, extra):
     save_language_model(tmp_path)
     folder = rewrite(tmp_path, HARMLESS[extra])
     assert folder_problems(folder, "main", LANGUAGE) == []
     assert folder_problems(folder, "main", Use("language model", "plain", vllm=True)) == []
 
 
-def test_another_head_beside_the_models_own_is_told_of(tmp_path, caplog):
+def test_an_unused_second_head_is_logged(tmp_path, caplog):
     save_language_model(tmp_path)
     folder = rewrite(tmp_path, added(v_head__summary__weight=(1, 32)))
     assert folder_problems(folder, "main", LANGUAGE) == []
     load_causal_lm(folder, "main", "float32", "cpu")
-    assert "LlamaForCausalLM has no use for v_head.summary.weight" in caplog.text
+    assert "LlamaForCausalLM does not use these tensors: v_head.summary.weight" in caplog.text
 
 
-def test_tied_embeddings_need_no_output_embedding_and_vllm_no_second_one(tmp_path):
+def test_tied_embeddings_need_no_output_embedding_and_vllm_refuses_a_second_one(tmp_path):
     save_family(tmp_path, "qwen2")
     assert "lm_head.weight" not in load_file(tmp_path / "model.safetensors")
     in_vllm = Use("language model", "plain", vllm=True)
@@ -187,7 +189,7 @@ def test_tied_embeddings_need_no_output_embedding_and_vllm_no_second_one(tmp_pat
 
 @pytest.mark.parametrize("shard", ["100GB", "20KB"])
 @pytest.mark.parametrize("family", ["gemma2", "qwen3", "phi3", "mixtral"])
-def test_whole_models_are_taken_in_one_file_or_many(tmp_path, family, shard):
+def test_complete_models_are_accepted_in_one_file_or_several(tmp_path, family, shard):
     torch.manual_seed(0)
     size = {"vocab_size": 264, **SIZES}
     kind, own = FAMILIES.get(family, (MixtralConfig, {"num_local_experts": 4}))
@@ -198,7 +200,7 @@ def test_whole_models_are_taken_in_one_file_or_many(tmp_path, family, shard):
     assert meta_model(str(tmp_path), "language model", vllm=True) is not None
 
 
-def test_shards_that_do_not_hold_what_the_index_says_are_missed(tmp_path):
+def test_a_tensor_missing_from_its_shard_is_named(tmp_path):
     save_language_model(tmp_path / "whole")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "whole")
     model.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
@@ -210,7 +212,7 @@ def test_shards_that_do_not_hold_what_the_index_says_are_missed(tmp_path):
         meta_model(str(tmp_path / "shards"), "language model")
 
 
-def test_an_index_without_what_transformers_asks_for_is_told_before_the_load(tmp_path):
+def test_an_index_without_metadata_is_refused_before_the_load(tmp_path):
     save_language_model(tmp_path)
     AutoModelForCausalLM.from_pretrained(tmp_path).save_pretrained(tmp_path, max_shard_size="20KB")
     (tmp_path / "model.safetensors").unlink()
@@ -224,7 +226,7 @@ def test_an_index_without_what_transformers_asks_for_is_told_before_the_load(tmp
     load_causal_lm(str(tmp_path), "main", "float32", "cpu")
 
 
-def test_of_quantized_weights_only_wrapped_names_are_seen_before_the_load(tmp_path):
+def test_quantized_weights_are_checked_for_wrapped_names_before_the_load(tmp_path):
     quantized = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
     save_language_model(tmp_path)
     folder = rewrite(tmp_path, renamed(r"up_proj\.weight", "up_proj.qweight"), **quantized)
@@ -236,7 +238,7 @@ def test_of_quantized_weights_only_wrapped_names_are_seen_before_the_load(tmp_pa
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A hub's cache that holds `some/model`; its files lie in the folder that is given."""
+    """A hub cache with `some/model`, whose files are in the given folder."""
     snapshot = tmp_path / "hub" / "models--some--model" / "snapshots" / ("a" * 40)
     refs = snapshot.parents[1] / "refs"
     refs.mkdir(parents=True)
@@ -245,7 +247,7 @@ def hub(tmp_path, monkeypatch):
     return snapshot
 
 
-def test_a_hubs_model_is_checked_when_it_is_loaded(hub):
+def test_a_hub_model_is_checked_when_it_is_loaded(hub):
     save_language_model(hub)
     assert load_causal_lm("some/model", "main", "float32", "cpu").config.model_type == "llama"
     rewrite(hub, without("model.norm.weight"))
@@ -255,7 +257,7 @@ def test_a_hubs_model_is_checked_when_it_is_loaded(hub):
         load_classifier("some/model", "main", "float32", "cpu")
 
 
-def test_a_hubs_index_that_names_a_pickle_is_not_followed(hub, tmp_path):
+def test_a_hub_index_that_names_a_pickle_is_refused(hub, tmp_path):
     save_language_model(hub)
     (hub / "model.safetensors").unlink()
     write_pickle(hub / "pytorch_model.bin", tmp_path / "executed")

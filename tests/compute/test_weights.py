@@ -1,4 +1,4 @@
-"""No loader unpickles anything: weights are safetensors, or a sentence says what a folder holds instead."""
+"""No loader unpickles anything. A folder without safetensors is refused with the names of its files."""
 
 import json
 import shutil
@@ -32,19 +32,19 @@ LOADERS = {
 
 @pytest.fixture
 def marker(tmp_path):
-    """A file that only an executed pickle makes."""
+    """A file that exists only if a pickle was executed."""
     yield tmp_path / "executed"
     assert not (tmp_path / "executed").exists()
 
 
-def test_the_pickles_of_these_tests_do_run_where_nothing_holds_them_back(tmp_path):
+def test_the_pickles_of_these_tests_run_if_loaded(tmp_path):
     write_pickle(tmp_path / "a.bin", tmp_path / "executed")
     torch.load(tmp_path / "a.bin", weights_only=False)
     assert (tmp_path / "executed").exists()
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-def test_pickled_weights_are_refused_with_the_way_out(tmp_path, marker, loader):
+def test_pickled_weights_are_refused_with_the_fix(tmp_path, marker, loader):
     save = save_language_model if "base" in loader or loader == "teacher" else save_classifier
     folder = pickle_weights(save(tmp_path / "model", template=CHATML), marker)
     with pytest.raises(ModelError) as refusal:
@@ -70,7 +70,7 @@ def test_pickles_beside_safetensors_are_not_read(tmp_path, marker):
     assert load_causal_lm(str(folder), "main", "float32", "cpu").config.model_type == "llama"
 
 
-def test_a_stray_safetensors_file_does_not_open_the_door(tmp_path, marker):
+def test_a_stray_safetensors_file_does_not_make_pickles_loadable(tmp_path, marker):
     folder = tmp_path / "model"
     save_language_model(folder)
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
@@ -88,16 +88,16 @@ NAMED = {
     "a number": ({"weight_map": {"a": 7}}, "names 7 for a"),
     "a missing shard": (
         {"weight_map": {"a": "x.safetensors"}},
-        "names x.safetensors, which the folder lacks",
+        "names x.safetensors",
     ),
-    "nothing": ({"weight_map": {}}, "is no index of shards"),
-    "a list": ([], "must hold a JSON object"),
+    "nothing": ({"weight_map": {}}, "is not an index of shards"),
+    "a list": ([], "must contain a JSON object"),
 }
 
 
 @pytest.mark.parametrize("loader", ["teacher", "base", "tuned base"])
 @pytest.mark.parametrize("named", NAMED)
-def test_an_index_leads_to_safetensors_beside_it_and_nowhere_else(tmp_path, marker, named, loader):
+def test_an_index_may_only_name_safetensors_in_its_own_folder(tmp_path, marker, named, loader):
     folder, (index, sentence) = tmp_path / "model", NAMED[named]
     save_language_model(folder, template=CHATML)
     (folder / "model.safetensors").rename(folder / "other.safetensors")
@@ -110,7 +110,7 @@ def test_an_index_leads_to_safetensors_beside_it_and_nowhere_else(tmp_path, mark
     assert str(refusal.value) == model_problem(str(folder))
 
 
-def test_a_config_that_names_a_pickle_as_its_weights_is_not_followed(tmp_path, marker):
+def test_a_config_that_names_a_pickle_as_its_weights_is_refused(tmp_path, marker):
     save_language_model(tmp_path / "model")
     write_pickle(tmp_path / "model" / "adapter_model.bin", marker)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
@@ -120,13 +120,13 @@ def test_a_config_that_names_a_pickle_as_its_weights_is_not_followed(tmp_path, m
         load_causal_lm(str(tmp_path / "model"), "main", "float32", "cpu")
 
 
-def test_damaged_or_doubled_weights_are_named(tmp_path):
+def test_damaged_or_repeated_weights_are_named(tmp_path):
     file = tmp_path / "model.safetensors"
     save_language_model(tmp_path)
     whole = file.read_bytes()
     shutil.copy(file, tmp_path / "more.safetensors")
     assert model_problem(str(tmp_path)) is None  # transformers does not look at it; vLLM would read both
-    with pytest.raises(FolderError, match=r"more\.safetensors holds lm_head\.weight once more"):
+    with pytest.raises(FolderError, match=r"more\.safetensors contains lm_head\.weight"):
         read_tensors(weight_files(tmp_path, vllm=True))
     for spoiled in (whole[:-100], b"\xff" * 8 + whole[8:], b""):
         file.write_bytes(spoiled)
@@ -142,6 +142,6 @@ def test_a_pickled_adapter_is_refused(tmp_path, marker, name):
     assert adapter_problem(str(tmp_path)) is None
 
 
-def test_a_hub_id_is_left_to_the_loaders(tmp_path):
+def test_a_hub_id_is_checked_by_the_loaders_only(tmp_path):
     assert model_problem("Qwen/Qwen2.5-0.5B") is None
-    assert "holds no *.safetensors" in model_problem(str(tmp_path))
+    assert "no *.safetensors" in model_problem(str(tmp_path))

@@ -126,9 +126,7 @@ def test_a_model_that_uses_all_tokens_for_reasoning_is_a_row_error_at_once():
     with FaultyServer(script) as server:
         engine = generator(server.url, attempts=4)
         answers = collected(engine.stream(requests(3)), 3)
-        alone = collected(
-            generator(server.url).stream(requests(1)), 1
-        )  # it works: no test request
+        alone = collected(generator(server.url).stream(requests(1)), 1)  # it works: no test request
     assert len(server.bodies) == 3 + 1
     assert all("max_new_tokens" in a.error for a in (answers[0], answers[1], alone[0]))
     assert answers[2].error is None

@@ -72,7 +72,7 @@ def test_rows_that_cannot_be_answered_are_errors_and_the_rest_is_answered(greedy
     answers = stream(greedy, asked)
     peer = TransformersGenerator(SMALL, decoding=GREEDY, max_length=200)
     assert answers[3].error == peer.generate([asked[3]])[0].error
-    assert "but the teacher sees 200" in answers[3].error
+    assert "context is 200" in answers[3].error
     assert "(chat_template.jinja) refuses the conversation: not that" in answers[7].error
     assert "not that" in answers[9].error
     rest = [n for n in range(20) if n not in (3, 7, 9)]

@@ -68,11 +68,11 @@ def test_bad_rows_are_counted_by_reason_with_the_first_place_of_each(tmp_path):
     assert rows["turns"].to_list() == [["Hi"]]
     assert dict(count.dropped) == {
         "column 'text' is null": 2,
-        "column 'text' holds a int, not text": 1,
+        "column 'text' contains a int, not text": 1,
         "no column 'text' (there are q): name the right one as in 'columns: {instruction: …}'": 1,
     }
     assert count.examples["column 'text' is null"] == "a.jsonl:1"
-    assert count.examples["column 'text' holds a int, not text"] == "a.jsonl:3"
+    assert count.examples["column 'text' contains a int, not text"] == "a.jsonl:3"
 
 
 def test_near_duplicates_beyond_the_limit_are_told_of_with_the_setting_that_keeps_them(tmp_path):
@@ -81,10 +81,8 @@ def test_near_duplicates_beyond_the_limit_are_told_of_with_the_setting_that_keep
     rows, [count] = collect_instructions(Instructions(sources=(asked,)))
     assert rows.height == 1
     [said] = count.alike(0.05)
-    assert said.startswith(
-        "19 of 20 rows were dropped, each nearly the text of an earlier one (the first is a"
-    )
-    assert "jsonl:2): 'instructions: {near_duplicate_threshold: null}' keeps all" in said
+    assert said.startswith("19 of 20 rows were dropped as near-duplicates of earlier ones (the first is a")
+    assert "jsonl:2); 'instructions: {near_duplicate_threshold: null}' keeps all" in said
     assert list(count.alike(0.95)) == []
 
 
@@ -274,7 +272,7 @@ def test_a_little_lost_text_is_named_and_goes_on(tmp_path):
     _, counts = collect(source(tmp_path, "a", *rows, columns=TEXT))
     refuse_lossy(counts, 0.05)
     [loss] = counts[0].losses()
-    assert loss.startswith("column 'note' holds text in 1 of 20 rows: ")
+    assert loss.startswith("column 'note' contains unread text in 1 of 20 rows: ")
     assert counts[0].examples["text in 'note', which nothing reads"] == "a.jsonl:8"
     assert "in 1 of 20 rows" in losses(source(tmp_path, "a", *rows, columns=TEXT), allowed=0.04)
 
@@ -297,7 +295,7 @@ WHOLE = {
 def test_whole_conversations_in_one_text_are_no_instructions(format, tmp_path):
     whole = source(tmp_path, "a", text(WHOLE[format]), text(f"{WHOLE[format]} Why?"), columns=TEXT)
     sentence = losses(whole)
-    assert "2 of 2 rows hold both sides of a conversation in one text" in sentence
+    assert "2 of 2 rows contain both sides of a conversation in one text" in sentence
     assert "at a.jsonl:1" in sentence and "one row of messages" in sentence
     assert file_problems(whole, 0.05) == [sentence]
 
@@ -313,7 +311,7 @@ def test_a_few_instructions_about_conversations_are_kept_and_told_of(tmp_path):
     refuse_lossy([count], 0.25)
     assert rows.height == 4 and list(count.losses()) == []
     [remark] = count.remarks()
-    assert remark.startswith("1 of 4 rows hold both sides of a conversation in one text ('Human:' and")
+    assert remark.startswith("1 of 4 rows contain both sides of a conversation in one text ('Human:' and")
 
 
 def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_path):
@@ -325,7 +323,7 @@ def test_rows_that_merge_though_a_column_tells_them_apart_refuse_the_source(tmp_
     numbers = [text("Round the number.", number=n / 4, place=f"{'abc'[n]} street") for n in range(3)]
     sentence = losses(source(tmp_path, "a", *numbers, columns=TEXT))
     assert "2 of 3 rows differ from an earlier one only in column 'number'" in sentence
-    assert sentence.endswith("; so it is with 'place'")
+    assert sentence.endswith("; the same holds for 'place'")
     for column in ("target_language", "a"):
         two = [text("Do it.", **{column: what}) for what in ((1, 2) if column == "a" else ("German", "Thai"))]
         assert f"only in column {column!r}" in losses(source(tmp_path, "a", *two, columns=TEXT))
@@ -375,8 +373,8 @@ def test_an_input_that_repeats_question_and_answer_is_a_loss_that_is_named(tmp_p
     rendered = [{**row, "text": f"Q: {row['instruction']} A: {row['output']}"} for row in rows]
     named = {"format": "alpaca", "columns": InstructionColumns(input="text")}
     sentence = losses(source(tmp_path, "a", *rendered, **named))
-    assert "column 'text' shows the answer with the question" in sentence
-    assert "repeats 'instruction' and 'output' in 4 of 4 rows: take it out of 'columns'" in sentence
+    assert "column 'text' is read and reveals the answer" in sentence
+    assert "repeats 'instruction' and 'output' in 4 of 4 rows; remove it from 'columns'" in sentence
     ignored = source(tmp_path, "a", *rendered, format="alpaca", ignore=("text",))
     passage = [{**row, "text": f"Long ago. {row['output']} And others."} for row in rows]
     for fine in (ignored, source(tmp_path, "b", *passage, **named)):
@@ -398,7 +396,7 @@ def test_another_right_answer_to_the_same_instruction_is_counted_named_and_bound
     ]
     sentence = losses(source(tmp_path, "a", *rows, columns=ANSWERED), allowed=0.4)
     assert (
-        "3 of 7 rows have another right answer than an earlier row with the same instruction:"
+        "3 of 7 rows contradict the right answer of an earlier row with the same instruction:"
         " '4' by number (a.jsonl:1) is kept, '5' by number (a.jsonl:4) is not"
     ) in sentence
     found, counts = collect(source(tmp_path, "a", *rows, columns=ANSWERED))

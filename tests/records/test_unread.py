@@ -53,7 +53,9 @@ def unread(row, layout, answers_count=True) -> list[str]:
 def test_a_column_that_could_be_part_of_the_prompt_is_named(column):
     row = {"instruction": "Hi", column: TEXT[column]}
     assert unread(row, PLAIN, answers_count=False) == [column]
-    with pytest.raises(RecordError, match=rf"column '{column}' holds text that nothing reads: .*'ignore: "):
+    with pytest.raises(
+        RecordError, match=rf"column '{column}' contains text that nothing reads: .*'ignore: "
+    ):
         refuse_unread(row, PLAIN, NOTHING)
     assert unread(row, layout("plain", ignore=[column]), answers_count=False) == []
 
@@ -106,9 +108,9 @@ def test_a_copy_of_what_is_read_is_not_lost():
         ("plain", "output", "'format: alpaca' or 'columns: {response: output}'"),
         ("plain", "instances", "'format: alpaca' reads it"),
         ("messages", "context", "'columns: {system: context}' reads it"),
-        ("messages", "answer", "'ignore: [answer]' leaves it out"),
-        ("messages", "messages[].context", "'ignore: [\"messages[].context\"]' leaves it out"),
-        ("plain", "prompt", "'columns: {input: prompt}' (or system) reads it as a part of what is asked"),
+        ("messages", "answer", "'ignore: [answer]' ignores it"),
+        ("messages", "messages[].context", "'ignore: [\"messages[].context\"]' ignores it"),
+        ("plain", "prompt", "'columns: {input: prompt}' (or system) reads it as part of the prompt"),
         ("plain", "context: notes", "'columns: {input: \"context: notes\"}' (or system) reads it"),
     ],
 )
@@ -120,7 +122,7 @@ def test_the_settings_offered_keep_what_the_study_says_already():
     known = layout("plain", Columns(instruction="Question"), ignore=["notes"])
     sentence = cure("GPT-4 answer", known)
     assert "'columns: {instruction: Question, response: GPT-4 answer}' reads it" in sentence
-    assert "'ignore: [notes, GPT-4 answer]' leaves it out" in sentence
+    assert "'ignore: [notes, GPT-4 answer]' ignores it" in sentence
 
 
 def test_several_columns_that_nothing_reads_have_one_setting_that_leaves_out_all():
@@ -128,7 +130,7 @@ def test_several_columns_that_nothing_reads_have_one_setting_that_leaves_out_all
         {"instruction": f"Say {n}.", "GPT-4": f"It is {n}.", "Claude": f"So {n} it is."} for n in range(9)
     ]
     *_, last = counted(wide, PLAIN).losses(9, PLAIN)
-    assert last == "'ignore: [Claude, GPT-4]' leaves out all of them"
+    assert last == "'ignore: [Claude, GPT-4]' ignores all of them"
 
 
 BARE = "Below is an instruction.\n\n### Instruction:\n{instruction}\n\n### Response:\n{output}"
@@ -156,9 +158,7 @@ def test_a_rendered_prompt_with_its_answer_needs_no_setting_and_is_told_of(answe
     count = counted(tasks(), layout("alpaca"), answers_count)
     assert count.lost() == (0, {})
     [remark] = count.remarks(8)
-    assert remark.startswith(
-        "column 'text' is left out: in 8 of 8 rows it is 'instruction' and 'output' again"
-    )
+    assert remark.startswith("column 'text' is ignored: in 8 of 8 rows it repeats 'instruction' and 'output'")
     rare = counted(
         [*(row for row in tasks() if not row["input"]), tasks()[0]], layout("alpaca"), answers_count
     )
@@ -195,7 +195,7 @@ def test_what_repeats_an_answer_is_offered_to_be_ignored_and_never_as_an_input(k
             for row in rows
         ]
     [sentence] = counted(rows, layout("alpaca")).losses(8, layout("alpaca"))
-    assert f"in 8 of 8 rows: 'ignore: [{name}]' leaves it out, for it repeats " in sentence
+    assert f"in 8 of 8 rows: 'ignore: [{name}]' ignores it, because it repeats " in sentence
     assert "'output'" in sentence
     assert "columns" not in sentence and "format" not in sentence
 
@@ -217,7 +217,7 @@ def test_a_passage_that_holds_a_short_answer_is_still_an_input(name):
 def test_how_an_answer_came_about_and_lists_are_offered_as_nothing_that_they_cannot_be():
     assert (
         cure("rationale", layout("plain"))
-        == "'columns: {response: rationale}' reads it, 'ignore: [rationale]' leaves it out"
+        == "'columns: {response: rationale}' reads it, 'ignore: [rationale]' ignores it"
     )
     assert "columns" not in cure("choices", layout("plain"), listed=True)
     assert "'format: messages'" in cure("messages", layout("plain"), listed=True)

@@ -96,7 +96,9 @@ def test_an_id_that_several_instructions_have_joins_to_none_of_them(lake, tmp_pa
     recorded = teacher(tmp_path, {"id": 1, "response": "x"}, {"id": "2", "response": "y"}, join="id")
     outcome, count = collect_recorded(lake, recorded, asked)
     assert outcome.rows["turns"].to_list() == [["y"]]
-    assert dict(count.unmatched) == {"its id belongs to several instructions: join on instruction instead": 1}
+    assert dict(count.unmatched) == {
+        "its id belongs to several instructions; set 'join: instruction' instead": 1
+    }
 
 
 def test_unmatched_records_are_counted_by_reason_and_each_is_listed_with_its_place(lake, tmp_path, asked):
@@ -113,7 +115,7 @@ def test_unmatched_records_are_counted_by_reason_and_each_is_listed_with_its_pla
     assert outcome.rows.height == count.matched == 1
     assert count.read == count.matched + count.unmatched.total() == 6
     assert count.unmatched["answers no instruction of the study"] == 2
-    assert count.unmatched["holds no id to join on: name its column as in 'columns: {id: …}'"] == 1
+    assert count.unmatched["has no id to join on; name its column as in 'columns: {id: …}'"] == 1
     assert (count.lost, count.first_lost.split(": ")[0]) == (2, "answers.jsonl:3")
     assert [place.split(": ")[0] for place in count.places] == [
         f"answers.jsonl:{line}" for line in (2, 3, 4, 5, 6)
@@ -180,7 +182,7 @@ def test_when_nothing_matches_the_error_says_what_was_read_how_it_was_joined_and
         (
             [{"instruction": "One?", "output": "a"}],
             {"format": "alpaca_eval", "join": "id"},
-            "holds no id to join on",
+            "has no id to join on",
         ),
     ],
 )
@@ -260,8 +262,8 @@ def test_where_the_text_alone_leaves_a_doubt_the_sentence_says_what_to_set(lake,
     outcome, count = collect_recorded(lake, teacher(tmp_path, *answers), asked)
     assert outcome.rows["instruction_id"].to_list() == [asked["instruction_id"][1]]
     [twice, other] = count.unmatched
-    assert "differ in their system prompt" in twice and "'columns.system'" in twice and "'join: id'" in twice
-    assert other == "its text is an instruction of the study, but under another system prompt or none"
+    assert "differ in system prompt" in twice and "'columns.system'" in twice and "'join: id'" in twice
+    assert other == "its text is an instruction of the study, but with another system prompt or none"
 
 
 def test_an_answer_to_5_squared_is_no_sample_of_52(lake, tmp_path):
@@ -283,11 +285,11 @@ def test_an_answer_joins_whole_words_with_other_blanks_only_where_that_leaves_no
 def test_a_recording_that_loses_rows_or_text_is_refused(lake, tmp_path, asked):
     good = {"instruction": "One?", "response": "a"}
     with pytest.raises(
-        LossyRecordingError, match=r"'t', .*column 'context' holds text in 1 of 1 rows: 'colu"
+        LossyRecordingError, match=r"'t', .*column 'context' contains unread text in 1 of 1 rows: 'colu"
     ):
         collect_recorded(lake, teacher(tmp_path, {**good, "context": "A page."}), asked)
     with pytest.raises(
-        LossyRecordingError, match=r"1 of 2 rows cannot be read, the first of them answers.jsonl:2"
+        LossyRecordingError, match=r"1 of 2 rows cannot be read; the first is answers.jsonl:2"
     ):
         collect_recorded(lake, teacher(tmp_path, good, "broken"), asked)
     with pytest.raises(LossyRecordingError, match="no row has the column 'persona' that 'columns' names"):
@@ -332,6 +334,8 @@ def test_a_record_that_differs_in_signs_alone_is_told_of_and_so_is_what_another_
     unlike = "answers no instruction of the study, but for its capitals, quotes or punctuation"
     assert count.unanswered() == f"of the recording 1 × {unlike} (the first is answers.jsonl:1)"
     other = teacher(tmp_path, {"instruction": "Another?", "response": "a"})
-    with pytest.raises(NothingMatchedError, match=r"The first asks 'Another\?', the study ") as refusal:
+    with pytest.raises(
+        NothingMatchedError, match=r"The first record asks 'Another\?', the study asks "
+    ) as refusal:
         collect_recorded(lake, other, asked)
     assert "1 × answers no instruction of the study." in str(refusal.value)

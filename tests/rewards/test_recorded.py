@@ -148,10 +148,9 @@ def test_a_bad_line_is_listed_with_its_place_and_the_others_go_on(lake, tmp_path
     model = scores(tmp_path, "q1,t,1", "q2,t,2,surplus", "q3,t,3")
     outcome, count = collect_recorded_rewards(lake, model, "t", answered, asked, lost_rows=0.4)
     assert [reward for reward, _ in outcomes(outcome)] == [1.0, None, 3.0]
-    assert count.bad_rows == ["scores.csv:3: more fields than the header has"]
+    assert count.bad_rows == ["scores.csv:3: more fields than the header"]
     assert count.losses() == [
-        "1 of 3 rows of the score file cannot be read, the first of them scores.csv:3: more fields than the"
-        " header has"
+        "1 of 3 rows of the score file cannot be read; the first is scores.csv:3: more fields than the header"
     ]
     with pytest.raises(RecordsError, match=r"1 of 3 rows cannot be read, .* the first is scores.csv:3: more"):
         collect_recorded_rewards(lake, model, "t", answered, asked, lost_rows=0.3)
@@ -163,14 +162,14 @@ NOT_WHOLE = {
     "a list named .jsonl": (
         "s.jsonl",
         json.dumps(WHOLE).encode(),
-        "holds a JSON list, not one object a line",
+        "contains a JSON list",
     ),
-    "lines named .json": ("s.json", LINES, "one object a line is named .jsonl"),
-    "UTF-16": ("s.jsonl", LINES.decode().encode("utf-16"), "is text in UTF-16: save it as UTF-8"),
-    "Parquet named .csv": ("s.csv", b"PAR1xxxx", "is a Parquet file: let its name end in .parquet"),
+    "lines named .json": ("s.json", LINES, "rename it to .jsonl"),
+    "UTF-16": ("s.jsonl", LINES.decode().encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
+    "Parquet named .csv": ("s.csv", b"PAR1xxxx", "is a Parquet file; rename it to .parquet"),
     "tabs in a .csv": ("s.csv", b"question_id\tmodel\tscore\nq1\tt\t1\n", "fields are separated by ','"),
     "a .json that was cut": ("s.json", json.dumps(WHOLE).encode()[:-20], "cannot be read"),
-    "a gzip that was cut": ("s.jsonl.gz", gzip.compress(LINES)[:-9], "ends too early: it was cut"),
+    "a gzip that was cut": ("s.jsonl.gz", gzip.compress(LINES)[:-9], "ends too early"),
     "a line that was cut": ("s.jsonl", LINES[:-9], "1 of 3 rows cannot be read"),
     "no id": ("s.jsonl", LINES + b'{"question_id": null, "model": "t", "score": 1}', "s.jsonl:4: says no id"),
     "no model": ("s.csv", b"question_id,model,score\nq1,,1\n", "s.csv:2: says no model"),
@@ -209,9 +208,7 @@ def test_a_missing_column_is_answered_with_the_setting_as_far_as_it_can_be_known
         RecordsError, match=r"set 'columns: \{id: Question ID, model: Teacher, score: my grade\}'"
     ):
         refuse_unusable(file, 0.05)
-    with pytest.raises(
-        RecordsError, match=r"set 'columns: \{id: …, model: model, score: score\}': scores are found"
-    ):
+    with pytest.raises(RecordsError, match=r"set 'columns: \{id: …, model: model, score: score\}'"):
         refuse_unusable(scores(tmp_path, "Why?,t,1", header="question,model,score"), 0.05)
 
 

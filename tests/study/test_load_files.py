@@ -171,7 +171,7 @@ def test_an_endless_file_in_a_model_folder_is_refused_before_it_is_opened(tmp_pa
     (tmp_path / "model" / "loop").symlink_to("loop")
     ((line, where, message),) = problems(tmp_path, VALID)
     assert (line, where) == (15, "bases[0].model")
-    assert f"the folder's {place} is {kind}: give a regular file or folder" in message
+    assert f"the folder's {place} is {kind}; use a regular file or folder" in message
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):

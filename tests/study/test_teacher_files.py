@@ -67,7 +67,7 @@ def test_a_pipe_and_links_to_devices_and_the_kernel_are_left_out_without_being_o
         (
             "a.yaml: cannot be read as a teacher: it is a pipe",
             "it is a device",
-            "it lies in /proc",
+            "it is in /proc",
             "is a pipe",
         ),
         strict=True,

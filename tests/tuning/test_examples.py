@@ -87,9 +87,9 @@ def test_rows_that_cannot_be_learned_from_are_named_with_the_reason(tmp_path):
     examples = make_examples(tokenizer, ChatTemplate(TEMPLATES["tulu"]), rows(conversations), 128, end)
     assert [example.response_id for example in examples.rows] == ["r0", "r4"]
     assert examples.failed == {
-        "r1": "the response has no token that could be learned",
-        "r2": "the response holds '<|eos|>', which ends a turn, in its text",
-        "r3": "2 user turns, but 1 turns of the response",
+        "r1": "the response has no token that can be learned",
+        "r2": "the response's text contains '<|eos|>', which ends a turn",
+        "r3": "2 user turns, but 1 response turns",
     }
     assert examples.truncated == {}
 

@@ -131,7 +131,7 @@ def test_weights_that_are_not_saved_as_they_are_trained_are_not_published(tmp_pa
 
     monkeypatch.setattr(tune_module, "save_model", disturbed)
     setting = study(save_base(tmp_path / "base"), epochs=10, learning_rate=1e-2)
-    with pytest.raises(PublicationError, match=r"run 'run': the saved model .*bases\.base: "):
+    with pytest.raises(PublicationError, match=r"run 'run': the saved model .*bases\.base"):
         tune(lake, setting, "run", EIGHT, {}, CPU)
     assert nothing_published(lake)
 

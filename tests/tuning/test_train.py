@@ -177,7 +177,7 @@ def test_a_checkpoint_that_cannot_be_written_is_named(base, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_named(base, tmp_path):
-    for device, message in (("cuda", "torch sees no GPU"), ("cuda:1", "CUDA_VISIBLE_DEVICES")):
+    for device, message in (("cuda", "torch finds no GPU"), ("cuda:1", "CUDA_VISIBLE_DEVICES")):
         with pytest.raises(TuningError, match=message):
             trainer_of(study(base), EIGHT, tmp_path, Machine(device))
 

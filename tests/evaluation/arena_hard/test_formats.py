@@ -105,9 +105,9 @@ def test_an_empty_answer_is_an_answer(tmp_path):
         (without(V2_QUESTION, "uid"), "has no id: fill 'question_id' or 'uid'"),
         (without(V2_QUESTION, "prompt"), "no column 'prompt'"),
         (V2_QUESTION | {"prompt": "\n"}, "empty question"),
-        (V0_QUESTION | {"turns": []}, "'turns' holds no turns"),
+        (V0_QUESTION | {"turns": []}, "'turns' contains no turns"),
         (V0_QUESTION | {"choices": [{"turns": ["2"]}]}, "empty question"),
-        (["a list"], "a JSON list where an object is expected"),
+        (["a list"], "a JSON list instead of an object"),
     ],
 )
 def test_a_row_that_is_no_question_is_named_with_its_cure(tmp_path, row, said):
@@ -123,8 +123,8 @@ def test_a_row_that_is_no_question_is_named_with_its_cure(tmp_path, row, said):
         (V0_ANSWER | {"messages": V2_ANSWER["messages"]}, "'choices' .*'messages'"),
         (without(V0_ANSWER, "model_id"), "'model_id' has no text"),
         (without(V0_ANSWER, "question_id"), "has no id"),
-        (V0_ANSWER | {"choices": []}, "'choices' holds no answer"),
-        (V0_ANSWER | {"choices": V0_ANSWER["choices"] * 2}, "holds several answers"),
+        (V0_ANSWER | {"choices": []}, "'choices' contains no answer"),
+        (V0_ANSWER | {"choices": V0_ANSWER["choices"] * 2}, "contains several answers"),
         (
             V0_ANSWER | {"choices": [{"turns": [{"content": None}]}]},
             r"column 'choices\[0\].turns\[0\].content' is null",

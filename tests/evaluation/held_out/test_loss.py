@@ -67,9 +67,7 @@ def test_a_response_that_no_token_remains_of_is_an_error_row_and_the_rest_goes_o
     poisoned = Pair("p", None, ("Q",), ("☠☠",))
     first, bad, last = scored(folder, [PAIRS[0], poisoned, PAIRS[2]])
     assert bad.measures == {}
-    assert (
-        bad.error == "the response cannot be scored: the response has no token that the base can be asked for"
-    )
+    assert bad.error == "the response cannot be scored: the response has no token that the base can predict"
     assert first.measures["mean_nll"] == pytest.approx(labelled_loss(folder, PAIRS[0])[0], abs=1e-4)
     assert last.error is None
     estimates = loss_estimates([first, bad, last])

@@ -73,11 +73,11 @@ def test_one_empty_turn_of_several_filters_the_pair(tmp_path):
         ),
         (
             {**GOOD, "context": "C"},
-            r"column 'context' holds text that nothing reads: 'columns: \{input: context\}",
+            r"column 'context' contains text that nothing reads: 'columns: \{input: context\}",
         ),
         ({"instruction": " ", "output": "a"}, "empty instruction"),
         ({"question": "Q", "output": "a"}, r"no column 'instruction' \(there are question, output\)"),
-        ({"instruction": "Q", "output": 3}, "column 'output' holds a int, not text"),
+        ({"instruction": "Q", "output": 3}, "column 'output' contains a int, not text"),
         ({**GOOD, "output": "other"}, "repeats the instruction of pairs.jsonl:1"),
         ([1], "pairs.jsonl:2: "),
     ],

@@ -60,7 +60,7 @@ def test_a_repeated_task_names_both_places(tmp_path):
 
 
 def test_a_row_that_is_no_object_and_a_file_without_rows_are_errors(tmp_path):
-    with pytest.raises(BenchmarkError, match="jsonl:1: a JSON list where an object is expected"):
+    with pytest.raises(BenchmarkError, match="jsonl:1: a JSON list instead of an object"):
         read_problems(records(tmp_path, [[1]]))
     with pytest.raises(BenchmarkError, match="has no rows"):
         read_problems(records(tmp_path, []))

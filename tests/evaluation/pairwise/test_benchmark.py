@@ -44,7 +44,7 @@ def test_what_is_too_long_for_the_judge_is_an_error_that_says_which_side(reward_
     assert isinstance(other.score, float)
     assert one.error.startswith("the judge cannot score the response: 3")
     assert other.error.startswith("the judge cannot score the reference: 3")
-    assert other.error.endswith("tokens, but the reward model sees 128")
+    assert other.error.endswith("tokens, but the reward model's context is 128")
 
 
 def test_no_answers_are_no_verdicts():
