@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from preceptor.audit.checkpoint import audit_checkpoint
 from preceptor.audit.evaluation import audit_evaluation
@@ -140,8 +141,14 @@ def test_running_the_study_again_tunes_no_model_again(rerun):
 
 @pytest.mark.parametrize("table", [CAR_TABLE, CAR_BETA_SWEEP], ids=lambda table: table.name)
 def test_the_ranking_made_again_is_the_same_to_the_last_digit(rerun, table):
-    def without_fingerprint(rows: list[list[Any]]) -> list[list[Any]]:
-        return [row[:-1] for row in rows]  # it covers the versions of the tables read
-
-    expected = EXPECTED[table.name]["rows"]
-    assert without_fingerprint(stored(old_lake(rerun), table)) == without_fingerprint(expected)
+    """All but the last bit of CAR's interval ends: version 0.1 rounded the resamples in another order."""
+    ends = ["car_low", "car_high"]
+    # The fingerprint covers the versions of the tables read.
+    found, expected = (
+        pl.DataFrame(rows, schema=old_columns(table), orient="row", infer_schema_length=None).drop(
+            "fingerprint"
+        )
+        for rows in (stored(old_lake(rerun), table), EXPECTED[table.name]["rows"])
+    )
+    assert_frame_equal(found.drop(ends, strict=False), expected.drop(ends, strict=False), check_exact=True)
+    assert_frame_equal(found, expected, rel_tol=1e-15)

@@ -73,8 +73,8 @@ def test_text_that_nothing_reads_is_refused_by_column_with_the_setting_that_read
     with pytest.raises(LossySourceError) as refusal:
         refuse_lossy(counts, 0.05)
     for column in IGNORED[path]:
-        assert f"column {column!r} holds text in " in str(refusal.value)
-        assert f"'ignore: [{column}]' leaves it out" in str(refusal.value)
+        assert f"column {column!r} " in str(refusal.value)
+        assert f"'ignore: [{column}]' " in str(refusal.value)
     _, by_column = counts[0].unread.lost()
     assert set(by_column) == set(IGNORED[path]) and max(by_column.values()) <= read
 
@@ -88,9 +88,7 @@ def test_a_seed_tasks_input_is_part_of_its_instruction_and_plain_refuses_the_fil
     assert sum("\n\n" in text for text in expected) > 100
     plain = InstructionSource(name="s", path=str(REAL_DATA / "alpaca/seed_tasks.jsonl"))
     _, counts = collect_instructions(Instructions(sources=(plain,)))
-    with pytest.raises(
-        LossySourceError, match=r"column 'instances' holds text in 173 of 175 rows: 'format: alpaca'"
-    ):
+    with pytest.raises(LossySourceError, match=r"column 'instances' .* 173 of 175 rows: 'format: alpaca'"):
         refuse_lossy(counts, 0.05)
 
 
@@ -137,5 +135,5 @@ def test_a_file_in_another_format_is_refused_and_not_read_as_nothing():
     with pytest.raises(NoInstructionsError, match=r"2,996 × no column 'messages' \(there are instruction, "):
         collect_instructions(Instructions(sources=(source,)))
     bbh = next((REAL_DATA / "bbh" / "bbh").glob("*.json"))
-    with pytest.raises(RecordsError, match="must hold a list of objects"):
+    with pytest.raises(RecordsError, match="list of objects"):
         collect_instructions(Instructions(sources=(InstructionSource(name="s", path=str(bbh)),)))

@@ -187,7 +187,7 @@ def test_a_dataset_saved_without_splits_is_read_and_a_folder_that_is_none_refuse
 
     Dataset.from_list([{"n": 1}]).save_to_disk(tmp_path / "saved")
     assert read(tmp_path / "saved") == [("saved[0]", {"n": 1})]
-    with pytest.raises(ValidationError, match="one that `datasets` saved by save_to_disk"):
+    with pytest.raises(ValidationError, match="save_to_disk"):
         read(tmp_path)
 
 

@@ -80,7 +80,7 @@ def test_a_run_is_tuned_once_and_says_what_it_is_made_of(base, lake):
             {"table": "raw_instructions", "partition": {}, "version": 7},
         ],
     }
-    assert manifest["failed_rows"] == {"r1": "the response has no token that could be learned"}
+    assert manifest["failed_rows"] == {"r1": "the response has no token that can be learned"}
     # Twice 200 letters, BOS and EOS, three line breaks; in <|user|> and <|assistant|>, "er" and "an" are one.
     assert manifest["truncated_rows"] == {"r2": "424 tokens, of which 128 fit"}
     assert manifest["base"]["identity"].startswith("sha256:")
