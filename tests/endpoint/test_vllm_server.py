@@ -95,5 +95,5 @@ def test_cut_judge_answers_are_counted_and_quoted(url, monkeypatch):
     failed = [reward for reward in rewards if reward.reward is None]
     assert failed
     assert all("no grade from 1 to 10 in 2 answers" in reward.error for reward in failed)
-    assert all("cut there" in reward.error for reward in failed)
+    assert all("(cut off)" in reward.error for reward in failed)
     assert 2 * len(failed) <= engine.facts["parse_failures"] <= 8 + len(failed)

@@ -26,7 +26,7 @@ def answers(engine: str, folder: str, day: date) -> list[tuple[tuple[str, ...], 
     requests = [Request(None, (json.loads(line)["instruction"],), seed=n) for n, line in enumerate(lines)]
     resource = EvaluationResource(engine=engine, device="cpu", enforce_eager=True)
     base = Base(name="base", model=folder, prompt_date=day)
-    generator = resource._generator(base, folder, Sampling(max_new_tokens=40), "own")
+    generator = resource.load_student(engine, base, folder, Sampling(max_new_tokens=40), "own")
     try:
         found = dict(generator.stream(requests))
     finally:

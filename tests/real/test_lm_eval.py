@@ -105,7 +105,7 @@ def test_a_tiny_model_answers_real_items_offline(tmp_path, preset, data, count):
 def test_worked_examples_that_overflow_a_real_models_context_are_told_for_every_item():
     preset = replace(GSM8K, limit=8, response_tokens=16, apply_chat_template=False)
     found = model_run(preset, GSM8K_DATA, str(STORIES), 4)
-    assert all("but the model reads 496 beside the response" in item.error for item in found)
+    assert all("room for 496 beside the response" in item.error for item in found)
     without = model_run(replace(preset, shots=0), GSM8K_DATA, str(STORIES), 4)
     assert [item.outcome for item in without if item.error is None]
     assert all(item.response.strip() for item in without)

@@ -309,7 +309,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(base, tmp_p
             ballast.write_bytes(b"")
             space = os.statvfs(disk)
             ballast.write_bytes(bytes((space.f_bavail - room) * space.f_frsize))
-            with pytest.raises(TuningError, match=r"run 'run': .*No space left"):
+            with pytest.raises(TuningError, match=r"run 'run': .*_work/tuning/run/.*free disk space"):
                 tune(lake, setting, "run", EIGHT, {}, always)
             assert lake.read(TUNED_CHECKPOINT).is_empty()
             assert not (disk / "test" / "checkpoints").exists()
