@@ -42,9 +42,17 @@ from preceptor.suitability.table import (
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
+# The assets whose rows the tables of the ranking read, in all partitions.
+ROWS = [
+    dg.AssetDep(raw_instructions),
+    *(
+        dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping())
+        for asset in (responses, rewards, base_losses)
+    ),
+]
 # Tags of a run that a sensor, a schedule or an automation condition started.
 BY_ITSELF = {"dagster/from_automation_condition", "dagster/sensor_name", "dagster/schedule_name"}
-UNANSWERED = "no responses"  # the text in sql/ranking/car_table.sql
+UNANSWERED = "no responses"  # the text in sql/ranking/coverage.sql
 RANKING = os.environ.get("PRECEPTOR_RANKING_URL")  # set by jobs/serve.py, which serves the picture
 DESCRIPTION = (
     "Teachers ranked for each base by Compatibility-Adjusted Reward (CAR), with intervals.\n\n"
@@ -59,12 +67,7 @@ for all teachers of a base.
 
 
 @dg.asset(
-    deps=[
-        raw_instructions,
-        dg.AssetDep(responses, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(rewards, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(base_losses, partition_mapping=dg.AllPartitionMapping()),
-    ],
+    deps=ROWS,
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
     description=DESCRIPTION,
@@ -138,13 +141,7 @@ def _nothing_yet(why: str) -> Iterator[dg.AssetCheckResult]:
 
 
 @dg.asset(
-    deps=[
-        car_table,
-        raw_instructions,
-        dg.AssetDep(responses, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(rewards, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(base_losses, partition_mapping=dg.AllPartitionMapping()),
-    ],
+    deps=[car_table, *ROWS],
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
     automation_condition=when_updated("car_table", needed=("car_table",), last="study_report"),

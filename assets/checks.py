@@ -16,6 +16,7 @@ from preceptor.reasons import reasons
 from preceptor.records.missing_column import shortened
 from preceptor.rewards.drift import RECENT, drift_since_last_week
 from preceptor.study.schema import Limits, RewardMap
+from preceptor.suitability.reward_map import reward_expression
 
 WARN = dg.AssetCheckSeverity.WARN
 MOST_BELOW_ZERO = 0.05  # share of the mapped rewards
@@ -150,12 +151,7 @@ def tokens_scored(rows: pl.DataFrame, limits: Limits) -> dg.AssetCheckResult:
 
 def positive_mean_reward(rows: pl.DataFrame, reward_map: RewardMap) -> dg.AssetCheckResult:
     """Whether the mapped rewards suit CAR: a positive mean, and few rewards below 0."""
-    mapped = {
-        "identity": pl.col("reward"),
-        "sigmoid": 1 / (1 + (-pl.col("reward")).exp()),
-        "affine": reward_map.shift + reward_map.scale * pl.col("reward"),
-    }
-    values = rows.select(mapped[reward_map.kind].alias("r"))["r"].drop_nulls()
+    values = rows.select(r=pl.sql_expr(reward_expression(reward_map)))["r"].drop_nulls()
     mean, below = values.mean(), int((values < 0).sum())
     if mean is None:
         passed, says = True, "no reward"

@@ -3,13 +3,9 @@
 import dagster as dg
 
 from assets import checks
-from assets.base_losses import base_losses
-from assets.car_table import car_table
+from assets.car_table import ROWS, car_table
 from assets.failures import told
 from assets.metadata import distribution, materialized, narrow_table
-from assets.raw_instructions import raw_instructions
-from assets.responses import responses
-from assets.rewards import rewards
 from assets.study import STUDY, recipes
 from preceptor.current import current_fingerprints
 from preceptor.lake.resume import derive
@@ -27,13 +23,7 @@ from resources.warehouse import WarehouseResource
 
 @dg.asset(
     partitions_def=recipes,
-    deps=[
-        car_table,
-        raw_instructions,
-        dg.AssetDep(responses, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(rewards, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(base_losses, partition_mapping=dg.AllPartitionMapping()),
-    ],
+    deps=[car_table, *ROWS],
     group_name="select",
     kinds={"deltalake", "duckdb", "sql"},
     check_specs=[

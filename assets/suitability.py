@@ -4,31 +4,21 @@ import dagster as dg
 import polars as pl
 
 from assets.automation import when_updated
-from assets.base_losses import base_losses
-from assets.car_table import car_table
+from assets.car_table import ROWS, car_table
 from assets.failures import told
 from assets.metadata import listed, materialized, narrow_table
-from assets.raw_instructions import raw_instructions
-from assets.responses import responses
-from assets.rewards import rewards
 from assets.study import STUDY
 from preceptor.current import ROW_TABLES, current_fingerprints
 from preceptor.lake.resume import derive
 from preceptor.lake.schemas import SUITABILITY
-from preceptor.suitability.metrics import METRICS
-from preceptor.suitability.table import build_suitability, suitability_fingerprint
+from preceptor.suitability.metrics import labelled
+from preceptor.suitability.table import build_suitability, suitability_fingerprint, without_a_value
 from resources.lake import LakeResource
 from resources.warehouse import WarehouseResource
 
 
 @dg.asset(
-    deps=[
-        car_table,
-        raw_instructions,
-        dg.AssetDep(responses, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(rewards, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(base_losses, partition_mapping=dg.AllPartitionMapping()),
-    ],
+    deps=[car_table, *ROWS],
     group_name="rank",
     kinds={"deltalake", "duckdb", "sql"},
     automation_condition=when_updated("car_table", needed=("car_table",), last="study_report"),
@@ -55,8 +45,8 @@ def suitability(lake: LakeResource, warehouse: WarehouseResource) -> dg.Material
 
 def _first(rows: pl.DataFrame) -> pl.DataFrame:
     """The first teacher by each metric, one column per base."""
-    labels = pl.col("metric").replace_strict({name: metric.label for name, metric in METRICS.items()})
-    first = rows.filter(rank=1).with_columns(metric=labels)
+    labels = {metric.name: label for label, metric in labelled(STUDY.car.form).items()}
+    first = rows.filter(rank=1).with_columns(pl.col("metric").replace_strict(labels))
     return first.pivot(
         "base", index="metric", values="teacher", aggregate_function=pl.element().str.join(", ")
     )
@@ -64,6 +54,4 @@ def _first(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _missing(rows: pl.DataFrame) -> list[str]:
     """Metrics that have no value for any teacher of a base, and why."""
-    none = rows.filter(pl.col("value").is_null().all().over("base", "metric"))
-    found = none.unique(["base", "metric"], maintain_order=True).select("base", "metric", "missing")
-    return [f"{metric} for {base}: {why}" for base, metric, why in found.iter_rows()]
+    return [f"{metric} for {base}: {why}" for base, metric, why in without_a_value(rows).iter_rows()]

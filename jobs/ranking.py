@@ -7,6 +7,7 @@ import polars as pl
 from preceptor.report.headline import PAIRED, told_apart
 from preceptor.report.words import listed
 from preceptor.suitability.metrics import Form, labelled
+from preceptor.suitability.table import without_a_value
 
 
 def ranking_text(table: pl.DataFrame, suitability: pl.DataFrame) -> str:
@@ -33,7 +34,7 @@ def _first_by(suitability: pl.DataFrame, form: Form) -> Iterator[str]:
             value = f"{_number(row['value'], 0, 4)} {_interval(row['low'], row['high'])}"
             yield f"  first by {label:{width}}  {listed(first['teacher'])}, {value}"
         elif not rows.is_empty():
-            yield f"  first by {label:{width}}  none: {rows['missing'][0]}"
+            yield f"  first by {label:{width}}  none: {without_a_value(rows)['missing'].item()}"
 
 
 def _block(table: pl.DataFrame, base: str) -> Iterator[str]:

@@ -5,12 +5,10 @@ from itertools import combinations
 
 import polars as pl
 
+from preceptor.current.rows import rewards_fingerprint
 from preceptor.lake.warehouse import Warehouse
 from preceptor.report.words import listed
-from preceptor.rewards.recorded import recorded_reward_fingerprint
-from preceptor.rewards.score import reward_fingerprint
 from preceptor.statistics.correlation import kendall, spearman
-from preceptor.study.reward_models import RecordedRewardModel
 from preceptor.study.schema import RewardMap, Study
 from preceptor.suitability.metrics import car_metric
 from preceptor.suitability.reward_map import SIGMOID
@@ -39,11 +37,7 @@ def reward_means(warehouse: Warehouse, study: Study) -> pl.DataFrame:
     for index, model in enumerate(study.reward_models):
         for teacher in study.teachers:
             try:
-                fingerprint = (
-                    recorded_reward_fingerprint(model, teacher.name)
-                    if isinstance(model, RecordedRewardModel)
-                    else reward_fingerprint(model)
-                )
+                fingerprint = rewards_fingerprint(model, teacher.name)
             except (ValueError, OSError) as error:
                 log.warning("the report leaves out reward model %s: %s", model.name, error)
                 break

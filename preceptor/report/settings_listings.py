@@ -8,6 +8,7 @@ from preceptor.report.first_under import LOSS_ALONE, REWARD_ALONE
 from preceptor.report.listings import Listing
 from preceptor.report.words import NOTHING, decimals, listed, number, ranks
 from preceptor.suitability.metrics import Form, labelled
+from preceptor.suitability.table import without_a_value
 
 
 def first_under_listings(rows: pl.DataFrame) -> list[Listing]:
@@ -42,8 +43,7 @@ def suitability_listings(rows: pl.DataFrame, ranking: pl.DataFrame, form: Form) 
             (teacher, *(_possible(ranks_by.get((teacher, metric.name))) for metric in metrics.values()))
             for teacher in ranked
         ]
-        without = of_base.filter(pl.col("value").is_null().all().over("metric"))
-        reasons = dict(without.unique("metric", maintain_order=True).select("metric", "missing").iter_rows())
+        reasons = dict(without_a_value(of_base).select("metric", "missing").iter_rows())
         notes = tuple(
             f"{label}: {reasons[metric.name]}." for label, metric in metrics.items() if metric.name in reasons
         )

@@ -12,8 +12,8 @@ from preceptor.lake.schemas import CAR_BETA_SWEEP, CAR_TABLE, SUITABILITY
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Car, Study
 from preceptor.suitability.cells import CAR_COLUMNS, Truth, read_cells, used_cells
-from preceptor.suitability.estimates import MINIMUM_ROWS, estimates, resample
-from preceptor.suitability.metrics import METRICS, Metric, car_metric
+from preceptor.suitability.estimates import MINIMUM_ROWS, Means, estimates, resample
+from preceptor.suitability.metrics import METRICS, REWARD, Metric, car_metric
 
 VERSION = 2
 SUITABILITY_VERSION = 1
@@ -41,10 +41,7 @@ def build_car_table(warehouse: Warehouse, study: Study, current: Current) -> pl.
     table = warehouse.query(
         "ranking/car_table", metric=ranked_by.name, beta=settings.beta, form=settings.form
     )
-    table = CAR_TABLE.conform(table)
-    _refuse_not_positive(table, settings)
-    _refuse_not_finite(table)
-    return table
+    return CAR_TABLE.conform(table)
 
 
 def build_suitability(warehouse: Warehouse, study: Study, current: Current) -> pl.DataFrame:
@@ -73,7 +70,10 @@ def beta_sweep(warehouse: Warehouse, study: Study, current: Current) -> pl.DataF
 def _register_estimates(
     warehouse: Warehouse, study: Study, current: Current, metrics: Sequence[tuple[Metric, float]]
 ) -> None:
-    """Give the warehouse `coverage` and `estimates` of the study's teachers and bases."""
+    """Give the warehouse `coverage` and `estimates` of the study's teachers and bases.
+
+    Raises RankingError where CAR would mislead, whichever of the tables is made.
+    """
     columns = tuple(dict.fromkeys((*CAR_COLUMNS, *(c for metric, _ in metrics for c in metric.columns))))
     register_current(warehouse, study, current)
     counted = read_cells(warehouse, study, current, columns)
@@ -83,6 +83,7 @@ def _register_estimates(
     _refuse_no_common_rows(counted.cells.there, used, study)
     with np.errstate(over="ignore", invalid="ignore"):  # such values are refused below
         found = resample(counted.cells, used, columns, study.car)
+        _refuse_misleading(found, study)
         warehouse.register("estimates", estimates(found, metrics, study.car))
     warehouse.keep(
         "coverage", "ranking/coverage", expected=used.shape[-1], reward_model=study.car_reward_model
@@ -124,6 +125,13 @@ def few_instructions(table: pl.DataFrame) -> str:
     )
 
 
+def without_a_value(suitability: pl.DataFrame) -> pl.DataFrame:
+    """A row is a metric without a value for any teacher of a base: base, metric, most frequent `missing`."""
+    none = suitability.filter(pl.col("value").is_null().all().over("base", "metric"))
+    most = pl.col("missing").mode().sort().first()
+    return none.group_by("base", "metric", maintain_order=True).agg(most)
+
+
 def _parts(study: Study, current: Current, versions: dict[str, int], exclude: set[str]) -> dict[str, Any]:
     names = {"teachers": [t.name for t in study.teachers], "bases": [b.name for b in study.bases]}
     settings = study.car.model_dump(exclude=exclude)
@@ -155,6 +163,17 @@ def _refuse_no_common_rows(there: Truth, used: Truth, study: Study) -> None:
             f" {study.teachers[fewest].name} has the fewest rows ({counts[fewest]}). Complete it, drop it"
             " from the study, or set 'car.rows: available'"
         )
+
+
+def _refuse_misleading(found: Means, study: Study) -> None:
+    values = car_metric(study.car.form).value(found.means, study.car.beta)
+    ranked = [
+        (study.teachers[teacher].name, found.means[REWARD.name][base, teacher], values[base, teacher])
+        for base, teacher in np.argwhere(found.instructions[REWARD.name])
+    ]
+    table = pl.DataFrame(ranked, schema=["teacher", "mean_reward", "car"], orient="row")
+    _refuse_not_positive(table, study.car)
+    _refuse_not_finite(table)
 
 
 def _refuse_not_positive(table: pl.DataFrame, settings: Car) -> None:

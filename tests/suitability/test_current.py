@@ -10,7 +10,7 @@ from preceptor.current import ROW_TABLES, Current, current_fingerprints
 from preceptor.lake.schemas import BASE_LOSSES, RAW_INSTRUCTIONS, RESPONSES, REWARDS
 from preceptor.lake.warehouse import Warehouse
 from preceptor.study.schema import Study
-from preceptor.suitability.table import RankingError, build_car_table
+from preceptor.suitability.table import RankingError, beta_sweep, build_car_table, build_suitability
 from tests.conftest import save_language_model
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -98,7 +98,7 @@ def test_without_the_reward_model_nobody_is_ranked(tmp_path):
         current_fingerprints(Study.model_validate(study.model_dump() | {"reward_models": [model]}))
 
 
-def table(lake, losses="f", reward_map=None, **responses) -> dict[str, dict]:
+def table(lake, losses="f", reward_map=None, build=build_car_table, **responses) -> dict[str, dict]:
     study = Study.model_validate(
         {
             "car": {"reward_map": {"kind": reward_map or "identity"}},
@@ -112,7 +112,7 @@ def table(lake, losses="f", reward_map=None, **responses) -> dict[str, dict]:
     warehouse = Warehouse(lake, SQL)
     warehouse.attach(*ROW_TABLES)
     current = Current({"a": "f", "b": "f", **responses}, {"a": "f", "b": "f"}, {"x": losses})
-    return {row["teacher"]: row for row in build_car_table(warehouse, study, current).to_dicts()}
+    return {row["teacher"]: row for row in build(warehouse, study, current).to_dicts()}
 
 
 def test_means_ranks_and_car_of_known_rows(filled):
@@ -176,16 +176,17 @@ def test_rewards_up_to_1e300_are_ranked_and_what_cannot_be_averaged_is_refused(f
             table(filled)
 
 
+@pytest.mark.parametrize("build", [build_car_table, build_suitability, beta_sweep])
 @pytest.mark.parametrize(
     ("reward_map", "cure"),
     [("identity", "'car.reward_map' (now identity) to {kind: sigmoid}, or to"), ("sigmoid", "σ of a score")],
 )
 def test_a_reward_that_is_not_positive_is_refused_with_a_cure_that_the_study_has_not_tried(
-    filled, reward_map, cure
+    filled, reward_map, cure, build
 ):
     publish(filled, REWARDS, {"reward_model": "r", "teacher": "a"}, reward=-800.0)
     with pytest.raises(RankingError, match="the mean reward of 1 teacher is not positive: a") as raised:
-        table(filled, reward_map=reward_map)
+        table(filled, reward_map=reward_map, build=build)
     assert cure in str(raised.value)
     assert "{kind: affine" in str(raised.value)
     assert ("{kind: sigmoid}" in str(raised.value)) == (reward_map == "identity")

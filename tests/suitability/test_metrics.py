@@ -20,7 +20,7 @@ from preceptor.study.schema import RewardMap
 from preceptor.suitability.metrics import METRICS, Metric, RowColumn, row_columns
 from preceptor.suitability.metrics import mean as mean_of
 from preceptor.suitability.reward_map import reward_expression
-from preceptor.suitability.table import beta_sweep, build_car_table, build_suitability
+from preceptor.suitability.table import beta_sweep, build_car_table, build_suitability, without_a_value
 from tests.report.lakes import FACTS, full_study, full_warehouse, rows_of_responses, stored
 
 ROW_TABLES = (RAW_INSTRUCTIONS, RESPONSES, REWARDS, BASE_LOSSES)
@@ -130,6 +130,8 @@ def test_a_base_without_the_unconditional_pass_says_so_and_ranks_by_the_rest(cas
     session = stored(f"{session.lake.home}-poorer", zip(ROW_TABLES, (*rows[:3], poorer), strict=True))
     found = build_suitability(session, study, current_fingerprints(study))
     none = found.filter(pl.col("value").is_null().all().over("metric"))
+    # Not the reason of the teacher without rewards, which comes first in the table.
+    assert without_a_value(found)["missing"].str.contains("unconditional_nll_sum").all()
     assert set(none["metric"]) == {"ifd", "ifd_of_perplexities"}
     assert none.filter(base=study.bases[0].name)["missing"].str.contains("unconditional_nll_sum").any()
     assert found.filter(metric="car")["rank"].count() == 16
